@@ -1,0 +1,32 @@
+import { existsSync } from 'node:fs'
+import { runMigrations } from 'graphile-worker'
+import type { TestProject } from 'vitest/node'
+import { APP } from './host.js'
+import { createDatabase, type PostgresServer, startPostgres } from './postgres.js'
+import { prisma, schemaEngineLine } from './prisma.js'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    postgres: PostgresServer
+  }
+}
+
+/** One PostgreSQL for the whole run, with a template that each test file copies. */
+export default async function setup(project: TestProject) {
+  const { stop, ...server } = await startPostgres()
+  try {
+    if (existsSync(APP)) await migrateTemplate(server)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  project.provide('postgres', server)
+  return stop
+}
+
+async function migrateTemplate(server: PostgresServer) {
+  console.log(schemaEngineLine)
+  const url = await createDatabase(server, { name: 'template' })
+  await runMigrations({ connectionString: url })
+  await prisma(APP, ['migrate', 'deploy'], { env: { DATABASE_URL: url } })
+}

