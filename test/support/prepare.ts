@@ -1,22 +1,32 @@
-// Makes test/.app, which the tests of the runtime import: the shop inside the repository, so that it finds its packages
-// there, with what the built CLI generates in it. Run by `npm run test:prepare`.
-import { existsSync, renameSync, rmSync } from 'node:fs'
-import { APP, assembleHost, asyncGen } from './host.js'
+// Makes what the tests stand on, from the built CLI and runtime: test/.packages, the two tarballs that npm would publish,
+// and test/.app, the shop inside the repository (so that it finds its packages there) with all that the CLI generates.
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { APP, assembleHost, asyncGen, PACKAGES, REPOSITORY } from './host.js'
 import { prisma } from './prisma.js'
+import { run } from './run.js'
 
-// Beside the old one until it is whole: tests that run meanwhile go on with the old one, and a failure leaves it.
-const next = `${APP}-${process.pid}`
-const old = `${next}-old`
-try {
-  assembleHost('single', next)
-  await asyncGen(next, ['install', '--yes'])
-  await asyncGen(next, ['attempt', '--yes'])
-  await asyncGen(next, ['reports', 'MonthlySales', '--yes'])
-  await prisma(next, ['generate'])
-  if (existsSync(APP)) renameSync(APP, old)
-  renameSync(next, APP)
-} finally {
-  rmSync(next, { recursive: true, force: true })
-  rmSync(old, { recursive: true, force: true })
+await replace(PACKAGES, async (dir) => {
+  mkdirSync(dir, { recursive: true })
+  await run(REPOSITORY, 'npm', ['pack', '--workspaces', '--include-workspace-root', '--pack-destination', dir])
+})
+await replace(APP, async (dir) => {
+  assembleHost('single', dir)
+  await asyncGen(dir, ['install', '--yes'])
+  await asyncGen(dir, ['attempt', '--yes'])
+  await asyncGen(dir, ['reports', 'MonthlySales', '--yes'])
+  await prisma(dir, ['generate'])
+})
+console.log('test/.packages and test/.app are ready')
+
+/** Makes a folder beside the old one, until it is whole: what runs meanwhile goes on with the old one, and a failure leaves it. */
+async function replace(dir: string, make: (dir: string) => Promise<void>) {
+  const next = `${dir}-${process.pid}`
+  const old = `${next}-old`
+  try {
+    await make(next)
+    if (existsSync(dir)) renameSync(dir, old)
+    renameSync(next, dir)
+  } finally {
+    for (const left of [next, old]) rmSync(left, { recursive: true, force: true })
+  }
 }
-console.log('test/.app is ready')

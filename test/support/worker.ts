@@ -1,0 +1,39 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { childEnv } from './run.js'
+
+export interface WorkerProcess {
+  pid: number
+  /** All that it has printed so far. */
+  log: () => string
+  /** Ends it as a supervisor would, with SIGTERM, and returns its exit code; after ten seconds it is killed (null). */
+  stop: () => Promise<number | null>
+}
+
+/** Starts the host's worker as a process of its own: what `npm run async:worker` runs, without npm in between. */
+export function startWorker(dir: string, env: Record<string, string>): WorkerProcess {
+  const worker = spawn(process.execPath, ['--import', 'tsx', 'src/async/worker.ts'], {
+    cwd: dir,
+    env: childEnv(env),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let log = ''
+  for (const stream of [worker.stdout, worker.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      log += text
+    })
+  }
+  const killed = () => worker.kill('SIGKILL')
+  process.once('exit', killed)
+  const exited = once(worker, 'exit').finally(() => process.off('exit', killed))
+
+  const stop = async () => {
+    worker.kill('SIGTERM')
+    await Promise.race([exited, sleep(10_000, undefined, { ref: false })])
+    worker.kill('SIGKILL')
+    await exited
+    return worker.exitCode
+  }
+  return { pid: worker.pid!, log: () => log, stop }
+}
