@@ -1,0 +1,22 @@
+import type { Task } from 'graphile-worker'
+import type { AttemptClass } from './attempt.js'
+
+/**
+ * The Graphile Worker task that performs one attempt; its payload is `{ id }`. It always resolves: what fails is recorded in the
+ * row, and tried again from there. A second job for the same attempt finds nothing to do.
+ */
+export function attemptTask(Attempt: AttemptClass): Task {
+  return async (payload, { logger, abortSignal, job }) => {
+    const id = BigInt((payload as { id: string }).id)
+    const attempt = await Attempt.perform(id, { signal: abortSignal })
+    if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending or not due: nothing to do`)
+  }
+}
+
+/** The Graphile Worker task that gives a job to every attempt that is due and has none. */
+export function attemptBatchTask(Attempt: AttemptClass): Task {
+  return async (_payload, { logger }) => {
+    const enqueued = await Attempt.store.enqueueDue()
+    logger.info(`${enqueued} due attempts enqueued`)
+  }
+}

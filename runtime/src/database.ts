@@ -1,0 +1,179 @@
+import pg from 'pg'
+import { type Duration, milliseconds } from './duration.js'
+import { AsyncGenError } from './errors.js'
+
+/** What the runtime asks of a PrismaClient. Clients extended with `$extends` have it too. */
+export interface PrismaClientLike {
+  // biome-ignore lint/suspicious/noExplicitAny: Prisma overloads $transaction; only the form with a callback is called here
+  $transaction(...args: any[]): Promise<any>
+  $queryRawUnsafe<T = unknown>(query: string, ...values: unknown[]): PromiseLike<T>
+}
+
+/** The client that `$transaction` hands to its callback. */
+export type TransactionOf<Client> = Omit<
+  Client,
+  '$connect' | '$disconnect' | '$on' | '$use' | '$extends' | '$transaction'
+>
+
+/** What the runtime asks of a transaction of the host's. */
+export type TransactionLike = Pick<PrismaClientLike, '$queryRawUnsafe'>
+
+export interface ConnectOptions {
+  /** The URL of the database that the PrismaClient talks to, such as `process.env.DATABASE_URL`. */
+  connectionString?: string | undefined
+  /** A pool of your own, in place of `connectionString`. */
+  pool?: pg.Pool
+  /** How many connections the runtime's own pool may open. Default: 10. */
+  poolSize?: number
+  /** How long a call may keep the transaction that it asked for open. Default: 10 minutes. */
+  transactionTimeout?: Duration
+}
+
+/** One SQL statement, prepared under its name on each connection. */
+export interface Statement {
+  name: string
+  text: string
+}
+
+/** A transaction that stays open until it is told how to end. */
+export interface OpenTransaction<Client> {
+  tx: TransactionOf<Client>
+  commit(): Promise<void>
+  rollback(): Promise<void>
+}
+
+/** Runs a statement and returns its rows, on the pool or inside a transaction of the host's. */
+export type Query = <Row>(statement: Statement, values: unknown[]) => Promise<Row[]>
+
+/**
+ * Binds the runtime to a PrismaClient and to the database behind it. The runtime reads and writes its own tables through a
+ * small `pg` pool, which is several times faster than a client, and uses the PrismaClient where a transaction is shared with your code.
+ */
+export function connect<Client extends PrismaClientLike>(prisma: Client, options: ConnectOptions): BoundDatabase<Client> {
+  return new BoundDatabase(prisma, options)
+}
+
+/** A database bound to whatever client. */
+// biome-ignore lint/suspicious/noExplicitAny: the runtime's own code does not care which models a client has
+export type Database = BoundDatabase<any>
+
+export class BoundDatabase<Client extends PrismaClientLike> {
+  readonly prisma: Client
+  readonly #options: ConnectOptions
+  #pool: pg.Pool | undefined
+  readonly #transactionIds = new WeakMap<object, Promise<string>>()
+
+  constructor(prisma: Client, options: ConnectOptions) {
+    this.prisma = prisma
+    this.#options = options
+  }
+
+  /** The runtime's own connections, opened when they are first needed. */
+  get pool(): pg.Pool {
+    this.#pool ??= this.#options.pool ?? this.#openPool()
+    return this.#pool
+  }
+
+  /** Runs a statement on the runtime's own pool, committed at once. */
+  query: Query = async <Row>(statement: Statement, values: unknown[]) => {
+    const result = await this.pool.query({ ...statement, values })
+    return result.rows as Row[]
+  }
+
+  /** Runs statements in one transaction of the runtime's own. */
+  async transaction<Result>(run: (query: Query) => Promise<Result>): Promise<Result> {
+    const client = await this.pool.connect()
+    let broken = false
+    try {
+      await client.query('BEGIN')
+      const result = await run(async <Row>(statement: Statement, values: unknown[]) => {
+        const { rows } = await client.query({ ...statement, values })
+        return rows as Row[]
+      })
+      await client.query('COMMIT')
+      return result
+    } catch (error) {
+      await client.query('ROLLBACK').catch(() => {
+        broken = true
+      })
+      throw error
+    } finally {
+      client.release(broken)
+    }
+  }
+
+  /** Runs statements inside a transaction of the host's. */
+  within(tx: TransactionLike): Query {
+    return async <Row>(statement: Statement, values: unknown[]) =>
+      await tx.$queryRawUnsafe<Row[]>(statement.text, ...values)
+  }
+
+  /**
+   * The id of a transaction of the host's, read once. A statement that was in flight when Prisma gave a transaction up
+   * is still sent, after the ROLLBACK (prisma#29762); made conditional on this id, it does nothing then.
+   */
+  transactionId(tx: TransactionLike): Promise<string> {
+    let id = this.#transactionIds.get(tx)
+    if (!id) {
+      id = this.within(tx)<{ id: string }>(readTransactionId, []).then(([row]) => row!.id)
+      this.#transactionIds.set(tx, id)
+    }
+    return id
+  }
+
+  /** Opens a transaction of the PrismaClient's and hands over its two ends. */
+  openTransaction(): Promise<OpenTransaction<Client>> {
+    const rolledBack = new Error('rolled back on request')
+    return new Promise((resolve, reject) => {
+      const ended: Promise<void> = this.prisma.$transaction(
+        (tx: TransactionOf<Client>) =>
+          new Promise<void>((commit, fail) => {
+            resolve({
+              tx,
+              commit: () => {
+                commit()
+                return ended
+              },
+              rollback: async () => {
+                fail(rolledBack)
+                await ended.catch(() => {})
+              },
+            })
+          }),
+        { timeout: milliseconds(this.#options.transactionTimeout ?? '10 minutes') },
+      )
+      ended.catch(reject)
+    })
+  }
+
+  /** A connection outside the pool, for a session that lasts as long as the process. */
+  openSession(): pg.Client {
+    return new pg.Client({ ...this.pool.options, keepAlive: true })
+  }
+
+  /** Closes the connections that the runtime opened. The PrismaClient and a pool of your own stay open. */
+  async close(): Promise<void> {
+    const pool = this.#pool
+    this.#pool = undefined
+    if (pool && pool !== this.#options.pool) await pool.end()
+  }
+
+  #openPool(): pg.Pool {
+    const { connectionString, poolSize } = this.#options
+    if (!connectionString) {
+      throw new AsyncGenError(
+        'NO_CONNECTION_STRING',
+        'The runtime does not know which database to talk to. Set DATABASE_URL, or pass `connectionString` to connect(prisma, …).',
+      )
+    }
+    const pool = new pg.Pool({ connectionString, max: poolSize ?? 10, allowExitOnIdle: true })
+    // An idle connection that the server closes is replaced at the next query; without a listener it would end the process.
+    pool.on('error', () => {})
+    return pool
+  }
+}
+
+const readTransactionId: Statement = {
+  name: 'async-gen:transaction-id',
+  text: 'SELECT pg_current_xact_id()::text AS id',
+}

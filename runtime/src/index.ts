@@ -1,0 +1,57 @@
+export {
+  type AttemptClass,
+  AttemptRecord,
+  BaseAttempt,
+  type BaseAttemptOptions,
+  type CallInput,
+  type Deferred,
+  type PerformOptions,
+  type RecordOptions,
+  type WithinTransaction,
+} from './attempt/attempt.js'
+export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/store.js'
+export { defineTargets, type Targets } from './attempt/targets.js'
+export { attemptBatchTask, attemptTask } from './attempt/tasks.js'
+export { backoff } from './backoff.js'
+export {
+  type BoundDatabase,
+  type ConnectOptions,
+  connect,
+  type Database,
+  type PrismaClientLike,
+  type TransactionOf,
+} from './database.js'
+export type { Duration } from './duration.js'
+export {
+  AsyncGenError,
+  type ErrorRecord,
+  InvalidStateError,
+  TransactionEndedError,
+  UnknownTargetError,
+  UnserializableError,
+} from './errors.js'
+export {
+  type BackgroundReport,
+  BaseReport,
+  type BaseReportOptions,
+  type ReportBase,
+  type ReportClass,
+  ReportRecord,
+} from './report/report.js'
+export { refreshReportTask } from './report/tasks.js'
+export type { CachedToast, Staleness } from './toast/staleness.js'
+export { refreshToastTask } from './toast/tasks.js'
+export {
+  defineToast,
+  hasToast,
+  isReady,
+  type NotReady,
+  type Reading,
+  type ReadOptions,
+  type Ready,
+  type Toast,
+  type Toastr,
+  type ToastOptions,
+} from './toast/toast.js'
+export { type Swept, sweep, sweepTask } from './worker/sweep.js'
+export { type RunWorkerOptions, runWorker } from './worker/worker.js'

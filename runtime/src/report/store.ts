@@ -1,0 +1,59 @@
+import type { Database, Statement } from '../database.js'
+import type { Json } from '../serialize.js'
+
+/** A row of the reports' table. */
+export interface ReportRow {
+  id: string
+  type: string
+  /** The digest of the arguments. */
+  key: string
+  args: Json
+  created_at: Date
+  updated_at: Date
+}
+
+/** The SQL of one table of reports. */
+export class ReportStore {
+  readonly #db: Database
+  readonly #sql: ReturnType<typeof statements>
+
+  constructor(db: Database, table: string) {
+    this.#db = db
+    this.#sql = statements(table)
+  }
+
+  /** The report of that type and key, made if there is none. */
+  async findOrCreate(type: string, key: string, args: string): Promise<ReportRow> {
+    const [created] = await this.#db.query<ReportRow>(this.#sql.create, [type, key, args])
+    if (created) return created
+    const [found] = await this.#db.query<ReportRow>(this.#sql.findByKey, [type, key])
+    return found ?? (await this.findOrCreate(type, key, args))
+  }
+
+  async find(id: number | bigint): Promise<ReportRow | undefined> {
+    const [row] = await this.#db.query<ReportRow>(this.#sql.find, [id])
+    return row
+  }
+}
+
+const statements = (table: string) =>
+  ({
+    create: {
+      name: `${table}:create`,
+      text: `
+        INSERT INTO "${table}" (type, key, args)
+        VALUES ($1, $2, $3::jsonb)
+        ON CONFLICT (type, key) DO NOTHING
+        RETURNING *`,
+    },
+
+    findByKey: {
+      name: `${table}:find-by-key`,
+      text: `SELECT * FROM "${table}" WHERE type = $1 AND key = $2`,
+    },
+
+    find: {
+      name: `${table}:find`,
+      text: `SELECT * FROM "${table}" WHERE id = $1`,
+    },
+  }) satisfies Record<string, Statement>
