@@ -38,7 +38,8 @@ async function keepDatabases(url: string) {
 }
 
 async function keepCluster() {
-  const folder = fs.mkdtempSync(join(tmpdir(), `${prefix}_`))
+  const folder = join(tmpdir(), prefix)
+  fs.mkdirSync(folder, { mode: 0o700 })
   let cluster: { server: ChildProcess; url: string } | undefined
   try {
     cluster = await startCluster(folder)

@@ -8,7 +8,7 @@ import { type RunOptions, run } from './run.js'
 const STAND_IN = fileURLToPath(new URL('schema-engine.mjs', import.meta.url))
 
 /** The schema engine that Prisma's commands use here: the native one where it runs, else the stand-in. */
-export const schemaEngine = findNativeEngine() ?? STAND_IN
+const schemaEngine = findNativeEngine() ?? STAND_IN
 
 /** Says in one line which schema engine the migrations go through. */
 export const schemaEngineLine =
@@ -17,7 +17,7 @@ export const schemaEngineLine =
     : `Prisma Migrate: native schema engine (${schemaEngine})`
 
 /** With these, no Prisma command downloads anything or calls home. */
-export const prismaEnv = {
+const prismaEnv = {
   PRISMA_SCHEMA_ENGINE_BINARY: schemaEngine,
   PRISMA_HIDE_UPDATE_MESSAGE: '1',
   CHECKPOINT_DISABLE: '1',

@@ -1,0 +1,270 @@
+import { createHash } from 'node:crypto'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
+import { assembleHost, installHost, npxAsyncGen, type Shape } from '../support/host.js'
+import { createDatabase, query } from '../support/postgres.js'
+import { prisma } from '../support/prisma.js'
+import { run } from '../support/run.js'
+import { addTeamFiles, applyEdit, edits } from '../support/team.js'
+import { startWorker, type WorkerProcess } from '../support/worker.js'
+
+const GENERATORS = [['install'], ['attempt'], ['reports', 'MonthlySales']]
+
+const SCHEMA = { single: 'prisma/schema.prisma', folder: 'prisma/schema' }
+
+/**
+ * The whole way of a team: an application on which nothing was generated, what npm would publish installed in it, three
+ * generators, migrations, its own lines, and a worker. The tests are the steps of it, in this order.
+ */
+export function describeMainJob(shape: Shape) {
+  describe(`the shop with ${shape === 'single' ? 'a single schema file' : 'a schema folder'}`, () => {
+    const dir = mkdtempSync(join(tmpdir(), `async-gen-${shape}-`))
+    let url: string
+    let env: { DATABASE_URL: string }
+    let worker: WorkerProcess | undefined
+
+    beforeAll(async () => {
+      url = await createDatabase(inject('postgres'))
+      env = { DATABASE_URL: url }
+      assembleHost(shape, dir)
+      await installHost(dir)
+    }, 180_000)
+
+    afterAll(async () => {
+      await worker?.stop()
+      rmSync(dir, { recursive: true, force: true })
+    })
+
+    describe('the generators', () => {
+      const generated = [
+        'src/async/database.ts',
+        'src/async/toasts.ts',
+        'src/async/worker.ts',
+        'src/async/tasks/refresh_toast.ts',
+        'src/async/tasks/sweep.ts',
+        'src/async/attempt.ts',
+        'src/async/targets.ts',
+        'src/async/attempt.factory.ts',
+        'src/async/tasks/attempt.ts',
+        'src/async/tasks/attempt_batch.ts',
+        'src/async/report.ts',
+        'src/async/report.factory.ts',
+        'src/async/reports/monthly_sales.ts',
+        'src/async/tasks/refresh_report.ts',
+      ]
+
+      it('A16, T14: write models, tasks, factories, specs and one migration each', async () => {
+        const before = Object.keys(snapshot(dir))
+        for (const args of GENERATORS) await npxAsyncGen(dir, args)
+        const created = Object.keys(snapshot(dir)).filter((file) => !before.includes(file))
+
+        expect(created).toEqual(expect.arrayContaining(generated))
+        expect(created.filter((file) => file.startsWith('src/async/test/')).length).toBeGreaterThanOrEqual(3)
+        const migrations = created.flatMap(
+          (file) => file.match(/^prisma\/migrations\/\d{14}_(\w+)\/migration.sql$/)?.[1] ?? [],
+        )
+        expect(migrations).toEqual(['create_toasts', 'create_attempts', 'create_reports'])
+      })
+
+      it('name in package.json what they need, in the versions that fit together', async () => {
+        const { dependencies, scripts } = JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8'))
+        expect(Object.keys(dependencies)).toEqual(expect.arrayContaining(['@async-gen/runtime', 'graphile-worker']))
+        expect(scripts['async:worker']).toBe('tsx src/async/worker.ts')
+
+        const { stdout } = await run(dir, 'npm', ['ls', '--json', '--depth=0'], { exitCodes: [0, 1] })
+        const installed: Record<string, { invalid?: string; missing?: boolean }> = JSON.parse(stdout).dependencies
+        for (const name of Object.keys(dependencies)) {
+          expect(installed[name], name).toMatchObject({ version: expect.any(String) })
+          expect(installed[name], name).not.toHaveProperty('invalid')
+        }
+      })
+
+      it('change nothing when they run again', async () => {
+        const before = snapshot(dir)
+        for (const args of GENERATORS) {
+          const { stdout } = await npxAsyncGen(dir, args)
+          expect(stdout).toMatch(/^ *identical /m)
+          expect(stdout).not.toMatch(/^ *(create|update) /m)
+        }
+        expect(snapshot(dir)).toEqual(before)
+      })
+
+      it('leave a schema that is valid, and migrations that make exactly that schema', async () => {
+        await prisma(dir, ['validate'], { env })
+        await prisma(dir, ['generate'], { env })
+        await prisma(dir, ['migrate', 'deploy'], { env })
+        const { stdout } = await prisma(
+          dir,
+          ['migrate', 'diff', '--from-config-datasource', '--to-schema', SCHEMA[shape], '--exit-code'],
+          { env },
+        )
+        expect(stdout).toContain('No difference detected')
+      })
+
+      it('write TypeScript that compiles under --strict', async () => {
+        await tsc()
+      })
+
+      it('A16, T14: write specs that pass as they are', async () => {
+        const { stdout } = await run(dir, 'npx', ['--no', 'vitest', 'run'], { env })
+        expect(stdout).toMatch(/Test Files +\d+ passed \(\d+\)/)
+        expect(stdout).not.toMatch(/skipped|todo/)
+      })
+
+      it('leave the rest to a few lines of the team, which compile under --strict', async () => {
+        addTeamFiles(dir)
+        for (const edit of edits) applyEdit(dir, edit)
+        await tsc()
+      })
+
+      it('keep those lines when they run again', async () => {
+        const before = snapshot(dir)
+        for (const args of GENERATORS) await npxAsyncGen(dir, args)
+        expect(snapshot(dir)).toEqual(before)
+      })
+    })
+
+    describe('attempts', () => {
+      it('A1: a transaction that rolls back leaves neither the order nor the call', async () => {
+        expect(await play('place-order', 1, 'decline')).toEqual({ error: 'The card was declined' })
+        expect(await rows('SELECT 1 FROM "Order"')).toEqual([])
+        expect(await rows('SELECT 1 FROM attempts')).toEqual([])
+        expect(await rows('SELECT 1 FROM graphile_worker.jobs')).toEqual([])
+      })
+
+      it('A1, A8, P4: a transaction that commits gets its call made by the worker, once, and its result stored', async () => {
+        const { attempt } = await play('place-order', 2)
+        expect(await play('read-attempt', attempt)).toMatchObject({ status: 'pending', numAttempts: 0 })
+
+        worker = startWorker(dir, env)
+        expect(await ended(attempt)).toEqual({
+          status: 'succeeded',
+          numAttempts: 1,
+          result: { orderNumber: 2, carrier: 'bicycle' },
+          errors: [],
+        })
+        expect(await rows('SELECT number, status FROM "Order"')).toEqual([{ number: 2, status: 'fulfilled' }])
+        expect(await rows('SELECT "orderNumber" FROM "Shipment"')).toEqual([{ orderNumber: 2 }])
+      })
+
+      it('A8, A9, P5: a call that fails takes back what it wrote, its error is stored, and it is made again', async () => {
+        const { attempt } = await play('ship-order', 2)
+        const { errors, ...rest } = await ended(attempt)
+        expect(rest).toMatchObject({ status: 'succeeded', numAttempts: 2 })
+        expect(errors).toEqual([
+          expect.objectContaining({
+            number: 1,
+            name: 'Error',
+            message: 'The van broke down',
+            stack: expect.stringContaining('warehouse.ts'),
+            cause: expect.objectContaining({ message: 'flat tyre' }),
+          }),
+        ])
+        expect(await rows(`SELECT id FROM "Shipment" WHERE carrier = 'van'`)).toEqual([{ id: rest.result.shipment }])
+      })
+
+      it('A15: a call that is scheduled is not made before its time', async () => {
+        await rows(`INSERT INTO "Newsletter" (subject) VALUES ('Porridge')`)
+        await rows(`INSERT INTO "Subscriber" (email) VALUES ('goldilocks@example.org'), ('bear@example.org')`)
+        const { attempt } = await play('schedule-newsletter', 3)
+        expect(await play('read-attempt', attempt)).toMatchObject({ status: 'pending', numAttempts: 0 })
+
+        expect(await ended(attempt)).toMatchObject({ status: 'succeeded', result: 2 })
+        const [row] = await rows('SELECT started_at >= scheduled_at AS in_time, priority FROM attempts WHERE id = $1', [
+          attempt,
+        ])
+        expect(row).toEqual({ in_time: true, priority: 12 })
+      })
+    })
+
+    describe('toasts', () => {
+      it('T4, T7: the first read gets the placeholder, a later one the value with what it cost', async () => {
+        await rows(`INSERT INTO "Oat" (id, name, "updatedAt") VALUES (1, 'Steel cut', now())`)
+        expect(await play('breakfast', 1)).toEqual({ error: 'Data not yet available' })
+
+        const ready = await eventually(async () => {
+          const toast = await play('breakfast', 1)
+          return toast.error ? undefined : toast
+        })
+        expect(ready).toMatchObject({ oat: 'Steel cut', toppings: [] })
+        expect(ready.toastr).toMatchObject({ elapsed: expect.any(Number), cached_at: expect.any(String) })
+      })
+
+      it('T5, T6: when its parent has changed, the old value is served while the worker refreshes it, then the new one', async () => {
+        await play('add-topping', 1, 'Blueberries')
+        expect(await play('breakfast', 1)).toMatchObject({ toppings: [], toastr: { stale: true } })
+
+        const refreshed = await eventually(async () => {
+          const toast = await play('breakfast', 1)
+          return toast.toppings.length ? toast : undefined
+        })
+        expect(refreshed).toMatchObject({ oat: 'Steel cut', toppings: ['Blueberries'] })
+      })
+    })
+
+    describe('reports', () => {
+      it('T15: one for each type and key, whatever the order of the keys; the worker builds it', async () => {
+        const first = await play('monthly-sales')
+        expect(first.sameId).toBe(first.id)
+        expect(first.built).toEqual({ error: 'Data not yet available' })
+
+        const built = await eventually(async () => {
+          const { built } = await play('monthly-sales')
+          return built.error ? undefined : built
+        })
+        expect(built).toMatchObject({ month: 'January', total: 4200 })
+        expect(await rows('SELECT count(*)::int AS reports FROM reports')).toEqual([{ reports: 1 }])
+      })
+    })
+
+    it('the worker ends by itself, and in order, when it is told to', async () => {
+      expect(await worker?.stop(), worker?.log()).toBe(0)
+    })
+
+    const rows = (sql: string, parameters?: unknown[]) => query(url, sql, parameters)
+
+    const tsc = () => run(dir, 'npx', ['--no', 'tsc', '--noEmit', '--strict'])
+
+    /** Plays one of the team's scenes in a process of its own and returns what it printed. */
+    async function play(scene: string, ...args: (string | number)[]) {
+      const { stdout } = await run(
+        dir,
+        process.execPath,
+        ['--import', 'tsx', `src/scenes/${scene}.ts`, ...args.map(String)],
+        { env },
+      )
+      return JSON.parse(stdout)
+    }
+
+    /** The attempt once it is no longer pending or running. */
+    function ended(id: number) {
+      return eventually(
+        async () => {
+          const attempt = await play('read-attempt', id)
+          return ['pending', 'running'].includes(attempt.status) ? undefined : attempt
+        },
+        { timeout: 30_000, otherwise: () => `Attempt ${id} did not end. The worker's log:\n${worker?.log()}` },
+      )
+    }
+  })
+}
+
+/** Every file of a host that its developers commit, with a hash of its text. */
+function snapshot(dir: string) {
+  const entries = readdirSync(dir, { recursive: true, withFileTypes: true })
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(dir.length + 1))
+  const committed = files.filter((file) => !/^(node_modules|src\/generated)\//.test(file)).sort()
+  return Object.fromEntries(
+    committed.map((file) => [
+      file,
+      createHash('sha256')
+        .update(readFileSync(join(dir, file)))
+        .digest('hex'),
+    ]),
+  )
+}
