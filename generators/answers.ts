@@ -1,0 +1,99 @@
+import { existsSync } from 'node:fs'
+import { isAbsolute, join, normalize } from 'node:path/posix'
+import type { Manifest } from './changes/manifest.js'
+import type { Answers } from './generator.js'
+import { UsageError } from './host/errors.js'
+import { readText } from './host/files.js'
+import type { Host } from './host/inspect.js'
+import { type ClientExport, clientExports, findClients } from './host/prisma-client.js'
+
+/** What the command line says, and who can be asked for the rest. */
+export interface Given {
+  names: string[]
+  dir?: string | undefined
+  client?: string | undefined
+  /** Asks the user; absent where nobody is there to answer. */
+  chooseClient?: ((candidates: ClientExport[]) => Promise<ClientExport>) | undefined
+}
+
+/** The answers for a run: from the command line, else from the run before, else from looking, else from the user. */
+export async function answer(host: Host, manifest: Manifest | null, given: Given): Promise<Answers> {
+  return {
+    names: given.names,
+    dir: folder(host, manifest, given.dir),
+    client: await client(host, manifest, given),
+  }
+}
+
+export function clientFlag({ path, name }: ClientExport): string {
+  return `${path}#${name}`
+}
+
+function folder(host: Host, manifest: Manifest | null, given: string | undefined): string {
+  const installed = manifest?.settings.dir
+  if (given === undefined) return installed ?? (host.src ? 'src/async' : 'async')
+  const dir = normalize(given.replaceAll('\\', '/')).replace(/\/$/, '')
+  if (isAbsolute(dir) || dir === '.' || dir.startsWith('..')) {
+    throw new UsageError({
+      code: 'DIR_INVALID',
+      message: `--dir ${given} is not a folder inside the project.`,
+      remedy: 'Name one relative to the project: --dir src/async',
+    })
+  }
+  if (installed && installed !== dir) {
+    throw new UsageError({
+      code: 'DIR_DIFFERS',
+      message: `async-gen is installed in ${installed}, not in ${dir}.`,
+      remedy: 'Leave --dir out: the folder is remembered.',
+    })
+  }
+  return dir
+}
+
+async function client(host: Host, manifest: Manifest | null, given: Given): Promise<ClientExport> {
+  const remembered = manifest && parseClient(manifest.settings.client)
+  if (given.client === undefined && remembered && existsSync(join(host.root, remembered.path))) {
+    return remembered as ClientExport
+  }
+  const candidates = given.client === undefined ? findClients(host.root) : namedClients(host.root, given.client)
+  if (candidates.length === 1) return candidates[0]!
+  if (candidates.length > 1 && given.chooseClient) return given.chooseClient(candidates)
+  throw candidates.length > 1 ? severalClients(candidates) : noClient(given.client)
+}
+
+/** The exports that --client can mean: `src/db.ts#prisma` is taken at its word, `src/db.ts` is read. */
+function namedClients(root: string, flag: string): ClientExport[] {
+  const { path, name } = parseClient(flag)
+  const file = ['', '.ts', '.mts', '.tsx', '.js', '.mjs', '/index.ts', '/index.js']
+    .map((suffix) => normalize(path) + suffix)
+    .find((candidate) => /\.\w+$/.test(candidate) && existsSync(join(root, candidate)))
+  if (!file) return []
+  return name
+    ? [{ path: file, name }]
+    : clientExports(readText(root, file)!).map((found) => ({ path: file, name: found }))
+}
+
+function parseClient(flag: string): { path: string; name: string | undefined } {
+  const [path, name] = flag.split('#') as [string, string?]
+  return { path, name }
+}
+
+function severalClients(candidates: ClientExport[]): UsageError {
+  return new UsageError({
+    code: 'CLIENT_AMBIGUOUS',
+    message: `Several exports may be your PrismaClient:\n${candidates.map((each) => `  ${clientFlag(each)}`).join('\n')}`,
+    remedy: `Say which: --client ${clientFlag(candidates[0]!)}`,
+  })
+}
+
+function noClient(flag: string | undefined): UsageError {
+  return new UsageError({
+    code: 'CLIENT_NOT_FOUND',
+    message: flag
+      ? `--client ${flag} names no module that exports a PrismaClient.`
+      : 'No module of this project exports a PrismaClient.',
+    remedy: flag
+      ? 'Name the file and the export: --client src/db.ts#prisma (or #default)'
+      : 'Export yours from a module (export const prisma = new PrismaClient({ adapter })), or name it: --client src/db.ts#prisma',
+  })
+}

@@ -1,0 +1,44 @@
+import { files, sharedContext, specs } from './emissions.js'
+import type { Answers, Generator } from './generator.js'
+import { className, modelNames } from './names.js'
+
+/** Durable deferred calls, recorded in the transaction that wants them. */
+export const attempt: Generator = {
+  name: 'attempt',
+  description: 'Durable deferred calls, recorded in your transactions',
+  prompts: [{ type: 'input', name: 'name', message: 'Name of the model', default: 'Attempt' }],
+
+  owner: (answers) => `attempt ${model(answers)}`,
+
+  emissions(host, answers) {
+    const { dir } = answers
+    const owner = this.owner(answers)
+    const names = modelNames(model(answers))
+    const context = { ...sharedContext(host, answers), ...names, task: names.file, encrypted: false }
+    return [
+      ...files(owner, dir, context, ['attempt/async/__file__.ts']),
+      ...files(owner, dir, context, ['attempt/async/targets.ts'], true),
+      ...files(owner, dir, context, [
+        'attempt/async/__file__.factory.ts',
+        'attempt/async/tasks/__task__.ts',
+        'attempt/async/tasks/__task___batch.ts',
+      ]),
+      ...specs(host, owner, dir, context, ['attempt/async/test/__file__.test.ts']),
+      {
+        kind: 'fragment',
+        owner,
+        name: names.table,
+        template: 'attempt/schema.prisma',
+        context,
+        ifTaken: 'Give the model another name: npx async-gen attempt EmailAttempt',
+      },
+      { kind: 'migration', owner, name: `create_${names.table}`, template: 'attempt/migration.sql', context },
+    ]
+  },
+
+  firstEdit: ({ dir }) => `Name what may be called in ${dir}/targets.ts`,
+}
+
+function model({ names }: Answers): string {
+  return className(names[0] ?? 'Attempt')
+}

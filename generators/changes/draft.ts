@@ -1,0 +1,68 @@
+import { eolOf, readText, withEol } from '../host/files.js'
+import type { Host } from '../host/inspect.js'
+import type { Verdict } from './decide.js'
+import { basePath, hashOf, type Manifest, manifestFile } from './manifest.js'
+
+/** One line of what a run does. */
+export interface Change {
+  kind: Verdict
+  path: string
+  /** What the kind alone does not say. */
+  detail?: string
+}
+
+export interface Write {
+  path: string
+  /** What is there now; null for a file that does not exist. */
+  before: string | null
+  after: string
+}
+
+/** A plan in the making: the texts of the host as they will be, and what the manifest will say of them. */
+export class Draft {
+  readonly host: Host
+  readonly manifest: Manifest
+  readonly changes: Change[] = []
+  readonly #texts = new Map<string, { before: string | null; after: string | null }>()
+  readonly #emitted = new Map<string, string>()
+
+  constructor(host: Host, manifest: Manifest) {
+    this.host = host
+    this.manifest = structuredClone(manifest)
+  }
+
+  read(path: string): string | null {
+    const known = this.#texts.get(path)
+    if (known) return known.after
+    const text = readText(this.host.root, path)
+    this.#texts.set(path, { before: text, after: text })
+    return text
+  }
+
+  /** In the line endings that the file has, or the host has where it is new. */
+  write(path: string, text: string) {
+    const current = this.read(path)
+    const { before } = this.#texts.get(path)!
+    this.#texts.set(path, { before, after: withEol(text, current === null ? this.host.eol : eolOf(current)) })
+  }
+
+  /** Keeps what was emitted, so that a later run can tell an edit from it, and merge. */
+  remember(key: string, owner: string, text: string) {
+    const hash = hashOf(text)
+    if (this.manifest.files[key]?.hash === hash) return
+    this.manifest.files[key] = { owner, hash }
+    this.#emitted.set(key, text)
+  }
+
+  /** What the user gets, then what async-gen keeps for itself: nothing is remembered that was not written. */
+  writes(): Write[] {
+    const bookkeeping = [...this.#emitted].map(([key, text]) => ({ path: basePath(key), text }))
+    for (const { path, text } of [...bookkeeping, manifestFile(this.manifest)]) {
+      const current = this.read(path)
+      if (current === null || withEol(current, '\n') !== text) this.write(path, text)
+    }
+    return [...this.#texts].flatMap(([path, { before, after }]) =>
+      after !== null && after !== before ? [{ path, before, after }] : [],
+    )
+  }
+}

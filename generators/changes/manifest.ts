@@ -1,0 +1,65 @@
+import { createHash } from 'node:crypto'
+import { HostError } from '../host/errors.js'
+import { readText, withEol } from '../host/files.js'
+
+export const MANIFEST = '.async-gen/manifest.json'
+
+/**
+ * What async-gen remembers of a host, beside the code: the answers that it was given and the text that it emitted. A
+ * file that differs from that text has been edited, so that a later run can keep the edit, or merge it.
+ */
+export interface Manifest {
+  version: 1
+  /** The async-gen that wrote last. */
+  asyncGen: string
+  /** The answers that all generators share. */
+  settings: Settings
+  /** What each generator was run for, by owner: `install`, `attempt Attempt`, `reports Report`. */
+  generators: Record<string, { names: string[] }>
+  /** What was emitted, by path; a section of a single schema file is `prisma/schema.prisma#toasts`. */
+  files: Record<string, { owner: string; hash: string }>
+  /** The folder of each migration that was emitted, by name. */
+  migrations: Record<string, string>
+}
+
+export interface Settings {
+  dir: string
+  /** `src/db.ts#prisma` */
+  client: string
+  schema?: string
+}
+
+export function readManifest(root: string): Manifest | null {
+  const text = readText(root, MANIFEST)
+  if (text === null) return null
+  try {
+    const manifest = JSON.parse(text) as Manifest
+    if (manifest.version === 1) return manifest
+  } catch {
+    // said below
+  }
+  throw new HostError({
+    code: 'MANIFEST_INVALID',
+    message: 'async-gen cannot read what it remembers of this project.',
+    where: MANIFEST,
+    remedy: 'Take the file back from your version control, or use the async-gen that wrote it (npx async-gen@latest).',
+  })
+}
+
+/** What was emitted at this path the last time, or null. */
+export function readBase(root: string, path: string): string | null {
+  return readText(root, basePath(path))
+}
+
+export function manifestFile(manifest: Manifest): { path: string; text: string } {
+  return { path: MANIFEST, text: `${JSON.stringify(manifest, null, 2)}\n` }
+}
+
+/** The suffix keeps test runners, compilers and linters of the host away from these copies. */
+export function basePath(path: string): string {
+  return `.async-gen/base/${path}.base`
+}
+
+export function hashOf(text: string): string {
+  return createHash('sha256').update(withEol(text, '\n')).digest('hex')
+}

@@ -1,0 +1,42 @@
+import { join } from 'node:path/posix'
+import { ConflictError } from '../host/errors.js'
+import { sameText } from '../host/files.js'
+import type { SchemaName } from '../host/prisma-schema.js'
+import { readSection } from '../host/schema-block.js'
+import type { Draft } from './draft.js'
+import type { StagedFragment } from './stage.js'
+
+/** T16: a model, enum, table or type that the host already has is found before anything is written. */
+export function requireFreeNames(draft: Draft, fragment: StagedFragment) {
+  if (isOurs(draft, fragment)) return
+  for (const wanted of declaredNames(fragment.text)) {
+    const taken = draft.host.schema.names.find(({ name, dbName }) => name === wanted.name || dbName === wanted.dbName)
+    if (!taken) continue
+    const called = taken.dbName === taken.name ? '' : ` (in the database: ${taken.dbName})`
+    throw new ConflictError({
+      code: 'NAME_TAKEN',
+      message: `The schema already has the ${taken.kind} ${taken.name}${called}; \`async-gen ${fragment.owner}\` would add the ${wanted.kind} ${wanted.name} (in the database: ${wanted.dbName}).`,
+      where: draft.host.schema.path,
+      remedy: fragment.ifTaken,
+    })
+  }
+}
+
+/** Emitted by an earlier run, or there under our marker or file name: its names are in the schema because of that. */
+function isOurs(draft: Draft, { name, text }: StagedFragment): boolean {
+  const { kind, path } = draft.host.schema
+  if (kind === 'file') {
+    return `${path}#${name}` in draft.manifest.files || readSection(draft.read(path)!, name) !== null
+  }
+  const file = join(path, `${name}.prisma`)
+  return file in draft.manifest.files || sameText(draft.read(file) ?? '', text)
+}
+
+/** Of our own fragments, which are canonical; a host's schema is read by Prisma's parser. */
+function declaredNames(fragment: string): SchemaName[] {
+  return [...fragment.matchAll(/^(model|enum) (\w+) \{([^}]*)/gm)].map(([, kind, name, body]) => ({
+    kind: kind as SchemaName['kind'],
+    name: name!,
+    dbName: /@@map\("([^"]+)"\)/.exec(body!)?.[1] ?? name!,
+  }))
+}

@@ -1,0 +1,43 @@
+import type { Change } from './draft.js'
+import type { Plan } from './plan.js'
+
+type Paint = (text: string) => string
+
+/** The colours of a terminal, or plain functions that change nothing. */
+export interface Colors {
+  green: Paint
+  yellow: Paint
+  cyan: Paint
+  red: Paint
+  dim: Paint
+}
+
+const same: Paint = (text) => text
+const plain: Colors = { green: same, yellow: same, cyan: same, red: same, dim: same }
+
+const PAINT: Record<Change['kind'], keyof Colors> = {
+  create: 'green',
+  update: 'yellow',
+  identical: 'dim',
+  keep: 'cyan',
+  removed: 'dim',
+  conflict: 'red',
+}
+
+const DETAIL: Partial<Record<Change['kind'], string>> = {
+  keep: 'yours, not touched',
+  removed: 'deleted by you, not written again',
+  conflict: 'exists, and async-gen did not write it',
+}
+
+/** The plan in the manner of Rails: a line for each change, the kind first. */
+export function presentPlan(plan: Plan, colors: Colors = plain): string[] {
+  const width = 12
+  const line = (kind: string, paint: Paint, text: string) => `${paint(kind.padStart(width))}  ${text}`
+  return [
+    ...plan.changes.map(({ kind, path, detail = DETAIL[kind] }) =>
+      line(kind, colors[PAINT[kind]], detail ? `${path}  ${colors.dim(`(${detail})`)}` : path),
+    ),
+    ...plan.notes.map((note) => line('note', colors.cyan, note)),
+  ]
+}

@@ -1,0 +1,52 @@
+import { basename, dirname, relative } from 'node:path/posix'
+import type { Context, Emission } from './changes/stage.js'
+import type { Answers } from './generator.js'
+import type { Host } from './host/inspect.js'
+import type { ClientExport } from './host/prisma-client.js'
+
+/** What all templates may name. */
+export function sharedContext({ modules }: Host, { dir, client }: Answers): Context {
+  return {
+    ext: modules.ext,
+    esm: modules.esm,
+    client: {
+      name: 'prisma',
+      import: clientImport(client, dir, modules.ext),
+      testImport: clientImport(client, `${dir}/test`, modules.ext),
+    },
+  }
+}
+
+/** Files of one generator, from its folder of templates into the host's folder, as they are laid out there. */
+export function files(owner: string, dir: string, context: Context, templates: string[], shared = false): Emission[] {
+  return templates.map((template) => {
+    const [, path] = /^\w+\/async\/(.+)$/.exec(template)!
+    return { kind: 'file', owner, template, context, path: `${dir}/${named(path!, context)}`, shared }
+  })
+}
+
+/** The same for specs, which need a runner. */
+export function specs(host: Host, owner: string, dir: string, context: Context, templates: string[]): Emission[] {
+  if (host.packageJson.packages.includes('vitest')) return files(owner, dir, context, templates)
+  return [{ kind: 'note', text: `no specs in ${dir}/test: they run with vitest, which package.json does not name` }]
+}
+
+/** `__file__.ts` is `email_attempt.ts`. */
+function named(path: string, context: Context): string {
+  return path.replace(/__([a-z]+)__/g, (_, name) => String(context[name]))
+}
+
+/** The whole line that imports the host's client, under the one name that our templates use. */
+function clientImport({ path, name }: ClientExport, from: string, ext: string): string {
+  const binding = name === 'default' ? 'prisma' : name === 'prisma' ? '{ prisma }' : `{ ${name} as prisma }`
+  return `import ${binding} from '${specifier(path, from, ext)}'`
+}
+
+function specifier(path: string, from: string, ext: string): string {
+  const file = relative(from, path)
+  const relativePath = file.startsWith('.') ? file : `./${file}`
+  if (ext === '.ts') return relativePath
+  const [, stem, module] = /^(.*)\.([cm]?)[jt]sx?$/.exec(relativePath)!
+  if (ext === '.js' || module) return `${stem}.${module}js`
+  return basename(stem!) === 'index' ? dirname(stem!) : stem!
+}

@@ -1,0 +1,26 @@
+import type { PlopGeneratorConfig } from 'node-plop'
+import type { Emission } from './changes/stage.js'
+import type { Host } from './host/inspect.js'
+import type { ClientExport } from './host/prisma-client.js'
+
+/** What every generator needs to know beside the host. */
+export interface Answers {
+  /** The folder for the code: `src/async`. */
+  dir: string
+  client: ClientExport
+  /** The names on the command line, as they were typed. */
+  names: string[]
+}
+
+/** One generator. All of it is data and pure functions of data. */
+export interface Generator {
+  name: 'install' | 'attempt' | 'reports'
+  description: string
+  /** What plop asks, in a host's own plopfile. */
+  prompts: PlopGeneratorConfig['prompts']
+  /** Whose the emitted files are: a generator that can run several times has an owner for each. */
+  owner(answers: Answers): string
+  emissions(host: Host, answers: Answers): Emission[]
+  /** What to do first with what was emitted, a sentence. */
+  firstEdit(answers: Answers): string
+}

@@ -1,0 +1,33 @@
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { join, relative, sep } from 'node:path'
+
+export type Eol = '\n' | '\r\n'
+
+/** The text of a file of the host, or null where there is none. */
+export function readText(root: string, path: string): string | null {
+  const file = join(root, path)
+  return existsSync(file) ? readFileSync(file, 'utf8') : null
+}
+
+export function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+}
+
+/** A path as the plan, the manifest and the output spell it: relative to the host, with forward slashes. */
+export function hostPath(root: string, file: string): string {
+  return relative(root, file).split(sep).join('/')
+}
+
+/** The line ending of a text; a text without one says nothing, so LF. */
+export function eolOf(text: string): Eol {
+  return /\r?\n/.exec(text)?.[0] === '\r\n' ? '\r\n' : '\n'
+}
+
+export function withEol(text: string, eol: Eol): string {
+  return text.replace(/\r?\n/g, eol)
+}
+
+/** Equal but for line endings: a checkout with autocrlf is no edit. */
+export function sameText(a: string, b: string): boolean {
+  return withEol(a, '\n') === withEol(b, '\n')
+}

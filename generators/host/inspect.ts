@@ -1,0 +1,51 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Eol, eolOf, isFolder } from './files.js'
+import { type PackageJson, readPackageJson } from './package-json.js'
+import { type PackageManager, packageManagerOf } from './package-manager.js'
+import { installedPrisma, loadPrismaConfig } from './prisma-config.js'
+import { migrationsFolder, type PrismaSchema, readPrismaSchema } from './prisma-schema.js'
+import { type ModuleStyle, moduleStyleOf } from './typescript.js'
+
+/** The host project as plain data: all that a generator may know of it. Paths are relative to `root`. */
+export interface Host {
+  root: string
+  /** The Node that runs here, e.g. `20.19.0`. */
+  node: string
+  /** How the host ends its lines; what we add does the same. */
+  eol: Eol
+  packageJson: PackageJson
+  packageManager: PackageManager
+  modules: ModuleStyle
+  schema: PrismaSchema
+  migrations: { path: string; names: string[] }
+  /** Whether its sources are in `src/`. */
+  src: boolean
+}
+
+export async function inspect(root: string, flags: { schema?: string | undefined } = {}): Promise<Host> {
+  const packageJson = readPackageJson(root)
+  const prisma = installedPrisma(root, packageJson)
+  const config = await loadPrismaConfig(root, prisma.path)
+  const schema = readPrismaSchema(root, flags.schema, config.schema)
+  const migrations = migrationsFolder(root, schema, config.migrations)
+  return {
+    root,
+    node: process.versions.node,
+    eol: eolOf(schema.files[0]!.text),
+    packageJson,
+    packageManager: await packageManagerOf(root),
+    modules: moduleStyleOf(root, packageJson.type),
+    schema,
+    migrations: { path: migrations, names: migrationNames(join(root, migrations)) },
+    src: isFolder(join(root, 'src')),
+  }
+}
+
+function migrationNames(folder: string): string[] {
+  if (!isFolder(folder)) return []
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort()
+}

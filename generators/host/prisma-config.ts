@@ -1,0 +1,66 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { HostError } from './errors.js'
+import type { PackageJson } from './package-json.js'
+
+export interface PrismaConfig {
+  /** Where `schema` of prisma.config points: a file or a folder, absolute. */
+  schema?: string
+  /** Where `migrations.path` points, absolute. */
+  migrations?: string
+}
+
+interface LoadedConfig {
+  config?: { schema?: string; migrations?: { path?: string } }
+  resolvedPath: string | null
+  error?: { error?: Error }
+}
+
+/** The installed Prisma's package.json. The range that the host names says little (`catalog:`, `workspace:*`). */
+export function installedPrisma(root: string, packageJson: PackageJson): { version: string; path: string } {
+  const { resolve } = createRequire(join(root, 'package.json'))
+  let path: string
+  try {
+    path = resolve('prisma/package.json')
+  } catch {
+    const named = packageJson.packages.includes('prisma')
+    throw new HostError({
+      code: named ? 'PRISMA_NOT_INSTALLED' : 'NO_PRISMA',
+      message: named ? 'package.json names prisma, but it is not installed.' : 'This project does not use Prisma.',
+      where: join(root, 'package.json'),
+      remedy: named
+        ? 'Install the dependencies (`npm install`, or what your package manager calls it), then run the command again.'
+        : 'async-gen adds to an application on Prisma 7 and PostgreSQL. To start one: npm install prisma@7 @prisma/client@7 && npx prisma init',
+    })
+  }
+  const { version } = JSON.parse(readFileSync(path, 'utf8')) as { version: string }
+  if (Number.parseInt(version, 10) !== 7) {
+    throw new HostError({
+      code: 'PRISMA_MAJOR',
+      message: `Prisma ${version} is installed; async-gen works with Prisma 7.`,
+      where: dirname(path),
+      remedy:
+        'Upgrade (https://www.prisma.io/docs/guides/upgrade-prisma-orm), or: npm install prisma@7 @prisma/client@7',
+    })
+  }
+  return { version, path }
+}
+
+/** The host's prisma.config, read by the host's own Prisma, so that it means here what it means there. */
+export async function loadPrismaConfig(root: string, prismaPath: string): Promise<PrismaConfig> {
+  const { loadConfigFromFile } = createRequire(prismaPath)('@prisma/config')
+  const { config, resolvedPath, error }: LoadedConfig = await loadConfigFromFile({ configRoot: root })
+  if (error) {
+    throw new HostError({
+      code: 'PRISMA_CONFIG_INVALID',
+      message: `prisma.config cannot be loaded: ${error.error?.message ?? 'Prisma gives no reason.'}`,
+      where: resolvedPath && existsSync(resolvedPath) ? resolvedPath : root,
+      remedy: 'Mend it, or set what it asks for (DATABASE_URL may be any URL here: async-gen does not connect).',
+    })
+  }
+  return {
+    ...(config?.schema && { schema: config.schema }),
+    ...(config?.migrations?.path && { migrations: config.migrations.path }),
+  }
+}

@@ -1,0 +1,129 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { get_config, get_dmmf, validate } from '@prisma/prisma-schema-wasm'
+import { HostError } from './errors.js'
+import { hostPath, isFolder } from './files.js'
+
+export interface SchemaFile {
+  path: string
+  text: string
+}
+
+export interface SchemaName {
+  kind: 'model' | 'enum'
+  name: string
+  /** What the database calls it. */
+  dbName: string
+}
+
+export interface PrismaSchema {
+  /** One file that holds everything, or a folder where each concern has a file. */
+  kind: 'file' | 'folder'
+  path: string
+  files: SchemaFile[]
+  names: SchemaName[]
+}
+
+/** Finds the host's schema where Prisma would: the flag, prisma.config, then Prisma's defaults. */
+export function readPrismaSchema(root: string, flag: string | undefined, configured: string | undefined): PrismaSchema {
+  const tried = flag
+    ? [resolve(root, flag)]
+    : configured
+      ? [configured]
+      : [join(root, 'prisma/schema.prisma'), join(root, 'schema.prisma')]
+  const found = tried.find((path) => existsSync(path))
+  const files = found ? schemaFiles(root, found) : []
+  if (!found || files.length === 0) {
+    throw new HostError({
+      code: 'SCHEMA_NOT_FOUND',
+      message: `There is no Prisma schema at ${tried.map((path) => hostPath(root, path)).join(' or ')}.`,
+      where: root,
+      remedy: 'Name the file or the folder: --schema <path>, or set `schema` in prisma.config.ts',
+    })
+  }
+  requirePostgres(root, files)
+  return {
+    kind: isFolder(found) ? 'folder' : 'file',
+    path: hostPath(root, found),
+    files,
+    names: schemaNames(files),
+  }
+}
+
+/** Where Prisma keeps the migrations of this schema: as configured, else beside it. */
+export function migrationsFolder(root: string, schema: PrismaSchema, configured: string | undefined): string {
+  if (configured) return hostPath(root, configured)
+  return join(schema.kind === 'folder' ? schema.path : dirname(schema.path), 'migrations')
+}
+
+/** Prisma's own complaint about a schema, or null when it is sound. */
+export function schemaError(files: SchemaFile[]): string | null {
+  try {
+    validate(parserInput(files))
+    return null
+  } catch (error) {
+    return parserMessage(error)
+  }
+}
+
+function schemaFiles(root: string, path: string): SchemaFile[] {
+  const paths = isFolder(path)
+    ? readdirSync(path, { recursive: true, encoding: 'utf8' })
+        .filter((name) => name.endsWith('.prisma'))
+        .sort()
+        .map((name) => join(path, name))
+    : [path]
+  return paths.map((file) => ({ path: hostPath(root, file), text: readFileSync(file, 'utf8') }))
+}
+
+function requirePostgres(root: string, files: SchemaFile[]) {
+  const { config } = JSON.parse(get_config(parserInput(files)))
+  const datasource = config?.datasources?.[0]
+  if (!datasource) return // a schema without one does not parse either, and Prisma says it better
+  if (datasource.activeProvider !== 'postgresql') {
+    throw new HostError({
+      code: 'PROVIDER',
+      message: `The schema's provider is "${datasource.activeProvider}"; async-gen works on "postgresql".`,
+      where: join(root, datasource.sourceFilePath),
+      remedy: 'Its triggers, its locks and Graphile Worker are PostgreSQL. There is no way around that.',
+    })
+  }
+}
+
+function schemaNames(files: SchemaFile[]): SchemaName[] {
+  interface Named {
+    name: string
+    dbName: string | null
+  }
+  let datamodel: { models: Named[]; enums: Named[] }
+  try {
+    datamodel = JSON.parse(get_dmmf(parserInput(files))).datamodel
+  } catch (error) {
+    throw new HostError({
+      code: 'SCHEMA_INVALID',
+      message: `The Prisma schema does not parse.\n${parserMessage(error)}`,
+      where: files.map((file) => file.path).join(', '),
+      remedy: 'Mend it until `npx prisma validate` is content, then run the command again.',
+    })
+  }
+  const named = (kind: SchemaName['kind']) => (item: Named) => ({
+    kind,
+    name: item.name,
+    dbName: item.dbName ?? item.name,
+  })
+  return [...datamodel.models.map(named('model')), ...datamodel.enums.map(named('enum'))]
+}
+
+function parserInput(files: SchemaFile[]): string {
+  return JSON.stringify({ prismaSchema: files.map(({ path, text }) => [path, text]), noColor: true })
+}
+
+/** The parser throws JSON where the fault is the schema's. */
+function parserMessage(error: unknown): string {
+  const { message } = error as Error
+  try {
+    return JSON.parse(message).message
+  } catch {
+    return message
+  }
+}

@@ -1,0 +1,59 @@
+import { files, sharedContext, specs } from './emissions.js'
+import type { Generator } from './generator.js'
+import type { Host } from './host/inspect.js'
+import { version } from './own-package.js'
+
+/** Toasts, tasks and the worker process: what the other generators stand on. */
+export const install: Generator = {
+  name: 'install',
+  description: 'Cached methods, background tasks and the worker process',
+  prompts: [],
+
+  owner: () => 'install',
+
+  emissions(host, answers) {
+    const { dir } = answers
+    const owner = this.owner(answers)
+    const context = sharedContext(host, answers)
+    return [
+      ...files(owner, dir, context, [
+        'install/async/database.ts',
+        'install/async/toasts.ts',
+        'install/async/worker.ts',
+        'install/async/tasks/refresh_toast.ts',
+        'install/async/tasks/sweep.ts',
+      ]),
+      ...specs(host, owner, dir, context, ['install/async/test/toasts.test.ts']),
+      {
+        kind: 'fragment',
+        owner,
+        name: 'toasts',
+        template: 'install/schema.prisma',
+        context,
+        ifTaken: 'Rename yours (`@@map` and `@map` keep its table as it is), then run the command again.',
+      },
+      { kind: 'migration', owner, name: 'create_toasts', template: 'install/migration.sql', context },
+      { kind: 'package', ...packages(host, dir) },
+    ]
+  },
+
+  firstEdit: ({ dir }) => `Name the methods to cache in ${dir}/toasts.ts`,
+}
+
+function packages({ node, packageJson, packageManager }: Host, dir: string) {
+  const bun = packageManager.name === 'bun'
+  const runner = bun ? 'bun' : 'tsx'
+  return {
+    dependencies: {
+      '@async-gen/runtime': `^${version}`,
+      'graphile-worker': runsGraphileWorker18(node) ? '^0.18.0' : '^0.17.3',
+    },
+    devDependencies: bun ? {} : { tsx: '^4.19.0' },
+    scripts: { 'async:worker': `${runner} ${dir}/worker.ts` },
+  }
+}
+
+function runsGraphileWorker18(node: string): boolean {
+  const [major, minor] = node.split('.').map(Number) as [number, number]
+  return major > 22 || (major === 22 && minor >= 18)
+}

@@ -1,0 +1,73 @@
+import { UsageError } from './host/errors.js'
+
+/** Every spelling of a model that the templates need. */
+export interface ModelNames {
+  model: string
+  /** The property on the PrismaClient; Prisma lowers the first letter and nothing else. */
+  delegate: string
+  file: string
+  table: string
+  statusEnum: string
+  statusType: string
+}
+
+export function modelNames(model: string): ModelNames {
+  const file = snakeCase(model)
+  return {
+    model,
+    delegate: model[0]!.toLowerCase() + model.slice(1),
+    file,
+    table: plural(file),
+    statusEnum: `${model}Status`,
+    statusType: `${file}_status`,
+  }
+}
+
+/** `email attempt`, `email-attempt`, `email_attempt` and `emailAttempt` are `EmailAttempt`. */
+export function className(given: string): string {
+  const name = given
+    .split(/[\s_-]+/)
+    .map((word) => word.slice(0, 1).toUpperCase() + word.slice(1))
+    .join('')
+  if (!/^[A-Z][A-Za-z0-9]*$/.test(name) || name.length > MAX_LENGTH) {
+    throw new UsageError({
+      code: 'NAME_INVALID',
+      message: `"${given}" cannot be the name of a class.`,
+      remedy: `Use letters and digits, a letter first, at most ${MAX_LENGTH} of them: EmailAttempt`,
+    })
+  }
+  if (RESERVED.has(name)) {
+    throw new UsageError({
+      code: 'NAME_RESERVED',
+      message: `"${name}" is taken: by JavaScript, by Prisma or by async-gen itself.`,
+      remedy: 'Say more precisely what it is: EmailAttempt, MonthlySales',
+    })
+  }
+  return name
+}
+
+export function snakeCase(name: string): string {
+  return name
+    .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
+    .replace(/([A-Z])([A-Z][a-z])/g, '$1_$2')
+    .toLowerCase()
+}
+
+/** PostgreSQL cuts names at 63 bytes, and a table's name is part of those of its indexes and its trigger. */
+const MAX_LENGTH = 30
+
+const RESERVED = new Set([
+  // what a class of that name would hide, in the file that declares it
+  ...['Array', 'BigInt', 'Boolean', 'Buffer', 'Date', 'Error', 'Function', 'Infinity', 'Intl', 'JSON', 'Map', 'Math'],
+  ...['NaN', 'Number', 'Object', 'Promise', 'Proxy', 'Record', 'Reflect', 'RegExp', 'Set', 'String', 'Symbol', 'URL'],
+  // Prisma's own
+  ...['Prisma', 'PrismaClient'],
+  // files and tasks of ours: async/database.ts, tasks/sweep.ts, …
+  ...['AsyncWorker', 'BaseAttempt', 'BaseReport', 'Database', 'RefreshToast', 'Sweep', 'Target', 'Targets', 'Toast'],
+  ...['Toasts', 'Worker'],
+])
+
+function plural(word: string): string {
+  if (/[^aeiou]y$/.test(word)) return `${word.slice(0, -1)}ies`
+  return /(s|x|z|ch|sh)$/.test(word) ? `${word}es` : `${word}s`
+}

@@ -1,0 +1,40 @@
+import nodePlop, { type CustomActionConfig, type DynamicActionsFunction, type NodePlopAPI } from 'node-plop'
+import { attempt } from './attempt.js'
+import { type Emission, type Staged, stage } from './changes/stage.js'
+import type { Answers, Generator } from './generator.js'
+import type { Host } from './host/inspect.js'
+import { install } from './install.js'
+import { templates } from './own-package.js'
+import { reports } from './reports.js'
+
+export const generators = [install, attempt, reports]
+
+/** Puts the generators into a plop registry, each with the actions that it is to run there. */
+export function register(plop: NodePlopAPI, actionsOf: (generator: Generator) => DynamicActionsFunction) {
+  for (const generator of generators) {
+    const { name, description, prompts } = generator
+    plop.setGenerator(name, { description, prompts, actions: actionsOf(generator) })
+  }
+}
+
+/**
+ * Runs one generator with plop, into memory. There is one action, `stage`, and it only renders: plop's own actions
+ * write at once, and what is written stays when a later one fails.
+ */
+export async function stageWithPlop(name: Generator['name'], host: Host, answers: Answers): Promise<Staged[]> {
+  const staged: Staged[] = []
+  const plop = await nodePlop()
+  plop.setActionType('stage', (_answers, config) => {
+    staged.push(...stage(config.emissions, templates))
+    return ''
+  })
+  register(plop, (generator) => () => [stageAction(generator.emissions(host, answers))])
+
+  const { failures } = await plop.getGenerator(name).runActions({})
+  if (failures[0]) throw new Error(`${name}: ${failures[0].error}`)
+  return staged
+}
+
+function stageAction(emissions: Emission[]): CustomActionConfig<'stage'> {
+  return { type: 'stage', emissions }
+}
