@@ -8,7 +8,7 @@ import { assembleHost, installHost, npxAsyncGen, type Shape } from '../support/h
 import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
 import { run } from '../support/run.js'
-import { addTeamFiles, applyEdit, edits } from '../support/team.js'
+import { addTeamFiles, applyEdit, edits, playScene } from '../support/team.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 const GENERATORS = [['install'], ['attempt'], ['reports', 'MonthlySales']]
@@ -228,16 +228,7 @@ export function describeMainJob(shape: Shape) {
 
     const tsc = () => run(dir, 'npx', ['--no', 'tsc', '--noEmit', '--strict'])
 
-    /** Plays one of the team's scenes in a process of its own and returns what it printed. */
-    async function play(scene: string, ...args: (string | number)[]) {
-      const { stdout } = await run(
-        dir,
-        process.execPath,
-        ['--import', 'tsx', `src/scenes/${scene}.ts`, ...args.map(String)],
-        { env },
-      )
-      return JSON.parse(stdout)
-    }
+    const play = (scene: string, ...args: (string | number)[]) => playScene(dir, env, scene, ...args)
 
     /** The attempt once it is no longer pending or running. */
     function ended(id: number) {

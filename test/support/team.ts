@@ -1,6 +1,7 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { REPOSITORY } from './host.js'
+import { run } from './run.js'
 
 /** Lines that a developer writes into a generated file. */
 export interface Edit {
@@ -56,4 +57,11 @@ export function applyEdit(dir: string, { file, replaces, lines, imports }: Edit)
 /** Adds the team's own files: a target that writes through its attempt's transaction, and the scenes. */
 export function addTeamFiles(dir: string) {
   cpSync(join(REPOSITORY, 'test', 'hosts', 'team'), dir, { recursive: true })
+}
+
+/** Plays one of the team's scenes in a process of its own and returns what it printed, which was JSON. */
+export async function playScene(dir: string, env: Record<string, string>, name: string, ...args: (string | number)[]) {
+  const file = join('src', 'scenes', `${name}.ts`)
+  const { stdout } = await run(dir, process.execPath, ['--import', 'tsx', file, ...args.map(String)], { env })
+  return JSON.parse(stdout)
 }
