@@ -36,6 +36,8 @@ export type ReportClass = ReportSettings & {
 /** A report whose `build` returns what is there at once, and has the worker build what is missing or stale. */
 export type BackgroundReport<Report extends ReportRecord> = Omit<Report, 'build'> & {
   build(options?: ReadOptions): Promise<Reading<Awaited<ReturnType<Report['build']>>>>
+  /** Builds it here and now, and stores nothing. */
+  compute(): ReturnType<Report['build']>
   /** Whether there is no value, or a stale one. */
   isStale(): Promise<boolean>
   /** Asks for a build, whatever the age of the value. */
@@ -76,6 +78,7 @@ export class ReportRecord<Args extends object = object> {
     const toast = toastOf(this)
     return Object.assign(report, {
       build: (options?: ReadOptions) => toast(report, options),
+      compute: () => toast.compute(report),
       isStale: () => toast.isStale(report),
       expire: () => toast.expire(report),
     }) as never
