@@ -8,7 +8,7 @@ import { assembleHost, asyncGen, REPOSITORY } from '../support/host.js'
 import { createDatabase, query, startPostgres } from '../support/postgres.js'
 import { prisma, schemaEngineLine } from '../support/prisma.js'
 import { run } from '../support/run.js'
-import { addTeamFiles, applyEdit, edits, playScene } from '../support/team.js'
+import { addTeamFiles, applyEdit, edits, playScene, showEdit } from '../support/team.js'
 import { startWorker } from '../support/worker.js'
 import { command, fact, failure, heading, holds, indented, note } from './present.js'
 
@@ -65,7 +65,7 @@ async function demo() {
   for (const edit of edits) {
     applyEdit(shop, edit)
     fact(edit.file)
-    indented([edit.imports, edit.lines].join('\n').trim().replace(/^/gm, '+ '))
+    indented(showEdit(edit))
   }
   command('npx tsc --noEmit --strict')
   await run(shop, process.execPath, [

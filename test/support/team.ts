@@ -3,55 +3,85 @@ import { join } from 'node:path'
 import { REPOSITORY } from './host.js'
 import { run } from './run.js'
 
-/** Lines that a developer writes into a generated file. */
+/** A change that a developer makes to a generated file. */
 export interface Edit {
   file: string
-  /** Where: lines of the file that the new ones take the place of. */
-  replaces: RegExp
-  lines: string
-  /** Imports that the lines need. */
-  imports?: string
+  /** Text of the file, and what takes its place. */
+  changes: [from: string, to: string][]
 }
 
 /** All that it takes to use attempts, toasts and reports in the shop. */
 export const edits: Edit[] = [
   {
     file: 'src/async/targets.ts',
-    replaces: /^ *\/\/ OrderClient,$/m,
-    lines: '  OrderClient,\n  Newsletter,\n  Warehouse,',
-    imports: `import { Newsletter } from '../newsletter.js'
+    changes: [
+      [
+        `import { defineTargets } from '@async-gen/runtime'\n`,
+        `import { defineTargets } from '@async-gen/runtime'
+import { Newsletter } from '../newsletter.js'
 import { OrderClient } from '../order-client.js'
-import { Warehouse } from '../warehouse.js'`,
+import { Warehouse } from '../warehouse.js'\n`,
+      ],
+      ['  // OrderClient,\n', '  Newsletter,\n  OrderClient,\n  Warehouse,\n'],
+    ],
   },
   {
     file: 'src/async/toasts.ts',
-    replaces: /$(?![\s\S])/,
-    lines: `
+    changes: [
+      [
+        'export {}\n',
+        `import { hasToast } from '@async-gen/runtime'
+import { prisma } from '../db.js'
+import { db } from './database.js'
+
 export const breakfast = hasToast(db, 'oat', 'breakfast', {
   compute: async (oat) => {
     const toppings = await prisma.topping.findMany({ where: { oatId: oat.id }, orderBy: { id: 'asc' } })
     return { oat: oat.name, toppings: toppings.map((topping) => topping.name) }
   },
-})
-`,
-    imports: `import { prisma } from '../db.js'`,
+})\n`,
+      ],
+    ],
   },
   {
     file: 'src/async/reports/monthly_sales.ts',
-    replaces: /^.*Not implemented.*$/m,
-    lines: `    const { _sum } = await prisma.order.aggregate({ _sum: { totalCents: true } })
-    return { month: this.key.month, total: _sum.totalCents ?? 0 }`,
-    imports: `import { prisma } from '../../db.js'`,
+    changes: [
+      [
+        `import { Report } from '../report.js'\n`,
+        `import { prisma } from '../../db.js'\nimport { Report } from '../report.js'\n`,
+      ],
+      ['type Args = {}\n', 'type Args = { month: string; verbose?: boolean }\n'],
+      [
+        '    return { total: 0 }\n',
+        `    const { _sum } = await prisma.order.aggregate({ _sum: { totalCents: true } })
+    return { month: this.args.month, total: _sum.totalCents ?? 0 }\n`,
+      ],
+    ],
   },
 ]
 
 /** Writes an edit into a host; throws where the file does not read as expected. */
-export function applyEdit(dir: string, { file, replaces, lines, imports }: Edit) {
+export function applyEdit(dir: string, { file, changes }: Edit) {
   const path = join(dir, file)
-  const text = readFileSync(path, 'utf8')
-  if (!replaces.test(text)) throw new Error(`${file} has no ${replaces}:\n${text}`)
-  const edited = text.replace(replaces, () => lines)
-  writeFileSync(path, imports ? edited.replace(/(?:^import .*\n)+/m, (block) => `${block}${imports}\n`) : edited)
+  const edited = changes.reduce(
+    (text, [from, to]) => {
+      if (!text.includes(from)) throw new Error(`${file} does not contain ${JSON.stringify(from)}:\n${text}`)
+      return text.replace(from, () => to)
+    },
+    readFileSync(path, 'utf8'),
+  )
+  writeFileSync(path, edited)
+}
+
+/** An edit as a diff would show it: the lines that go with a minus, those that come with a plus. */
+export function showEdit({ changes }: Edit) {
+  return changes
+    .flatMap(([from, to]) => {
+      const [old, added] = [from.trimEnd().split('\n'), to.trimEnd().split('\n')]
+      const gone = old.filter((line) => !added.includes(line)).map((line) => `- ${line}`)
+      return [...gone, ...added.filter((line) => !old.includes(line)).map((line) => `+ ${line}`)]
+    })
+    .join('\n')
 }
 
 /** Adds the team's own files: a target that writes through its attempt's transaction, and the scenes. */
