@@ -7,6 +7,7 @@ import type { ClientExport } from './host/prisma-client.js'
 /** What all templates may name. */
 export function sharedContext({ modules }: Host, { dir, client }: Answers): Context {
   return {
+    dir,
     ext: modules.ext,
     esm: modules.esm,
     client: {
