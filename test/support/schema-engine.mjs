@@ -36,7 +36,7 @@ class MigrationAdapter extends PrismaPg {
   }
 
   async connect() {
-    return readingCatalogs(await super.connect())
+    return runningScriptsWhole(readingCatalogs(await super.connect()))
   }
 
   // adapter-pg drops the shadow database while it is still connected to it.
@@ -44,7 +44,8 @@ class MigrationAdapter extends PrismaPg {
     const main = await this.connect()
     const database = `prisma_migrate_shadow_db_${crypto.randomUUID()}`
     await main.executeScript(`CREATE DATABASE "${database}"`)
-    const shadow = readingCatalogs(await new PrismaPg({ ...this.#config, database }).connect())
+    const adapter = await new PrismaPg({ ...this.#config, database }).connect()
+    const shadow = runningScriptsWhole(readingCatalogs(adapter))
     const dispose = shadow.dispose.bind(shadow)
     shadow.dispose = async () => {
       await dispose()
@@ -130,6 +131,12 @@ function send(message) {
 
 function errorData(error, code) {
   return { is_panic: false, message: error.message, error_code: code, meta: {} }
+}
+
+// adapter-pg cuts a migration at every semicolon, those in the bodies of functions too; PostgreSQL takes it whole.
+function runningScriptsWhole(adapter) {
+  adapter.executeScript = (script) => adapter.client.query(script).catch((error) => adapter.onError(error))
+  return adapter
 }
 
 // The engine describes a database through catalog flags of PostgreSQL's one-byte type "char", which adapter-pg refuses:
