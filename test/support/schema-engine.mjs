@@ -135,7 +135,25 @@ function errorData(error, code) {
 
 // adapter-pg cuts a migration at every semicolon, those in the bodies of functions too; PostgreSQL takes it whole.
 function runningScriptsWhole(adapter) {
-  adapter.executeScript = (script) => adapter.client.query(script).catch((error) => adapter.onError(error))
+  adapter.executeScript = async (script) => {
+    await adapter.client.query(script).catch((error) => adapter.onError(error))
+  }
+  return adapter
+}
+
+function faithful(adapter) {
+  return runningWholeScripts(readingCatalogs(adapter))
+}
+
+// adapter-pg splits a script at each semicolon, those in the bodies of functions too.
+function runningWholeScripts(adapter) {
+  adapter.executeScript = async (script) => {
+    try {
+      await adapter.underlyingDriver().query(script)
+    } catch (error) {
+      adapter.onError(error)
+    }
+  }
   return adapter
 }
 
