@@ -141,22 +141,6 @@ function runningScriptsWhole(adapter) {
   return adapter
 }
 
-function faithful(adapter) {
-  return runningWholeScripts(readingCatalogs(adapter))
-}
-
-// adapter-pg splits a script at each semicolon, those in the bodies of functions too.
-function runningWholeScripts(adapter) {
-  adapter.executeScript = async (script) => {
-    try {
-      await adapter.underlyingDriver().query(script)
-    } catch (error) {
-      adapter.onError(error)
-    }
-  }
-  return adapter
-}
-
 // The engine describes a database through catalog flags of PostgreSQL's one-byte type "char", which adapter-pg refuses:
 // they pass it as text and reach the engine as characters.
 function readingCatalogs(adapter) {

@@ -46,11 +46,8 @@ export const breakfast = hasToast(db, 'oat', 'breakfast', {
   {
     file: 'src/async/reports/monthly_sales.ts',
     changes: [
-      [
-        `import { Report } from '../report.js'\n`,
-        `import { prisma } from '../../db.js'\nimport { Report } from '../report.js'\n`,
-      ],
-      ['type Args = {}\n', 'type Args = { month: string; verbose?: boolean }\n'],
+      [`import { Report } from`, `import { prisma } from '../../db.js'\nimport { Report } from`],
+      ['extends Report {', 'extends Report<{ month: string; verbose?: boolean }> {'],
       [
         '    return { total: 0 }\n',
         `    const { _sum } = await prisma.order.aggregate({ _sum: { totalCents: true } })
