@@ -47,11 +47,27 @@ export const breakfast = hasToast(db, 'oat', 'breakfast', {
     file: 'src/async/reports/monthly_sales.ts',
     changes: [
       [`import { Report } from`, `import { prisma } from '../../db.js'\nimport { Report } from`],
-      ['extends Report {', 'extends Report<{ month: string; verbose?: boolean }> {'],
+      [
+        'export class MonthlySales extends Report {',
+        'export class MonthlySales extends Report<{ month: string; verbose?: boolean }> {',
+      ],
       [
         '    return { total: 0 }\n',
         `    const { _sum } = await prisma.order.aggregate({ _sum: { totalCents: true } })
     return { month: this.args.month, total: _sum.totalCents ?? 0 }\n`,
+      ],
+    ],
+  },
+  {
+    file: 'src/async/test/monthly_sales.test.ts',
+    changes: [
+      [
+        '  const report = await MonthlySales.create({})',
+        "  const report = await MonthlySales.create({ month: 'January' })",
+      ],
+      [
+        '  expect(await report.compute()).toEqual({ total: 0 })',
+        "  expect(await report.compute()).toEqual({ month: 'January', total: 0 })",
       ],
     ],
   },
