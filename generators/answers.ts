@@ -6,9 +6,11 @@ import { UsageError } from './host/errors.js'
 import { readText } from './host/files.js'
 import type { Host } from './host/inspect.js'
 import { type ClientExport, clientExports, findClients } from './host/prisma-client.js'
+import { className } from './names.js'
 
 /** What the command line says, and who can be asked for the rest. */
 export interface Given {
+  /** As they were typed: `email-attempt`. */
   names: string[]
   dir?: string | undefined
   client?: string | undefined
@@ -19,7 +21,7 @@ export interface Given {
 /** The answers for a run: from the command line, else from the run before, else from looking, else from the user. */
 export async function answer(host: Host, manifest: Manifest | null, given: Given): Promise<Answers> {
   return {
-    names: given.names,
+    names: [...new Set(given.names.map(className))],
     dir: folder(host, manifest, given.dir),
     client: await client(host, manifest, given),
   }

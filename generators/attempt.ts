@@ -1,6 +1,6 @@
 import { files, sharedContext, specs } from './emissions.js'
 import type { Answers, Generator } from './generator.js'
-import { className, modelNames } from './names.js'
+import { modelNames } from './names.js'
 
 /** Durable deferred calls, recorded in the transaction that wants them. */
 export const attempt: Generator = {
@@ -40,5 +40,5 @@ export const attempt: Generator = {
 }
 
 function model({ names }: Answers): string {
-  return className(names[0] ?? 'Attempt')
+  return names[0] ?? 'Attempt'
 }

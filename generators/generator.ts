@@ -8,7 +8,7 @@ export interface Answers {
   /** The folder for the code: `src/async`. */
   dir: string
   client: ClientExport
-  /** The names on the command line, as they were typed. */
+  /** The classes that were named: `EmailAttempt`. */
   names: string[]
 }
 

@@ -40,7 +40,7 @@ export const install: Generator = {
   firstEdit: ({ dir }) => `Name the methods to cache in ${dir}/toasts.ts`,
 }
 
-function packages({ node, packageJson, packageManager }: Host, dir: string) {
+function packages({ node, packageManager }: Host, dir: string) {
   const bun = packageManager.name === 'bun'
   const runner = bun ? 'bun' : 'tsx'
   return {

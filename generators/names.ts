@@ -36,10 +36,10 @@ export function className(given: string): string {
       remedy: `Use letters and digits, a letter first, at most ${MAX_LENGTH} of them: EmailAttempt`,
     })
   }
-  if (RESERVED.has(name)) {
+  if (RESERVED.has(name) || KEYWORDS.has(name.toLowerCase())) {
     throw new UsageError({
       code: 'NAME_RESERVED',
-      message: `"${name}" is taken: by JavaScript, by Prisma or by async-gen itself.`,
+      message: `"${given}" is taken: by JavaScript, by Prisma or by async-gen itself.`,
       remedy: 'Say more precisely what it is: EmailAttempt, MonthlySales',
     })
   }
@@ -63,9 +63,18 @@ const RESERVED = new Set([
   // Prisma's own
   ...['Prisma', 'PrismaClient'],
   // files and tasks of ours: async/database.ts, tasks/sweep.ts, …
-  ...['AsyncWorker', 'BaseAttempt', 'BaseReport', 'Database', 'RefreshToast', 'Sweep', 'Target', 'Targets', 'Toast'],
-  ...['Toasts', 'Worker'],
+  ...['AsyncWorker', 'BaseAttempt', 'BaseReport', 'Database', 'RefreshToast', 'Report', 'Sweep', 'Target', 'Targets'],
+  ...['Toast', 'Toasts', 'Worker'],
 ])
+
+/** `prisma.class` would do, but no variable can have that name. */
+const KEYWORDS = new Set(
+  (
+    'await break case catch class const continue debugger default delete do else enum export extends false finally for ' +
+    'function if implements import in instanceof interface let new null package private protected public return static ' +
+    'super switch this throw true try typeof undefined var void while with yield'
+  ).split(' '),
+)
 
 function plural(word: string): string {
   if (/[^aeiou]y$/.test(word)) return `${word.slice(0, -1)}ies`

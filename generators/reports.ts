@@ -1,7 +1,6 @@
 import { files, sharedContext, specs } from './emissions.js'
-import type { Answers, Generator } from './generator.js'
-import { UsageError } from './host/errors.js'
-import { className, modelNames, snakeCase } from './names.js'
+import type { Generator } from './generator.js'
+import { modelNames, snakeCase } from './names.js'
 
 const MODEL = 'Report'
 
@@ -18,7 +17,7 @@ export const reports: Generator = {
     const owner = this.owner(answers)
     const names = modelNames(MODEL)
     const context = { ...sharedContext(host, answers), ...names }
-    const each = reportClasses(answers).map((name) => ({ ...context, className: name, report: snakeCase(name) }))
+    const each = answers.names.map((name) => ({ ...context, className: name, report: snakeCase(name) }))
     return [
       ...files(owner, dir, context, ['reports/async/__file__.ts', 'reports/async/__file__.factory.ts']),
       ...each.flatMap((report) => files(owner, dir, report, ['reports/async/reports/__report__.ts'])),
@@ -37,22 +36,9 @@ export const reports: Generator = {
     ]
   },
 
-  firstEdit(answers) {
-    const [first] = reportClasses(answers)
-    return first
-      ? `Write build() in ${answers.dir}/reports/${snakeCase(first)}.ts`
+  firstEdit({ dir, names }) {
+    return names[0]
+      ? `Write build() in ${dir}/reports/${snakeCase(names[0])}.ts`
       : 'Add a report: npx async-gen reports MonthlySales'
   },
-}
-
-function reportClasses({ names }: Answers): string[] {
-  const classes = [...new Set(names.map(className))]
-  if (classes.includes(MODEL)) {
-    throw new UsageError({
-      code: 'NAME_RESERVED',
-      message: `${MODEL} is the class that reports extend.`,
-      remedy: 'Say what it reports: npx async-gen reports MonthlySales',
-    })
-  }
-  return classes
 }

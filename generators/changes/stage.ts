@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Handlebars from 'handlebars'
 import type { PackageAdditions } from '../host/package-json.js'
+import { canonicalFragment } from '../host/prisma-schema.js'
 
 /** What a template may name. */
 export type Context = { [name: string]: string | boolean | Context }
@@ -61,7 +62,8 @@ export function stage(emissions: Emission[], templates: string): Staged[] {
   return emissions.map((emission) => {
     if (emission.kind === 'package' || emission.kind === 'note') return emission
     const { template, context, ...target } = emission
-    return { ...target, text: render(readFileSync(join(templates, `${template}.hbs`), 'utf8'), context) }
+    const text = render(readFileSync(join(templates, `${template}.hbs`), 'utf8'), context)
+    return { ...target, text: target.kind === 'fragment' ? canonicalFragment(text) : text }
   })
 }
 

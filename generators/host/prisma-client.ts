@@ -8,17 +8,16 @@ export interface ClientExport {
   name: string
 }
 
-const SKIPPED = /^(\..*|node_modules|dist|build|out|coverage|generated)$/
+const SKIPPED_FOLDER = /^(\..*|node_modules|dist|build|out|coverage|generated)$/
 const SOURCE = /(?<!\.d|\.test|\.spec)\.[cm]?[jt]sx?$/
 
 /** Every exported PrismaClient of the host, found by reading its sources: nothing is run, no compiler is needed. */
 export function findClients(root: string, folder = ''): ClientExport[] {
   return readdirSync(join(root, folder), { withFileTypes: true })
-    .filter((entry) => !SKIPPED.test(entry.name))
     .sort((a, b) => a.name.localeCompare(b.name))
     .flatMap((entry) => {
       const path = folder ? `${folder}/${entry.name}` : entry.name
-      if (entry.isDirectory()) return findClients(root, path)
+      if (entry.isDirectory()) return SKIPPED_FOLDER.test(entry.name) ? [] : findClients(root, path)
       if (!entry.isFile() || !SOURCE.test(entry.name)) return []
       return clientExports(readFileSync(join(root, path), 'utf8')).map((name) => ({ path, name }))
     })
@@ -26,98 +25,93 @@ export function findClients(root: string, folder = ''): ClientExport[] {
 
 /**
  * The names under which a module exports a PrismaClient. It follows `new PrismaClient`, classes that extend it, what is
- * annotated with it, and whatever is made from one of those by name, `$extends` or a factory of the same module.
+ * annotated with it, and whatever is made from one of those: by name, by `$extends`, by a factory of the same module.
  */
 export function clientExports(source: string): string[] {
   if (!source.includes('PrismaClient')) return []
-  const code = withoutCommentsAndStrings(source)
-  const statements = topLevelStatements(code)
-  const clients = clientDeclarations(statements)
-  const exported = new Map<string, string>() // by the value, so that one client with two names counts once
-  const add = (value: string, name: string) => exported.has(value) || exported.set(value, name)
-
-  for (const { declared, exports } of clients) if (exports && declared) add(declared, declared)
-  const values = new Set(clients.filter((client) => client.isValue).map((client) => client.declared))
-  for (const statement of statements) {
-    for (const [value, name] of listedExports(statement)) if (values.has(value)) add(value, name)
-    const expression = /^export\s+default\s+(?!function|class|async)([^]*)$/.exec(statement)?.[1]?.trim()
-    if (expression === undefined) continue
-    const identifier = expression.replace(/;$/, '')
-    if (values.has(identifier)) add(identifier, 'default')
-    else if (makesClient(expression, new Set(clients.map((client) => client.declared)))) add(expression, 'default')
-  }
-  return [...exported.values()]
+  const statements = topLevelStatements(withoutCommentsAndStrings(source))
+  const makers = clientMakers(statements)
+  const exported = statements.flatMap((statement) => exportsOf(statement, makers))
+  const firstNames = new Map<string, string>() // one client under two names is one client
+  for (const { value, name } of exported) if (!firstNames.has(value)) firstNames.set(value, name)
+  return [...firstNames.values()]
 }
 
-interface ClientDeclaration {
-  declared: string
-  exports: boolean
-  isValue: boolean
-}
+/** What a declared name of the module is: a client, or a function or class that makes one. */
+type Makers = Map<string, 'client' | 'factory'>
 
-/** The declarations that are a client, or make one, directly or through each other. */
-function clientDeclarations(statements: string[]): ClientDeclaration[] {
-  const found = new Map<string, ClientDeclaration>()
-  for (let before = -1; before < found.size; ) {
-    before = found.size
+function clientMakers(statements: string[]): Makers {
+  const makers: Makers = new Map()
+  for (let known = -1; known < makers.size; ) {
+    known = makers.size
     for (const statement of statements) {
-      const match = DECLARATION.exec(statement)
-      if (!match) continue
-      const [head, exports, kind, declared] = match as unknown as [string, string?, string?, string?]
-      const rest = statement.slice(head.length)
-      if (!declared || !makesClient(rest, new Set(found.keys()))) continue
-      const isValue = /^(const|let|var)$/.test(kind!) && !isFunction(rest)
-      found.set(declared, { declared, exports: exports !== undefined && isValue, isValue })
+      const declaration = declarationIn(statement)
+      if (!declaration || !makesClient(declaration.rest, makers)) continue
+      const isValue = /^(const|let|var)$/.test(declaration.keyword) && !isFunction(declaration.rest)
+      makers.set(declaration.name, isValue ? 'client' : 'factory')
     }
   }
-  return [...found.values()]
+  return makers
 }
 
-const DECLARATION =
-  /^(export\s+)?(?:default\s+)?(const|let|var|(?:async\s+)?function\s*\*?|(?:abstract\s+)?class)\s+([A-Za-z_$][\w$]*)/
+function exportsOf(statement: string, makers: Makers): { value: string; name: string }[] {
+  const isClient = ({ value }: { value: string }) => makers.get(value) === 'client'
+  const declaration = declarationIn(statement)
+  if (declaration) {
+    return declaration.exported ? [{ value: declaration.name, name: declaration.name }].filter(isClient) : []
+  }
+  const list = /^export\s*\{([^}]*)\}(?!\s*from)/.exec(statement)?.[1]
+  if (list !== undefined) return listedExports(list).filter(isClient)
 
-function makesClient(code: string, makers: Set<string>): boolean {
-  if (/\bnew\s+(\w+\.)?PrismaClient\b|\bextends\s+(\w+\.)?PrismaClient\b|^\s*:\s*(\w+\.)?PrismaClient\b/.test(code))
-    return true
+  const value = /^export\s+default\s+([\s\S]+?);?$/.exec(statement)?.[1]
+  if (value === undefined || !makesClient(value, makers) || makers.get(value) === 'factory') return []
+  return [{ value, name: 'default' }]
+}
+
+function declarationIn(statement: string) {
+  const match =
+    /^(export\s+)?(?:default\s+)?(const|let|var|(?:async\s+)?function\s*\*?|(?:abstract\s+)?class)\s+([A-Za-z_$][\w$]*)/.exec(
+      statement,
+    )
+  if (!match) return null
+  return {
+    exported: match[1] !== undefined,
+    keyword: match[2]!,
+    name: match[3]!,
+    rest: statement.slice(match[0].length),
+  }
+}
+
+function makesClient(code: string, makers: Makers): boolean {
+  const byType = /\b(?:new|extends)\s+(?:\w+\.)?PrismaClient\b|^\s*:\s*(?:\w+\.)?PrismaClient\b/
   // `prisma.user.findMany()` uses a client; `prisma`, `prisma.$extends(…)` and `createPrisma()` are one.
-  return [...makers].some((name) =>
-    new RegExp(`(?<![\\w$.])${escaped(name)}(?![\\w$])(?!\\s*\\.(?!\\s*\\$extends))`).test(code),
-  )
+  const byName = (name: string) =>
+    new RegExp(`(?<![\\w$.])${name.replaceAll('$', '\\$')}(?![\\w$])(?!\\s*\\.(?!\\s*\\$extends))`)
+  return byType.test(code) || [...makers.keys()].some((name) => byName(name).test(code))
 }
 
 function isFunction(initializer: string): boolean {
-  return /^[^=]*=\s*(async\s+)?(function\b|\([^()]*\)\s*(:[^=]+)?=>|[\w$]+\s*=>)/.test(initializer)
+  return /^[^=]*=\s*(?:async\s+)?(?:function\b|\([^()]*\)\s*(?::[^=]+)?=>|[\w$]+\s*=>)/.test(initializer)
 }
 
-/** `export { a, b as c }`, as [value, exported name]. */
-function listedExports(statement: string): [string, string][] {
-  const match = /^export\s*\{([^}]*)\}(?!\s*from)/.exec(statement)
-  if (!match) return []
-  return match[1]!
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item && !item.startsWith('type '))
-    .map((item) => {
-      const [value, name] = item.split(/\s+as\s+/)
-      return [value!, name ?? value!]
-    })
+/** `a, b as c` of an export list. */
+function listedExports(list: string) {
+  return list.split(',').map((item) => {
+    const [value, name] = item.trim().split(/\s+as\s+/)
+    return { value: value!, name: name ?? value! }
+  })
 }
+
+const STATEMENT =
+  /^(?:export|import|const|let|var|function|async|class|abstract|type|interface|declare|enum|if|for|try)\b/
 
 function topLevelStatements(code: string): string[] {
   const starts: number[] = []
   let depth = 0
   let lineStart = true
   for (let i = 0; i < code.length; i++) {
-    if (
-      lineStart &&
-      depth === 0 &&
-      /^(export|import|const|let|var|function|async|class|abstract|type|interface|declare|enum|if|for|try)\b/.test(
-        code.slice(i, i + 12),
-      )
-    ) {
-      starts.push(i)
-    }
     const char = code[i]!
+    if (lineStart && depth === 0 && STATEMENT.test(code.slice(i, i + 'interface '.length))) starts.push(i)
     if ('([{'.includes(char)) depth++
     if (')]}'.includes(char)) depth--
     lineStart = char === '\n' || char === ';' || (lineStart && /\s/.test(char))
@@ -125,12 +119,10 @@ function topLevelStatements(code: string): string[] {
   return starts.map((start, i) => code.slice(start, starts[i + 1]).trim())
 }
 
-/** Comments and the insides of strings, blanked out: what is left of them cannot be taken for code. */
+/** Comments and the insides of strings, blanked out: what is left cannot be taken for code. */
 function withoutCommentsAndStrings(source: string): string {
   return source.replace(
-    /\/\*[^]*?\*\/|\/\/[^\n]*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`/g,
-    (token) => (token.startsWith('/') ? ' ' : `${token[0]}${token[0]}`),
+    /\/\*[\s\S]*?\*\/|\/\/[^\n]*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`/g,
+    (token) => (token.startsWith('/') ? ' ' : token[0]! + token[0]!),
   )
 }
-
-const escaped = (name: string) => name.replaceAll('$', '\\$')

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { get_config, get_dmmf, validate } from '@prisma/prisma-schema-wasm'
+import { format, get_config, get_dmmf, validate } from '@prisma/prisma-schema-wasm'
 import { HostError } from './errors.js'
 import { hostPath, isFolder } from './files.js'
 
@@ -64,6 +64,16 @@ export function schemaError(files: SchemaFile[]): string | null {
   } catch (error) {
     return parserMessage(error)
   }
+}
+
+/**
+ * A fragment of ours as `prisma format` would write it. Never for a user's text: the formatter may change what a schema
+ * means (prisma #25260).
+ */
+export function canonicalFragment(text: string): string {
+  const options = { textDocument: { uri: 'file:/schema.prisma' }, options: { tabSize: 2, insertSpaces: true } }
+  const [[, formatted]] = JSON.parse(format(JSON.stringify([['schema.prisma', text]]), JSON.stringify(options)))
+  return formatted
 }
 
 function schemaFiles(root: string, path: string): SchemaFile[] {
