@@ -151,7 +151,7 @@ async function later(
   ...args: (string | number)[]
 ) {
   command(`${commandOf(name, args)}   # a little later`)
-  const result = await eventually(async () => {
+  const result = await eventually(`another answer of ${name}`, async () => {
     const result = await playScene(shop, env, name, ...args)
     return awaited(result) && result
   })
@@ -164,12 +164,11 @@ function commandOf(name: string, args: (string | number)[]) {
 }
 
 /** The attempt once it has ended. */
-async function ended(id: number) {
-  await eventually(async () => {
-    const [row] = await rows(`SELECT 1 FROM attempts WHERE id = $1 AND status NOT IN ('pending', 'running')`, [id])
-    return row
+function ended(id: number) {
+  return eventually(`the end of attempt ${id}`, async () => {
+    const attempt = await playScene(shop, env, 'read-attempt', id)
+    return ['pending', 'running'].includes(attempt.status) ? undefined : attempt
   })
-  return playScene(shop, env, 'read-attempt', id)
 }
 
 function rows(sql: string, parameters?: unknown[]) {

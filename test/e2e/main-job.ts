@@ -185,7 +185,7 @@ export function describeMainJob(shape: Shape) {
         await rows(`INSERT INTO "Oat" (id, name, "updatedAt") VALUES (1, 'Steel cut', now())`)
         expect(await play('breakfast', 1)).toEqual({ error: 'Data not yet available' })
 
-        const ready = await eventually(async () => {
+        const ready = await waitFor('the breakfast', async () => {
           const toast = await play('breakfast', 1)
           return toast.error ? undefined : toast
         })
@@ -197,7 +197,7 @@ export function describeMainJob(shape: Shape) {
         await play('add-topping', 1, 'Blueberries')
         expect(await play('breakfast', 1)).toMatchObject({ toppings: [], toastr: { stale: true } })
 
-        const refreshed = await eventually(async () => {
+        const refreshed = await waitFor('the new breakfast', async () => {
           const toast = await play('breakfast', 1)
           return toast.toppings.length ? toast : undefined
         })
@@ -211,7 +211,7 @@ export function describeMainJob(shape: Shape) {
         expect(first.sameId).toBe(first.id)
         expect(first.built).toEqual({ error: 'Data not yet available' })
 
-        const built = await eventually(async () => {
+        const built = await waitFor('the report', async () => {
           const { built } = await play('monthly-sales')
           return built.error ? undefined : built
         })
@@ -230,15 +230,19 @@ export function describeMainJob(shape: Shape) {
 
     const play = (scene: string, ...args: (string | number)[]) => playScene(dir, env, scene, ...args)
 
-    /** The attempt once it is no longer pending or running. */
+    /** The attempt once it has ended. */
     function ended(id: number) {
-      return eventually(
-        async () => {
-          const attempt = await play('read-attempt', id)
-          return ['pending', 'running'].includes(attempt.status) ? undefined : attempt
-        },
-        { timeout: 30_000, otherwise: () => `Attempt ${id} did not end. The worker's log:\n${worker?.log()}` },
-      )
+      return waitFor(`the end of attempt ${id}`, async () => {
+        const attempt = await play('read-attempt', id)
+        return ['pending', 'running'].includes(attempt.status) ? undefined : attempt
+      })
+    }
+
+    /** Fails with what the worker has said meanwhile. */
+    async function waitFor<T>(what: string, ask: () => Promise<T>) {
+      return eventually(what, ask).catch((error: Error) => {
+        throw new Error(`${error.message} The worker's log:\n${worker?.log()}`)
+      })
     }
   })
 }

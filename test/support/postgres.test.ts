@@ -23,7 +23,7 @@ it.each(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)(
     expect(existsSync(files)).toBe(true)
 
     user.process.kill(signal)
-    await eventually(async () => !existsSync(files))
+    await eventually('the files to go', async () => !existsSync(files))
     await expect(databases(user.server.url)).rejects.toThrow('ECONNREFUSED')
   },
 )
@@ -37,7 +37,7 @@ it('on a server of your own only the databases of the run are dropped, even when
   expect(await databases(url)).toContain(leftBehind)
 
   user.process.kill('SIGKILL')
-  await eventually(async () => !(await databases(url)).includes(leftBehind))
+  await eventually('the database to go', async () => !(await databases(url)).includes(leftBehind))
   expect(await databases(url)).toEqual(expect.arrayContaining(before))
   expect(before).toContain(new URL(own).pathname.slice(1))
 })
