@@ -1,4 +1,4 @@
-import { eolOf, readText, withEol } from '../host/files.js'
+import { type Eol, eolOf, readText, sameText, withEol } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import type { Verdict } from './decide.js'
 import { basePath, hashOf, type Manifest, manifestFile } from './manifest.js'
@@ -40,10 +40,10 @@ export class Draft {
   }
 
   /** In the line endings that the file has, or the host has where it is new. */
-  write(path: string, text: string) {
+  write(path: string, text: string, eol?: Eol) {
     const current = this.read(path)
     const { before } = this.#texts.get(path)!
-    this.#texts.set(path, { before, after: withEol(text, current === null ? this.host.eol : eolOf(current)) })
+    this.#texts.set(path, { before, after: withEol(text, eol ?? (current === null ? this.host.eol : eolOf(current))) })
   }
 
   /** Keeps what was emitted, so that a later run can tell an edit from it, and merge. */
@@ -59,7 +59,7 @@ export class Draft {
     const bookkeeping = [...this.#emitted].map(([key, text]) => ({ path: basePath(key), text }))
     for (const { path, text } of [...bookkeeping, manifestFile(this.manifest)]) {
       const current = this.read(path)
-      if (current === null || withEol(current, '\n') !== text) this.write(path, text)
+      if (current === null || !sameText(current, text)) this.write(path, text, '\n')
     }
     return [...this.#texts].flatMap(([path, { before, after }]) =>
       after !== null && after !== before ? [{ path, before, after }] : [],

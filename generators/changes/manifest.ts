@@ -22,7 +22,7 @@ export interface Manifest {
   migrations: Record<string, string>
 }
 
-export interface Settings {
+interface Settings {
   dir: string
   /** `src/db.ts#prisma` */
   client: string
@@ -46,16 +46,11 @@ export function readManifest(root: string): Manifest | null {
   })
 }
 
-/** What was emitted at this path the last time, or null. */
-export function readBase(root: string, path: string): string | null {
-  return readText(root, basePath(path))
-}
-
 export function manifestFile(manifest: Manifest): { path: string; text: string } {
   return { path: MANIFEST, text: `${JSON.stringify(manifest, null, 2)}\n` }
 }
 
-/** The suffix keeps test runners, compilers and linters of the host away from these copies. */
+/** Where the text that was emitted for a path is kept. The suffix keeps test runners, compilers and linters of the host away from these copies. */
 export function basePath(path: string): string {
   return `.async-gen/base/${path}.base`
 }

@@ -15,7 +15,8 @@ export function planMigration(draft: Draft, { name, text }: StagedMigration, now
   const current = draft.read(file)
   draft.manifest.migrations[name] = folder
 
-  if (!emitted) draft.write(file, text)
+  // LF everywhere: Prisma's checksum of a migration is over its bytes.
+  if (!emitted) draft.write(file, text, '\n')
   const kind = !emitted ? 'create' : current === null ? 'removed' : sameText(current, text) ? 'identical' : 'keep'
   draft.changes.push({ kind, path: file, ...(kind === 'keep' && { detail: 'migrations are never changed' }) })
 }

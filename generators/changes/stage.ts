@@ -77,5 +77,6 @@ export function render(template: string, context: Context): string {
 
 function bare(context: Context): Context {
   const entries = Object.entries(context).map(([key, value]) => [key, typeof value === 'object' ? bare(value) : value])
-  return Object.assign(Object.create(null), Object.fromEntries(entries))
+  const spoken = { [Symbol.toPrimitive]: () => 'the context of the template' } // for Handlebars' own error message
+  return Object.assign(Object.create(null), spoken, Object.fromEntries(entries))
 }

@@ -62,8 +62,11 @@ export function addToPackageJson(packageJson: PackageJson, additions: PackageAdd
   let { text } = packageJson
   const add = (field: string, name: string, value: string) => {
     const options: ModificationOptions = { formattingOptions: formattingOf(text) }
-    // npm keeps dependencies in alphabetical order; scripts have the order of their author.
-    if (field !== 'scripts') options.getInsertionIndex = (names) => names.filter((other) => other < name).length
+    // npm keeps dependencies in alphabetical order; scripts have the order of their author. Of a field that is missing
+    // the names would be those of package.json itself.
+    if (field !== 'scripts' && parse(text)[field]) {
+      options.getInsertionIndex = (names) => names.filter((other) => other < name).length
+    }
     text = applyEdits(text, modify(text, [field, name], value, options))
   }
   for (const field of ['dependencies', 'devDependencies'] as const) {

@@ -1,0 +1,328 @@
+import { describe, expect, it } from 'vitest'
+import { folderHost, kinds, lines, SCHEMA, sampleHost } from './sample-host.js'
+
+describe('install, attempt and reports write', () => {
+  it('A16, T14: the files of the design, each where it belongs', async () => {
+    const host = sampleHost()
+    const before = host.files()
+    await host.run('install')
+    await host.run('attempt')
+    await host.run('reports', ['MonthlySales'])
+    expect(written(host.files(), before)).toEqual([
+      'prisma/migrations/<time>_create_attempts/migration.sql',
+      'prisma/migrations/<time>_create_reports/migration.sql',
+      'prisma/migrations/<time>_create_toasts/migration.sql',
+      'src/async/attempt.factory.ts',
+      'src/async/attempt.ts',
+      'src/async/database.ts',
+      'src/async/report.factory.ts',
+      'src/async/report.ts',
+      'src/async/reports/monthly_sales.ts',
+      'src/async/targets.ts',
+      'src/async/tasks/attempt.ts',
+      'src/async/tasks/attempt_batch.ts',
+      'src/async/tasks/refresh_report.ts',
+      'src/async/tasks/refresh_toast.ts',
+      'src/async/tasks/sweep.ts',
+      'src/async/test/attempt.test.ts',
+      'src/async/test/monthly_sales.test.ts',
+      'src/async/test/report.test.ts',
+      'src/async/test/toasts.test.ts',
+      'src/async/toasts.ts',
+      'src/async/worker.ts',
+    ])
+  })
+
+  it('A17: a second attempt model beside the first, with its own table, tasks and migration', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    await host.run('attempt')
+    const outcome = await host.run('attempt', ['email-attempt'])
+    expect(host.read('src/async/email_attempt.ts')).toContain('class EmailAttempt extends BaseAttempt')
+    expect(host.has('src/async/tasks/email_attempt.ts')).toBe(true)
+    expect(host.read('prisma/schema.prisma')).toContain('model EmailAttempt {')
+    expect(host.read('prisma/schema.prisma')).toContain('@@map("email_attempt_status")')
+    expect(outcome.plan.writes.some(({ path }) => path.endsWith('_create_email_attempts/migration.sql'))).toBe(true)
+  })
+
+  it('one more report: its class and its spec, and nothing else', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    await host.run('reports', ['MonthlySales'])
+    const before = host.files()
+    await host.run('reports', ['WeeklySales'])
+    expect(written(host.files(), before)).toEqual([
+      'src/async/reports/weekly_sales.ts',
+      'src/async/test/weekly_sales.test.ts',
+    ])
+  })
+
+  it('into async/ where there is no src/, and into --dir where it is given, which later commands remember', async () => {
+    const flat = sampleHost({ 'src/db.ts': null, 'db.ts': 'export const db = new PrismaClient()\n' })
+    await flat.run('install')
+    expect(flat.read('async/database.ts')).toContain("import { db as prisma } from '../db.js'")
+
+    const host = sampleHost()
+    await host.run('install', [], { dir: './lib/jobs/' })
+    await host.run('attempt')
+    expect(host.has('lib/jobs/attempt.ts')).toBe(true)
+    expect(host.read('lib/jobs/test/attempt.test.ts')).toContain("from '../../../src/db.js'")
+    expect(JSON.parse(host.read('package.json')).scripts['async:worker']).toBe('tsx lib/jobs/worker.ts')
+  })
+
+  it('no specs where vitest is no dependency, and says so once', async () => {
+    const host = sampleHost({ 'package.json': '{ "type": "module", "dependencies": { "prisma": "7" } }' })
+    const { plan } = await host.run('install')
+    expect(host.files().filter((file) => file.includes('/test/'))).toEqual([])
+    expect(plan.notes).toEqual([expect.stringContaining('vitest')])
+  })
+
+  it('nothing at all in a dry run, whose plan is the plan of the real run', async () => {
+    const host = sampleHost()
+    const before = host.hash()
+    const dry = await host.run('install', [], { dryRun: true })
+    expect(host.hash()).toBe(before)
+    expect(dry.status).toBe('dry run')
+    const real = await host.run('install')
+    expect(withoutTimes(lines(dry))).toEqual(withoutTimes(lines(real)))
+  })
+
+  it('what is left to do: install, migrate, generate, edit', async () => {
+    const host = sampleHost({ 'pnpm-lock.yaml': '' })
+    const { nextSteps } = await host.run('install')
+    expect(nextSteps).toEqual([
+      'pnpm install',
+      'pnpm exec prisma migrate dev   (in production: pnpm exec prisma migrate deploy)',
+      'pnpm exec prisma generate',
+      'Name the methods to cache in src/async/toasts.ts',
+    ])
+    expect((await host.run('install')).nextSteps).toEqual([])
+  })
+})
+
+describe('run again,', () => {
+  it.each([
+    ['a single schema', sampleHost],
+    ['a folder schema', folderHost],
+  ])('every generator changes nothing (%s)', async (_shape, make) => {
+    const host = make()
+    const runs = [['install'], ['attempt'], ['attempt', ['EmailAttempt']], ['reports', ['MonthlySales']]] as const
+    for (const [generator, names] of runs) await host.run(generator, [...(names ?? [])])
+    const before = host.hash()
+    for (const [generator, names] of runs) {
+      const outcome = await host.run(generator, [...(names ?? [])])
+      expect(outcome.status).toBe('nothing to do')
+      expect(kinds(outcome)).toEqual(['identical'])
+    }
+    expect(host.hash()).toBe(before)
+  })
+
+  it('a file that the user has edited stays as it is, and the output says so', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    host.write('src/async/toasts.ts', '// mine\n')
+    const outcome = await host.run('install')
+    expect(lines(outcome)).toContain('keep src/async/toasts.ts')
+    expect(host.read('src/async/toasts.ts')).toBe('// mine\n')
+  })
+
+  it('a file that the user has deleted stays deleted', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    host.remove('src/async/toasts.ts')
+    expect(lines(await host.run('install'))).toContain('removed src/async/toasts.ts')
+    expect(host.has('src/async/toasts.ts')).toBe(false)
+  })
+
+  it('a file that the user has not edited follows what would be emitted now', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    host.write('src/other.ts', host.read('src/db.ts'))
+    const outcome = await host.run('install', [], { client: 'src/other.ts' })
+    expect(lines(outcome)).toContain('update src/async/database.ts')
+    expect(host.read('src/async/database.ts')).toContain("from '../other.js'")
+  })
+
+  it('edited models in the schema stay as they are', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    await host.run('attempt')
+    const edited = host.read('prisma/schema.prisma').replace('model Attempt {', 'model Attempt {\n  team String?')
+    host.write('prisma/schema.prisma', edited)
+    expect(lines(await host.run('attempt'))).toContain('keep prisma/schema.prisma')
+    await host.run('reports')
+    expect(host.read('prisma/schema.prisma')).toContain('  team String?')
+    expect(host.read('prisma/schema.prisma')).toContain('model Report {')
+  })
+
+  it('models that the user has moved out of the block are not put in a second time', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    host.write('prisma/schema.prisma', host.read('prisma/schema.prisma').replaceAll(/^\/\/ async-gen:.*\n/gm, ''))
+    expect(lines(await host.run('install'))).toContain('removed prisma/schema.prisma')
+  })
+
+  it('a migration is never emitted again: not when it was edited, renamed to another time, or squashed', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    const folder = `prisma/migrations/${Object.values(JSON.parse(host.read('.async-gen/manifest.json')).migrations)[0]}`
+    host.write(`${folder}/migration.sql`, '-- mine\n')
+    expect(lines(await host.run('install'))).toContain(`keep ${folder}/migration.sql`)
+    host.remove(folder)
+    expect(lines(await host.run('install'))).toContain(`removed ${folder}/migration.sql`)
+    expect(host.has(folder)).toBe(false)
+  })
+
+  it('without its manifest it finds what it wrote, and refuses what it cannot know', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    host.remove('.async-gen')
+    expect(kinds(await host.run('install'))).toEqual(['identical', 'create']) // the manifest is what is created
+    host.remove('.async-gen')
+    host.write('src/async/worker.ts', '// mine\n')
+    const before = host.hash()
+    const outcome = await host.run('install')
+    expect(outcome.status).toBe('blocked')
+    expect(lines(outcome)).toContain('conflict src/async/worker.ts')
+    expect(host.hash()).toBe(before)
+  })
+
+  it('a host migration of the same name for another table is not taken for ours', async () => {
+    const host = sampleHost({
+      'prisma/migrations/20240101000000_create_toasts/migration.sql': 'CREATE TABLE "bread" ();',
+    })
+    const outcome = await host.run('install')
+    expect(lines(outcome).filter((line) => /^create .*_create_toasts/.test(line))).toHaveLength(1)
+  })
+})
+
+describe('the schema', () => {
+  it('of one file gets one block at its end, which later generators extend; every other byte stays', async () => {
+    const host = sampleHost({ 'prisma/schema.prisma': `${SCHEMA.trimEnd()} // no newline at the end: ü` })
+    await host.run('install')
+    await host.run('attempt')
+    const schema = host.read('prisma/schema.prisma')
+    expect(schema.startsWith(`${SCHEMA.trimEnd()} // no newline at the end: ü\n\n// async-gen:begin`)).toBe(true)
+    expect(schema.endsWith('// async-gen:end\n')).toBe(true)
+    expect(schema.match(/async-gen:begin/g)).toHaveLength(1)
+    expect([...schema.matchAll(/async-gen:section (\w+)/g)].map((match) => match[1])).toEqual(['toasts', 'attempts'])
+  })
+
+  it('of a folder gets a file for each generator', async () => {
+    const host = folderHost()
+    await host.run('install')
+    await host.run('attempt', ['EmailAttempt'])
+    expect(host.files().filter((file) => file.endsWith('.prisma'))).toEqual([
+      'prisma/schema/email_attempts.prisma',
+      'prisma/schema/main.prisma',
+      'prisma/schema/toasts.prisma',
+    ])
+    expect(host.read('prisma/schema/main.prisma')).toBe(SCHEMA)
+  })
+
+  it('is found by --schema, which later commands remember', async () => {
+    const host = sampleHost({ 'prisma/schema.prisma': null, 'db/main.prisma': SCHEMA })
+    await host.run('install', [], { schema: 'db/main.prisma' })
+    await host.run('attempt')
+    expect(host.read('db/main.prisma')).toContain('model Attempt {')
+    expect(host.files().filter((file) => file.startsWith('db/migrations/'))).toHaveLength(2)
+  })
+
+  it('is formatted as Prisma formats it, where it is ours', async () => {
+    const host = folderHost()
+    await host.run('install')
+    await host.run('attempt', ['QuiteALongNameForACall'])
+    const [status, priority] = host
+      .read('prisma/schema/quite_a_long_name_for_a_calls.prisma')
+      .split('\n')
+      .filter((line) => /^ {2}(status|priority) /.test(line))
+    expect(status!.indexOf('@default')).toBe(priority!.indexOf('@default'))
+  })
+})
+
+describe('line endings', () => {
+  it('of a CRLF host are CRLF in all that is written, migrations apart', async () => {
+    const crlf = (text: string) => text.replaceAll('\n', '\r\n')
+    const host = sampleHost({
+      'prisma/schema.prisma': crlf(SCHEMA),
+      'package.json': crlf('{\n  "type": "module",\n  "dependencies": {\n    "prisma": "7"\n  }\n}\n'),
+    })
+    await host.run('install')
+    for (const path of ['prisma/schema.prisma', 'package.json', 'src/async/worker.ts']) {
+      expect(host.read(path).replaceAll('\r\n', ''), path).not.toContain('\n')
+    }
+    expect(host.read(host.files().find((path) => path.endsWith('migration.sql'))!)).not.toContain('\r')
+    expect(kinds(await host.run('install'))).toEqual(['identical'])
+  })
+
+  it('that a checkout has changed are no edit', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    host.write('src/async/worker.ts', host.read('src/async/worker.ts').replaceAll('\n', '\r\n'))
+    expect(kinds(await host.run('install'))).toEqual(['identical'])
+  })
+})
+
+describe('imports', () => {
+  it.each([
+    ['export const prisma = new PrismaClient()', "import { prisma } from '../db.js'"],
+    ['export const db = new PrismaClient()', "import { db as prisma } from '../db.js'"],
+    ['export default new PrismaClient()', "import prisma from '../db.js'"],
+  ])('of a client that is written `%s`', async (code, line) => {
+    const host = sampleHost({ 'src/db.ts': `${code}\n` })
+    await host.run('install')
+    expect(host.read('src/async/database.ts')).toContain(line)
+  })
+
+  it.each([
+    ['nodenext, ESM', { module: 'nodenext' }, 'module', "'./database.js'", "'../db.js'"],
+    ['nodenext, CommonJS', { module: 'nodenext' }, 'commonjs', "'./database'", "'../db'"],
+    ['bundler', { module: 'esnext', moduleResolution: 'bundler' }, 'module', "'./database'", "'../db'"],
+    [
+      'TypeScript extensions',
+      { module: 'nodenext', allowImportingTsExtensions: true },
+      'module',
+      "'./database.ts'",
+      "'../db.ts'",
+    ],
+    ['no tsconfig', null, 'module', "'./database.js'", "'../db.js'"],
+  ])('end as the host writes them: %s', async (_style, compilerOptions, type, database, client) => {
+    const host = sampleHost({
+      'tsconfig.json': compilerOptions && JSON.stringify({ compilerOptions }),
+      'package.json': JSON.stringify({ type, dependencies: { prisma: '7' } }),
+    })
+    await host.run('install')
+    expect(host.read('src/async/worker.ts')).toContain(`from ${database}`)
+    expect(host.read('src/async/database.ts')).toContain(`from ${client}`)
+  })
+
+  it('follow a tsconfig that extends another', async () => {
+    const host = sampleHost({
+      'tsconfig.json': '{ "extends": "./tsconfig.base.json" }',
+      'tsconfig.base.json': '{ "compilerOptions": { "moduleResolution": "bundler" } } // base',
+    })
+    await host.run('install')
+    expect(host.read('src/async/worker.ts')).toContain("from './database'")
+  })
+
+  it.each([
+    ['src/db', '../db.js', 'prisma'],
+    ['./src/db.ts', '../db.js', 'prisma'],
+    ['src/db.ts#reader', '../db.js', 'reader as prisma'],
+    ['src/client', '../client/index.js', 'prisma'],
+    ['src/other.mts', '../other.mjs', 'prisma'],
+  ])('of the client that --client %s names', async (flag, module, name) => {
+    const client = 'export const prisma = new PrismaClient()\n'
+    const host = sampleHost({ 'src/client/index.ts': client, 'src/other.mts': client })
+    await host.run('install', [], { client: flag })
+    expect(host.read('src/async/database.ts')).toContain(`import { ${name} } from '${module}'`)
+  })
+})
+
+function written(after: string[], before: string[]): string[] {
+  return withoutTimes(after.filter((file) => !before.includes(file) && !file.startsWith('.async-gen/'))).sort()
+}
+
+function withoutTimes(names: string[]): string[] {
+  return names.map((name) => name.replace(/\d{14}/, '<time>'))
+}

@@ -1,0 +1,239 @@
+import { symlinkSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { ConflictError, type GeneratorError, HostError, UsageError } from '../../generators/host/errors.js'
+import type { Request } from '../../generators/run.js'
+import { folderHost, type SampleHost, SCHEMA, sampleHost } from './sample-host.js'
+
+const PACKAGE = '{ "name": "host" }\n'
+
+describe('a host that cannot be worked in is refused, and left as it was', () => {
+  it('without a package.json', async () => {
+    const error = await refusal(sampleHost({ 'package.json': null }))
+    expect(error).toMatchObject({ code: 'NO_PACKAGE_JSON', exitCode: 4, remedy: expect.stringContaining('--cwd') })
+    expect(error).toBeInstanceOf(HostError)
+  })
+
+  it('with a package.json that is not JSON', async () => {
+    expect(await refusal(sampleHost({ 'package.json': '{ "name": ' }))).toMatchObject({ code: 'PACKAGE_JSON_INVALID' })
+  })
+
+  it('without Prisma', async () => {
+    const host = sampleHost({ 'package.json': PACKAGE }, { prisma: 'none' })
+    expect(await refusal(host)).toMatchObject({ code: 'NO_PRISMA', exitCode: 4 })
+  })
+
+  it('with a Prisma that is named but not installed', async () => {
+    expect(await refusal(sampleHost({}, { prisma: 'none' }))).toMatchObject({
+      code: 'PRISMA_NOT_INSTALLED',
+      exitCode: 4,
+    })
+  })
+
+  it.each(['6.19.0', '8.0.1'])('with Prisma %s', async (version) => {
+    const host = sampleHost({ 'node_modules/prisma/package.json': JSON.stringify({ name: 'prisma', version }) })
+    const error = await refusal(host)
+    expect(error).toMatchObject({ code: 'PRISMA_MAJOR', exitCode: 4 })
+    expect(error.message).toContain(version)
+  })
+
+  it('on another database', async () => {
+    const host = sampleHost({ 'prisma/schema.prisma': SCHEMA.replace('postgresql', 'mysql') })
+    const error = await refusal(host)
+    expect(error).toMatchObject({ code: 'PROVIDER', exitCode: 4 })
+    expect(error.message).toContain('mysql')
+    expect(error.where).toContain('prisma/schema.prisma')
+  })
+
+  it('without a schema', async () => {
+    const error = await refusal(sampleHost({ 'prisma/schema.prisma': null }))
+    expect(error).toMatchObject({ code: 'SCHEMA_NOT_FOUND', remedy: expect.stringContaining('--schema') })
+    expect(error.message).toContain('prisma/schema.prisma or schema.prisma')
+  })
+
+  it('with a --schema that is not there', async () => {
+    const error = await refusal(sampleHost(), { schema: 'db/schema.prisma' })
+    expect(error).toMatchObject({ code: 'SCHEMA_NOT_FOUND' })
+    expect(error.message).toContain('db/schema.prisma')
+  })
+
+  it('with a schema that does not parse', async () => {
+    const error = await refusal(
+      sampleHost({ 'prisma/schema.prisma': `${SCHEMA}\nmodel Broken {\n  id Nothing @id\n}\n` }),
+    )
+    expect(error).toMatchObject({ code: 'SCHEMA_INVALID', exitCode: 4 })
+    expect(error.message).toContain('Nothing')
+  })
+
+  it('with a prisma.config that asks for an unset variable', async () => {
+    const config = `import { defineConfig, env } from 'prisma/config'\nexport default defineConfig({ datasource: { url: env('NOT_SET_ANYWHERE') } })\n`
+    const error = await refusal(sampleHost({ 'prisma.config.ts': config }))
+    expect(error).toMatchObject({ code: 'PRISMA_CONFIG_INVALID', exitCode: 4 })
+    expect(error.message).toContain('NOT_SET_ANYWHERE')
+  })
+
+  it('with a tsconfig that extends one which is not there', async () => {
+    expect(await refusal(sampleHost({ 'tsconfig.json': '{ "extends": "./gone.json" }' }))).toMatchObject({
+      code: 'TSCONFIG_INVALID',
+    })
+  })
+
+  it('with the lines of our block out of order', async () => {
+    const host = sampleHost({ 'prisma/schema.prisma': `${SCHEMA}\n// async-gen:begin\n` })
+    expect(await refusal(host)).toMatchObject({ code: 'SCHEMA_BLOCK_BROKEN' })
+  })
+
+  it('with a manifest that cannot be read', async () => {
+    const host = sampleHost({ '.async-gen/manifest.json': '<<<<<<< HEAD' })
+    expect(await refusal(host)).toMatchObject({ code: 'MANIFEST_INVALID', where: '.async-gen/manifest.json' })
+  })
+
+  it('when the folder does not exist', async () => {
+    expect(await refusal(sampleHost(), { cwd: '/nowhere/at/all' })).toMatchObject({
+      code: 'NO_SUCH_FOLDER',
+      exitCode: 2,
+    })
+  })
+
+  it('when Prisma would not accept the result', async () => {
+    const schema = SCHEMA.replace('"postgresql"', '"postgresql"\n  schemas = ["public", "other"]').replace(
+      'id Int @id',
+      'id Int @id\n  @@schema("public")',
+    )
+    const error = await refusal(sampleHost({ 'prisma/schema.prisma': schema }))
+    expect(error).toMatchObject({ code: 'SCHEMA_RESULT_INVALID', exitCode: 4 })
+    expect(error.message).toContain('@@schema')
+  })
+
+  it('when the folder leads out of the project by a link', async () => {
+    const elsewhere = sampleHost()
+    const host = sampleHost()
+    symlinkSync(elsewhere.root, `${host.root}/linked`)
+    expect(await refusal(host, { dir: 'linked/async' })).toMatchObject({ code: 'OUTSIDE_HOST' })
+    expect(elsewhere.has('async')).toBe(false)
+  })
+})
+
+describe('T16: a name that the host has is found before anything is written', () => {
+  it.each([
+    ['a model', 'model Toast {\n  id Int @id\n}', 'model Toast'],
+    ['a table', 'model Bread {\n  id Int @id\n  @@map("toasts")\n}', 'model Bread (in the database: toasts)'],
+    ['an enum', 'enum Toast {\n  light\n}', 'enum Toast'],
+  ])('%s', async (_what, declaration, called) => {
+    const error = await refusal(sampleHost({ 'prisma/schema.prisma': `${SCHEMA}\n${declaration}\n` }))
+    expect(error).toBeInstanceOf(ConflictError)
+    expect(error).toMatchObject({ code: 'NAME_TAKEN', exitCode: 3 })
+    expect(error.message).toContain(called)
+  })
+
+  it('the type of an enum, with the command that goes around it', async () => {
+    const host = sampleHost({
+      'prisma/schema.prisma': `${SCHEMA}\nenum Mood {\n  good\n  @@map("attempt_status")\n}\n`,
+    })
+    await host.run('install')
+    const error = await refusal(host, { generator: 'attempt' })
+    expect(error).toMatchObject({
+      code: 'NAME_TAKEN',
+      remedy: expect.stringContaining('async-gen attempt EmailAttempt'),
+    })
+    await host.run('attempt', ['EmailAttempt'])
+  })
+
+  it('in any file of a folder schema', async () => {
+    const host = folderHost({ 'prisma/schema/kitchen/toasts.prisma': 'model Toast {\n  id Int @id\n}\n' })
+    expect(await refusal(host)).toMatchObject({ code: 'NAME_TAKEN' })
+  })
+
+  it('a name that differs only in case from a file that is there', async () => {
+    const host = sampleHost({ 'src/async/Worker.ts': 'export {}\n' })
+    expect(await refusal(host)).toMatchObject({ code: 'CASE_CLASH', exitCode: 3 })
+  })
+
+  it('a file of another generator', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    await host.run('attempt')
+    expect(await refusal(host, { generator: 'reports', names: ['Attempt'] })).toMatchObject({ code: 'FILE_TAKEN' })
+  })
+})
+
+describe('a command that cannot be meant is refused', () => {
+  it.each([['attempt'], ['reports']] as const)('%s before install', async (generator) => {
+    const error = await refusal(sampleHost(), { generator })
+    expect(error).toBeInstanceOf(UsageError)
+    expect(error).toMatchObject({ code: 'NOT_INSTALLED', exitCode: 2 })
+    expect(error.remedy).toContain('npx async-gen install')
+  })
+
+  it.each(['2fast', 'e-mail!', 'Über', '', 'A'.repeat(31)])('the name "%s"', async (name) => {
+    const host = sampleHost()
+    await host.run('install')
+    expect(await refusal(host, { generator: 'attempt', names: [name] })).toMatchObject({
+      code: 'NAME_INVALID',
+      exitCode: 2,
+    })
+  })
+
+  it.each(['class', 'Promise', 'PrismaClient', 'Toast', 'sweep', 'report'])('the reserved name "%s"', async (name) => {
+    const host = sampleHost()
+    await host.run('install')
+    expect(await refusal(host, { generator: 'attempt', names: [name] })).toMatchObject({
+      code: 'NAME_RESERVED',
+      exitCode: 2,
+    })
+  })
+
+  it.each(['../elsewhere', '/tmp/async', '.'])('--dir %s', async (dir) => {
+    expect(await refusal(sampleHost(), { dir })).toMatchObject({ code: 'DIR_INVALID', exitCode: 2 })
+  })
+
+  it('another --dir than the one of the installation', async () => {
+    const host = sampleHost()
+    await host.run('install', [], { dir: 'lib/async' })
+    expect(await refusal(host, { generator: 'attempt', dir: 'src/async' })).toMatchObject({ code: 'DIR_DIFFERS' })
+  })
+})
+
+describe('the PrismaClient', () => {
+  it('that is exported nowhere is asked for, with the flag', async () => {
+    const error = await refusal(sampleHost({ 'src/db.ts': null }))
+    expect(error).toMatchObject({ code: 'CLIENT_NOT_FOUND', exitCode: 2, remedy: expect.stringContaining('--client') })
+  })
+
+  it('that is exported twice is asked for, with a list', async () => {
+    const error = await refusal(twoClients())
+    expect(error).toMatchObject({ code: 'CLIENT_AMBIGUOUS', exitCode: 2 })
+    expect(error.message).toContain('src/db.ts#prisma')
+    expect(error.message).toContain('src/replica.ts#default')
+    expect(error.remedy).toContain('--client src/db.ts#prisma')
+  })
+
+  it('is chosen by the user where somebody can be asked', async () => {
+    const host = twoClients()
+    await host.run('install', [], { chooseClient: async (candidates) => candidates[1]! })
+    expect(host.read('src/async/database.ts')).toContain("import prisma from '../replica.js'")
+  })
+
+  it('that --client names is not there', async () => {
+    expect(await refusal(sampleHost(), { client: 'src/nothing.ts' })).toMatchObject({ code: 'CLIENT_NOT_FOUND' })
+  })
+
+  function twoClients() {
+    const replica =
+      "import { PrismaClient } from './generated/client.js'\nexport default new PrismaClient({ adapter })\n"
+    return sampleHost({ 'src/replica.ts': replica })
+  }
+})
+
+/** Runs `install`, or what is asked, expects an error, and expects the host to be as it was. */
+async function refusal(host: SampleHost, request: Partial<Request> = {}): Promise<GeneratorError> {
+  const before = host.hash()
+  const error = await host.run('install', [], request).then(
+    () => {
+      throw new Error('it was not refused')
+    },
+    (refused) => refused,
+  )
+  expect(host.hash()).toBe(before)
+  expect(error.code, error.stack).toBeDefined()
+  return error
+}

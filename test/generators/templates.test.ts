@@ -1,0 +1,63 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { attempt } from '../../generators/attempt.js'
+import { type Emission, render, stage } from '../../generators/changes/stage.js'
+import type { Host } from '../../generators/host/inspect.js'
+import { install } from '../../generators/install.js'
+import { templates } from '../../generators/own-package.js'
+import { reports } from '../../generators/reports.js'
+
+const answers = { dir: 'src/async', client: { path: 'src/db.ts', name: 'prisma' }, names: [] }
+
+function emissions(esm: boolean): Emission[] {
+  const host = {
+    node: '22.18.0',
+    packageJson: { packages: ['vitest'] },
+    packageManager: { name: 'npm' },
+    modules: { ext: '.js', esm },
+  } as unknown as Host
+  return [
+    ...install.emissions(host, answers),
+    ...attempt.emissions(host, answers),
+    ...attempt.emissions(host, { ...answers, names: ['EmailAttempt'] }),
+    ...reports.emissions(host, { ...answers, names: ['MonthlySales'] }),
+  ]
+}
+
+const files = readdirSync(templates, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.hbs'))
+  .map((path) => path.replaceAll('\\', '/').slice(0, -'.hbs'.length))
+
+describe('the templates', () => {
+  it.each([true, false])('all render, and nothing of Handlebars is left (ES modules: %s)', (esm) => {
+    const staged = stage(emissions(esm), templates).filter((item) => 'text' in item)
+    expect(staged.length).toBeGreaterThan(files.length)
+    for (const { text } of staged) {
+      expect(text).not.toMatch(/\{\{|\}\}/)
+      expect(text).not.toContain('[object Object]')
+      expect(text.endsWith('\n')).toBe(true)
+    }
+  })
+
+  it('are each emitted by a generator', () => {
+    const emitted = emissions(true).flatMap((emission) => ('template' in emission ? [emission.template] : []))
+    expect(files.filter((file) => !emitted.includes(file))).toEqual([])
+  })
+
+  it('use no triple braces, which swallow a brace beside them', () => {
+    for (const file of files) expect(readFileSync(join(templates, `${file}.hbs`), 'utf8'), file).not.toContain('{{{')
+  })
+
+  it('emit no path twice but the shared one', () => {
+    const paths = emissions(true).flatMap((emission) => (emission.kind === 'file' ? [emission.path] : []))
+    const twice = paths.filter((path, i) => paths.indexOf(path) !== i)
+    expect(twice).toEqual(['src/async/targets.ts'])
+  })
+
+  it('may name only what the context has', () => {
+    expect(render('{{model}}', { model: 'Attempt' })).toBe('Attempt')
+    expect(() => render('{{modle}}', { model: 'Attempt' })).toThrow(/modle/)
+    expect(() => render('{{constructor}}', {})).toThrow(/constructor/)
+  })
+})
