@@ -1,10 +1,10 @@
 import { prisma } from '../db.js'
 import { scene } from './scene.js'
 
-// add-topping <oat> <name>: changes the oat, so that its breakfast is no longer the latest
+// add-topping <oat> <name>: touches the oat, which Prisma does not when only a related record changes
 await scene(() =>
   prisma.oat.update({
     where: { id: Number(process.argv[2]) },
-    data: { toppings: { create: { name: String(process.argv[3]) } } },
+    data: { updatedAt: new Date(), toppings: { create: { name: String(process.argv[3]) } } },
   }),
 )
