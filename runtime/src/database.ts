@@ -49,7 +49,10 @@ export type Query = <Row>(statement: Statement, values: unknown[]) => Promise<Ro
  * Binds the runtime to a PrismaClient and to the database behind it. The runtime reads and writes its own tables through a
  * small `pg` pool, which is several times faster than a client, and uses the PrismaClient where a transaction is shared with your code.
  */
-export function connect<Client extends PrismaClientLike>(prisma: Client, options: ConnectOptions): BoundDatabase<Client> {
+export function connect<Client extends PrismaClientLike>(
+  prisma: Client,
+  options: ConnectOptions,
+): BoundDatabase<Client> {
   return new BoundDatabase(prisma, options)
 }
 
@@ -167,8 +170,9 @@ export class BoundDatabase<Client extends PrismaClientLike> {
       )
     }
     const pool = new pg.Pool({ connectionString, max: poolSize ?? 10, allowExitOnIdle: true })
-    // An idle connection that the server closes is replaced at the next query; without a listener it would end the process.
+    // A connection that the server closes is replaced at the next query; without listeners it would end the process.
     pool.on('error', () => {})
+    pool.on('connect', (client) => client.on('error', () => {}))
     return pool
   }
 }

@@ -64,7 +64,8 @@ const MAX_DEPTH = 5
 /** Describes anything that can be thrown. It never throws itself, whatever getters or proxies it is handed. */
 export function describeError(thrown: unknown, depth = 0): ErrorRecord {
   try {
-    if (!(thrown instanceof Error)) return { name: 'NonError', message: typeof thrown === 'string' ? thrown : show(thrown) }
+    if (!(thrown instanceof Error))
+      return { name: 'NonError', message: typeof thrown === 'string' ? thrown : show(thrown) }
     const record: ErrorRecord = { name: String(thrown.name), message: String(thrown.message) }
     if (thrown.stack) record.stack = String(thrown.stack)
     if ('code' in thrown && thrown.code != null) record.code = String(thrown.code)

@@ -50,8 +50,8 @@ export {
   type ReadOptions,
   type Ready,
   type Toast,
-  type Toastr,
   type ToastOptions,
+  type Toastr,
 } from './toast/toast.js'
 export { type Swept, sweep, sweepTask } from './worker/sweep.js'
 export { type RunWorkerOptions, runWorker } from './worker/worker.js'

@@ -46,8 +46,8 @@ async function enter(db: Database): Promise<Presence> {
   // The session may be cut at any time; whoever looks finds the lock gone, and the next use enters again.
   session.on('error', () => presences.delete(db))
   await session.connect()
-  letProcessExit(session)
   const { rows } = await session.query(enterStatement.text, [hostname(), process.pid])
+  letProcessExit(session)
   const id: number = rows[0].id
   return {
     id,

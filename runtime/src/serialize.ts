@@ -98,7 +98,8 @@ function checkObject(value: object, path: string, ancestors: object[]): boolean 
   }
   let plain = true
   for (const [key, item] of Object.entries(value)) {
-    if (!fitsJsonb(key)) throw new UnserializableError(`${path} has a key that PostgreSQL cannot store: ${JSON.stringify(key)}.`)
+    if (!fitsJsonb(key))
+      throw new UnserializableError(`${path} has a key that PostgreSQL cannot store: ${JSON.stringify(key)}.`)
     plain = check(item, `${path}.${key}`, inside) && plain
   }
   return plain

@@ -13,6 +13,10 @@ export async function performNow<Class extends AttemptClass>(
 }
 
 /** Refreshes a toast as the worker would: nothing happens where no refresh is due. */
-export async function refreshNow<Parent>(db: Database, toast: Toast<Parent, never, never>, parent: Parent): Promise<void> {
+export async function refreshNow<Parent>(
+  db: Database,
+  toast: Pick<Toast<Parent, unknown>, 'toastName' | 'expire'>,
+  parent: Parent,
+): Promise<void> {
   await refreshToast(db, { name: toast.toastName, key: keyOf(toast.toastName, parent) })
 }

@@ -21,7 +21,7 @@ export class Call {
    * The call's own transaction, opened when it is first asked for. What is written through it is committed together with
    * the attempt's success, so it happens exactly once; when the call fails it is rolled back.
    */
-  async tx(): Promise<TransactionOf<unknown>> {
+  readonly tx = async (): Promise<TransactionOf<unknown>> => {
     this.#transaction ??= this.#db.openTransaction()
     return (await this.#transaction).tx
   }

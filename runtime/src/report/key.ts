@@ -3,7 +3,9 @@ import { serialize } from '../serialize.js'
 
 /** A digest of a report's arguments that does not depend on the order of their keys. */
 export function digestOf(args: object): string {
-  return createHash('sha256').update(serialize(canonical(args), 'args')).digest('hex')
+  return createHash('sha256')
+    .update(serialize(canonical(args), 'args'))
+    .digest('hex')
 }
 
 function canonical(value: unknown): unknown {

@@ -21,7 +21,11 @@ export interface Staleness<Parent> {
 }
 
 /** Whether a cached value is stale for this parent. */
-export function isStale<Parent>(toast: CachedToast, parent: Parent, { expireIn, expireIf }: Staleness<Parent>): boolean {
+export function isStale<Parent>(
+  toast: CachedToast,
+  parent: Parent,
+  { expireIn, expireIf }: Staleness<Parent>,
+): boolean {
   if (expireIn !== undefined) return Date.now() - toast.cachedAt.getTime() > milliseconds(expireIn)
   if (expireIf) return Boolean(expireIf(toast, parent))
   return isOlder(toast.version, requireVersion(toast.name, parent))

@@ -72,7 +72,9 @@ export interface ToastDefinition {
 }
 
 /** The models of a client, by the names of its properties. */
-export type ModelOf<Client> = { [K in keyof Client]: Client[K] extends { findUnique: unknown } ? K : never }[keyof Client] &
+export type ModelOf<Client> = {
+  [K in keyof Client]: Client[K] extends { findUnique: unknown } ? K : never
+}[keyof Client] &
   string
 
 /** The scalar fields of a model's record. */
@@ -90,7 +92,12 @@ const POLL_EVERY = 25
  * @param model the model's property on the PrismaClient: `oat` for `prisma.oat`
  * @param name the method's name; with the model's it is where the values are stored
  */
-export function hasToast<Client extends PrismaClientLike, Model extends ModelOf<Client>, Result, Placeholder = NotReady>(
+export function hasToast<
+  Client extends PrismaClientLike,
+  Model extends ModelOf<Client>,
+  Result,
+  Placeholder = NotReady,
+>(
   db: BoundDatabase<Client>,
   model: Model,
   name: string,
@@ -143,7 +150,10 @@ export function defineToast<Parent, Result, Placeholder = NotReady>(
 ): Toast<Parent, Result, Placeholder> {
   const unknown = Object.keys(options).find((option) => !OPTIONS.includes(option))
   if (unknown) {
-    throw new AsyncGenError('UNKNOWN_OPTION', `The toast ${name} has no option "${unknown}". It has: ${OPTIONS.join(', ')}.`)
+    throw new AsyncGenError(
+      'UNKNOWN_OPTION',
+      `The toast ${name} has no option "${unknown}". It has: ${OPTIONS.join(', ')}.`,
+    )
   }
   if (typeof options.compute !== 'function') {
     throw new AsyncGenError('INVALID_TOAST', `The toast ${name} needs a function \`compute\`: the slow method.`)

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type Logger, run, WorkerPreset } from 'graphile-worker'
+import { type Logger, parseCrontab, run, WorkerPreset } from 'graphile-worker'
 import type { Database } from '../database.js'
 import { type Duration, milliseconds } from '../duration.js'
 import { leave, type Presence, presenceOf } from '../presence.js'
@@ -14,6 +14,8 @@ export interface RunWorkerOptions {
   concurrency?: number
   /** How often dead workers' work is taken back and lost jobs are found again. Default: 5 seconds. */
   sweepEvery?: Duration
+  /** Recurring tasks, as the text of a Graphile Worker crontab. */
+  crontab?: string
   /** A Graphile Worker logger. */
   logger?: Logger
 }
@@ -23,13 +25,14 @@ export interface RunWorkerOptions {
  * The Graphile Worker schema is installed or brought up to date first.
  */
 export async function runWorker(db: Database, options: RunWorkerOptions): Promise<void> {
-  const { concurrency = 10, sweepEvery = '5s', logger } = options
+  const { concurrency = 10, sweepEvery = '5s', crontab = '', logger } = options
   const presence = await presenceOf(db)
   const taskDirectory = typeof options.tasks === 'string' ? options.tasks : fileURLToPath(options.tasks)
   const runner = await run({
     pgPool: db.pool,
     concurrency,
     taskDirectory,
+    parsedCronItems: parseCrontab(crontab),
     noHandleSignals: true,
     preset: {
       extends: [WorkerPreset],
@@ -46,6 +49,8 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     runner.stop().catch(() => {})
   }
   process.once('SIGTERM', stop).once('SIGINT', stop)
+  // The runtime's connections let a process end that has nothing else to do; a worker waits.
+  const alive = setInterval(() => {}, 2 ** 30)
   const sweeping = keepSweeping(db, milliseconds(sweepEvery), stopping.signal)
   try {
     await runner.promise
@@ -56,6 +61,7 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     await leave(db)
     await db.close()
     await db.prisma.$disconnect?.()
+    clearInterval(alive)
   }
 }
 
