@@ -67,6 +67,7 @@ async function demo() {
     fact(edit.file)
     indented(showEdit(edit))
   }
+  fact('src/warehouse.ts and src/scenes/*.ts: the programs that are run below')
   command('npx tsc --noEmit --strict')
   await run(shop, process.execPath, [
     join(REPOSITORY, 'node_modules', 'typescript', 'bin', 'tsc'),
