@@ -53,9 +53,9 @@ function folder(host: Host, manifest: Manifest | null, given: string | undefined
 }
 
 async function client(host: Host, manifest: Manifest | null, given: Given): Promise<ClientExport> {
-  const remembered = manifest && parseClient(manifest.settings.client)
-  if (given.client === undefined && remembered && existsSync(join(host.root, remembered.path))) {
-    return remembered as ClientExport
+  if (given.client === undefined && manifest) {
+    const { path, name } = parseClient(manifest.settings.client)
+    if (name && existsSync(join(host.root, path))) return { path, name }
   }
   const candidates = given.client === undefined ? findClients(host.root) : namedClients(host.root, given.client)
   if (candidates.length === 1) return candidates[0]!
@@ -76,7 +76,7 @@ function namedClients(root: string, flag: string): ClientExport[] {
 }
 
 function parseClient(flag: string): { path: string; name: string | undefined } {
-  const [path, name] = flag.split('#') as [string, string?]
+  const [path = '', name] = flag.split('#')
   return { path, name }
 }
 

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { ConflictError } from '../host/errors.js'
+import { ConflictError, WriteError } from '../host/errors.js'
 import { readText } from '../host/files.js'
 import type { Write } from './draft.js'
 
@@ -46,9 +46,34 @@ export function commit(root: string, writes: Write[], disk: Disk = realDisk) {
       undo.push(() => restore(file, temporary, original, disk))
     }
   } catch (error) {
-    for (const step of undo.reverse()) step()
-    throw error
+    throw writeError(error, rollBack(undo))
   }
+}
+
+/** Takes every step back that can be taken, and returns what could not be. */
+function rollBack(undo: (() => void)[]): Error[] {
+  return undo.reverse().flatMap((step) => {
+    try {
+      step()
+      return []
+    } catch (error) {
+      return [error as Error]
+    }
+  })
+}
+
+function writeError(error: unknown, notUndone: Error[]): WriteError {
+  return new WriteError({
+    code: 'WRITE_FAILED',
+    message: [
+      (error as Error).message,
+      ...(notUndone.length > 0 ? ['This could not be undone:', ...notUndone.map(({ message }) => message)] : []),
+    ].join('\n'),
+    remedy:
+      notUndone.length > 0
+        ? 'Look at the files above (`git status`), put them back, then run the command again.'
+        : 'Everything is as it was before. Mend the permissions or the disk, then run the command again.',
+  })
 }
 
 function requireUnchanged(root: string, writes: Write[]) {

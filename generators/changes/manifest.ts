@@ -50,7 +50,10 @@ export function manifestFile(manifest: Manifest): { path: string; text: string }
   return { path: MANIFEST, text: `${JSON.stringify(manifest, null, 2)}\n` }
 }
 
-/** Where the text that was emitted for a path is kept. The suffix keeps test runners, compilers and linters of the host away from these copies. */
+/**
+ * Where the text that was emitted for a path is kept, for later merges. The suffix keeps the host's test runner, compiler
+ * and linter away from these copies.
+ */
 export function basePath(path: string): string {
   return `.async-gen/base/${path}.base`
 }

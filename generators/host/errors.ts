@@ -39,3 +39,8 @@ export class ConflictError extends GeneratorError {
 export class HostError extends GeneratorError {
   readonly exitCode = 4
 }
+
+/** The disk refused. */
+export class WriteError extends GeneratorError {
+  readonly exitCode = 1
+}

@@ -53,7 +53,8 @@ export function readPrismaSchema(root: string, flag: string | undefined, configu
 /** Where Prisma keeps the migrations of this schema: as configured, else beside it. */
 export function migrationsFolder(root: string, schema: PrismaSchema, configured: string | undefined): string {
   if (configured) return hostPath(root, configured)
-  return join(schema.kind === 'folder' ? schema.path : dirname(schema.path), 'migrations')
+  const folder = schema.kind === 'folder' ? schema.path : dirname(schema.path)
+  return hostPath(root, join(root, folder, 'migrations'))
 }
 
 /** Prisma's own complaint about a schema, or null when it is sound. */

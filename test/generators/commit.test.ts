@@ -35,6 +35,19 @@ describe('commit', () => {
     expect(k - 1).toBe(2 + 2 * WRITES.length)
   })
 
+  it('says what failed, and what could not be undone', () => {
+    const { root } = host()
+    const disk = failingAt(Number.POSITIVE_INFINITY)
+    const broken: Disk = { ...disk, rename: refuse('EACCES: rename'), removeFolder: refuse('EBUSY: rmdir') }
+    expect(() => commit(root, WRITES, broken)).toThrow(
+      expect.objectContaining({
+        code: 'WRITE_FAILED',
+        exitCode: 1,
+        message: expect.stringMatching(/^EACCES: rename\nThis could not be undone:\nEBUSY: rmdir/),
+      }),
+    )
+  })
+
   it('writes nothing when a file has changed since it was read', () => {
     const { root, hash, write } = host()
     write('prisma/schema.prisma', 'model Mine {}\n')
@@ -69,12 +82,18 @@ function failingAt(k: number): Disk {
   }
 }
 
+function refuse(message: string) {
+  return () => {
+    throw new Error(message)
+  }
+}
+
 function succeeds(action: () => void): boolean {
   try {
     action()
     return true
   } catch (error) {
-    expect((error as Error).message).toContain('ENOSPC')
+    expect(error).toMatchObject({ code: 'WRITE_FAILED', message: expect.stringContaining('ENOSPC') })
     return false
   }
 }
