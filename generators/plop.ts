@@ -31,7 +31,8 @@ export async function stageWithPlop(name: Generator['name'], host: Host, answers
   register(plop, (generator) => () => [stageAction(generator.emissions(host, answers))])
 
   const { failures } = await plop.getGenerator(name).runActions({})
-  if (failures[0]) throw new Error(`${name}: ${failures[0].error}`)
+  // The action is synchronous, so what plop collects is the error itself, with its stack.
+  if (failures[0]) throw failures[0]
   return staged
 }
 

@@ -1,7 +1,8 @@
-import { type Eol, eolOf, readText, sameText, withEol } from '../host/files.js'
+import { isDeepStrictEqual } from 'node:util'
+import { type Eol, eolOf, readText, withEol } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import type { Verdict } from './decide.js'
-import { basePath, hashOf, type Manifest, manifestFile } from './manifest.js'
+import { basePath, hashOf, MANIFEST, type Manifest, manifestText } from './manifest.js'
 
 /** One line of what a run does. */
 export interface Change {
@@ -48,18 +49,17 @@ export class Draft {
 
   /** Keeps what was emitted, so that a later run can tell an edit from it, and merge. */
   remember(key: string, owner: string, text: string) {
-    const hash = hashOf(text)
-    if (this.manifest.files[key]?.hash === hash) return
-    this.manifest.files[key] = { owner, hash }
+    this.manifest.files[key] = { owner, hash: hashOf(text) }
     this.#emitted.set(key, text)
   }
 
-  /** What the user gets, then what async-gen keeps for itself: nothing is remembered that was not written. */
+  /** What the user gets, then what async-gen keeps for itself: the manifest comes last. */
   writes(): Write[] {
-    const bookkeeping = [...this.#emitted].map(([key, text]) => ({ path: basePath(key), text }))
-    for (const { path, text } of [...bookkeeping, manifestFile(this.manifest)]) {
-      const current = this.read(path)
-      if (current === null || !sameText(current, text)) this.write(path, text, '\n')
+    for (const [key, text] of this.#emitted) this.write(basePath(key), text, '\n')
+    const written = this.read(MANIFEST)
+    // By value: the host's formatter may have had its way with the file.
+    if (written === null || !isDeepStrictEqual(JSON.parse(written), this.manifest)) {
+      this.write(MANIFEST, manifestText(this.manifest), '\n')
     }
     return [...this.#texts].flatMap(([path, { before, after }]) =>
       after !== null && after !== before ? [{ path, before, after }] : [],

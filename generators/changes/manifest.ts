@@ -46,8 +46,8 @@ export function readManifest(root: string): Manifest | null {
   })
 }
 
-export function manifestFile(manifest: Manifest): { path: string; text: string } {
-  return { path: MANIFEST, text: `${JSON.stringify(manifest, null, 2)}\n` }
+export function manifestText(manifest: Manifest): string {
+  return `${JSON.stringify(manifest, null, 2)}\n`
 }
 
 /**

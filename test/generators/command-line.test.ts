@@ -85,7 +85,9 @@ describe('the command line', () => {
   )
 
   it('shows examples in its help', () => {
-    expect(asyncGen(sampleHost(), '--help').stdout).toContain('$ npx async-gen attempt')
+    const { stdout } = asyncGen(sampleHost(), '--help')
+    for (const command of ['install', 'attempt ', 'reports MonthlySales'])
+      expect(stdout).toContain(`$ npx async-gen ${command} `)
   })
 })
 

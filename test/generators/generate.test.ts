@@ -188,6 +188,16 @@ describe('run again,', () => {
     expect(host.hash()).toBe(before)
   })
 
+  it('nothing changes when a formatter has been at the manifest', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    host.write(
+      '.async-gen/manifest.json',
+      JSON.stringify(JSON.parse(host.read('.async-gen/manifest.json')), null, '\t'),
+    )
+    expect((await host.run('install')).status).toBe('nothing to do')
+  })
+
   it('a host migration of the same name for another table is not taken for ours', async () => {
     const host = sampleHost({
       'prisma/migrations/20240101000000_create_toasts/migration.sql': 'CREATE TABLE "bread" ();',

@@ -33,6 +33,17 @@ describe('the exports of a module that are a PrismaClient', () => {
     ['a lazy proxy', 'export const prisma: PrismaClient = new Proxy({} as never, handler)', ['prisma']],
     ['one client under two names', 'export const prisma = new PrismaClient()\nexport default prisma', ['prisma']],
     ['two clients', 'export const a = new PrismaClient()\nexport const b = new PrismaClient()', ['a', 'b']],
+    [
+      'a function that stands below',
+      'export const prisma = make()\nfunction make() {\n  return new PrismaClient()\n}',
+      ['prisma'],
+    ],
+    [
+      'a factory of several lines',
+      'const make = () => {\n  const adapter = new PrismaPg()\n  return new PrismaClient({ adapter })\n}\nexport const prisma = make()',
+      ['prisma'],
+    ],
+    ['a factory as default', 'const make = () => new PrismaClient()\nexport default make', []],
     ['a factory alone', 'export const make = () => new PrismaClient()', []],
     ['a class alone', 'export class Client extends PrismaClient {}', []],
     ['a client that stays inside', 'const prisma = new PrismaClient()', []],

@@ -207,6 +207,21 @@ describe('the PrismaClient', () => {
     expect(error.remedy).toContain('--client src/db.ts#prisma')
   })
 
+  it('does not count in build output, generated code, type declarations and specs', async () => {
+    const client = 'export const prisma = new PrismaClient()\n'
+    const paths = [
+      'dist/db.js',
+      'src/generated/db.ts',
+      'src/db.d.ts',
+      'src/db.test.ts',
+      '.next/db.js',
+      'node_modules/x/db.js',
+    ]
+    const host = sampleHost(Object.fromEntries(paths.map((path) => [path, client])))
+    await host.run('install')
+    expect(host.read('src/async/database.ts')).toContain("from '../db.js'")
+  })
+
   it('is chosen by the user where somebody can be asked', async () => {
     const host = twoClients()
     await host.run('install', [], { chooseClient: async (candidates) => candidates[1]! })
