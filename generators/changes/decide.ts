@@ -30,3 +30,7 @@ export function decide({ current, emitted, next, shared = false }: Piece): Verdi
   if (emitted || shared) return 'keep'
   return 'conflict'
 }
+
+export function isWritten(verdict: Verdict): boolean {
+  return verdict === 'create' || verdict === 'update'
+}

@@ -34,7 +34,7 @@ function isOurs(draft: Draft, { name, text }: StagedFragment): boolean {
 
 /** Of our own fragments, which are canonical; a host's schema is read by Prisma's parser. */
 function declaredNames(fragment: string): SchemaName[] {
-  return [...fragment.matchAll(/^(model|enum) (\w+) \{([^}]*)/gm)].map(([, kind, name, body]) => ({
+  return [...fragment.matchAll(/^(model|enum) (\w+) \{([\s\S]*?)^\}/gm)].map(([, kind, name, body]) => ({
     kind: kind as SchemaName['kind'],
     name: name!,
     dbName: /@@map\("([^"]+)"\)/.exec(body!)?.[1] ?? name!,

@@ -3,7 +3,7 @@ import { ConflictError } from '../host/errors.js'
 import type { Host } from '../host/inspect.js'
 import { addToPackageJson, type PackageAdditions } from '../host/package-json.js'
 import { readSection, writeSection } from '../host/schema-block.js'
-import { decide } from './decide.js'
+import { decide, isWritten } from './decide.js'
 import { type Change, Draft, type Write } from './draft.js'
 import { MANIFEST, type Manifest } from './manifest.js'
 import { planMigration } from './migrations.js'
@@ -48,9 +48,8 @@ function planFile(draft: Draft, { path, owner, text, shared }: StagedFile) {
     })
   }
   const kind = decide({ current: draft.read(path), emitted: emitted?.hash, next: text, shared })
-  if (kind === 'create' || kind === 'update') draft.write(path, text)
-  if (kind === 'create' || kind === 'update' || kind === 'identical')
-    draft.remember(path, emitted?.owner ?? owner, text)
+  if (isWritten(kind)) draft.write(path, text)
+  if (isWritten(kind) || kind === 'identical') draft.remember(path, emitted?.owner ?? owner, text)
   draft.changes.push({ kind, path })
 }
 
@@ -69,8 +68,8 @@ function planFragment(draft: Draft, fragment: StagedFragment) {
     emitted: draft.manifest.files[key]?.hash,
     next: text.trim(),
   })
-  if (kind === 'create' || kind === 'update') draft.write(schema.path, writeSection(current, name, text))
-  if (kind === 'create' || kind === 'update' || kind === 'identical') draft.remember(key, owner, text.trim())
+  if (isWritten(kind)) draft.write(schema.path, writeSection(current, name, text))
+  if (isWritten(kind) || kind === 'identical') draft.remember(key, owner, text.trim())
   draft.changes.push({ kind: kind === 'create' ? 'update' : kind, path: schema.path, detail: name })
 }
 

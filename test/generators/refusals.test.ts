@@ -138,6 +138,17 @@ describe('T16: a name that the host has is found before anything is written', ()
     await host.run('attempt', ['EmailAttempt'])
   })
 
+  it('the table of reports', async () => {
+    const host = sampleHost({
+      'prisma/schema.prisma': `${SCHEMA}\nmodel Summary {\n  id Int @id\n  @@map("reports")\n}\n`,
+    })
+    await host.run('install')
+    expect(await refusal(host, { generator: 'reports' })).toMatchObject({
+      code: 'NAME_TAKEN',
+      message: expect.stringContaining('model Summary (in the database: reports)'),
+    })
+  })
+
   it('in any file of a folder schema', async () => {
     const host = folderHost({ 'prisma/schema/kitchen/toasts.prisma': 'model Toast {\n  id Int @id\n}\n' })
     expect(await refusal(host)).toMatchObject({ code: 'NAME_TAKEN' })
