@@ -1,6 +1,10 @@
+import { Decimal } from '@prisma/client/runtime/client'
 import pg from 'pg'
 import { type Duration, milliseconds } from './duration.js'
 import { AsyncGenError } from './errors.js'
+
+/** The class of the PrismaClient's decimals: what the generated client exports as `Prisma.Decimal`. */
+export { Decimal }
 
 /** What the runtime asks of a PrismaClient. Clients extended with `$extends` have it too. */
 export interface PrismaClientLike {

@@ -49,6 +49,23 @@ export class UnserializableError extends AsyncGenError {
   }
 }
 
+/** A value that takes more room than its owner allows. */
+export class PayloadTooLargeError extends AsyncGenError {
+  override readonly name = 'PayloadTooLargeError'
+
+  constructor(what: string, bytes: number, maxBytes: number) {
+    super(
+      'PAYLOAD_TOO_LARGE',
+      `${what} takes ${megabytes(bytes)} of JSON, and ${megabytes(maxBytes)} are allowed. ` +
+        'Return less, or store it elsewhere and return where it is.',
+    )
+  }
+}
+
+function megabytes(bytes: number): string {
+  return bytes < 100_000 ? `${bytes} bytes` : `${(bytes / 2 ** 20).toFixed(1)} MB`
+}
+
 /** What can be said of anything that was thrown, in a shape that fits into a jsonb column. */
 export interface ErrorRecord {
   name: string

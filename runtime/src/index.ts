@@ -26,6 +26,7 @@ export {
   AsyncGenError,
   type ErrorRecord,
   InvalidStateError,
+  PayloadTooLargeError,
   TransactionEndedError,
   UnknownTargetError,
   UnserializableError,

@@ -1,5 +1,6 @@
 import { SuperJSON } from 'superjson'
-import { UnserializableError } from './errors.js'
+import { Decimal } from './database.js'
+import { PayloadTooLargeError, UnserializableError } from './errors.js'
 
 /** JSON as jsonb holds it. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
@@ -29,24 +30,38 @@ superjson.registerCustom<Uint8Array, string>(
   },
   'bytes',
 )
+superjson.registerCustom<Decimal, string>(
+  { isApplicable: isDecimal, serialize: (decimal) => decimal.toString(), deserialize: (text) => new Decimal(text) },
+  'decimal',
+)
+
+/** How much JSON a value may take unless its owner allows more: 8 MB. */
+export const MAX_BYTES = 8 * 2 ** 20
 
 /**
  * Turns a value into JSON text for a jsonb column. Plain JSON stays as it is, so that SQL can query it; a value that holds
- * a Date, bigint, Map, Set, URL, RegExp, Error, bytes, undefined, NaN or an infinity becomes `{ json, meta }`.
+ * a Date, bigint, Map, Set, Decimal, URL, RegExp, Error, bytes, undefined, NaN or an infinity becomes `{ json, meta }`.
+ * A decimal.js number of whatever copy comes back as the PrismaClient's own `Prisma.Decimal`.
  *
  * @param name what the value is called in an error: `args[0]`, `result`
- * @throws UnserializableError naming the part that cannot be stored
+ * @throws UnserializableError naming the part that cannot be stored; PayloadTooLargeError above `maxBytes`
  */
-export function serialize(value: unknown, name = 'value'): string {
+export function serialize(value: unknown, name = 'value', maxBytes = MAX_BYTES): string {
   const plain = check(value, name, [])
-  if (plain && !isEnvelope(value)) return JSON.stringify(value)
-  const { json, meta } = superjson.serialize(value)
-  return JSON.stringify({ json, meta: meta ?? {} })
+  const text = JSON.stringify(plain && !isEnvelope(value) ? value : envelope(value))
+  const bytes = Buffer.byteLength(text)
+  if (bytes > maxBytes) throw new PayloadTooLargeError(name, bytes, maxBytes)
+  return text
 }
 
 /** The value of what a jsonb column holds, written by `serialize` or by hand as plain JSON. */
 export function deserialize(stored: Json): unknown {
   return isEnvelope(stored) ? superjson.deserialize(stored as never) : stored
+}
+
+function envelope(value: unknown): Envelope {
+  const { json, meta } = superjson.serialize(value)
+  return { json: json as Json, meta: meta ?? {} }
 }
 
 function isEnvelope(value: unknown): value is Envelope {
@@ -77,7 +92,7 @@ function check(value: unknown, path: string, ancestors: object[]): boolean {
 function checkObject(value: object, path: string, ancestors: object[]): boolean {
   if (ancestors.includes(value)) throw new UnserializableError(`${path} contains itself, so it cannot be stored.`)
   const inside = [...ancestors, value]
-  if (Array.isArray(value)) return value.map((item, i) => check(item, `${path}[${i}]`, inside)).every(Boolean)
+  if (Array.isArray(value)) return checkList(value, path, inside)
   if (value instanceof Map) {
     for (const [key, item] of value) {
       check(key, `a key of ${path}`, inside)
@@ -89,7 +104,7 @@ function checkObject(value: object, path: string, ancestors: object[]): boolean 
     for (const item of value) check(item, `an item of ${path}`, inside)
     return false
   }
-  if (isKnownClass(value)) return false
+  if (isKnownClass(value, path)) return false
   const prototype = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) {
     throw new UnserializableError(
@@ -105,12 +120,28 @@ function checkObject(value: object, path: string, ancestors: object[]): boolean 
   return plain
 }
 
-function isKnownClass(value: object): boolean {
+function checkList(list: unknown[], path: string, inside: object[]): boolean {
+  let plain = true
+  for (const [i, item] of list.entries()) {
+    if (!(i in list)) throw new UnserializableError(`${path}[${i}] is a hole in a list, which cannot be stored.`)
+    plain = check(item, `${path}[${i}]`, inside) && plain
+  }
+  return plain
+}
+
+function isKnownClass(value: object, path: string): boolean {
   if (value instanceof Date) {
-    if (Number.isNaN(value.getTime())) throw new UnserializableError('An invalid Date cannot be stored.')
+    if (Number.isNaN(value.getTime()))
+      throw new UnserializableError(`${path} is an invalid Date, which cannot be stored.`)
     return true
   }
-  return [Uint8Array, URL, RegExp, Error].some((known) => value instanceof known)
+  return isDecimal(value) || [Uint8Array, URL, RegExp, Error].some((known) => value instanceof known)
+}
+
+/** By its shape: an application may hold numbers of several copies of decimal.js. */
+function isDecimal(value: unknown): value is Decimal {
+  if (typeof value !== 'object' || value === null || !('d' in value && 's' in value && 'e' in value)) return false
+  return 'toDecimalPlaces' in value && (Array.isArray(value.d) || value.d === null)
 }
 
 function fitsJsonb(text: string): boolean {

@@ -1,3 +1,4 @@
+import { digestOf } from '../canonical.js'
 import type { Database } from '../database.js'
 import type { Duration } from '../duration.js'
 import { AsyncGenError } from '../errors.js'
@@ -5,7 +6,6 @@ import { snakeCase } from '../names.js'
 import { deserialize, serialize } from '../serialize.js'
 import type { CachedToast } from '../toast/staleness.js'
 import { defineToast, type Reading, type ReadOptions, type Toast } from '../toast/toast.js'
-import { digestOf } from './key.js'
 import { type ReportRow, ReportStore } from './store.js'
 
 export interface BaseReportOptions {

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
-import { serialize } from '../serialize.js'
+import { serialize } from './serialize.js'
 
-/** A digest of a report's arguments that does not depend on the order of their keys. */
-export function digestOf(args: object): string {
+/** A digest of plain data that does not depend on the order of its keys. A key without a value counts as none. */
+export function digestOf(value: unknown, name = 'args'): string {
   return createHash('sha256')
-    .update(serialize(canonical(args), 'args'))
+    .update(serialize(canonical(value), name))
     .digest('hex')
 }
 
