@@ -41,7 +41,7 @@ async function demo() {
   rmSync(shop, { recursive: true, force: true })
   assembleHost('single', shop)
   const [server] = await rows('SHOW server_version')
-  fact(`test/.demo is a copy of test/hosts/single; PostgreSQL ${server.server_version} is on a free port`)
+  fact(`test/.demo is a copy of test/hosts/single; PostgreSQL ${server.server_version} listens on ${new URL(url).host}`)
   fact(schemaEngineLine)
 
   heading('Three generators write code into it, which the team then owns')
