@@ -13,6 +13,8 @@ interface Flags {
   dir?: string
   client?: string
   schema?: string
+  model?: string
+  encrypted?: boolean
   yes?: boolean
   dryRun?: boolean
 }
@@ -35,8 +37,14 @@ Examples:
   )
 
 command('install', 'install', 'add cached methods (toasts), tasks and the worker process')
-command('attempt', 'attempt [name]', 'add durable calls, recorded in your transactions')
-command('reports', 'reports [names...]', 'add reports built in the background, a class each')
+command('attempt', 'attempt [name]', 'add durable calls, recorded in your transactions').option(
+  '--encrypted',
+  'encrypt arguments, results and errors unless a call says otherwise',
+)
+command('reports', 'reports [names...]', 'add reports built in the background, a class each').option(
+  '--model <name>',
+  'the model of the reports, where Report is taken: SalesReport',
+)
 
 try {
   await program.parseAsync()
@@ -45,7 +53,7 @@ try {
 }
 
 function command(generator: Generator['name'], usage: string, description: string) {
-  program
+  return program
     .command(usage)
     .description(description)
     .option('--cwd <folder>', 'the folder of the application', '.')

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { isAbsolute, join, normalize } from 'node:path/posix'
 import type { Manifest } from './changes/manifest.js'
-import type { Answers } from './generator.js'
+import type { Answers, Generator } from './generator.js'
 import { UsageError } from './host/errors.js'
 import { readText } from './host/files.js'
 import type { Host } from './host/inspect.js'
@@ -14,21 +14,46 @@ export interface Given {
   names: string[]
   dir?: string | undefined
   client?: string | undefined
+  /** The model of the reports: `SalesReport`. */
+  model?: string | undefined
+  encrypted?: boolean | undefined
   /** Asks the user; absent where nobody is there to answer. */
   chooseClient?: ((candidates: ClientExport[]) => Promise<ClientExport>) | undefined
 }
 
 /** The answers for a run: from the command line, else from the run before, else from looking, else from the user. */
-export async function answer(host: Host, manifest: Manifest | null, given: Given): Promise<Answers> {
-  return {
+export async function answer(
+  generator: Generator,
+  host: Host,
+  manifest: Manifest | null,
+  given: Given,
+): Promise<Answers> {
+  const answers: Answers = {
     names: [...new Set(given.names.map(className))],
     dir: folder(host, manifest, given.dir),
     client: await client(host, manifest, given),
+    model: generator.name === 'reports' ? reportModel(manifest, given.model) : undefined,
   }
+  const before = manifest?.generators[generator.owner(answers)]
+  return { ...answers, encrypted: given.encrypted ?? before?.encrypted }
 }
 
 export function clientFlag({ path, name }: ClientExport): string {
   return `${path}#${name}`
+}
+
+/** The one that was named, else the one that is there, else `Report`. */
+function reportModel(manifest: Manifest | null, given: string | undefined): string {
+  if (given !== undefined) return given === 'Report' ? given : className(given)
+  const there = Object.values(manifest?.generators ?? {}).flatMap((run) =>
+    run.generator === 'reports' ? [run.model ?? 'Report'] : [],
+  )
+  if (there.length < 2 || there.includes('Report')) return there.length === 1 ? there[0]! : 'Report'
+  throw new UsageError({
+    code: 'MODEL_AMBIGUOUS',
+    message: `There are several models for reports: ${there.join(', ')}.`,
+    remedy: `Say which: --model ${there[0]}`,
+  })
 }
 
 function folder(host: Host, manifest: Manifest | null, given: string | undefined): string {

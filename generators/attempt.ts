@@ -14,7 +14,8 @@ export const attempt: Generator = {
     const { dir } = answers
     const owner = this.owner(answers)
     const names = modelNames(model(answers))
-    const context = { ...sharedContext(host, answers), ...names, task: names.file, encrypted: false }
+    const encrypted = answers.encrypted ?? false
+    const context = { ...sharedContext(host, answers), ...names, task: names.file, encrypted }
     return [
       ...files(owner, dir, context, ['attempt/async/__file__.ts']),
       ...files(owner, dir, context, ['attempt/async/targets.ts'], true),
@@ -22,6 +23,7 @@ export const attempt: Generator = {
         'attempt/async/__file__.factory.ts',
         'attempt/async/tasks/__task__.ts',
         'attempt/async/tasks/__task___batch.ts',
+        ...(encrypted ? ['attempt/async/tasks/__task___reencrypt.ts'] : []),
       ]),
       ...specs(host, owner, dir, context, ['attempt/async/test/__file__.test.ts']),
       {

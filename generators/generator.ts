@@ -1,4 +1,4 @@
-import type { PlopGeneratorConfig } from 'node-plop'
+import type { PlopGeneratorConfig } from 'plop'
 import type { Emission } from './changes/stage.js'
 import type { Host } from './host/inspect.js'
 import type { ClientExport } from './host/prisma-client.js'
@@ -10,6 +10,10 @@ export interface Answers {
   client: ClientExport
   /** The classes that were named: `EmailAttempt`. */
   names: string[]
+  /** The model of a generator that has one, where it is not the usual: `SalesReport`. */
+  model?: string | undefined
+  /** Whether the arguments of attempts are encrypted unless said otherwise. */
+  encrypted?: boolean | undefined
 }
 
 /** One generator. All of it is data and pure functions of data. */

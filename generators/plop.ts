@@ -1,4 +1,5 @@
-import nodePlop, { type CustomActionConfig, type DynamicActionsFunction, type NodePlopAPI } from 'node-plop'
+import nodePlop from 'node-plop'
+import type { ActionConfig, Actions, NodePlopAPI } from 'plop'
 import { attempt } from './attempt.js'
 import { type Emission, type Staged, stage } from './changes/stage.js'
 import type { Answers, Generator } from './generator.js'
@@ -10,7 +11,7 @@ import { reports } from './reports.js'
 export const generators = [install, attempt, reports]
 
 /** Puts the generators into a plop registry, each with the actions that it is to run there. */
-export function register(plop: NodePlopAPI, actionsOf: (generator: Generator) => DynamicActionsFunction) {
+export function register(plop: NodePlopAPI, actionsOf: (generator: Generator) => Actions) {
   for (const generator of generators) {
     const { name, description, prompts } = generator
     plop.setGenerator(name, { description, prompts, actions: actionsOf(generator) })
@@ -36,6 +37,6 @@ export async function stageWithPlop(name: Generator['name'], host: Host, answers
   return staged
 }
 
-function stageAction(emissions: Emission[]): CustomActionConfig<'stage'> {
+function stageAction(emissions: Emission[]): ActionConfig & { emissions: Emission[] } {
   return { type: 'stage', emissions }
 }

@@ -1,8 +1,6 @@
 import { files, sharedContext, specs } from './emissions.js'
-import type { Generator } from './generator.js'
+import type { Answers, Generator } from './generator.js'
 import { modelNames, snakeCase } from './names.js'
-
-const MODEL = 'Report'
 
 /** Reports built in the background: one table, one class each. */
 export const reports: Generator = {
@@ -10,12 +8,12 @@ export const reports: Generator = {
   description: 'Reports built in the background, a class each',
   prompts: [{ type: 'input', name: 'name', message: 'Names of the reports, separated by spaces', default: '' }],
 
-  owner: () => `reports ${MODEL}`,
+  owner: (answers) => `reports ${model(answers)}`,
 
   emissions(host, answers) {
     const { dir } = answers
     const owner = this.owner(answers)
-    const names = modelNames(MODEL)
+    const names = modelNames(model(answers))
     const context = { ...sharedContext(host, answers), ...names }
     const each = answers.names.map((name) => ({ ...context, className: name, report: snakeCase(name) }))
     return [
@@ -30,7 +28,7 @@ export const reports: Generator = {
         name: names.table,
         template: 'reports/schema.prisma',
         context,
-        ifTaken: 'Rename yours (`@@map` and `@map` keep its table as it is), then run the command again.',
+        ifTaken: 'Give the model of the reports another name: npx async-gen reports --model SalesReport',
       },
       { kind: 'migration', owner, name: `create_${names.table}`, template: 'reports/migration.sql', context },
     ]
@@ -41,4 +39,8 @@ export const reports: Generator = {
       ? `Write build() in ${dir}/reports/${snakeCase(names[0])}.ts`
       : 'Add a report: npx async-gen reports MonthlySales'
   },
+}
+
+function model(answers: Answers): string {
+  return answers.model ?? 'Report'
 }

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { answer, clientFlag, type Given } from './answers.js'
 import { commit } from './changes/commit.js'
-import { type Manifest, readManifest } from './changes/manifest.js'
+import { type Manifest, type RecordedRun, readManifest } from './changes/manifest.js'
 import { type Plan, plan } from './changes/plan.js'
 import { validate } from './changes/validate.js'
 import type { Answers, Generator } from './generator.js'
@@ -34,8 +34,8 @@ export async function generate(request: Request): Promise<Outcome> {
   const manifest = readManifest(request.cwd)
   const schema = request.schema ?? manifest?.settings.schema
   const host = await inspect(request.cwd, { schema })
-  const answers = await answer(host, manifest, request)
   const generator = generators.find(({ name }) => name === request.generator)!
+  const answers = await answer(generator, host, manifest, request)
   if (generator.name !== 'install') requireInstalled(request.cwd, manifest, answers)
 
   const staged = await stageWithPlop(generator.name, host, answers)
@@ -74,11 +74,17 @@ function requireInstalled(root: string, manifest: Manifest | null, { dir }: Answ
 function withAnswers(manifest: Manifest | null, generator: Generator, answers: Answers, schema?: string): Manifest {
   const owner = generator.owner(answers)
   const before = manifest?.generators[owner]?.names ?? []
+  const run: RecordedRun = {
+    generator: generator.name,
+    names: [...new Set([...before, ...answers.names])],
+    ...(answers.model && { model: answers.model }),
+    ...(answers.encrypted && { encrypted: true }),
+  }
   return {
     version: 1,
     asyncGen: version,
     settings: { dir: answers.dir, client: clientFlag(answers.client), ...(schema && { schema }) },
-    generators: { ...manifest?.generators, [owner]: { names: [...new Set([...before, ...answers.names])] } },
+    generators: { ...manifest?.generators, [owner]: run },
     files: manifest?.files ?? {},
     migrations: manifest?.migrations ?? {},
   }

@@ -15,11 +15,19 @@ export interface Manifest {
   /** The answers that all generators share. */
   settings: Settings
   /** What each generator was run for, by owner: `install`, `attempt Attempt`, `reports Report`. */
-  generators: Record<string, { names: string[] }>
+  generators: Record<string, RecordedRun>
   /** What was emitted, by path; a section of a single schema file is `prisma/schema.prisma#toasts`. */
   files: Record<string, { owner: string; hash: string }>
   /** The folder of each migration that was emitted, by name. */
   migrations: Record<string, string>
+}
+
+/** The answers that one generator was given, all its runs taken together. */
+export interface RecordedRun {
+  generator: string
+  names: string[]
+  model?: string
+  encrypted?: boolean
 }
 
 interface Settings {

@@ -45,6 +45,32 @@ describe('install, attempt and reports write', () => {
     expect(outcome.plan.writes.some(({ path }) => path.endsWith('_create_email_attempts/migration.sql'))).toBe(true)
   })
 
+  it('A22: a task that encrypts again, for attempts that are encrypted, which a later run remembers', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    await host.run('attempt')
+    expect(host.has('src/async/tasks/attempt_reencrypt.ts')).toBe(false)
+    await host.run('attempt', ['Secret'], { encrypted: true })
+    expect(host.read('src/async/tasks/secret_reencrypt.ts')).toContain('export default reencryptTask(Secret)')
+    expect(lines(await host.run('attempt', ['Secret']))).toContain('identical src/async/tasks/secret_reencrypt.ts')
+  })
+
+  it('T14: reports under another name where Report is taken, which later reports join', async () => {
+    const host = sampleHost({ 'prisma/schema.prisma': `${SCHEMA}\nmodel Report {\n  id Int @id\n}\n` })
+    await host.run('install')
+    await host.run('reports', ['MonthlySales'], { model: 'sales-report' })
+    await host.run('reports', ['WeeklySales'])
+    expect(host.read('src/async/sales_report.ts')).toContain('class SalesReport<Args')
+    expect(host.read('src/async/reports/weekly_sales.ts')).toContain('extends SalesReport {')
+    expect(host.read('prisma/schema.prisma')).toContain('@@map("sales_reports")')
+
+    await host.run('reports', [], { model: 'StockReport' })
+    await expect(host.run('reports', ['Yearly'])).rejects.toMatchObject({
+      code: 'MODEL_AMBIGUOUS',
+      remedy: 'Say which: --model SalesReport',
+    })
+  })
+
   it('one more report: its class and its spec, and nothing else', async () => {
     const host = sampleHost()
     await host.run('install')

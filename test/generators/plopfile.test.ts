@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process'
+import { createRequire } from 'node:module'
 import nodePlop from 'node-plop'
 import { describe, expect, it } from 'vitest'
 import plopfile from '../../generators/plopfile.js'
@@ -28,5 +30,20 @@ describe("a host's own plopfile", () => {
     const { failures } = await plop.getGenerator('install').runActions({})
     expect(failures[0]!.error).toContain('conflict  src/async/worker.ts')
     expect(host.has('src/async/database.ts')).toBe(false)
+  })
+
+  it('loads them in plop itself, which runs them by name', () => {
+    const host = sampleHost({
+      'plopfile.mjs': `export default (plop) => plop.load(${JSON.stringify(new URL('../../generators/plopfile.ts', import.meta.url).pathname)})\n`,
+    })
+    const plop = createRequire(import.meta.url).resolve('plop/bin/plop.js')
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      ['--import', import.meta.resolve('tsx'), plop, 'install', '--plopfile', `${host.root}/plopfile.mjs`],
+      { cwd: host.root, encoding: 'utf8' },
+    )
+    expect(stdout).toContain('create  src/async/worker.ts')
+    expect(status).toBe(0)
+    expect(host.has('src/async/worker.ts')).toBe(true)
   })
 })

@@ -20,7 +20,7 @@ function emissions(esm: boolean): Emission[] {
   return [
     ...install.emissions(host, answers),
     ...attempt.emissions(host, answers),
-    ...attempt.emissions(host, { ...answers, names: ['EmailAttempt'] }),
+    ...attempt.emissions(host, { ...answers, names: ['EmailAttempt'], encrypted: true }),
     ...reports.emissions(host, { ...answers, names: ['MonthlySales'] }),
   ]
 }
