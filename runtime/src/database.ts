@@ -2,6 +2,7 @@ import { Decimal } from '@prisma/client/runtime/client'
 import pg from 'pg'
 import { type Duration, milliseconds } from './duration.js'
 import { AsyncGenError } from './errors.js'
+import { livingWorkersOf, type WorkerInfo } from './presence.js'
 
 /** The class of the PrismaClient's decimals: what the generated client exports as `Prisma.Decimal`. */
 export { Decimal }
@@ -155,7 +156,26 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 
   /** A connection outside the pool, for a session that lasts as long as the process. */
   openSession(): pg.Client {
-    return new pg.Client({ ...this.pool.options, keepAlive: true })
+    const { options } = this.pool
+    // The pool hides its password from whoever lists its options.
+    const password = options.password !== undefined && { password: options.password }
+    return new pg.Client({
+      ...options,
+      ...password,
+      application_name: 'async-gen presence',
+      connectionTimeoutMillis: 5000,
+      keepAlive: true,
+    })
+  }
+
+  /**
+   * The workers that are alive on whatever machine, the oldest first.
+   *
+   * @param only `task`: the name of a Graphile Worker task, for the workers that take it
+   */
+  async workers(only: { task?: string } = {}): Promise<WorkerInfo[]> {
+    const living = await livingWorkersOf(this, only.task)
+    return living.filter(({ poolId }) => poolId !== null)
   }
 
   /** Closes the connections that the runtime opened. The PrismaClient and a pool of your own stay open. */

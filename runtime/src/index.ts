@@ -31,6 +31,7 @@ export {
   UnknownTargetError,
   UnserializableError,
 } from './errors.js'
+export type { WorkerInfo } from './presence.js'
 export {
   type BackgroundReport,
   BaseReport,
@@ -54,5 +55,6 @@ export {
   type ToastOptions,
   type Toastr,
 } from './toast/toast.js'
+export type { RunWorkerOptions } from './worker/settings.js'
 export { type Swept, sweep, sweepTask } from './worker/sweep.js'
-export { type RunWorkerOptions, runWorker } from './worker/worker.js'
+export { runWorker } from './worker/worker.js'

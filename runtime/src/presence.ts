@@ -1,8 +1,13 @@
 import { hostname } from 'node:os'
 import type { Database, Statement } from './database.js'
+import { AsyncGenError } from './errors.js'
+import { version } from './version.js'
 
 /** The first key of every worker's advisory lock ("AGen" in ASCII); the second is the worker's id. */
 const PRESENCE_LOCK = 0x4147656e
+
+/** For how many seconds a session may be silent before either end counts it as lost. */
+const PATIENCE = 5
 
 /** The ids of the workers that are alive, as a subquery. */
 export const livingWorkers = `
@@ -15,10 +20,34 @@ export const livingWorkers = `
 export interface Presence {
   /** The id of the process's row in async_workers. */
   id: number
-  /** Records the Graphile Worker pool whose jobs are to be freed when this process dies. */
-  adoptPool(poolId: string): Promise<void>
-  /** Ends the presence: the row goes, and with the session its lock. */
+  /**
+   * Aborts when the session is gone, and with it the lock: others take this process for dead and take its work over.
+   * Whoever asks for the presence again enters anew, under another id.
+   */
+  lost: AbortSignal
+  /** Records what this process works on, and the Graphile Worker pool whose jobs are to be freed when it dies. */
+  work(poolId: string, tasks: string[]): Promise<void>
+  /** Ends the presence. Work that is still in hand can be taken over at once. */
   leave(): Promise<void>
+}
+
+/** A process that is alive, as `db.workers()` tells it. */
+export interface WorkerInfo {
+  id: number
+  host: string
+  pid: number
+  /** The Graphile Worker pool that it runs; null for a process that performs without being a worker, such as a console. */
+  poolId: string | null
+  startedAt: Date
+  /** The version of @async-gen/runtime that it runs. */
+  version: string
+  /** The Graphile Worker tasks that it takes. */
+  tasks: string[]
+}
+
+/** The processes that are alive, the oldest first: all, or the workers that take a task. */
+export async function livingWorkersOf(db: Database, task?: string): Promise<WorkerInfo[]> {
+  return await db.query<WorkerInfo>(listStatement, [task ?? null])
 }
 
 const presences = new WeakMap<Database, Promise<Presence>>()
@@ -29,36 +58,87 @@ export function presenceOf(db: Database): Promise<Presence> {
   if (!presence) {
     presence = enter(db)
     presences.set(db, presence)
-    presence.catch(() => presences.delete(db))
+    const forget = () => {
+      if (presences.get(db) === presence) presences.delete(db)
+    }
+    presence.then(({ lost }) => lost.addEventListener('abort', forget), forget)
   }
   return presence
 }
 
 /** Ends the presence of this process, if it ever entered. */
 export async function leave(db: Database): Promise<void> {
-  const presence = presences.get(db)
+  const presence = await presences.get(db)
   presences.delete(db)
-  await (await presence)?.leave()
+  await presence?.leave()
 }
 
 async function enter(db: Database): Promise<Presence> {
   const session = db.openSession()
-  // The session may be cut at any time; whoever looks finds the lock gone, and the next use enters again.
-  session.on('error', () => presences.delete(db))
-  await session.connect()
-  const { rows } = await session.query(enterStatement.text, [hostname(), process.pid])
+  const lost = new AbortController()
+  const lose = () => {
+    clearInterval(pinging)
+    lost.abort(new AsyncGenError('SESSION_LOST', 'The worker lost its session with PostgreSQL.'))
+    // A session that only seems lost must not hold its lock any longer.
+    session.end().catch(() => {})
+  }
+  let pinging: NodeJS.Timeout | undefined
+  session.on('error', lose).on('end', lose)
+  const id = await takeLock(session).catch((error) => {
+    session.end().catch(() => {})
+    throw error
+  })
   letProcessExit(session)
-  const id: number = rows[0].id
+  pinging = ping(session, lose)
   return {
     id,
-    adoptPool: async (poolId) => {
-      await db.query(adoptPoolStatement, [id, poolId])
+    lost: lost.signal,
+    work: async (poolId, tasks) => {
+      await db.query(workStatement, [id, poolId, tasks])
     },
     leave: async () => {
-      await db.query(leaveStatement, [id])
+      session.off('end', lose)
+      clearInterval(pinging)
       await session.end()
     },
   }
+}
+
+type Session = ReturnType<Database['openSession']>
+
+async function takeLock(session: Session): Promise<number> {
+  await session.connect()
+  await session.query(keepalives)
+  const { rows } = await session.query(enterStatement.text, [hostname(), process.pid, version])
+  const { id } = rows[0] as { id: number }
+  await requireSession(session, id)
+  return id
+}
+
+/**
+ * Asks once a second. Seconds are counted by the timer that asks: a process that was busy for long finds the answer waiting
+ * before it has counted to five.
+ */
+function ping(session: Session, lose: () => void): NodeJS.Timeout {
+  let unanswered = 0
+  return setInterval(() => {
+    if (unanswered > PATIENCE) return lose()
+    if (unanswered++ > 0) return
+    session.query('SELECT 1').then(() => {
+      unanswered = 0
+    }, lose)
+  }, 1000).unref()
+}
+
+/** Behind a pooler that hands every statement to another session, a lock says nothing about this process. */
+async function requireSession(session: Session, id: number): Promise<void> {
+  const { rows } = await session.query(ownLock, [id])
+  if (rows.length > 0) return
+  throw new AsyncGenError(
+    'NO_SESSION',
+    'This connection is no session of its own: a pooler such as PgBouncer in transaction mode stands between. ' +
+      'Give the worker the URL of PostgreSQL itself, or of a pooler in session mode.',
+  )
 }
 
 // pg's clients have unref(), its types do not.
@@ -66,22 +146,37 @@ function letProcessExit(session: object): void {
   ;(session as { unref(): void }).unref()
 }
 
+// The server notices a process that was cut off, rather than ended, in the same time as the process itself.
+const keepalives = `
+  SET tcp_keepalives_idle = 2;
+  SET tcp_keepalives_interval = 1;
+  SET tcp_keepalives_count = ${PATIENCE - 2};
+  SET tcp_user_timeout = ${PATIENCE * 1000}`
+
 // The lock is taken before the row can be seen, so nobody ever sees a living worker's row without its lock.
 const enterStatement: Statement = {
   name: 'async-gen:enter',
   text: `
     WITH worker AS (
-      INSERT INTO async_workers (host, pid) VALUES ($1, $2) RETURNING id
+      INSERT INTO async_workers (host, pid, version) VALUES ($1, $2, $3) RETURNING id
     )
     SELECT id, pg_advisory_lock(${PRESENCE_LOCK}, id)::text FROM worker`,
 }
 
-const adoptPoolStatement: Statement = {
-  name: 'async-gen:adopt-pool',
-  text: 'UPDATE async_workers SET pool_id = $2 WHERE id = $1',
+const ownLock = `
+  SELECT FROM pg_locks
+  WHERE locktype = 'advisory' AND classid = ${PRESENCE_LOCK} AND objid = $1 AND objsubid = 2 AND pid = pg_backend_pid()`
+
+const workStatement: Statement = {
+  name: 'async-gen:work',
+  text: 'UPDATE async_workers SET pool_id = $2, tasks = $3 WHERE id = $1',
 }
 
-const leaveStatement: Statement = {
-  name: 'async-gen:leave',
-  text: 'DELETE FROM async_workers WHERE id = $1',
+const listStatement: Statement = {
+  name: 'async-gen:workers',
+  text: `
+    SELECT id, host, pid, pool_id AS "poolId", started_at AS "startedAt", version, tasks
+    FROM async_workers
+    WHERE id IN (${livingWorkers}) AND ($1::text IS NULL OR $1 = ANY (tasks))
+    ORDER BY id`,
 }

@@ -7,13 +7,17 @@ export interface WorkerProcess {
   pid: number
   /** All that it has printed so far. */
   log: () => string
+  /** Sends a signal: SIGKILL is a crash. */
+  kill: (signal: NodeJS.Signals) => void
+  /** Resolves with the exit code when it has ended; null where a signal ended it. */
+  exited: Promise<number | null>
   /** Ends it as a supervisor would, with SIGTERM, and returns its exit code; after ten seconds it is killed (null). */
   stop: () => Promise<number | null>
 }
 
 /** Starts the host's worker as a process of its own: what `npm run async:worker` runs, without npm in between. */
-export function startWorker(dir: string, env: Record<string, string>): WorkerProcess {
-  const worker = spawn(process.execPath, ['--import', 'tsx', 'src/async/worker.ts'], {
+export function startWorker(dir: string, env: Record<string, string>, file = 'src/async/worker.ts'): WorkerProcess {
+  const worker = spawn(process.execPath, ['--import', 'tsx', file], {
     cwd: dir,
     env: childEnv(env),
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -26,14 +30,16 @@ export function startWorker(dir: string, env: Record<string, string>): WorkerPro
   }
   const killed = () => worker.kill('SIGKILL')
   process.once('exit', killed)
-  const exited = once(worker, 'exit').finally(() => process.off('exit', killed))
+  const exited = once(worker, 'exit').then(() => {
+    process.off('exit', killed)
+    return worker.exitCode
+  })
 
   const stop = async () => {
     worker.kill('SIGTERM')
     await Promise.race([exited, sleep(10_000, undefined, { ref: false })])
     worker.kill('SIGKILL')
-    await exited
-    return worker.exitCode
+    return await exited
   }
-  return { pid: worker.pid!, log: () => log, stop }
+  return { pid: worker.pid!, log: () => log, kill: (signal) => void worker.kill(signal), exited, stop }
 }

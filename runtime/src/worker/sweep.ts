@@ -1,10 +1,12 @@
 import type { Task } from 'graphile-worker'
-import type { Database, Statement } from '../database.js'
+import type { Database, Query, Statement } from '../database.js'
 import { livingWorkers } from '../presence.js'
 import { keptTables } from '../upkeep.js'
 
 /** What a sweep found to do. */
 export interface Swept {
+  /** Workers that had ended without finishing what they had in hand. */
+  dead: number
   /** Rows taken back from dead workers. */
   rescued: number
   /** Rows that were due and had no job. */
@@ -17,11 +19,11 @@ export interface Swept {
  */
 export async function sweep(db: Database): Promise<Swept> {
   return await db.transaction(async (query) => {
-    const swept: Swept = { rescued: 0, enqueued: 0 }
+    const swept: Swept = { dead: 0, rescued: 0, enqueued: 0 }
     const [lock] = await query<{ taken: boolean }>(takeTurn, [])
     if (!lock?.taken) return swept
     // Jobs first: a row that is sent back then finds its own job free again.
-    await query(freeJobsOfDeadWorkers, [])
+    swept.dead = await freeJobsOfDeadWorkers(query)
     for (const table of keptTables(db)) swept.rescued += await table.rescue(query)
     for (const table of keptTables(db)) swept.enqueued += await table.enqueueDue(query)
     return swept
@@ -36,16 +38,42 @@ export function sweepTask(db: Database): Task {
   }
 }
 
+/** Graphile Worker itself would wait for four hours. */
+async function freeJobsOfDeadWorkers(query: Query): Promise<number> {
+  const dead = await query<{ pool_id: string | null }>(removeDeadWorkers, [])
+  const pools = dead.flatMap(({ pool_id }) => pool_id ?? [])
+  if (pools.length === 0) return dead.length
+  const burnt = await query<{ id: string }>(findBurntJobs, [pools])
+  await query(unlockJobs, [pools])
+  await query(removeJobs, [burnt.map(({ id }) => id)])
+  return dead.length
+}
+
 const takeTurn: Statement = {
   name: 'async-gen:take-turn',
   text: `SELECT pg_try_advisory_xact_lock(hashtextextended('async-gen:sweep', 0)) AS taken`,
 }
 
-const freeJobsOfDeadWorkers: Statement = {
-  name: 'async-gen:free-jobs',
+const removeDeadWorkers: Statement = {
+  name: 'async-gen:remove-dead-workers',
+  text: `DELETE FROM async_workers WHERE id NOT IN (${livingWorkers}) RETURNING pool_id`,
+}
+
+// Adding a job under the key of one that runs takes that key away and sets its attempts to the maximum, expecting it to end
+// soon. Where its worker dies instead, it would stay for ever: the job that replaced it does the work.
+const findBurntJobs: Statement = {
+  name: 'async-gen:find-burnt-jobs',
   text: `
-    WITH dead AS (
-      DELETE FROM async_workers WHERE id NOT IN (${livingWorkers}) RETURNING pool_id
-    )
-    SELECT graphile_worker.force_unlock_workers(array_agg(pool_id)) FROM dead HAVING count(pool_id) > 0`,
+    SELECT id FROM graphile_worker.jobs
+    WHERE locked_by = ANY ($1::text[]) AND key IS NULL AND attempts >= max_attempts AND updated_at > locked_at`,
+}
+
+const unlockJobs: Statement = {
+  name: 'async-gen:unlock-jobs',
+  text: 'SELECT graphile_worker.force_unlock_workers($1::text[])',
+}
+
+const removeJobs: Statement = {
+  name: 'async-gen:remove-jobs',
+  text: 'SELECT count(*) FROM graphile_worker.complete_jobs($1::bigint[])',
 }

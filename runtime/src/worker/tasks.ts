@@ -1,0 +1,49 @@
+import { readdir } from 'node:fs/promises'
+import { getTasks, type JobHelpers, type TaskList, WorkerPreset } from 'graphile-worker'
+
+/** A job that a worker has in hand. */
+export interface JobInHand {
+  /** The Graphile Worker job's id. */
+  id: string
+  task: string
+  /** On the clock of `performance.now()`. */
+  started: number
+}
+
+/** The tasks of a folder, each called as its file is, loaded by Graphile Worker itself. */
+export async function loadTasks(folder: string): Promise<TaskList> {
+  const preset = { extends: [WorkerPreset], worker: { fileExtensions: await extensionsIn(folder) } }
+  const { tasks } = await getTasks({ preset }, folder)
+  return tasks
+}
+
+/** The same tasks, with an abort signal of ours, and with a list of the jobs that are in hand at any moment. */
+export function watchTasks(tasks: TaskList, inHand: Set<JobInHand>, signal: AbortSignal): TaskList {
+  const abortPromise = new Promise<never>((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+  abortPromise.catch(() => {})
+  const watched = Object.entries(tasks).map(([name, task]) => [
+    name,
+    async (payload: unknown, helpers: JobHelpers) => {
+      const job: JobInHand = { id: helpers.job.id, task: name, started: performance.now() }
+      inHand.add(job)
+      try {
+        // Graphile Worker's own signal knows nothing of a lost session, nor of a second SIGTERM.
+        const ours = { abortSignal: { value: signal }, abortPromise: { value: abortPromise } }
+        return await task!(payload, Object.create(helpers, ours))
+      } finally {
+        inHand.delete(job)
+      }
+    },
+  ])
+  return Object.fromEntries(watched)
+}
+
+/** A folder of sources is run as TypeScript (by tsx, say); a folder that was built holds declarations too, which are no tasks. */
+async function extensionsIn(folder: string): Promise<string[]> {
+  const javascript = ['.js', '.mjs', '.cjs']
+  const files = await readdir(folder)
+  const built = files.some((file) => javascript.some((extension) => file.endsWith(extension)))
+  return built ? javascript : ['.ts', '.mts', '.cts']
+}

@@ -1,0 +1,29 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { defineTargets } from '@async-gen/runtime'
+import { Attempt } from './attempt.js'
+import { holdUntilReleased, note } from './effects.js'
+
+export const Probe = {
+  /** Goes on until it is released, whatever its signal says. */
+  hold: async (what: string): Promise<void> => {
+    await holdUntilReleased(what)
+  },
+  /** Goes on until it is released, or told to stop. */
+  heed: async (what: string): Promise<void> => {
+    await holdUntilReleased(what, Attempt.current().signal)
+  },
+  /** Takes its time, then does something in the attempt's own transaction: exactly once. */
+  once: async (what: string, milliseconds: number): Promise<void> => {
+    await note(`${what} began`)
+    const tx = await Attempt.current().tx()
+    await sleep(milliseconds)
+    await tx.$executeRaw`INSERT INTO effects (what, pid) VALUES (${what}, ${process.pid}::int)`
+  },
+  /** Ends its own process, each time. */
+  poison: async (): Promise<void> => {
+    process.kill(process.pid, 'SIGKILL')
+    await sleep(10_000)
+  },
+}
+
+export const targets = defineTargets({ Probe })
