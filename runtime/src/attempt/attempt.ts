@@ -84,7 +84,7 @@ export function BaseAttempt<Client extends PrismaClientLike, const T extends Tar
 /** A call recorded in a table, as it was when it was read. Methods that change the row change the object with it. */
 export class AttemptRecord {
   #row: AttemptRow
-  #running: { run: Run; started: number } | undefined
+  #running: { run: Run; started: number; signal: AbortSignal } | undefined
   /** Whether `create` found an attempt with the same token instead of making one. */
   readonly duplicate: boolean
 
@@ -247,7 +247,7 @@ export class AttemptRecord {
    */
   async handlePerformError(error: unknown): Promise<void> {
     if (!this.#running) throw new InvalidStateError(`${this.#label} is not running, so no error of it can be handled.`)
-    const { run, started } = this.#running
+    const { run, started, signal } = this.#running
     const entry: AttemptError = {
       number: run.number,
       at: new Date().toISOString(),
@@ -256,10 +256,9 @@ export class AttemptRecord {
       ...describeError(error),
     }
     const { store } = this.#class
-    const row =
-      run.number < this.maxAttempts
-        ? await store.retry(run, this.retryDelay(run.number), entry)
-        : await store.giveUp(run, entry)
+    // A run that was interrupted is not at fault: another worker makes it at once.
+    const delay = signal.aborted ? 0 : this.retryDelay(run.number)
+    const row = run.number < this.maxAttempts ? await store.retry(run, delay, entry) : await store.giveUp(run, entry)
     if (row) this.#row = row
   }
 
@@ -301,7 +300,7 @@ export class AttemptRecord {
   async #run({ row, run }: Claimed, { signal = new AbortController().signal }: PerformOptions): Promise<void> {
     const { db, store, targets } = this.#class
     this.#row = row
-    this.#running = { run, started: performance.now() }
+    this.#running = { run, started: performance.now(), signal }
     const method = () => resolveMethod(targets, this.target, this.method)
     const outcome = await perform({ db, store, attempt: this, run, signal, method })
     if (outcome.ok) {

@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
+import { Attempt } from './host/attempt.js'
+import { db } from './host/database.js'
+import { targets } from './host/targets.js'
+import { effect, effects, release, sql, worker } from './scene.js'
+
+const { Probe } = targets
+
+describe('a worker that is told to stop', () => {
+  it('P16: takes nothing new, finishes what it has in hand, and ends with 0', async () => {
+    const stopping = await worker()
+    const first = await Attempt.async(Probe).hold('first')
+    await effect('first began')
+    stopping.kill('SIGTERM')
+    const second = await Attempt.async(Probe).hold('second')
+    await release()
+    expect(await stopping.exited, stopping.log()).toBe(0)
+    expect(await first.reload()).toMatchObject({ status: 'succeeded', numAttempts: 1 })
+    expect(await second.reload()).toMatchObject({ status: 'pending', numAttempts: 0 })
+    expect(await db.workers()).toEqual([])
+  })
+
+  it('aborts what takes too long, which then runs again at once', async () => {
+    const stopping = await worker({ ASYNC_WORKER_STOP_TIMEOUT: '500ms' })
+    const attempt = await Attempt.async(Probe).heed('long')
+    await effect('long began')
+    stopping.kill('SIGTERM')
+    expect(await stopping.exited, stopping.log()).toBe(0)
+
+    await attempt.reload()
+    expect(attempt).toMatchObject({ status: 'pending', errors: [{ name: 'AbortError' }] })
+    expect(attempt.scheduledAt.getTime()).toBeLessThanOrEqual(Date.now())
+  })
+
+  it('leaves what ignores that to the others at once, and ends with 1', async () => {
+    const stopping = await worker({ ASYNC_WORKER_STOP_TIMEOUT: '500ms' })
+    const attempt = await Attempt.async(Probe).hold('stubborn')
+    await sql(`SELECT graphile_worker.add_job('own_job')`)
+    await effect('stubborn began')
+    await effect('own job began')
+    stopping.kill('SIGTERM')
+    expect(await stopping.exited, stopping.log()).toBe(1)
+
+    expect(await attempt.reload()).toMatchObject({ status: 'pending', errors: [{ name: 'WorkerDied' }] })
+    expect(await sql('SELECT FROM graphile_worker.jobs WHERE locked_by IS NOT NULL')).toEqual([])
+    const next = await worker()
+    await effect('stubborn began', next)
+    await effect('own job began', next)
+  })
+
+  it('is quick at the second signal', async () => {
+    const stopping = await worker()
+    const attempt = await Attempt.async(Probe).heed('long')
+    await Attempt.async(Probe).hold('stubborn')
+    await effect('long began')
+    await effect('stubborn began')
+    const started = Date.now()
+    stopping.kill('SIGTERM')
+    await sleep(300) // two signals in a row may arrive as one
+    stopping.kill('SIGTERM')
+    await stopping.exited
+    expect(Date.now() - started).toBeLessThan(5000)
+    expect(await attempt.reload()).toMatchObject({ status: 'pending', errors: [{ name: 'AbortError' }] })
+  })
+})
+
+describe('a worker that loses its session', () => {
+  it('aborts what it has in hand, comes back under another id, and goes on', async () => {
+    const cut = await worker()
+    const [before] = await db.workers()
+    const attempt = await Attempt.async(Probe).heed('call')
+    await effect('call began')
+    await sql(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'async-gen presence' AND pid IN (
+      SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = $1)`,
+      [before!.id],
+    )
+
+    const after = await eventually('the return', async () => (await db.workers()).find(({ id }) => id !== before!.id))
+    expect(after.pid).toBe(cut.pid)
+    expect(after.poolId).not.toBe(before!.poolId)
+    await eventually(
+      'the second run',
+      async () => (await effects()).filter(({ what }) => what === 'call began').length === 2,
+    )
+    await release()
+    await eventually('the end', async () => (await attempt.reload()).status === 'succeeded')
+    expect(attempt.errors).toMatchObject([{ name: 'AbortError' }])
+    expect(await cut.stop()).toBe(0)
+  })
+})
