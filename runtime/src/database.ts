@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto'
 import { Decimal } from '@prisma/client/runtime/client'
+
 import pg from 'pg'
 import { type Duration, milliseconds } from './duration.js'
 import { AsyncGenError } from './errors.js'
@@ -32,6 +34,10 @@ export interface ConnectOptions {
   poolSize?: number
   /** How long a call may keep the transaction that it asked for open. Default: 10 minutes. */
   transactionTimeout?: Duration
+}
+
+interface DataModel {
+  models: Record<string, { fields: { name: string; dbName?: string | null; kind: string }[] } | undefined>
 }
 
 /** One SQL statement, prepared under its name on each connection. */
@@ -84,7 +90,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 
   /** Runs a statement on the runtime's own pool, committed at once. */
   query: Query = async <Row>(statement: Statement, values: unknown[]) => {
-    const result = await this.pool.query({ ...statement, values })
+    const result = await this.pool.query(prepared(statement, values))
     return result.rows as Row[]
   }
 
@@ -95,7 +101,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     try {
       await client.query('BEGIN')
       const result = await run(async <Row>(statement: Statement, values: unknown[]) => {
-        const { rows } = await client.query({ ...statement, values })
+        const { rows } = await client.query(prepared(statement, values))
         return rows as Row[]
       })
       await client.query('COMMIT')
@@ -127,6 +133,14 @@ export class BoundDatabase<Client extends PrismaClientLike> {
       this.#transactionIds.set(tx, id)
     }
     return id
+  }
+
+  /** The scalar fields of a model, each with the column that it is stored in. */
+  columnsOf(model: string): Map<string, string> {
+    // Prisma keeps this for itself, though it is on every client; without it, fields are taken to be named like columns.
+    const { _runtimeDataModel: data } = this.prisma as { _runtimeDataModel?: DataModel }
+    const fields = data?.models[model]?.fields.filter(({ kind }) => kind !== 'object') ?? []
+    return new Map(fields.map(({ name, dbName }) => [name, dbName ?? name]))
   }
 
   /** Opens a transaction of the PrismaClient's and hands over its two ends. */
@@ -199,6 +213,14 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     pool.on('connect', (client) => client.on('error', () => {}))
     return pool
   }
+}
+
+const MAX_NAME = 63
+
+/** PostgreSQL cuts longer names, and would take two of them for one. */
+function prepared({ name, text }: Statement, values: unknown[]): pg.QueryConfig {
+  if (name.length <= MAX_NAME) return { name, text, values }
+  return { name: createHash('sha256').update(name).digest('hex').slice(0, MAX_NAME), text, values }
 }
 
 const readTransactionId: Statement = {

@@ -40,6 +40,51 @@ export class UnknownTargetError extends AsyncGenError {
   }
 }
 
+/** What a row holds cannot be decrypted: it was cut, changed or moved, or encrypted with another key. */
+export class DecryptionError extends AsyncGenError {
+  override readonly name = 'DecryptionError'
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('DECRYPTION_FAILED', message, options)
+  }
+}
+
+/** A row names an encryptor or a key that this process does not have. */
+export class UnknownEncryptorError extends AsyncGenError {
+  override readonly name = 'UnknownEncryptorError'
+
+  constructor(message: string) {
+    super('UNKNOWN_ENCRYPTOR', message)
+  }
+}
+
+/** Thrown by a call that must not be made again: the attempt fails at once, whatever runs it has left. */
+export class PermanentError extends AsyncGenError {
+  override readonly name = 'PermanentError'
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('PERMANENT', message, options)
+  }
+}
+
+/** `wait` found that the call will not return: `cause` is the error of its last run, where there is one. */
+export class AttemptEndedError extends AsyncGenError {
+  override readonly name = 'AttemptEndedError'
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ATTEMPT_ENDED', message, options)
+  }
+}
+
+/** `wait` waited as long as it was told to. */
+export class WaitTimeoutError extends AsyncGenError {
+  override readonly name = 'WaitTimeoutError'
+
+  constructor(message: string) {
+    super('WAIT_TIMEOUT', message)
+  }
+}
+
 /** A value that cannot be stored and come back as it was: a function, a symbol, an instance of an unknown class. */
 export class UnserializableError extends AsyncGenError {
   override readonly name = 'UnserializableError'

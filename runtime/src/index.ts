@@ -1,17 +1,24 @@
 export {
   type AttemptClass,
+  type AttemptFilter,
   AttemptRecord,
   BaseAttempt,
   type BaseAttemptOptions,
-  type CallInput,
-  type Deferred,
   type PerformOptions,
-  type RecordOptions,
-  type WithinTransaction,
 } from './attempt/attempt.js'
+export type { Callee, CallInput, Deferred, RecordOptions, WithinTransaction } from './attempt/calls.js'
+export type { Call } from './attempt/current.js'
 export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/store.js'
-export { defineTargets, type Targets } from './attempt/targets.js'
-export { attemptBatchTask, attemptTask } from './attempt/tasks.js'
+export {
+  defineTargets,
+  RecordTarget,
+  recordTarget,
+  type TargetOptions,
+  TargetRecord,
+  type Targets,
+} from './attempt/targets.js'
+export { attemptBatchTask, attemptTask, reencryptTask } from './attempt/tasks.js'
+export type { WaitOptions } from './attempt/wait.js'
 export { backoff } from './backoff.js'
 export {
   type BoundDatabase,
@@ -22,14 +29,20 @@ export {
   type TransactionOf,
 } from './database.js'
 export type { Duration } from './duration.js'
+export { AesGcmEncryptor, type Encryptor, NullEncryptor } from './encryptor.js'
 export {
   AsyncGenError,
+  AttemptEndedError,
+  DecryptionError,
   type ErrorRecord,
   InvalidStateError,
   PayloadTooLargeError,
+  PermanentError,
   TransactionEndedError,
+  UnknownEncryptorError,
   UnknownTargetError,
   UnserializableError,
+  WaitTimeoutError,
 } from './errors.js'
 export type { WorkerInfo } from './presence.js'
 export {

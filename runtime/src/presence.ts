@@ -73,6 +73,13 @@ export async function leave(db: Database): Promise<void> {
   await presence?.leave()
 }
 
+const listeners = new WeakMap<Database, (attempt: string) => void>()
+
+/** Calls back for each running attempt that is cancelled anywhere, as `<table>/<id>`, while this process is present. */
+export function onCancelled(db: Database, listener: (attempt: string) => void): void {
+  listeners.set(db, listener)
+}
+
 async function enter(db: Database): Promise<Presence> {
   const session = db.openSession()
   const lost = new AbortController()
@@ -84,6 +91,7 @@ async function enter(db: Database): Promise<Presence> {
   }
   let pinging: NodeJS.Timeout | undefined
   session.on('error', lose).on('end', lose)
+  session.on('notification', ({ payload = '' }) => listeners.get(db)?.(payload))
   const id = await takeLock(session).catch((error) => {
     session.end().catch(() => {})
     throw error
@@ -109,6 +117,7 @@ type Session = ReturnType<Database['openSession']>
 async function takeLock(session: Session): Promise<number> {
   await session.connect()
   await session.query(keepalives)
+  await session.query('LISTEN "async-gen:cancelled"')
   const { rows } = await session.query(enterStatement.text, [hostname(), process.pid, version])
   const { id } = rows[0] as { id: number }
   await requireSession(session, id)

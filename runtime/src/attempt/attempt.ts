@@ -1,39 +1,86 @@
 import { backoff } from '../backoff.js'
-import type { BoundDatabase, PrismaClientLike, TransactionLike, TransactionOf } from '../database.js'
-import { describeError, InvalidStateError, TransactionEndedError } from '../errors.js'
+import type { BoundDatabase, PrismaClientLike } from '../database.js'
+import type { Encryptor } from '../encryptor.js'
+import { DecryptionError, describeError, InvalidStateError, PermanentError, TransactionEndedError } from '../errors.js'
 import { snakeCase } from '../names.js'
 import { presenceOf } from '../presence.js'
-import { deserialize, serialize } from '../serialize.js'
+import { serialize } from '../serialize.js'
 import { keptTables } from '../upkeep.js'
-import { type Call, currentCall, currentParentId } from './current.js'
+import type { AnyCall, Callee, CallInput, Deferred, RecordOptions, WithinTransaction } from './calls.js'
+import { cancellable } from './cancel.js'
+import { Content } from './content.js'
+import { Call, currentCall, currentParentId } from './current.js'
+import { AttemptFields } from './fields.js'
 import { perform } from './perform.js'
-import { type AttemptError, type AttemptRow, type AttemptStatus, AttemptStore, type Run } from './store.js'
-import { type ArgsOf, type MethodOf, nameOfTarget, resolveMethod, type Targets } from './targets.js'
+import { reencryptAll } from './reencrypt.js'
+import {
+  type AttemptError,
+  type AttemptRow,
+  type AttemptStatus,
+  AttemptStore,
+  type Failure,
+  type Filter,
+  type NewAttempt,
+  type Run,
+  tokenKey,
+} from './store.js'
+import { nameOfTarget, resolveMethod, TargetRecord, type Targets } from './targets.js'
+import { type WaitOptions, waitFor } from './wait.js'
 
-export interface BaseAttemptOptions<T extends Targets> {
+export interface BaseAttemptOptions<Model extends string, T extends Targets> {
   /** The Prisma model of the table; its name in snake_case is the Graphile Worker task that performs it. */
-  model: string
+  model: Model
   /** The table: what the model's `@@map` says. */
   table: string
   /** All that attempts of this class may call. */
   targets: T
+  /** Encrypts arguments, results and errors of attempts that do not ask for another. Default: none. */
+  encryptor?: Encryptor
+  /** More encryptors, that single attempts ask for or older rows name. */
+  encryptors?: Encryptor[]
 }
 
-/** The transaction to record a call in: if that rolls back, the call never existed. */
-export interface WithinTransaction<Client = unknown> {
-  tx?: TransactionOf<Client> & TransactionLike
+/** What every class of attempts is bound to. */
+export interface AttemptBinding<Client extends PrismaClientLike, T extends Targets> {
+  readonly db: BoundDatabase<Client>
+  readonly model: string
+  readonly targets: T
+  readonly store: AttemptStore
+  readonly content: Content
 }
 
-/** How a call is recorded; what is left out gets the table's defaults. */
-export interface RecordOptions {
-  /** One call for each token: a second one returns the attempt that exists, with `duplicate` set. */
+/** What `BaseAttempt` returns, and what every class of attempts extends. */
+// biome-ignore lint/suspicious/noExplicitAny: without arguments it stands for every class of attempts
+export type AttemptClass<Client extends PrismaClientLike = any, T extends Targets = any, Data = any> = AttemptBinding<
+  Client,
+  T
+> &
+  Pick<typeof AttemptRecord, keyof typeof AttemptRecord> & {
+    new (row: AttemptRow, duplicate?: boolean): AttemptRecord<Data>
+  }
+
+type ClientOf<Class> = Class extends { db: BoundDatabase<infer Client> } ? Client : never
+type TargetsOf<Class> = Class extends { targets: infer T extends Targets } ? T : never
+type DataOf<Class> = Class extends abstract new (...args: never[]) => { data: infer Data } ? Data : never
+
+/** The fields that you have added to a model of attempts. */
+type AddedFields<Client, Model extends string> = Omit<ScalarsOf<Client, Uncapitalize<Model>>, OwnField>
+
+type ScalarsOf<Client, Delegate extends string> = Client extends {
+  [D in Delegate]: { [K: symbol]: { types: { payload: { scalars: infer Scalars } } } }
+}
+  ? Scalars
+  : unknown
+
+type OwnField = Exclude<keyof AttemptFields, `is${string}`> | 'type' | 'lockedBy'
+
+/** Which attempts to look for; what is left out does not matter. */
+export interface AttemptFilter<T extends Targets = Targets> {
+  status?: AttemptStatus
+  target?: T[keyof T]
+  method?: string
   idempotenceToken?: string
-  /** Higher runs first. Default: 10, and 20 through `schedule`. */
-  priority?: number
-  /** When to make the call. Default: as soon as the transaction has committed. */
-  scheduledAt?: Date
-  /** After how many failed runs the attempt counts as failed. Default: 25, which takes some 15 hours. */
-  maxAttempts?: number
+  parent?: AttemptRecord
 }
 
 export interface PerformOptions {
@@ -41,55 +88,32 @@ export interface PerformOptions {
   signal?: AbortSignal
 }
 
-type ValueOf<T> = T[keyof T]
-
-/** A call, with target, method and arguments as the compiler knows them. */
-export type CallInput<T extends Targets> = ValueOf<{
-  [N in keyof T]: ValueOf<{
-    [M in MethodOf<T[N]>]: { target: T[N]; method: M } & (ArgsOf<T[N], M> extends readonly []
-      ? { args?: ArgsOf<T[N], M> }
-      : { args: ArgsOf<T[N], M> })
-  }>
-}>
-
-/** A target whose methods record the call instead of making it. */
-export type Deferred<Target, Attempt> = {
-  [M in MethodOf<Target>]: (...args: ArgsOf<Target, M>) => Promise<Attempt>
-}
-
-/** What `BaseAttempt` returns, and what every attempt class extends. */
-export type AttemptClass<Client = unknown, T extends Targets = Targets> = typeof AttemptRecord & {
-  readonly db: BoundDatabase<Client & PrismaClientLike>
-  readonly targets: T
-  readonly store: AttemptStore
-}
-
-type ClientOf<Class> = Class extends { db: BoundDatabase<infer Client> } ? Client : never
-type TargetsOf<Class> = Class extends { targets: infer T extends Targets } ? T : never
-
 /** A base class for the attempts of one table, bound to a database and to what they may call. */
-export function BaseAttempt<Client extends PrismaClientLike, const T extends Targets>(
+export function BaseAttempt<Client extends PrismaClientLike, const Model extends string, const T extends Targets>(
   db: BoundDatabase<Client>,
-  options: BaseAttemptOptions<T>,
-): AttemptClass<Client, T> {
-  const store = new AttemptStore(db, options.table, snakeCase(options.model))
-  keptTables(db).add(store)
-  return class extends AttemptRecord {
-    static readonly db = db
-    static readonly store = store
-    static readonly targets = options.targets
+  { model, table, targets, encryptor, encryptors }: BaseAttemptOptions<Model, T>,
+): AttemptClass<Client, T, AddedFields<Client, Model>> {
+  const binding = {
+    db,
+    model,
+    targets,
+    store: new AttemptStore(db, table, snakeCase(model)),
+    content: new Content(table, encryptor, encryptors),
   }
+  keptTables(db).add(binding.store)
+  return Object.assign(class extends AttemptRecord<AddedFields<Client, Model>> {}, binding)
 }
+
+const DEFAULT_LIMIT = 100
 
 /** A call recorded in a table, as it was when it was read. Methods that change the row change the object with it. */
-export class AttemptRecord {
-  #row: AttemptRow
-  #running: { run: Run; started: number; signal: AbortSignal } | undefined
+export class AttemptRecord<Data = unknown> extends AttemptFields {
   /** Whether `create` found an attempt with the same token instead of making one. */
   readonly duplicate: boolean
+  #running: { run: Run; started: number } | undefined
 
   constructor(row: AttemptRow, duplicate = false) {
-    this.#row = row
+    super(row)
     this.duplicate = duplicate
   }
 
@@ -99,50 +123,62 @@ export class AttemptRecord {
    */
   static async create<Class extends AttemptClass>(
     this: Class,
-    call: CallInput<TargetsOf<Class>> & RecordOptions,
-    { tx }: WithinTransaction<ClientOf<Class>> = {},
+    call: CallInput<TargetsOf<Class>> & RecordOptions<DataOf<Class>>,
+    within: WithinTransaction<ClientOf<Class>> = {},
   ): Promise<InstanceType<Class>> {
-    const { target, method, args = [], ...options } = call as RecordOptions & Recordable
-    const targetName = nameOfTarget(this.targets, target)
-    resolveMethod(this.targets, targetName, method)
-    const attempt = {
-      ...options,
-      target: targetName,
-      method,
-      args: serialize(args, 'args'),
-      parentId: currentParentId(),
-    }
-    const inserted = await this.store.insert(attempt, tx)
-    if (inserted) return new this(inserted) as InstanceType<Class>
-    const existing = attempt.idempotenceToken === undefined ? undefined : await this.store.findByToken(attempt, tx)
-    if (!existing) throw new TransactionEndedError()
-    return new this(existing, true) as InstanceType<Class>
+    const [attempt] = await this.createMany([call], within)
+    return attempt!
+  }
+
+  /** Records any number of calls with one statement, and returns their attempts in the same order. */
+  static async createMany<Class extends AttemptClass>(
+    this: Class,
+    calls: readonly (CallInput<TargetsOf<Class>> & RecordOptions<DataOf<Class>>)[],
+    { tx }: WithinTransaction<ClientOf<Class>> = {},
+  ): Promise<InstanceType<Class>[]> {
+    if (calls.length === 0) return []
+    const attempts = calls.map((call) => newAttempt(this, call as AnyCall))
+    await sealArguments(this, attempts, tx)
+    const inserted = await this.store.insert(attempts, tx)
+    const taken = attempts.filter((attempt, i) => !inserted[i] && attempt.idempotenceToken !== undefined)
+    const existing = taken.length === 0 ? [] : await this.store.findByTokens(taken, tx)
+    const byToken = new Map(
+      [...inserted.filter((row) => row !== undefined), ...existing].map((row) => [tokenKey(row), row]),
+    )
+    return attempts.map((attempt, i) => {
+      const row =
+        inserted[i] ?? byToken.get(tokenKey({ ...attempt, idempotence_token: attempt.idempotenceToken ?? null }))
+      if (!row) throw new TransactionEndedError()
+      return new this(row, !inserted[i]) as InstanceType<Class>
+    })
   }
 
   /** A stand-in for the target: calling a method of it records the call. */
-  static async<Class extends AttemptClass, Target extends ValueOf<TargetsOf<Class>>>(
+  static async<Class extends AttemptClass, const C extends Callee<TargetsOf<Class>>>(
     this: Class,
-    target: Target,
-    { tx, ...options }: RecordOptions & WithinTransaction<ClientOf<Class>> = {},
-  ): Deferred<Target, InstanceType<Class>> {
+    callee: C,
+    { tx, ...options }: RecordOptions<DataOf<Class>> & WithinTransaction<ClientOf<Class>> = {},
+  ): Deferred<C, InstanceType<Class>> {
+    const { target, first } =
+      callee instanceof TargetRecord ? { target: callee.target, first: [callee.id] } : { target: callee, first: [] }
     const record =
       (method: string) =>
       (...args: unknown[]) =>
-        this.create({ ...options, target, method, args } as never, { tx } as never)
-    return new Proxy({} as Deferred<Target, InstanceType<Class>>, {
+        this.create({ ...options, target, method, args: [...first, ...args] } as never, { tx } as never)
+    return new Proxy({} as Deferred<C, InstanceType<Class>>, {
       // A promise would be asked for `then`; a stand-in is none.
       get: (_, method) => (typeof method === 'symbol' || method === 'then' ? undefined : record(method)),
     })
   }
 
   /** Like `async`, for a call that is to be made at a given time. */
-  static schedule<Class extends AttemptClass, Target extends ValueOf<TargetsOf<Class>>>(
+  static schedule<Class extends AttemptClass, const C extends Callee<TargetsOf<Class>>>(
     this: Class,
     time: Date,
-    target: Target,
-    options: Omit<RecordOptions, 'scheduledAt'> & WithinTransaction<ClientOf<Class>> = {},
-  ): Deferred<Target, InstanceType<Class>> {
-    return this.async(target, { priority: 20, ...options, scheduledAt: time } as never) as never
+    callee: C,
+    options: Omit<RecordOptions<DataOf<Class>>, 'scheduledAt'> & WithinTransaction<ClientOf<Class>> = {},
+  ): Deferred<C, InstanceType<Class>> {
+    return this.async(callee as never, { priority: 20, ...options, scheduledAt: time } as never) as never
   }
 
   /** The attempt with that id, or null. */
@@ -151,103 +187,135 @@ export class AttemptRecord {
     return row ? (new this(row) as InstanceType<Class>) : null
   }
 
-  /** Inside a call: the attempt, a signal that aborts when the worker stops, and a transaction for a call that wants one. */
-  static current<Class extends AttemptClass>(
+  /** The newest attempts that match. For all else there is the Prisma model. */
+  static async where<Class extends AttemptClass>(
     this: Class,
-  ): Omit<Call, 'attempt' | 'tx'> & { attempt: InstanceType<Class>; tx(): Promise<TransactionOf<ClientOf<Class>>> } {
+    filter: AttemptFilter<TargetsOf<Class>>,
+    { limit = DEFAULT_LIMIT }: { limit?: number } = {},
+  ): Promise<InstanceType<Class>[]> {
+    const rows = await this.store.select(storedFilter(this, filter), limit)
+    return rows.map((row) => new this(row) as InstanceType<Class>)
+  }
+
+  static async count<Class extends AttemptClass>(
+    this: Class,
+    filter: AttemptFilter<TargetsOf<Class>> = {},
+  ): Promise<number> {
+    return await this.store.count(storedFilter(this, filter))
+  }
+
+  static pending<Class extends AttemptClass>(
+    this: Class,
+    filter: AttemptFilter<TargetsOf<Class>> = {},
+  ): Promise<InstanceType<Class>[]> {
+    return this.where({ ...filter, status: 'pending' })
+  }
+  static running<Class extends AttemptClass>(
+    this: Class,
+    filter: AttemptFilter<TargetsOf<Class>> = {},
+  ): Promise<InstanceType<Class>[]> {
+    return this.where({ ...filter, status: 'running' })
+  }
+  static succeeded<Class extends AttemptClass>(
+    this: Class,
+    filter: AttemptFilter<TargetsOf<Class>> = {},
+  ): Promise<InstanceType<Class>[]> {
+    return this.where({ ...filter, status: 'succeeded' })
+  }
+  static failed<Class extends AttemptClass>(
+    this: Class,
+    filter: AttemptFilter<TargetsOf<Class>> = {},
+  ): Promise<InstanceType<Class>[]> {
+    return this.where({ ...filter, status: 'failed' })
+  }
+  static expired<Class extends AttemptClass>(
+    this: Class,
+    filter: AttemptFilter<TargetsOf<Class>> = {},
+  ): Promise<InstanceType<Class>[]> {
+    return this.where({ ...filter, status: 'expired' })
+  }
+  static cancelled<Class extends AttemptClass>(
+    this: Class,
+    filter: AttemptFilter<TargetsOf<Class>> = {},
+  ): Promise<InstanceType<Class>[]> {
+    return this.where({ ...filter, status: 'cancelled' })
+  }
+
+  /** Inside a call: the attempt, the number of the run, a signal to stop, and a transaction for a call that wants one. */
+  static current<Class extends AttemptClass>(this: Class): Call<InstanceType<Class>, ClientOf<Class>> {
     return currentCall() as never
   }
 
-  get id(): bigint {
-    return BigInt(this.#row.id)
-  }
-  get target(): string {
-    return this.#row.target
-  }
-  get method(): string {
-    return this.#row.method
-  }
-  get args(): unknown[] {
-    return deserialize(this.#row.args) as unknown[]
-  }
-  get status(): AttemptStatus {
-    return this.#row.status
-  }
-  get priority(): number {
-    return this.#row.priority
-  }
-  get numAttempts(): number {
-    return this.#row.num_attempts
-  }
-  get maxAttempts(): number {
-    return this.#row.max_attempts
-  }
-  get idempotenceToken(): string | null {
-    return this.#row.idempotence_token
-  }
-  get scheduledAt(): Date {
-    return this.#row.scheduled_at
-  }
-  get startedAt(): Date | null {
-    return this.#row.started_at
-  }
-  get completedAt(): Date | null {
-    return this.#row.completed_at
-  }
-  /** What the call returned: undefined until it has succeeded. */
-  get result(): unknown {
-    return this.status === 'succeeded' ? deserialize(this.#row.result) : undefined
-  }
-  /** One entry for every run that failed, the oldest first. */
-  get errors(): AttemptError[] {
-    return this.#row.errors
-  }
-  get parentId(): bigint | null {
-    return this.#row.parent_id === null ? null : BigInt(this.#row.parent_id)
+  /**
+   * Performs an attempt by id; the worker does this. Returns null where it is not pending, not due, or gone.
+   * @param subclasses classes whose attempts are performed as what they are, hooks and all
+   */
+  static async perform<Class extends AttemptClass>(
+    this: Class,
+    id: bigint,
+    { signal, subclasses = [] }: PerformOptions & { subclasses?: readonly AttemptClass[] } = {},
+  ): Promise<InstanceType<Class> | null> {
+    const claimed = await claim(this, id)
+    if (!claimed) return null
+    const Type = subclasses.find(({ name }) => name === claimed.row.type) ?? this
+    const attempt = new Type(claimed.row) as InstanceType<Class>
+    await attempt.#run(claimed, signal)
+    return attempt
   }
 
-  get isPending(): boolean {
-    return this.status === 'pending'
+  /** Encrypts everything anew that was encrypted otherwise than new rows are. Returns how many rows those were. */
+  static async reencrypt<Class extends AttemptClass>(
+    this: Class,
+    { batch = 500 }: { batch?: number } = {},
+  ): Promise<number> {
+    return await reencryptAll(this.store, this.content, batch)
+  }
+
+  /** The values of the columns that you have added to the model. */
+  get data(): Data {
+    const { db, model } = this.#class
+    const fields = [...db.columnsOf(model)].filter(
+      ([field]) => !(field in AttemptFields.prototype) && !HIDDEN.has(field),
+    )
+    return Object.fromEntries(fields.map(([field, column]) => [field, this.row[column]])) as Data
+  }
+
+  /** The attempts that were recorded while this one ran, the newest first. */
+  async children(): Promise<this[]> {
+    return (await this.#class.where({ parent: this })) as this[]
+  }
+
+  /** The attempt that ran when this one was recorded. */
+  async parent(): Promise<this | null> {
+    return this.parentId === null ? null : ((await this.#class.find(this.parentId)) as this | null)
   }
 
   /**
-   * Makes the call now, if it is due; the worker calls this. What the call writes through `Attempt.current().tx()` happens
-   * exactly once; its other effects happen at least once.
+   * Makes the call now, if it is due. What the call writes through `Attempt.current().tx()` happens exactly once; its other
+   * effects happen at least once: a run whose process dies is made again.
    *
    * @returns whether the call was made; one that is not due is left alone
    * @throws InvalidStateError unless the attempt is pending
    */
-  async perform(options: PerformOptions = {}): Promise<boolean> {
+  async perform({ signal }: PerformOptions = {}): Promise<boolean> {
     const claimed = await claim(this.#class, this.id)
     if (!claimed) {
       await this.reload()
       if (!this.isPending) throw this.#invalidState('perform')
       return false
     }
-    await this.#run(claimed, options)
+    await this.#run(claimed, signal)
     return true
   }
 
-  /** Like `perform`, by id: one statement fewer. Returns null where the row is not pending, not due, or gone. */
-  static async perform<Class extends AttemptClass>(
-    this: Class,
-    id: bigint,
-    options: PerformOptions = {},
-  ): Promise<InstanceType<Class> | null> {
-    const claimed = await claim(this, id)
-    if (!claimed) return null
-    const attempt = new this(claimed.row) as InstanceType<Class>
-    await attempt.#run(claimed, options)
-    return attempt
-  }
-
   /**
-   * Every failed run ends here. The default records the error and tries again after `retryDelay`, or fails the attempt
-   * when it was the last run that it has. Override it to alert somebody, or to end an attempt early, and call `super`.
+   * Every failed run ends here. The default records the error and tries again after `retryDelay`, or fails the attempt: when
+   * it was the last run that it has, when the call threw a PermanentError, and when its content does not decrypt. Override
+   * it to alert somebody, and call `super`.
    */
   async handlePerformError(error: unknown): Promise<void> {
     if (!this.#running) throw new InvalidStateError(`${this.#label} is not running, so no error of it can be handled.`)
-    const { run, started, signal } = this.#running
+    const { run, started } = this.#running
     const entry: AttemptError = {
       number: run.number,
       at: new Date().toISOString(),
@@ -255,11 +323,11 @@ export class AttemptRecord {
       worker: run.worker,
       ...describeError(error),
     }
-    const { store } = this.#class
-    // A run that was interrupted is not at fault: another worker makes it at once.
-    const delay = signal.aborted ? 0 : this.retryDelay(run.number)
-    const row = run.number < this.maxAttempts ? await store.retry(run, delay, entry) : await store.giveUp(run, entry)
-    if (row) this.#row = row
+    const isLast = run.number >= this.maxAttempts || error instanceof PermanentError || error instanceof DecryptionError
+    await this.#fail(run, {
+      retryAfter: isLast ? null : this.retryDelay(run.number),
+      error: this.content.encodeError(entry, this.owner, error),
+    })
   }
 
   /** Milliseconds to wait after the n-th failed run. */
@@ -269,20 +337,42 @@ export class AttemptRecord {
 
   /** Ends a pending attempt that is no longer wanted, because its time has passed. */
   async expire(): Promise<void> {
-    await this.#end('expired')
+    await this.#change(this.#class.store.end(this.id, 'expired'), 'expire')
   }
 
   /** Ends a pending attempt as failed. */
   async fail(): Promise<void> {
-    await this.#end('failed')
+    await this.#change(this.#class.store.end(this.id, 'failed'), 'fail')
+  }
+
+  /** Ends an attempt that is pending or running. A call that runs has its signal aborted, and what it returns is dropped. */
+  async cancel(): Promise<void> {
+    await this.#change(this.#class.store.cancel(this.id), 'cancel')
+  }
+
+  /** Makes a call due now that waits, or that ended without success; it gets one more run at least. */
+  async retry(): Promise<void> {
+    await this.#change(this.#class.store.retry(this.id), 'retry')
+  }
+
+  /**
+   * Waits for the end of the attempt, and resolves with what the call returned.
+   * @throws AttemptEndedError where it ended otherwise, with the stored error as its cause; WaitTimeoutError
+   */
+  async wait(options: WaitOptions = {}): Promise<unknown> {
+    return await waitFor(this, this.#label, options)
   }
 
   /** Reads the row again. */
   async reload(): Promise<this> {
     const row = await this.#class.store.find(this.id)
     if (!row) throw new InvalidStateError(`${this.#label} is gone: its row was deleted.`)
-    this.#row = row
+    this.row = row
     return this
+  }
+
+  protected override get content(): Content {
+    return this.#class.content
   }
 
   get #class(): AttemptClass {
@@ -294,34 +384,56 @@ export class AttemptRecord {
   }
 
   #invalidState(verb: string): InvalidStateError {
-    return new InvalidStateError(`Cannot ${verb} ${this.#label}: it is ${this.status}, not pending.`)
+    return new InvalidStateError(`Cannot ${verb} ${this.#label}: it is ${this.status}.`)
   }
 
-  async #run({ row, run }: Claimed, { signal = new AbortController().signal }: PerformOptions): Promise<void> {
-    const { db, store, targets } = this.#class
-    this.#row = row
-    this.#running = { run, started: performance.now(), signal }
-    const method = () => resolveMethod(targets, this.target, this.method)
-    const outcome = await perform({ db, store, attempt: this, run, signal, method })
-    if (outcome.ok) {
-      if (outcome.row) this.#row = outcome.row
-      else await this.reload()
-    } else {
+  async #run({ row, run }: Claimed, stopping: AbortSignal | undefined): Promise<void> {
+    this.row = row
+    this.#running = { run, started: performance.now() }
+    const { db, store } = this.#class
+    const call = new Call(db, this as AttemptRecord, run.number, stopping)
+    const outcome = await cancellable(db, store.table, call, () =>
+      perform(this.#class, this as AttemptRecord, call, run, this.owner),
+    )
+    if (outcome.kind === 'succeeded') {
+      this.row = {
+        ...row,
+        status: 'succeeded',
+        result: JSON.parse(outcome.result),
+        completed_at: new Date(),
+        locked_by: null,
+      }
+    } else if (outcome.kind === 'failed') {
       await this.handlePerformError(outcome.error)
       // A hook that decided nothing leaves the attempt to be tried again.
-      if (this.status === 'running') this.#row = (await store.retry(run, this.retryDelay(run.number))) ?? this.#row
+      if (this.isRunning) await this.#fail(run, { retryAfter: this.retryDelay(run.number) })
+    } else {
+      await this.reload()
     }
     this.#running = undefined
   }
 
-  async #end(status: 'expired' | 'failed'): Promise<void> {
-    const row = await this.#class.store.end(this.id, status)
+  async #fail(run: Run, failure: Failure): Promise<void> {
+    const row = await this.#class.store.fail(run, failure)
+    if (row) this.row = row
+    else await this.reload()
+  }
+
+  async #change(change: Promise<AttemptRow | undefined>, verb: string): Promise<void> {
+    const row = await change
     if (!row) {
       await this.reload()
-      throw this.#invalidState(status === 'expired' ? 'expire' : 'fail')
+      throw this.#invalidState(verb)
     }
-    this.#row = row
+    this.row = row
   }
+}
+
+const HIDDEN = new Set(['type', 'lockedBy'])
+
+interface Claimed {
+  row: AttemptRow
+  run: Run
 }
 
 /** Takes the row for this process and counts the run. */
@@ -331,13 +443,48 @@ async function claim({ db, store }: AttemptClass, id: bigint): Promise<Claimed |
   return row && { row, run: { id, number: row.num_attempts, worker } }
 }
 
-interface Claimed {
-  row: AttemptRow
-  run: Run
+function newAttempt(
+  Attempt: AttemptClass,
+  { target, method, args = [], encryptor, data = {}, ...options }: AnyCall,
+): NewAttempt {
+  const name = nameOfTarget(Attempt.targets, target)
+  resolveMethod(Attempt.targets, name, method)
+  const columns = Attempt.db.columnsOf(Attempt.model)
+  return {
+    ...options,
+    type: isSubclass(Attempt) ? Attempt.name : null,
+    target: name,
+    method,
+    args: serialize(args, 'args'),
+    encryptor: Attempt.content.nameFor(encryptor),
+    parentId: currentParentId(),
+    data: Object.fromEntries(Object.entries(data).map(([field, value]) => [columns.get(field) ?? field, value])),
+  }
 }
 
-interface Recordable {
-  target: object
-  method: string
-  args?: unknown[]
+/** Whether a class extends a class that extends what BaseAttempt returned. */
+function isSubclass(Attempt: AttemptClass): boolean {
+  return !Object.hasOwn(Attempt, 'store') && !Object.hasOwn(Object.getPrototypeOf(Attempt), 'store')
+}
+
+/** A ciphertext belongs to one row, so the row's id has to be known before it is inserted. */
+async function sealArguments(
+  { store, content }: AttemptClass,
+  attempts: NewAttempt[],
+  tx: WithinTransaction['tx'],
+): Promise<void> {
+  const encrypted = attempts.filter(({ encryptor }) => encryptor !== null)
+  if (encrypted.length === 0) return
+  const ids = await store.reserveIds(encrypted.length, tx)
+  for (const [i, attempt] of encrypted.entries()) {
+    attempt.args = content.seal(attempt.args, { ...attempt, id: ids[i]! }, 'args')
+    attempt.id = ids[i]!.toString()
+  }
+}
+
+function storedFilter<T extends Targets>(
+  { targets }: AttemptClass,
+  { target, parent, ...filter }: AttemptFilter<T>,
+): Filter {
+  return { ...filter, target: target && nameOfTarget(targets, target), parentId: parent?.id }
 }

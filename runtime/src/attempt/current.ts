@@ -4,31 +4,50 @@ import { AsyncGenError } from '../errors.js'
 import type { AttemptRecord } from './attempt.js'
 
 /** What a call can ask for while it runs, through `Attempt.current()`. */
-export class Call {
-  readonly attempt: AttemptRecord
-  /** Aborts when the worker has to stop before the call is done. */
-  readonly signal: AbortSignal
+export class Call<Attempt = AttemptRecord, Client = unknown> {
+  readonly attempt: Attempt
+  /** Which run of the attempt this is, from 1. */
+  readonly run: number
   readonly #db: Database
-  #transaction: Promise<OpenTransaction<unknown>> | undefined
+  readonly #stopping: AbortSignal | undefined
+  readonly #cancelled = new AbortController()
+  #signal: AbortSignal | undefined
+  #transaction: Promise<OpenTransaction<Client>> | undefined
 
-  constructor(db: Database, attempt: AttemptRecord, signal: AbortSignal) {
+  constructor(db: Database, attempt: Attempt, run: number, stopping: AbortSignal | undefined) {
     this.#db = db
     this.attempt = attempt
-    this.signal = signal
+    this.run = run
+    this.#stopping = stopping
+  }
+
+  /** Aborts when the attempt is cancelled, and when the worker has to stop before the call is done. */
+  get signal(): AbortSignal {
+    this.#signal ??= AbortSignal.any([this.#cancelled.signal, ...(this.#stopping ? [this.#stopping] : [])])
+    return this.#signal
   }
 
   /**
    * The call's own transaction, opened when it is first asked for. What is written through it is committed together with
-   * the attempt's success, so it happens exactly once; when the call fails it is rolled back.
+   * the attempt's success, so it happens exactly once; when the call fails it is rolled back. A call that never asks holds
+   * no connection, and what it does happens at least once.
    */
-  readonly tx = async (): Promise<TransactionOf<unknown>> => {
+  readonly tx = async (): Promise<TransactionOf<Client>> => {
     this.#transaction ??= this.#db.openTransaction()
     return (await this.#transaction).tx
   }
 
   /** The transaction, if the call asked for one. */
-  async openedTransaction(): Promise<OpenTransaction<unknown> | undefined> {
+  async openedTransaction(): Promise<OpenTransaction<Client> | undefined> {
     return await this.#transaction
+  }
+
+  cancel(): void {
+    this.#cancelled.abort(new AsyncGenError('CANCELLED', 'The attempt was cancelled while it ran.'))
+  }
+
+  get isCancelled(): boolean {
+    return this.#cancelled.signal.aborted
   }
 }
 

@@ -1,39 +1,44 @@
-import type { Database } from '../database.js'
 import { serialize } from '../serialize.js'
-import type { AttemptRecord } from './attempt.js'
-import { Call, runCall } from './current.js'
-import type { AttemptRow, AttemptStore, Run } from './store.js'
+import type { AttemptClass, AttemptRecord } from './attempt.js'
+import type { Owner } from './content.js'
+import { type Call, runCall } from './current.js'
+import type { Run } from './store.js'
+import { resolveMethod } from './targets.js'
 
-export type Outcome = { ok: true; row: AttemptRow | undefined } | { ok: false; error: unknown }
-
-interface Performance {
-  db: Database
-  store: AttemptStore
-  attempt: AttemptRecord
-  run: Run
-  signal: AbortSignal
-  /** Finds the function to call; throws where the row names none. */
-  method: () => (...args: unknown[]) => unknown
-}
+/** How a run ended: with a result, with an error, or it was no longer this worker's to end. */
+export type Outcome =
+  | { kind: 'succeeded'; result: string }
+  | { kind: 'failed'; error: unknown }
+  | { kind: 'taken away' }
 
 /**
  * Makes a claimed call and stores its success, in the call's own transaction where it asked for one. A run that was taken away
  * meanwhile (cancelled, or rescued from a worker that was thought dead) changes nothing, and its transaction rolls back.
  */
-export async function perform({ db, store, attempt, run, signal, method }: Performance): Promise<Outcome> {
-  const call = new Call(db, attempt, signal)
+export async function perform(
+  Attempt: AttemptClass,
+  attempt: AttemptRecord,
+  call: Call,
+  run: Run,
+  owner: Owner,
+): Promise<Outcome> {
+  const { store, content, targets } = Attempt
   try {
-    const value = await runCall(call, () => method()(...attempt.args))
-    const result = serializeResult(value)
+    const value = await runCall(call, () => resolveMethod(targets, attempt.target, attempt.method)(...attempt.args))
+    const result = content.seal(serializeResult(value), owner, 'result')
     const transaction = await call.openedTransaction()
-    const row = await store.succeed(run, result, transaction?.tx as never)
-    if (row) await transaction?.commit()
-    else await transaction?.rollback()
-    return { ok: true, row }
+    if (!transaction) return (await store.succeed(run, result)) ? { kind: 'succeeded', result } : { kind: 'taken away' }
+
+    if (await store.succeedWithin(transaction.tx as never, run, result)) {
+      await transaction.commit()
+      return { kind: 'succeeded', result }
+    }
+    await transaction.rollback()
+    return { kind: 'taken away' }
   } catch (error) {
     const transaction = await call.openedTransaction().catch(() => undefined)
     await transaction?.rollback()
-    return { ok: false, error }
+    return call.isCancelled ? { kind: 'taken away' } : { kind: 'failed', error }
   }
 }
 

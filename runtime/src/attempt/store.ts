@@ -1,13 +1,13 @@
-import type { Database, Query, Statement, TransactionLike } from '../database.js'
+import type { Database, Query, TransactionLike } from '../database.js'
 import type { ErrorRecord } from '../errors.js'
-import { livingWorkers } from '../presence.js'
 import type { Json } from '../serialize.js'
 import type { KeptTable } from '../upkeep.js'
+import { microbatch } from './batch.js'
+import { insertStatement, statements } from './sql.js'
 
 export type AttemptStatus = 'pending' | 'running' | 'succeeded' | 'failed' | 'expired' | 'cancelled'
 
-/** One failed run, as the row remembers it. */
-export interface AttemptError extends ErrorRecord {
+interface RunFacts {
   /** Which run it was, from 1. */
   number: number
   /** When it failed, as an ISO 8601 text. */
@@ -18,9 +18,17 @@ export interface AttemptError extends ErrorRecord {
   worker: number
 }
 
+/** One failed run. */
+export type AttemptError = RunFacts & ErrorRecord
+
+/** One failed run, as the row keeps it. */
+export type StoredError = AttemptError | (RunFacts & { encrypted: string })
+
 /** A row as PostgreSQL returns it: `id` and `parent_id` as text from pg, as bigint from Prisma. */
 export interface AttemptRow {
   id: string | bigint
+  /** The subclass that recorded it; null for the model's own class. */
+  type: string | null
   target: string
   method: string
   args: Json
@@ -34,24 +42,32 @@ export interface AttemptRow {
   started_at: Date | null
   completed_at: Date | null
   result: Json
-  errors: AttemptError[]
+  errors: StoredError[]
   locked_by: number | null
   parent_id: string | bigint | null
   created_at: Date
   updated_at: Date
+  /** Columns that the host has added. */
+  [column: string]: unknown
 }
 
 /** What `insert` takes: columns that are left out get the table's defaults. */
 export interface NewAttempt {
+  /** Reserved with `reserveIds`, for a row whose content is encrypted for it. */
+  id?: string
+  type: string | null
   target: string
   method: string
-  /** Serialized by `serialize`. */
+  /** JSON text, sealed where the row is encrypted. */
   args: string
+  encryptor: string | null
   priority?: number | undefined
   maxAttempts?: number | undefined
   idempotenceToken?: string | undefined
   scheduledAt?: Date | undefined
   parentId?: bigint | undefined
+  /** Columns that the host has added, by column name. */
+  data: Record<string, unknown>
 }
 
 /** A run in progress: nobody but the worker that claimed it, in that run, may finish it. */
@@ -61,47 +77,77 @@ export interface Run {
   worker: number
 }
 
-/** The SQL of one table of attempts. */
+/** What `select` looks for; what is left out does not matter. */
+export interface Filter {
+  status?: AttemptStatus | undefined
+  target?: string | undefined
+  method?: string | undefined
+  idempotenceToken?: string | undefined
+  parentId?: bigint | undefined
+}
+
+/** What a run that failed leads to. */
+export interface Failure {
+  /** Milliseconds until the next run; null where there is none. */
+  retryAfter: number | null
+  error?: StoredError
+}
+
+/** A row whose content was encrypted anew. */
+export interface Reencrypted {
+  id: bigint
+  args: string
+  result: string | null
+  errors: StoredError[]
+}
+
+/** One table of attempts. Its statements are in sql.ts. */
 export class AttemptStore implements KeptTable {
   readonly #db: Database
+  readonly table: string
   readonly #task: string
   readonly #sql: ReturnType<typeof statements>
+  readonly #claim: (request: { id: bigint; worker: number }) => Promise<AttemptRow | undefined>
+  readonly #succeed: (request: { run: Run; result: string }) => Promise<boolean>
 
   /** @param task the Graphile Worker task that performs a row of the table */
   constructor(db: Database, table: string, task: string) {
     this.#db = db
+    this.table = table
     this.#task = task
     this.#sql = statements(table)
+    this.#claim = microbatch((requests) => this.#claimMany(requests))
+    this.#succeed = microbatch((requests) => this.#succeedMany(requests))
   }
 
   /**
-   * Inserts a row, in the host's transaction if there is one. Returns nothing where the row's token is taken,
-   * and where the transaction has ended.
+   * Inserts rows with one statement, in the host's transaction if there is one, and returns one row for each in their order:
+   * undefined where the token is taken, and for all of them where the transaction has ended.
    */
-  async insert(attempt: NewAttempt, tx?: TransactionLike): Promise<AttemptRow | undefined> {
-    const query = this.#on(tx)
+  async insert(attempts: NewAttempt[], tx?: TransactionLike): Promise<(AttemptRow | undefined)[]> {
+    const extra = [...new Set(attempts.flatMap(({ data }) => Object.keys(data)))].sort()
+    const rows = attempts.map((attempt) => ({ ...attempt, parentId: attempt.parentId?.toString() }))
     const transactionId = tx ? await this.#db.transactionId(tx) : null
-    const [row] = await query<AttemptRow>(this.#sql.insert, [
-      attempt.target,
-      attempt.method,
-      attempt.args,
-      attempt.priority ?? null,
-      attempt.maxAttempts ?? null,
-      attempt.idempotenceToken ?? null,
-      attempt.scheduledAt?.toISOString() ?? null,
-      attempt.parentId?.toString() ?? null,
+    const inserted = await this.#on(tx)<AttemptRow>(insertStatement(this.table, extra), [
+      JSON.stringify(rows),
       transactionId,
     ])
-    return row
+    return inOrder(attempts, inserted)
   }
 
-  async findByToken(attempt: NewAttempt, tx?: TransactionLike): Promise<AttemptRow | undefined> {
-    const [row] = await this.#on(tx)<AttemptRow>(this.#sql.findByToken, [
-      attempt.target,
-      attempt.method,
-      attempt.idempotenceToken,
+  /** Takes ids from the table's sequence. */
+  async reserveIds(count: number, tx?: TransactionLike): Promise<bigint[]> {
+    const rows = await this.#on(tx)<{ id: string }>(this.#sql.reserveIds, [this.table, count])
+    return rows.map(({ id }) => BigInt(id))
+  }
+
+  /** The rows that have the tokens of these. */
+  async findByTokens(attempts: NewAttempt[], tx?: TransactionLike): Promise<AttemptRow[]> {
+    return await this.#on(tx)<AttemptRow>(this.#sql.findByTokens, [
+      attempts.map(({ target }) => target),
+      attempts.map(({ method }) => method),
+      attempts.map(({ idempotenceToken }) => idempotenceToken),
     ])
-    return row
   }
 
   async find(id: bigint): Promise<AttemptRow | undefined> {
@@ -109,47 +155,107 @@ export class AttemptStore implements KeptTable {
     return row
   }
 
+  /** The newest rows that match. */
+  async select(filter: Filter, limit: number): Promise<AttemptRow[]> {
+    return await this.#db.query<AttemptRow>(this.#sql.select, [...filterValues(filter), limit])
+  }
+
+  async count(filter: Filter): Promise<number> {
+    const [row] = await this.#db.query<{ count: string }>(this.#sql.count, filterValues(filter))
+    return Number(row!.count)
+  }
+
   /** Takes a row that is pending and due, and counts the run. Committed at once, so that a crash counts too. */
   async claim(id: bigint, worker: number): Promise<AttemptRow | undefined> {
-    const [row] = await this.#db.query<AttemptRow>(this.#sql.claim, [id, worker])
-    return row
+    return await this.#claim({ id, worker })
   }
 
-  /** Stores the result, as the last statement of the call's transaction if it has one. */
-  async succeed(run: Run, result: string, tx?: TransactionLike): Promise<AttemptRow | undefined> {
-    const values = [run.id.toString(), run.number, run.worker, result]
-    const [row] = await this.#on(tx)<AttemptRow>(this.#sql.succeed, values)
-    return row
+  /** Ends a run well. Returns whether it was still this worker's to end. */
+  async succeed(run: Run, result: string): Promise<boolean> {
+    return await this.#succeed({ run, result })
   }
 
-  /** Sends a run back to wait, `delay` milliseconds from now; an error, where one is given, is added to its errors. */
-  async retry(run: Run, delay: number, error?: AttemptError): Promise<AttemptRow | undefined> {
-    const values = [run.id, run.number, run.worker, delay, JSON.stringify(error ? [error] : [])]
-    const [row] = await this.#db.query<AttemptRow>(this.#sql.retry, values)
-    return row
+  /** The same as the last statement of the call's own transaction. */
+  async succeedWithin(tx: TransactionLike, run: Run, result: string): Promise<boolean> {
+    const values = [[run.id.toString()], [run.number], [run.worker], [result]]
+    return (await this.#db.within(tx)(this.#sql.succeed, values)).length === 1
   }
 
-  /** Ends a run for good. */
-  async giveUp(run: Run, error: AttemptError): Promise<AttemptRow | undefined> {
-    const values = [run.id, run.number, run.worker, JSON.stringify([error])]
-    const [row] = await this.#db.query<AttemptRow>(this.#sql.giveUp, values)
+  /** Ends a run badly, for now or for good. Nothing is returned where it was no longer this worker's to end. */
+  async fail(run: Run, { retryAfter, error }: Failure): Promise<AttemptRow | undefined> {
+    const values = [run.id, run.number, run.worker, JSON.stringify(error ? [error] : []), retryAfter]
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.fail, values)
     return row
   }
 
   /** Ends a row that is pending. */
-  async end(id: bigint, status: 'expired' | 'failed' | 'cancelled'): Promise<AttemptRow | undefined> {
+  async end(id: bigint, status: 'expired' | 'failed'): Promise<AttemptRow | undefined> {
     const [row] = await this.#db.query<AttemptRow>(this.#sql.end, [id, status])
     return row
   }
 
-  /** Sends the runs of dead workers back to wait, or fails those that had their last run. */
+  /** Ends a row that is pending or running, and tells the worker that runs it. */
+  async cancel(id: bigint): Promise<AttemptRow | undefined> {
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.cancel, [id, this.table])
+    return row
+  }
+
+  /** Makes a row due now that waits, or that ended without success; it gets one more run at least. */
+  async retry(id: bigint): Promise<AttemptRow | undefined> {
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.retry, [id])
+    return row
+  }
+
+  /** A page of rows whose encryptor is not the one of that name, in the order of their ids. */
+  async encryptedOtherwise(name: string, after: bigint, limit: number): Promise<AttemptRow[]> {
+    return await this.#db.query<AttemptRow>(this.#sql.encryptedOtherwise, [name, after, limit])
+  }
+
+  /** Replaces what is encrypted in rows that have not changed since they were read. Returns how many those were. */
+  async reencrypt(rows: Reencrypted[], name: string): Promise<number> {
+    return await this.#db.transaction(async (query) => {
+      await query(this.#sql.allowReencryption, [])
+      const values = [
+        rows.map(({ id }) => id),
+        rows.map(({ args }) => args),
+        rows.map(({ result }) => result),
+        rows.map(({ errors }) => JSON.stringify(errors)),
+        name,
+      ]
+      return (await query(this.#sql.reencrypt, values)).length
+    })
+  }
+
   async rescue(query: Query = this.#db.query): Promise<number> {
     return (await query(this.#sql.rescue, [])).length
   }
 
-  /** Gives a job to every row that is due and has none, a thousand at a time. Returns how many there were. */
   async enqueueDue(query: Query = this.#db.query): Promise<number> {
     return (await query(this.#sql.enqueueDue, [this.#task])).length
+  }
+
+  async #claimMany(requests: readonly { id: bigint; worker: number }[]): Promise<(AttemptRow | undefined)[]> {
+    const ids = requests.map(({ id }) => id)
+    const rows = await this.#db.query<AttemptRow>(this.#sql.claim, [ids, requests[0]!.worker])
+    const claimed = new Map(rows.map((row) => [BigInt(row.id), row]))
+    return ids.map((id) => {
+      const row = claimed.get(id)
+      // Asked for twice in one batch, it is claimed once.
+      claimed.delete(id)
+      return row
+    })
+  }
+
+  async #succeedMany(requests: readonly { run: Run; result: string }[]): Promise<boolean[]> {
+    const runs = requests.map(({ run }) => run)
+    const ended = await this.#db.query<{ id: string }>(this.#sql.succeed, [
+      runs.map(({ id }) => id),
+      runs.map(({ number }) => number),
+      runs.map(({ worker }) => worker),
+      requests.map(({ result }) => result),
+    ])
+    const ids = new Set(ended.map(({ id }) => BigInt(id)))
+    return runs.map(({ id }) => ids.has(id))
   }
 
   #on(tx: TransactionLike | undefined): Query {
@@ -157,142 +263,28 @@ export class AttemptStore implements KeptTable {
   }
 }
 
-const statements = (table: string) =>
-  ({
-    insert: {
-      name: `${table}:insert`,
-      text: `
-        INSERT INTO "${table}" (
-          target, method, args, priority, max_attempts, idempotence_token, scheduled_at, parent_id
-        )
-        SELECT
-          $1, $2, $3::jsonb, coalesce($4::int, 10), coalesce($5::int, 25), $6,
-          coalesce($7::timestamptz, now()), $8::bigint
-        WHERE $9::text IS NULL OR $9 = pg_current_xact_id_if_assigned()::text
-        ON CONFLICT (target, method, idempotence_token) DO NOTHING
-        RETURNING *`,
-    },
+/** Rows come back in the order in which they were inserted, without those whose token was taken. */
+function inOrder(attempts: NewAttempt[], inserted: AttemptRow[]): (AttemptRow | undefined)[] {
+  const withToken = new Map(inserted.filter(hasToken).map((row) => [tokenKey(row), row]))
+  const withoutToken = inserted.filter((row) => !hasToken(row))[Symbol.iterator]()
+  return attempts.map((attempt) => {
+    if (attempt.idempotenceToken === undefined) return withoutToken.next().value
+    const key = tokenKey({ ...attempt, idempotence_token: attempt.idempotenceToken })
+    const row = withToken.get(key)
+    withToken.delete(key)
+    return row
+  })
+}
 
-    findByToken: {
-      name: `${table}:find-by-token`,
-      text: `
-        SELECT * FROM "${table}"
-        WHERE target = $1 AND method = $2 AND idempotence_token = $3`,
-    },
+function hasToken(row: AttemptRow): boolean {
+  return row.idempotence_token !== null
+}
 
-    find: {
-      name: `${table}:find`,
-      text: `SELECT * FROM "${table}" WHERE id = $1`,
-    },
+/** What is unique in the table, where there is a token. */
+export function tokenKey(row: Pick<AttemptRow, 'target' | 'method' | 'idempotence_token'>): string {
+  return JSON.stringify([row.target, row.method, row.idempotence_token])
+}
 
-    claim: {
-      name: `${table}:claim`,
-      text: `
-        UPDATE "${table}" SET
-          status = 'running',
-          num_attempts = num_attempts + 1,
-          locked_by = $2,
-          started_at = clock_timestamp(),
-          updated_at = clock_timestamp()
-        WHERE id = $1 AND status = 'pending' AND scheduled_at <= clock_timestamp()
-        RETURNING *`,
-    },
-
-    succeed: {
-      name: `${table}:succeed`,
-      text: `
-        UPDATE "${table}" SET
-          status = 'succeeded',
-          result = $4::jsonb,
-          locked_by = NULL,
-          completed_at = clock_timestamp(),
-          updated_at = clock_timestamp()
-        WHERE id = $1::bigint AND status = 'running' AND num_attempts = $2 AND locked_by = $3
-        RETURNING *`,
-    },
-
-    retry: {
-      name: `${table}:retry`,
-      text: `
-        UPDATE "${table}" SET
-          status = 'pending',
-          scheduled_at = clock_timestamp() + $4 * interval '1 millisecond',
-          errors = errors || $5::jsonb,
-          locked_by = NULL,
-          updated_at = clock_timestamp()
-        WHERE id = $1 AND status = 'running' AND num_attempts = $2 AND locked_by = $3
-        RETURNING *`,
-    },
-
-    giveUp: {
-      name: `${table}:give-up`,
-      text: `
-        UPDATE "${table}" SET
-          status = 'failed',
-          errors = errors || $4::jsonb,
-          locked_by = NULL,
-          completed_at = clock_timestamp(),
-          updated_at = clock_timestamp()
-        WHERE id = $1 AND status = 'running' AND num_attempts = $2 AND locked_by = $3
-        RETURNING *`,
-    },
-
-    end: {
-      name: `${table}:end`,
-      text: `
-        UPDATE "${table}" SET
-          status = $2,
-          completed_at = clock_timestamp(),
-          updated_at = clock_timestamp()
-        WHERE id = $1 AND status = 'pending'
-        RETURNING *`,
-    },
-
-    rescue: {
-      name: `${table}:rescue`,
-      text: `
-        UPDATE "${table}" SET
-          status = CASE
-            WHEN num_attempts < max_attempts THEN 'pending'
-            WHEN num_attempts >= max_attempts THEN 'failed'
-            ELSE status
-          END,
-          completed_at = CASE WHEN num_attempts < max_attempts THEN NULL ELSE clock_timestamp() END,
-          scheduled_at = clock_timestamp(),
-          errors = errors || jsonb_build_object(
-            'number', num_attempts,
-            'at', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-            'elapsed', extract(epoch FROM clock_timestamp() - started_at),
-            'worker', locked_by,
-            'name', 'WorkerDied',
-            'message', 'The worker ended before the call did.'
-          ),
-          locked_by = NULL,
-          updated_at = clock_timestamp()
-        WHERE status = 'running' AND locked_by NOT IN (${livingWorkers})
-        RETURNING id`,
-    },
-
-    enqueueDue: {
-      name: `${table}:enqueue-due`,
-      text: `
-        WITH due AS (
-          SELECT id, scheduled_at, priority
-          FROM "${table}"
-          WHERE status = 'pending' AND scheduled_at <= now() AND NOT EXISTS (
-            SELECT FROM graphile_worker.jobs
-            WHERE key = $1 || ':' || "${table}".id AND attempts < max_attempts
-          )
-          ORDER BY id
-          LIMIT 1000
-        )
-        SELECT (
-          graphile_worker.add_job(
-            $1, json_build_object('id', id::text),
-            run_at => scheduled_at, job_key => $1 || ':' || id,
-            priority => greatest(-32768, least(32767, -priority))
-          )
-        ).id
-        FROM due`,
-    },
-  }) satisfies Record<string, Statement>
+function filterValues({ status, target, method, idempotenceToken, parentId }: Filter): unknown[] {
+  return [status ?? null, target ?? null, method ?? null, idempotenceToken ?? null, parentId ?? null]
+}

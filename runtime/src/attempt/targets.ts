@@ -1,29 +1,56 @@
-import { AsyncGenError, UnknownTargetError } from '../errors.js'
+import { AsyncGenError, PermanentError, UnknownTargetError } from '../errors.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: any argument list is allowed; the compiler checks it where a call is recorded
-type Callable = (...args: any[]) => unknown
+export type Callable = (...args: any[]) => unknown
 
-/** A class with static methods, or an object of functions. */
+/** A class with static methods, an object of functions, or the records of a model. */
 export type Target = object
 
 export type Targets = Record<string, Target>
 
 /** The names of what can be called on a target. */
-export type MethodOf<T> = { [K in keyof T]: T[K] extends Callable ? K : never }[keyof T] & string
+export type MethodOf<T> = {
+  [K in keyof MethodsOf<T>]: MethodsOf<T>[K] extends Callable ? K : never
+}[keyof MethodsOf<T>] &
+  string
 
-/** The arguments of a target's method. */
-export type ArgsOf<T, M> = M extends keyof T ? (T[M] extends (...args: infer A) => unknown ? A : never) : never
+/** The arguments with which a call of a target's method is stored; for the records of a model, the id comes first. */
+export type ArgsOf<T, M> = M extends keyof MethodsOf<T>
+  ? MethodsOf<T>[M] extends (...args: infer Args) => unknown
+    ? T extends RecordTarget<infer Record, infer Id, Methods>
+      ? Args extends [Record, ...infer Rest]
+        ? [id: Id, ...rest: Rest]
+        : never
+      : Args
+    : never
+  : never
+
+type MethodsOf<T> = T extends RecordTarget<infer _Record, infer _Id, infer M> ? M : T
+
+type Methods = Record<string, Callable>
+
+/** The path of a method, as a row names it: `OrderClient.fulfill`. */
+type PathIn<T extends Targets> = { [N in keyof T & string]: `${N}.${MethodOf<T[N]>}` }[keyof T & string]
+
+export interface TargetOptions<T extends Targets> {
+  /** Old paths of methods that were renamed or moved, so that rows in flight survive: `{ 'OrderClient.send': 'OrderClient.fulfill' }`. */
+  renamed?: Record<string, PathIn<T>>
+}
+
+const renamedPaths = new WeakMap<Targets, Record<string, string>>()
 
 /** Lists all that an attempt may call, by the names under which rows remember it. */
-export function defineTargets<T extends Targets>(targets: T): T {
+export function defineTargets<T extends Targets>(targets: T, { renamed = {} }: TargetOptions<NoInfer<T>> = {}): T {
   for (const [name, target] of Object.entries(targets)) {
     if ((typeof target !== 'object' && typeof target !== 'function') || target === null) {
       throw new AsyncGenError(
         'INVALID_TARGET',
-        `The target ${name} is ${target === null ? 'null' : `a ${typeof target}`}. A target is a class with static methods or an object of functions.`,
+        `The target ${name} is ${target === null ? 'null' : `a ${typeof target}`}. A target is a class with static methods, an object of functions, or recordTarget(…).`,
       )
     }
   }
+  renamedPaths.set(targets, renamed)
+  for (const path of Object.values(renamed) as string[]) resolvePath(targets, path)
   return targets
 }
 
@@ -35,20 +62,33 @@ export function nameOfTarget(targets: Targets, target: Target): string {
   throw new UnknownTargetError(`${what} is not a target. List it in defineTargets (targets.ts). ${listed(targets)}`)
 }
 
-/** The function that a row names, bound to its target: own functions of a listed target, and nothing else. */
+/**
+ * The function that a row names: own functions of a listed target, and nothing else.
+ * @throws UnknownTargetError that names what is listed
+ */
 export function resolveMethod(targets: Targets, targetName: string, method: string): Callable {
-  const target = Object.hasOwn(targets, targetName) ? targets[targetName] : undefined
-  if (!target) throw new UnknownTargetError(`No target is called ${JSON.stringify(targetName)}. ${listed(targets)}`)
-  const methods = methodsOf(target)
-  if (!methods.includes(method)) {
-    throw new UnknownTargetError(
-      `The target ${targetName} has no method ${JSON.stringify(method)}. It has: ${methods.join(', ') || 'none'}.`,
-    )
-  }
-  return (target[method as never] as Callable).bind(target)
+  const path = `${targetName}.${method}`
+  const renamed = renamedPaths.get(targets) ?? {}
+  return resolvePath(targets, Object.hasOwn(renamed, path) ? renamed[path]! : path)
 }
 
-function methodsOf(target: Target): string[] {
+function resolvePath(targets: Targets, path: string): Callable {
+  const dot = path.indexOf('.')
+  const [name, method] = [path.slice(0, dot), path.slice(dot + 1)]
+  const target = Object.hasOwn(targets, name) ? targets[name] : undefined
+  if (!target) throw new UnknownTargetError(`No target is called ${JSON.stringify(name)}. ${listed(targets)}`)
+  const methods = target instanceof RecordTarget ? target.methods : target
+  const names = ownFunctionsOf(methods)
+  if (!names.includes(method)) {
+    throw new UnknownTargetError(
+      `The target ${name} has no method ${JSON.stringify(method)}. It has: ${names.join(', ') || 'none'}.`,
+    )
+  }
+  const callable = (methods[method as never] as Callable).bind(methods)
+  return target instanceof RecordTarget ? target.loadingFirst(name, callable) : callable
+}
+
+function ownFunctionsOf(target: Target): string[] {
   return Object.getOwnPropertyNames(target).filter((name) => {
     return name !== 'constructor' && typeof Object.getOwnPropertyDescriptor(target, name)?.value === 'function'
   })
@@ -56,4 +96,63 @@ function methodsOf(target: Target): string[] {
 
 function listed(targets: Targets): string {
   return `Listed: ${Object.keys(targets).join(', ') || 'none yet'}.`
+}
+
+/** The records of a model as a target: a loader, and methods that take the record first. */
+export class RecordTarget<Record, Id, M extends Methods> {
+  readonly load: (id: Id) => Promise<Record | null>
+  readonly methods: M
+
+  constructor({ load, methods }: { load: (id: Id) => Promise<Record | null>; methods: M }) {
+    this.load = load
+    this.methods = methods
+  }
+
+  /** One record, to be called later: `Attempt.async(Orders.for(order)).fulfill()`. It is read again when the call is made. */
+  for(record: { id: Id }): TargetRecord<this> {
+    if (record?.id === undefined || record.id === null) {
+      throw new AsyncGenError(
+        'NOT_PERSISTED',
+        'Record must be persisted before a call of it can be recorded: it has no id.',
+      )
+    }
+    return new TargetRecord(this, record.id)
+  }
+
+  /** The method as it is called from a row: with the id in place of the record. */
+  loadingFirst(name: string, method: Callable): Callable {
+    return async (id: Id, ...args: unknown[]) => {
+      const record = await this.load(id)
+      if (!record)
+        throw new PermanentError(`${name} ${String(id)} is gone: it was deleted after the call was recorded.`)
+      return await method(record, ...args)
+    }
+  }
+}
+
+/** One record of a target. */
+export class TargetRecord<T> {
+  readonly target: T
+  readonly id: unknown
+
+  constructor(target: T, id: unknown) {
+    this.target = target
+    this.id = id
+  }
+}
+
+/**
+ * Makes the records of a model a target: list what it returns in `defineTargets`.
+ *
+ *     export const Orders = recordTarget({
+ *       load: (id: number) => prisma.order.findUnique({ where: { id } }),
+ *       methods: { fulfill: async (order, carrier: string) => { … } },
+ *     })
+ */
+export function recordTarget<
+  Record,
+  Id,
+  M extends { [name: string]: (record: Record, ...args: never[]) => unknown },
+>(definition: { load: (id: Id) => Promise<Record | null>; methods: M }): RecordTarget<Record, Id, M> {
+  return new RecordTarget(definition)
 }

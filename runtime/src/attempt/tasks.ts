@@ -4,11 +4,13 @@ import type { AttemptClass } from './attempt.js'
 /**
  * The Graphile Worker task that performs one attempt; its payload is `{ id }`. It always resolves: what fails is recorded in the
  * row, and tried again from there. A second job for the same attempt finds nothing to do.
+ *
+ * @param subclasses classes that extend it, so that their attempts run with their own hooks
  */
-export function attemptTask(Attempt: AttemptClass): Task {
+export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptClass[] = []): Task {
   return async (payload, { logger, abortSignal, job }) => {
     const id = BigInt((payload as { id: string }).id)
-    const attempt = await Attempt.perform(id, { signal: abortSignal })
+    const attempt = await Attempt.perform(id, { signal: abortSignal, subclasses })
     if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending or not due: nothing to do`)
   }
 }
@@ -18,5 +20,13 @@ export function attemptBatchTask(Attempt: AttemptClass): Task {
   return async (_payload, { logger }) => {
     const enqueued = await Attempt.store.enqueueDue()
     logger.info(`${enqueued} due attempts enqueued`)
+  }
+}
+
+/** The Graphile Worker task that encrypts everything anew with the first key, once a new one was put there. */
+export function reencryptTask(Attempt: AttemptClass): Task {
+  return async (_payload, { logger }) => {
+    const rows = await Attempt.reencrypt()
+    logger.info(`${rows} attempts encrypted anew`)
   }
 }

@@ -1,0 +1,53 @@
+import type { TransactionLike, TransactionOf } from '../database.js'
+import type { Encryptor } from '../encryptor.js'
+import type { ArgsOf, MethodOf, TargetRecord, Targets } from './targets.js'
+
+/** The transaction to record a call in: if that rolls back, the call never existed. */
+export interface WithinTransaction<Client = unknown> {
+  tx?: (TransactionOf<Client> & TransactionLike) | undefined
+}
+
+/** How a call is recorded; what is left out gets the table's defaults. */
+export interface RecordOptions<Data = Record<string, unknown>> {
+  /** One call for each token: a second one returns the attempt that exists, with `duplicate` set. */
+  idempotenceToken?: string | undefined
+  /** Higher runs first. Default: 10, and 20 through `schedule`. */
+  priority?: number | undefined
+  /** When to make the call. Default: as soon as the transaction has committed. */
+  scheduledAt?: Date | undefined
+  /** After how many failed runs the attempt counts as failed. Default: 25, which takes some 15 hours. */
+  maxAttempts?: number | undefined
+  /** Encrypts arguments, result and errors. Default: the encryptor of the class. */
+  encryptor?: Encryptor | undefined
+  /** Values for columns that you have added to the model. */
+  data?: Partial<Data> | undefined
+}
+
+type ValueOf<T> = T[keyof T]
+
+/** A call, with target, method and arguments as the compiler knows them. */
+export type CallInput<T extends Targets> = ValueOf<{
+  [N in keyof T]: ValueOf<{
+    [M in MethodOf<T[N]>]: { target: T[N]; method: M } & (ArgsOf<T[N], M> extends readonly []
+      ? { args?: ArgsOf<T[N], M> }
+      : { args: ArgsOf<T[N], M> })
+  }>
+}>
+
+/** What `async` takes: a target that is listed, or one record of it. */
+export type Callee<T extends Targets> = ValueOf<T> | ValueOf<{ [N in keyof T]: TargetRecord<T[N]> }>
+
+/** A target whose methods record the call instead of making it. */
+export type Deferred<C, Attempt> =
+  C extends TargetRecord<infer Target>
+    ? { [M in MethodOf<Target>]: (...args: Tail<ArgsOf<Target, M>>) => Promise<Attempt> }
+    : { [M in MethodOf<C>]: (...args: ArgsOf<C, M>) => Promise<Attempt> }
+
+type Tail<T> = T extends readonly [unknown, ...infer Rest] ? Rest : []
+
+/** What the runtime sees of a `CallInput`. */
+export interface AnyCall extends RecordOptions {
+  target: object
+  method: string
+  args?: unknown[]
+}

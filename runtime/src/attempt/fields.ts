@@ -1,0 +1,106 @@
+import type { Content, Owner } from './content.js'
+import type { AttemptError, AttemptRow, AttemptStatus } from './store.js'
+
+/** What a row says, as it was when it was read. */
+export abstract class AttemptFields {
+  protected row: AttemptRow
+
+  constructor(row: AttemptRow) {
+    this.row = row
+  }
+
+  protected abstract get content(): Content
+
+  protected get owner(): Owner {
+    const { id, target, method } = this
+    return { id, target, method, encryptor: this.row.encryptor }
+  }
+
+  get id(): bigint {
+    return BigInt(this.row.id)
+  }
+  /** The name under which the target is listed. */
+  get target(): string {
+    return this.row.target
+  }
+  get method(): string {
+    return this.row.method
+  }
+  /** @throws DecryptionError where the row is encrypted and its key is not at hand */
+  get args(): unknown[] {
+    return this.content.decode(this.row.args, this.owner, 'args') as unknown[]
+  }
+  /** The name of the encryptor; null where nothing is encrypted. */
+  get encryptor(): string | null {
+    return this.row.encryptor
+  }
+  get status(): AttemptStatus {
+    return this.row.status
+  }
+  /** Higher runs first. */
+  get priority(): number {
+    return this.row.priority
+  }
+  get numAttempts(): number {
+    return this.row.num_attempts
+  }
+  get maxAttempts(): number {
+    return this.row.max_attempts
+  }
+  get idempotenceToken(): string | null {
+    return this.row.idempotence_token
+  }
+  get scheduledAt(): Date {
+    return this.row.scheduled_at
+  }
+  get startedAt(): Date | null {
+    return this.row.started_at
+  }
+  get completedAt(): Date | null {
+    return this.row.completed_at
+  }
+  get createdAt(): Date {
+    return this.row.created_at
+  }
+  get updatedAt(): Date {
+    return this.row.updated_at
+  }
+  get parentId(): bigint | null {
+    return this.row.parent_id === null ? null : BigInt(this.row.parent_id)
+  }
+  /** What the call returned: undefined until it has succeeded. */
+  get result(): unknown {
+    return this.isSucceeded ? this.content.decode(this.row.result, this.owner, 'result') : undefined
+  }
+  /** One entry for every run that failed, the oldest first. */
+  get errors(): AttemptError[] {
+    return this.row.errors.map((entry) => this.content.decodeError(entry, this.owner))
+  }
+
+  get isPending(): boolean {
+    return this.status === 'pending'
+  }
+  get isRunning(): boolean {
+    return this.status === 'running'
+  }
+  get isSucceeded(): boolean {
+    return this.status === 'succeeded'
+  }
+  get isFailed(): boolean {
+    return this.status === 'failed'
+  }
+  get isExpired(): boolean {
+    return this.status === 'expired'
+  }
+  get isCancelled(): boolean {
+    return this.status === 'cancelled'
+  }
+  /** Whether a run has begun, now or before. */
+  get isStarted(): boolean {
+    return this.numAttempts > 0
+  }
+  /** Whether no run will follow, however it ended. */
+  get isFinished(): boolean {
+    return !this.isPending && !this.isRunning
+  }
+}

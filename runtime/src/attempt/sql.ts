@@ -1,0 +1,252 @@
+import type { Statement } from '../database.js'
+import { livingWorkers } from '../presence.js'
+
+/**
+ * Inserts the calls of a JSON array, unless the host's transaction has ended ($2).
+ * @param extra columns that the host has added and that are given
+ */
+export function insertStatement(table: string, extra: string[]): Statement {
+  const columns = extra.map((column) => `, ${quote(column)}`).join('')
+  const values = extra
+    .map((column) => `, (jsonb_populate_record(NULL::"${table}", call.data)).${quote(column)}`)
+    .join('')
+  return {
+    name: `${table}:insert${columns}`,
+    text: `
+      INSERT INTO "${table}" (
+        id, type, target, method, args, encryptor, priority, max_attempts, idempotence_token, scheduled_at, parent_id${columns}
+      )
+      SELECT
+        coalesce(call.id, nextval(pg_get_serial_sequence('"${table}"', 'id'))),
+        call.type, call.target, call.method, call.args::jsonb, call.encryptor,
+        coalesce(call.priority, 10), coalesce(call."maxAttempts", 25), call."idempotenceToken",
+        coalesce(call."scheduledAt", now()), call."parentId"${values}
+      FROM ROWS FROM (
+        jsonb_to_recordset($1::jsonb) AS (
+          id bigint, type text, target text, method text, args text, encryptor text, priority int, "maxAttempts" int,
+          "idempotenceToken" text, "scheduledAt" timestamptz, "parentId" bigint, data jsonb
+        )
+      ) WITH ORDINALITY AS call
+      WHERE $2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text
+      ORDER BY call.ordinality
+      ON CONFLICT (target, method, idempotence_token) DO NOTHING
+      RETURNING *`,
+  }
+}
+
+function quote(column: string): string {
+  return `"${column.replaceAll('"', '""')}"`
+}
+
+/** The statements of one table of attempts. */
+export const statements = (table: string) =>
+  ({
+    reserveIds: {
+      name: `${table}:reserve-ids`,
+      text: `
+        SELECT nextval(pg_get_serial_sequence(quote_ident($1), 'id'))::text AS id
+        FROM generate_series(1, $2::int)`,
+    },
+
+    findByTokens: {
+      name: `${table}:find-by-tokens`,
+      text: `
+        SELECT attempt.*
+        FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (target, method, idempotence_token)
+        JOIN "${table}" AS attempt USING (target, method, idempotence_token)`,
+    },
+
+    find: {
+      name: `${table}:find`,
+      text: `SELECT * FROM "${table}" WHERE id = $1`,
+    },
+
+    select: {
+      name: `${table}:select`,
+      text: `
+        SELECT * FROM "${table}"
+        WHERE ($1::text IS NULL OR status::text = $1)
+          AND ($2::text IS NULL OR target = $2)
+          AND ($3::text IS NULL OR method = $3)
+          AND ($4::text IS NULL OR idempotence_token = $4)
+          AND ($5::bigint IS NULL OR parent_id = $5)
+        ORDER BY id DESC
+        LIMIT $6`,
+    },
+
+    count: {
+      name: `${table}:count`,
+      text: `
+        SELECT count(*) FROM "${table}"
+        WHERE ($1::text IS NULL OR status::text = $1)
+          AND ($2::text IS NULL OR target = $2)
+          AND ($3::text IS NULL OR method = $3)
+          AND ($4::text IS NULL OR idempotence_token = $4)
+          AND ($5::bigint IS NULL OR parent_id = $5)`,
+    },
+
+    // Whoever holds a row at this moment claims or ends it; there is nothing to wait for.
+    claim: {
+      name: `${table}:claim`,
+      text: `
+        UPDATE "${table}" SET
+          status = 'running',
+          num_attempts = num_attempts + 1,
+          locked_by = $2,
+          started_at = clock_timestamp(),
+          updated_at = clock_timestamp()
+        WHERE id IN (
+          SELECT id FROM "${table}"
+          WHERE id = ANY ($1::bigint[]) AND status = 'pending' AND scheduled_at <= clock_timestamp()
+          FOR UPDATE SKIP LOCKED
+        )
+        RETURNING *`,
+    },
+
+    succeed: {
+      name: `${table}:succeed`,
+      text: `
+        UPDATE "${table}" AS attempt SET
+          status = 'succeeded',
+          result = run.result::jsonb,
+          locked_by = NULL,
+          completed_at = clock_timestamp(),
+          updated_at = clock_timestamp()
+        FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[]) AS run (id, number, worker, result)
+        WHERE attempt.id = run.id
+          AND attempt.status = 'running' AND attempt.num_attempts = run.number AND attempt.locked_by = run.worker
+        RETURNING attempt.id`,
+    },
+
+    fail: {
+      name: `${table}:fail`,
+      text: `
+        UPDATE "${table}" SET
+          status = CASE WHEN $5::float8 IS NULL THEN 'failed' WHEN $5 IS NOT NULL THEN 'pending' ELSE status END,
+          scheduled_at = coalesce(clock_timestamp() + $5 * interval '1 millisecond', scheduled_at),
+          completed_at = CASE WHEN $5 IS NULL THEN clock_timestamp() END,
+          errors = errors || $4::jsonb,
+          locked_by = NULL,
+          updated_at = clock_timestamp()
+        WHERE id = $1 AND status = 'running' AND num_attempts = $2 AND locked_by = $3
+        RETURNING *`,
+    },
+
+    end: {
+      name: `${table}:end`,
+      text: `
+        UPDATE "${table}" SET
+          status = $2,
+          completed_at = clock_timestamp(),
+          updated_at = clock_timestamp()
+        WHERE id = $1 AND status = 'pending'
+        RETURNING *`,
+    },
+
+    cancel: {
+      name: `${table}:cancel`,
+      text: `
+        WITH cancelled AS (
+          UPDATE "${table}" SET
+            status = 'cancelled',
+            locked_by = NULL,
+            completed_at = clock_timestamp(),
+            updated_at = clock_timestamp()
+          WHERE id = $1 AND status IN ('pending', 'running')
+          RETURNING *
+        )
+        SELECT cancelled.*
+        FROM cancelled, pg_notify('async-gen:cancelled', $2::text || '/' || id)`,
+    },
+
+    retry: {
+      name: `${table}:retry`,
+      text: `
+        UPDATE "${table}" SET
+          status = 'pending',
+          scheduled_at = clock_timestamp(),
+          max_attempts = greatest(max_attempts, num_attempts + 1),
+          completed_at = NULL,
+          updated_at = clock_timestamp()
+        WHERE id = $1 AND status IN ('pending', 'failed', 'expired', 'cancelled')
+        RETURNING *`,
+    },
+
+    encryptedOtherwise: {
+      name: `${table}:encrypted-otherwise`,
+      text: `
+        SELECT * FROM "${table}"
+        WHERE encryptor <> $1 AND id > $2
+        ORDER BY id
+        LIMIT $3`,
+    },
+
+    allowReencryption: {
+      name: 'async-gen:allow-reencryption',
+      text: `SELECT set_config('async_gen.reencrypt', 'on', true)`,
+    },
+
+    // A row that runs, or that ended since it was read, is left for the next time.
+    reencrypt: {
+      name: `${table}:reencrypt`,
+      text: `
+        UPDATE "${table}" AS attempt SET
+          args = row.args::jsonb,
+          result = row.result::jsonb,
+          errors = row.errors::jsonb,
+          encryptor = $5
+        FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS row (id, args, result, errors)
+        WHERE attempt.id = row.id AND attempt.status <> 'running'
+          AND jsonb_array_length(attempt.errors) = jsonb_array_length(row.errors::jsonb)
+          AND (attempt.result IS NULL) = (row.result IS NULL)
+        RETURNING attempt.id`,
+    },
+
+    rescue: {
+      name: `${table}:rescue`,
+      text: `
+        UPDATE "${table}" SET
+          status = CASE
+            WHEN num_attempts < max_attempts THEN 'pending'
+            WHEN num_attempts >= max_attempts THEN 'failed'
+            ELSE status
+          END,
+          completed_at = CASE WHEN num_attempts < max_attempts THEN NULL ELSE clock_timestamp() END,
+          scheduled_at = clock_timestamp(),
+          errors = errors || jsonb_build_object(
+            'number', num_attempts,
+            'at', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+            'elapsed', extract(epoch FROM clock_timestamp() - started_at),
+            'worker', locked_by,
+            'name', 'WorkerDied',
+            'message', 'The worker ended before the call did.'
+          ),
+          locked_by = NULL,
+          updated_at = clock_timestamp()
+        WHERE status = 'running' AND locked_by NOT IN (${livingWorkers})
+        RETURNING id`,
+    },
+
+    enqueueDue: {
+      name: `${table}:enqueue-due`,
+      text: `
+        WITH due AS (
+          SELECT id, scheduled_at, priority
+          FROM "${table}"
+          WHERE status = 'pending' AND scheduled_at <= now() AND NOT EXISTS (
+            SELECT FROM graphile_worker.jobs
+            WHERE key = $1 || ':' || "${table}".id AND attempts < max_attempts
+          )
+          ORDER BY id
+          LIMIT 1000
+        )
+        SELECT (
+          graphile_worker.add_job(
+            $1, json_build_object('id', id::text),
+            run_at => scheduled_at, job_key => $1 || ':' || id,
+            priority => greatest(-32768, least(32767, -priority))
+          )
+        ).id
+        FROM due`,
+    },
+  }) satisfies Record<string, Statement>
