@@ -11,7 +11,7 @@ import { cancellable } from './cancel.js'
 import { Content } from './content.js'
 import { Call, currentCall, currentParentId } from './current.js'
 import { AttemptFields } from './fields.js'
-import { perform } from './perform.js'
+import { type Outcome, perform } from './perform.js'
 import { reencryptAll } from './reencrypt.js'
 import {
   type AttemptError,
@@ -388,29 +388,37 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   }
 
   async #run({ row, run }: Claimed, stopping: AbortSignal | undefined): Promise<void> {
+    const { db, store } = this.#class
     this.row = row
     this.#running = { run, started: performance.now() }
-    const { db, store } = this.#class
     const call = new Call(db, this as AttemptRecord, run.number, stopping)
-    const outcome = await cancellable(db, store.table, call, () =>
-      perform(this.#class, this as AttemptRecord, call, run, this.owner),
-    )
-    if (outcome.kind === 'succeeded') {
-      this.row = {
-        ...row,
-        status: 'succeeded',
-        result: JSON.parse(outcome.result),
-        completed_at: new Date(),
-        locked_by: null,
-      }
-    } else if (outcome.kind === 'failed') {
-      await this.handlePerformError(outcome.error)
-      // A hook that decided nothing leaves the attempt to be tried again.
-      if (this.isRunning) await this.#fail(run, { retryAfter: this.retryDelay(run.number) })
-    } else {
-      await this.reload()
+    try {
+      const make = () => perform(this.#class, this as AttemptRecord, call, run, this.owner)
+      await this.#settle(run, await cancellable(db, store.table, call, make))
+    } finally {
+      this.#running = undefined
+      store.letGo(run)
     }
-    this.#running = undefined
+  }
+
+  async #settle(run: Run, outcome: Outcome): Promise<void> {
+    if (outcome.kind === 'failed') await this.#handle(run, outcome.error)
+    else if (outcome.kind === 'taken away') await this.reload()
+    else {
+      const result = JSON.parse(outcome.result)
+      this.row = { ...this.row, status: 'succeeded', result, completed_at: new Date(), locked_by: null }
+    }
+  }
+
+  /** Has the hook decide. One that decides nothing leaves the attempt to be tried again, as does one that fails. */
+  async #handle(run: Run, error: unknown): Promise<void> {
+    try {
+      await this.handlePerformError(error)
+      if (this.isRunning) await this.#fail(run, { retryAfter: this.retryDelay(run.number) })
+    } catch (hookError) {
+      if (this.isRunning) await AttemptRecord.prototype.handlePerformError.call(this, error)
+      throw hookError
+    }
   }
 
   async #fail(run: Run, failure: Failure): Promise<void> {

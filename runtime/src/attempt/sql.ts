@@ -202,6 +202,8 @@ export const statements = (table: string) =>
         RETURNING attempt.id`,
     },
 
+    // Dead workers' runs, and those that this process ($1) no longer has in hand ($2) because it could not store how they
+    // ended. A minute is far longer than the answer to a claim takes to arrive.
     rescue: {
       name: `${table}:rescue`,
       text: `
@@ -219,11 +221,14 @@ export const statements = (table: string) =>
             'elapsed', extract(epoch FROM clock_timestamp() - started_at),
             'worker', locked_by,
             'name', 'WorkerDied',
-            'message', 'The worker ended before the call did.'
+            'message', 'The worker ended, or lost the database, before it could store how the call ended.'
           ),
           locked_by = NULL,
           updated_at = clock_timestamp()
-        WHERE status = 'running' AND locked_by NOT IN (${livingWorkers})
+        WHERE status = 'running' AND (
+          locked_by NOT IN (${livingWorkers})
+          OR (locked_by = $1 AND id <> ALL ($2::bigint[]) AND started_at < clock_timestamp() - interval '1 minute')
+        )
         RETURNING id`,
     },
 

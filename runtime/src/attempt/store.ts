@@ -1,5 +1,6 @@
 import type { Database, Query, TransactionLike } from '../database.js'
 import type { ErrorRecord } from '../errors.js'
+import { presenceOf } from '../presence.js'
 import type { Json } from '../serialize.js'
 import type { KeptTable } from '../upkeep.js'
 import { microbatch } from './batch.js'
@@ -107,6 +108,8 @@ export class AttemptStore implements KeptTable {
   readonly table: string
   readonly #task: string
   readonly #sql: ReturnType<typeof statements>
+  /** The runs that this process has in hand; the sweep takes back what it holds without having it. */
+  readonly #inHand = new Set<bigint>()
   readonly #claim: (request: { id: bigint; worker: number }) => Promise<AttemptRow | undefined>
   readonly #succeed: (request: { run: Run; result: string }) => Promise<boolean>
 
@@ -226,8 +229,14 @@ export class AttemptStore implements KeptTable {
     })
   }
 
+  /** Says that a run is over for this process, whether or not its end could be stored. */
+  letGo({ id }: Run): void {
+    this.#inHand.delete(id)
+  }
+
   async rescue(query: Query = this.#db.query): Promise<number> {
-    return (await query(this.#sql.rescue, [])).length
+    const { id: worker } = await presenceOf(this.#db)
+    return (await query(this.#sql.rescue, [worker, [...this.#inHand.keys()]])).length
   }
 
   async enqueueDue(query: Query = this.#db.query): Promise<number> {
@@ -238,6 +247,7 @@ export class AttemptStore implements KeptTable {
     const ids = requests.map(({ id }) => id)
     const rows = await this.#db.query<AttemptRow>(this.#sql.claim, [ids, requests[0]!.worker])
     const claimed = new Map(rows.map((row) => [BigInt(row.id), row]))
+    for (const id of claimed.keys()) this.#inHand.add(id)
     return ids.map((id) => {
       const row = claimed.get(id)
       // Asked for twice in one batch, it is claimed once.

@@ -1,0 +1,262 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  AttemptEndedError,
+  attemptTask,
+  BaseAttempt,
+  defineTargets,
+  InvalidStateError,
+  PermanentError,
+  WaitTimeoutError,
+} from '@async-gen/runtime'
+import { runOnce } from 'graphile-worker'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { testDatabase } from '../support/database.js'
+import { query } from '../support/postgres.js'
+
+const url = await testDatabase()
+const { db } = await import('../.app/src/async/database.js')
+const { prisma } = await import('../.app/src/db.js')
+
+let performed: string[] = []
+
+const Work = {
+  note: async (name: string) => {
+    performed.push(name)
+    return name
+  },
+  fail: async (kind: 'plain' | 'cause' | 'aggregate' | 'string' | 'hostile' | 'permanent') => {
+    if (kind === 'cause') throw new TypeError('outer', { cause: new RangeError('inner', { cause: 'root' }) })
+    if (kind === 'aggregate') throw new AggregateError([new Error('one'), new Error('two')], 'both')
+    if (kind === 'string') throw 'just text'
+    if (kind === 'hostile') throw Object.defineProperty(new Error(), 'message', { get: () => boom() })
+    if (kind === 'permanent') throw new PermanentError('the card is stolen')
+    throw new Error('plain')
+  },
+  untilStopped: async () => {
+    const { signal, tx, run } = Attempt.current()
+    await (await tx()).order.create({ data: { number: 99, customerToken: 'never' } })
+    performed.push(`run ${run}`)
+    while (!signal.aborted) await sleep(5)
+    performed.push((signal.reason as Error).message)
+    signal.throwIfAborted()
+  },
+  values: async () => ({ at: new Date(0), big: 2n ** 64n, tags: new Set(['a']), gone: undefined }),
+}
+
+class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: defineTargets({ Work }) }) {
+  override retryDelay(run: number) {
+    return run * 1000
+  }
+}
+
+const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
+const work = (concurrency = 1) =>
+  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Attempt) }, concurrency, noHandleSignals: true })
+const makeDue = (id: bigint) => rows('UPDATE attempts SET scheduled_at = now() WHERE id = $1', [id])
+
+beforeEach(() => {
+  performed = []
+})
+afterEach(() => rows('TRUNCATE attempts, graphile_worker._private_jobs CASCADE'))
+
+describe('the order', () => {
+  it('P3: a higher priority first, then the earlier time, then the lower id; eight calls', async () => {
+    const past = (seconds: number) => new Date(Date.now() - seconds * 1000)
+    const call = (name: string, priority: number, scheduledAt: Date) => ({
+      target: Work,
+      method: 'note' as const,
+      args: [name] as [string],
+      priority,
+      scheduledAt,
+    })
+    const [early, late] = [past(20), past(10)]
+    await Attempt.createMany([
+      call('7', 5, late),
+      call('3', 15, early),
+      call('1', 20, late),
+      call('5', 10, early),
+      call('6', 10, late),
+      call('4', 15, late),
+      call('2', 20, late),
+      call('8', 5, late),
+    ])
+    await work()
+    expect(performed).toEqual(['1', '2', '3', '4', '5', '6', '7', '8'])
+  })
+})
+
+describe('a failed run', () => {
+  it('P5: keeps causes, and each of several errors', async () => {
+    const [caused, both] = [await Attempt.async(Work).fail('cause'), await Attempt.async(Work).fail('aggregate')]
+    await Promise.all([caused.perform(), both.perform()])
+    expect(caused.errors[0]).toMatchObject({
+      name: 'TypeError',
+      message: 'outer',
+      cause: { name: 'RangeError', message: 'inner', cause: { message: 'root' } },
+    })
+    expect(both.errors[0]).toMatchObject({ message: 'both', errors: [{ message: 'one' }, { message: 'two' }] })
+  })
+
+  it('P5: is recorded whatever was thrown', async () => {
+    const [text, hostile] = [await Attempt.async(Work).fail('string'), await Attempt.async(Work).fail('hostile')]
+    await Promise.all([text.perform(), hostile.perform()])
+    expect(text.errors[0]?.message).toBe('just text')
+    expect(hostile).toMatchObject({ status: 'pending', errors: [{ number: 1 }] })
+  })
+
+  it('A10: waits for as long as retryDelay says', async () => {
+    const attempt = await Attempt.async(Work).fail('plain')
+    for (const run of [1, 2, 3]) {
+      await makeDue(attempt.id)
+      const before = Date.now()
+      await attempt.perform()
+      expect(attempt.scheduledAt.getTime() - before).toBeGreaterThan(run * 1000 - 50)
+      expect(attempt.scheduledAt.getTime() - before).toBeLessThan(run * 1000 + 900)
+    }
+  })
+
+  it('A10: is the last one when the call says that another is useless', async () => {
+    const attempt = await Attempt.async(Work).fail('permanent')
+    await attempt.perform()
+    expect(attempt).toMatchObject({ status: 'failed', numAttempts: 1, maxAttempts: 25 })
+  })
+
+  it('A10: an error in the hook itself still leaves the attempt to be tried again', async () => {
+    class Broken extends Attempt {
+      override async handlePerformError(): Promise<void> {
+        throw new Error('the pager is down')
+      }
+    }
+    const attempt = await Broken.async(Work).fail('plain')
+    await expect(attempt.perform()).rejects.toThrow('the pager is down')
+    expect(await Attempt.find(attempt.id)).toMatchObject({ status: 'pending', numAttempts: 1 })
+  })
+})
+
+describe('results', () => {
+  it('P4, P6: come back with their types, and so do arguments', async () => {
+    const attempt = await Attempt.async(Work).values()
+    await attempt.perform()
+    const expected = { at: new Date(0), big: 2n ** 64n, tags: new Set(['a']), gone: undefined }
+    expect(attempt.result).toEqual(expected)
+    expect((await Attempt.find(attempt.id))?.result).toEqual(expected)
+    expect((await Attempt.async(Work).note('x')).args).toEqual(['x'])
+  })
+})
+
+describe('cancel', () => {
+  it('P9, P10: ends one that waits; it is finished, was never started and has no result', async () => {
+    const attempt = await Attempt.async(Work).note('never')
+    await attempt.cancel()
+    expect(attempt).toMatchObject({ status: 'cancelled', isCancelled: true, isFinished: true, isStarted: false })
+    expect(attempt.result).toBeUndefined()
+    await work()
+    expect(performed).toEqual([])
+  })
+
+  it('P9: aborts the signal of one that runs, whoever cancels it, and what it wrote is rolled back', async () => {
+    const { id } = await Attempt.async(Work).untilStopped()
+    const running = Attempt.perform(id)
+    await expect.poll(() => performed).toEqual(['run 1'])
+
+    await (await Attempt.find(id))?.cancel()
+
+    expect(await running).toMatchObject({ status: 'cancelled', errors: [] })
+    expect(performed).toEqual(['run 1', 'The attempt was cancelled while it ran.'])
+    expect(await prisma.order.count({ where: { number: 99 } })).toBe(0)
+  })
+
+  it('P9: refuses one that has ended', async () => {
+    const attempt = await Attempt.async(Work).note('done')
+    await attempt.perform()
+    await expect(attempt.cancel()).rejects.toThrow(InvalidStateError)
+  })
+})
+
+describe('a worker that stops', () => {
+  it('P16: aborts the signal of the call', async () => {
+    const stopping = new AbortController()
+    const { id } = await Attempt.async(Work).untilStopped()
+    const running = Attempt.perform(id, { signal: stopping.signal })
+    await expect.poll(() => performed).toEqual(['run 1'])
+    stopping.abort(new Error('the worker stops'))
+    expect(await running).toMatchObject({ status: 'pending', errors: [{ message: 'the worker stops' }] })
+  })
+})
+
+describe('retry', () => {
+  it('makes one due that has failed, with one more run at least', async () => {
+    const attempt = await Attempt.create({ target: Work, method: 'fail', args: ['plain'], maxAttempts: 1 })
+    await attempt.perform()
+    expect(attempt.isFailed).toBe(true)
+
+    await attempt.retry()
+    expect(attempt).toMatchObject({ status: 'pending', maxAttempts: 2, completedAt: null })
+    await work()
+    expect(await attempt.reload()).toMatchObject({ status: 'failed', numAttempts: 2 })
+  })
+
+  it('hurries one that waits, and refuses one that has succeeded', async () => {
+    const attempt = await Attempt.schedule(new Date(Date.now() + 60_000), Work).note('now')
+    await attempt.retry()
+    await work()
+    expect(performed).toEqual(['now'])
+    await attempt.reload()
+    await expect(attempt.retry()).rejects.toThrow(/Cannot retry .* it is succeeded/)
+  })
+})
+
+describe('wait', () => {
+  it('resolves with the result as soon as the call was made', async () => {
+    const attempt = await Attempt.async(Work).note('late')
+    setTimeout(() => Attempt.perform(attempt.id), 100)
+    expect(await attempt.wait({ timeout: '5s' })).toBe('late')
+  })
+
+  it('throws the stored error of one that failed', async () => {
+    const attempt = await Attempt.async(Work).fail('permanent')
+    await attempt.perform()
+    const error: AttemptEndedError = await attempt.wait().catch((thrown) => thrown)
+    expect(error).toBeInstanceOf(AttemptEndedError)
+    expect(error.message).toMatch(/is failed: the card is stolen/)
+    expect(error.cause).toMatchObject({ name: 'PermanentError', message: 'the card is stolen' })
+  })
+
+  it('gives up when it was told to', async () => {
+    const attempt = await Attempt.schedule(new Date(Date.now() + 60_000), Work).note('later')
+    await expect(attempt.wait({ timeout: '50ms' })).rejects.toThrow(WaitTimeoutError)
+  })
+})
+
+describe('queries', () => {
+  it('A5: find attempts by status, target, method, token and parent, the newest first', async () => {
+    const [a, b] = await Attempt.createMany([
+      { target: Work, method: 'note', args: ['a'] },
+      { target: Work, method: 'note', args: ['b'], idempotenceToken: 'b' },
+    ])
+    const failed = await Attempt.async(Work).fail('permanent')
+    await failed.perform()
+    const ids = (attempts: Attempt[]) => attempts.map(({ id }) => id)
+
+    expect(ids(await Attempt.pending())).toEqual([b!.id, a!.id])
+    expect(ids(await Attempt.failed({ target: Work }))).toEqual([failed.id])
+    expect(ids(await Attempt.where({ method: 'note' }, { limit: 1 }))).toEqual([b!.id])
+    expect(ids(await Attempt.where({ idempotenceToken: 'b' }))).toEqual([b!.id])
+    expect(await Attempt.count()).toBe(3)
+    expect(await Attempt.count({ status: 'pending' })).toBe(2)
+    for (const scope of ['running', 'succeeded', 'expired', 'cancelled'] as const)
+      expect(await Attempt[scope]()).toEqual([])
+  })
+
+  it('A5: every attempt knows its status by name', async () => {
+    const attempt = await Attempt.async(Work).note('x')
+    expect(attempt).toMatchObject({ isPending: true, isSucceeded: false, isFinished: false })
+    await attempt.perform()
+    expect(attempt).toMatchObject({ isPending: false, isSucceeded: true, isStarted: true, isFinished: true })
+    expect(attempt).toMatchObject({ isRunning: false, isFailed: false, isExpired: false, isCancelled: false })
+  })
+})
+
+function boom(): never {
+  throw new Error('not even that')
+}

@@ -1,0 +1,173 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { BaseAttempt, connect, defineTargets } from '@async-gen/runtime'
+import { PrismaPg } from '@prisma/adapter-pg'
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
+import { testDatabase } from '../support/database.js'
+import { query } from '../support/postgres.js'
+
+const url = await testDatabase()
+const { PrismaClient } = await import('../.app/src/generated/prisma/client.js')
+const { prisma } = await import('../.app/src/db.js')
+
+const Mail = { send: async (to: string) => to }
+const targets = defineTargets({ Mail })
+const attemptsOf = (client: typeof prisma) =>
+  class Attempt extends BaseAttempt(connect(client, { connectionString: url }), {
+    model: 'Attempt',
+    table: 'attempts',
+    targets,
+  }) {}
+const Attempt = attemptsOf(prisma)
+
+const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
+
+afterEach(() => rows('TRUNCATE attempts, graphile_worker._private_jobs CASCADE'))
+
+/** A client with one connection, whose statements that match are sent late, as they are on a busy machine. */
+function slowClient({ late, by }: { late: RegExp; by: number }) {
+  const factory = new PrismaPg({ connectionString: url, max: 1 })
+  const connectAdapter = factory.connect.bind(factory)
+  factory.connect = async () => {
+    const adapter = await connectAdapter()
+    const begin = adapter.startTransaction.bind(adapter)
+    adapter.startTransaction = async (...args) => {
+      const transaction = await begin(...args)
+      const queryRaw = transaction.queryRaw.bind(transaction)
+      transaction.queryRaw = async (statement) => {
+        if (late.test(statement.sql)) await sleep(by)
+        return queryRaw(statement)
+      }
+      return transaction
+    }
+    return adapter
+  }
+  return new PrismaClient({ adapter: factory })
+}
+
+describe('a statement that outlives its transaction', () => {
+  const slow = slowClient({ late: /INSERT INTO "attempts"/, by: 600 })
+  const Slow = attemptsOf(slow as typeof prisma)
+  afterAll(() => slow.$disconnect())
+
+  it('A1: records nothing once Prisma has rolled back', async () => {
+    const timedOut = slow.$transaction(async (tx) => await Slow.async(Mail, { tx }).send('ghost'), { timeout: 200 })
+    await expect(timedOut).rejects.toThrow()
+    await sleep(800)
+    expect(await rows('SELECT args FROM attempts')).toEqual([])
+  })
+
+  it('A1: records nothing inside the transaction that has borrowed the connection meanwhile', async () => {
+    const timedOut = slow.$transaction(async (tx) => await Slow.async(Mail, { tx }).send('ghost'), { timeout: 200 })
+    await expect(timedOut).rejects.toThrow()
+    await slow.$transaction(async (tx) => {
+      await sleep(700)
+      await tx.order.create({ data: { number: 1, customerToken: 'somebody else' } })
+    })
+    expect(await rows('SELECT args FROM attempts')).toEqual([])
+    expect(await rows('SELECT number FROM "Order"')).toEqual([{ number: 1 }])
+  })
+})
+
+describe('an idempotence token', () => {
+  it('A3: of 50 transactions that use one at the same time, some of which roll back, leaves one row', async () => {
+    const tried = Array.from({ length: 50 }, (_, i) =>
+      prisma.$transaction(
+        async (tx) => {
+          const attempt = await Attempt.async(Mail, { tx, idempotenceToken: 'welcome' }).send('Ada')
+          if (i % 3 === 0) throw new Error('rolled back')
+          return attempt
+        },
+        { timeout: 20_000, maxWait: 20_000 },
+      ),
+    )
+    const settled = await Promise.allSettled(tried)
+    const attempts = settled.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+    const failures = settled.flatMap((result) => (result.status === 'rejected' ? [result.reason.message] : []))
+
+    expect(new Set(failures)).toEqual(new Set(['rolled back']))
+    expect(new Set(attempts.map(({ id }) => id)).size).toBe(1)
+    expect(attempts.filter(({ duplicate }) => !duplicate)).toHaveLength(1)
+    expect(await rows('SELECT count(*)::int AS n FROM attempts')).toEqual([{ n: 1 }])
+  })
+
+  it('A3: does not matter where it is null', async () => {
+    await Attempt.async(Mail).send('Ada')
+    const again = await Attempt.async(Mail).send('Ada')
+    expect(again.duplicate).toBe(false)
+  })
+
+  it('A3: belongs to one method of one target', async () => {
+    const Other = { send: async (to: string) => to, cancel: async () => {} }
+    class Both extends BaseAttempt(connect(prisma, { connectionString: url }), {
+      model: 'Attempt',
+      table: 'attempts',
+      targets: defineTargets({ Mail, Other }),
+    }) {}
+    const recorded = [
+      await Both.async(Mail, { idempotenceToken: 't' }).send('Ada'),
+      await Both.async(Other, { idempotenceToken: 't' }).send('Ada'),
+      await Both.async(Other, { idempotenceToken: 't' }).cancel(),
+    ]
+    expect(recorded.map(({ duplicate }) => duplicate)).toEqual([false, false, false])
+  })
+})
+
+describe('many calls at once', () => {
+  const call = (to: string, idempotenceToken?: string) => ({
+    target: Mail,
+    method: 'send' as const,
+    args: [to] as [string],
+    idempotenceToken,
+  })
+
+  it('A1: are recorded by one statement, and returned in their order', async () => {
+    const statements = vi.spyOn(Attempt.db.pool, 'query')
+    const attempts = await Attempt.createMany(Array.from({ length: 500 }, (_, i) => call(`${i}`)))
+    expect(attempts.map(({ args }) => args[0])).toEqual(Array.from({ length: 500 }, (_, i) => `${i}`))
+    expect(statements).toHaveBeenCalledOnce()
+    expect(await rows('SELECT count(*)::int AS n FROM graphile_worker.jobs')).toEqual([{ n: 500 }])
+  })
+
+  it('A3: with tokens that are taken, before or among themselves, say so', async () => {
+    const taken = await Attempt.create(call('first', 'a'))
+    const attempts = await Attempt.createMany([call('x'), call('y', 'a'), call('z', 'b'), call('again', 'b')])
+    expect(attempts.map(({ duplicate }) => duplicate)).toEqual([false, true, false, true])
+    expect(attempts[1]?.id).toBe(taken.id)
+    expect(attempts[3]?.id).toBe(attempts[2]?.id)
+    expect(attempts.map(({ args }) => args[0])).toEqual(['x', 'first', 'z', 'z'])
+  })
+
+  it('A1: are all or nothing', async () => {
+    const calls = [call('Ada'), { ...call('Eve'), method: 'delete' }]
+    await expect(Attempt.createMany(calls as never)).rejects.toThrow('no method "delete"')
+    expect(await rows('SELECT FROM attempts')).toEqual([])
+    expect(await Attempt.createMany([])).toEqual([])
+  })
+})
+
+describe('the queue follows the row', () => {
+  it('A1: for what plain Prisma records, one or many, nested or not', async () => {
+    await prisma.attempt.createMany({
+      data: Array.from({ length: 3 }, () => ({ target: 'Mail', method: 'send', args: ['Ada'] })),
+    })
+    expect(await rows('SELECT count(*)::int AS n FROM graphile_worker.jobs')).toEqual([{ n: 3 }])
+  })
+
+  it('A1: for a row that is not pending there is no job', async () => {
+    await prisma.attempt.create({ data: { target: 'Mail', method: 'send', status: 'succeeded' } })
+    expect(await rows('SELECT FROM graphile_worker.jobs')).toEqual([])
+  })
+
+  it('A1: a status that is set back to pending by hand enqueues again', async () => {
+    const { id } = await prisma.attempt.create({ data: { target: 'Mail', method: 'send', status: 'failed' } })
+    await rows(`UPDATE attempts SET status = 'pending' WHERE id = $1`, [id])
+    expect(await rows('SELECT key FROM graphile_worker.jobs')).toEqual([{ key: `attempt:${id}` }])
+  })
+
+  it('A1: claims and finishes leave the queue alone', async () => {
+    const attempt = await Attempt.async(Mail).send('Ada')
+    const before = await rows('SELECT revision, updated_at FROM graphile_worker.jobs')
+    await attempt.perform()
+    expect(await rows('SELECT revision, updated_at FROM graphile_worker.jobs')).toEqual(before)
+  })
+})
