@@ -216,7 +216,7 @@ describe('wait', () => {
   it('throws the stored error of one that failed', async () => {
     const attempt = await Attempt.async(Work).fail('permanent')
     await attempt.perform()
-    const error: AttemptEndedError = await attempt.wait().catch((thrown) => thrown)
+    const error = (await attempt.wait().catch((thrown) => thrown)) as AttemptEndedError
     expect(error).toBeInstanceOf(AttemptEndedError)
     expect(error.message).toMatch(/is failed: the card is stolen/)
     expect(error.cause).toMatchObject({ name: 'PermanentError', message: 'the card is stolen' })

@@ -110,7 +110,7 @@ const DEFAULT_LIMIT = 100
 export class AttemptRecord<Data = unknown> extends AttemptFields {
   /** Whether `create` found an attempt with the same token instead of making one. */
   readonly duplicate: boolean
-  #running: { run: Run; started: number } | undefined
+  #running: { run: Run; started: number; stopping: AbortSignal | undefined } | undefined
 
   constructor(row: AttemptRow, duplicate = false) {
     super(row)
@@ -315,7 +315,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
    */
   async handlePerformError(error: unknown): Promise<void> {
     if (!this.#running) throw new InvalidStateError(`${this.#label} is not running, so no error of it can be handled.`)
-    const { run, started } = this.#running
+    const { run, started, stopping } = this.#running
     const entry: AttemptError = {
       number: run.number,
       at: new Date().toISOString(),
@@ -324,8 +324,10 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
       ...describeError(error),
     }
     const isLast = run.number >= this.maxAttempts || error instanceof PermanentError || error instanceof DecryptionError
+    // A run that was interrupted is not at fault: another worker makes it at once.
+    const delay = stopping?.aborted ? 0 : this.retryDelay(run.number)
     await this.#fail(run, {
-      retryAfter: isLast ? null : this.retryDelay(run.number),
+      retryAfter: isLast ? null : delay,
       error: this.content.encodeError(entry, this.owner, error),
     })
   }
@@ -390,7 +392,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   async #run({ row, run }: Claimed, stopping: AbortSignal | undefined): Promise<void> {
     const { db, store } = this.#class
     this.row = row
-    this.#running = { run, started: performance.now() }
+    this.#running = { run, started: performance.now(), stopping }
     const call = new Call(db, this as AttemptRecord, run.number, stopping)
     try {
       const make = () => perform(this.#class, this as AttemptRecord, call, run, this.owner)
