@@ -13,6 +13,7 @@ export {
   defineTargets,
   RecordTarget,
   recordTarget,
+  TargetList,
   type TargetOptions,
   TargetRecord,
   type Targets,

@@ -4,11 +4,9 @@ import { eventually } from '../support/eventually.js'
 import { Attempt } from './host/attempt.js'
 import { db } from './host/database.js'
 import { Slow } from './host/reports/slow.js'
-import { targets } from './host/targets.js'
+import { Probe } from './host/targets.js'
 import { breakfast } from './host/toasts.js'
 import { effect, effects, release, sql, worker } from './scene.js'
-
-const { Probe } = targets
 
 describe('a worker that is killed in mid-work', () => {
   it('P17: has its attempts, toasts, reports and the host’s own jobs run again by another within 10 seconds', async () => {

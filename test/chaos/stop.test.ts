@@ -3,10 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { Attempt } from './host/attempt.js'
 import { db } from './host/database.js'
-import { targets } from './host/targets.js'
+import { Probe } from './host/targets.js'
 import { effect, effects, release, sql, worker } from './scene.js'
-
-const { Probe } = targets
 
 describe('a worker that is told to stop', () => {
   it('P16: takes nothing new, finishes what it has in hand, and ends with 0', async () => {

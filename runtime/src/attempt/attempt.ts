@@ -24,7 +24,7 @@ import {
   type Run,
   tokenKey,
 } from './store.js'
-import { nameOfTarget, resolveMethod, TargetRecord, type Targets } from './targets.js'
+import { type TargetList, TargetRecord, type Targets } from './targets.js'
 import { type WaitOptions, waitFor } from './wait.js'
 
 export interface BaseAttemptOptions<Model extends string, T extends Targets> {
@@ -33,7 +33,7 @@ export interface BaseAttemptOptions<Model extends string, T extends Targets> {
   /** The table: what the model's `@@map` says. */
   table: string
   /** All that attempts of this class may call. */
-  targets: T
+  targets: TargetList<T>
   /** Encrypts arguments, results and errors of attempts that do not ask for another. Default: none. */
   encryptor?: Encryptor
   /** More encryptors, that single attempts ask for or older rows name. */
@@ -44,7 +44,7 @@ export interface BaseAttemptOptions<Model extends string, T extends Targets> {
 export interface AttemptBinding<Client extends PrismaClientLike, T extends Targets> {
   readonly db: BoundDatabase<Client>
   readonly model: string
-  readonly targets: T
+  readonly targets: TargetList<T>
   readonly store: AttemptStore
   readonly content: Content
 }
@@ -60,7 +60,7 @@ export type AttemptClass<Client extends PrismaClientLike = any, T extends Target
   }
 
 type ClientOf<Class> = Class extends { db: BoundDatabase<infer Client> } ? Client : never
-type TargetsOf<Class> = Class extends { targets: infer T extends Targets } ? T : never
+type TargetsOf<Class> = Class extends { targets: TargetList<infer T> } ? T : never
 type DataOf<Class> = Class extends abstract new (...args: never[]) => { data: infer Data } ? Data : never
 
 /** The fields that you have added to a model of attempts. */
@@ -457,8 +457,8 @@ function newAttempt(
   Attempt: AttemptClass,
   { target, method, args = [], encryptor, data = {}, ...options }: AnyCall,
 ): NewAttempt {
-  const name = nameOfTarget(Attempt.targets, target)
-  resolveMethod(Attempt.targets, name, method)
+  const name = Attempt.targets.nameOf(target)
+  Attempt.targets.resolve(name, method)
   const columns = Attempt.db.columnsOf(Attempt.model)
   return {
     ...options,
@@ -496,5 +496,5 @@ function storedFilter<T extends Targets>(
   { targets }: AttemptClass,
   { target, parent, ...filter }: AttemptFilter<T>,
 ): Filter {
-  return { ...filter, target: target && nameOfTarget(targets, target), parentId: parent?.id }
+  return { ...filter, target: target && targets.nameOf(target), parentId: parent?.id }
 }

@@ -3,7 +3,6 @@ import type { AttemptClass, AttemptRecord } from './attempt.js'
 import type { Owner } from './content.js'
 import { type Call, runCall } from './current.js'
 import type { Run } from './store.js'
-import { resolveMethod } from './targets.js'
 
 /** How a run ended: with a result, with an error, or it was no longer this worker's to end. */
 export type Outcome =
@@ -24,7 +23,7 @@ export async function perform(
 ): Promise<Outcome> {
   const { store, content, targets } = Attempt
   try {
-    const value = await runCall(call, () => resolveMethod(targets, attempt.target, attempt.method)(...attempt.args))
+    const value = await runCall(call, () => targets.resolve(attempt.target, attempt.method)(...attempt.args))
     const result = content.seal(serializeResult(value), owner, 'result')
     const transaction = await call.openedTransaction()
     if (!transaction) return (await store.succeed(run, result)) ? { kind: 'succeeded', result } : { kind: 'taken away' }

@@ -37,65 +37,92 @@ export interface TargetOptions<T extends Targets> {
   renamed?: Record<string, PathIn<T>>
 }
 
-const renamedPaths = new WeakMap<Targets, Record<string, string>>()
+/**
+ * Lists all that an attempt may call, by the names under which rows remember it. Given as a function, the list may name
+ * what itself imports the attempt's class: it is asked for when the first call is recorded or made.
+ */
+export function defineTargets<T extends Targets>(define: () => T, options?: TargetOptions<NoInfer<T>>): TargetList<T>
+export function defineTargets<T extends Targets>(targets: T, options?: TargetOptions<NoInfer<T>>): TargetList<T>
+export function defineTargets<T extends Targets>(
+  targets: T | (() => T),
+  { renamed = {} }: TargetOptions<T> = {},
+): TargetList<T> {
+  if (typeof targets === 'function') return new TargetList(targets as () => T, renamed)
+  const list = new TargetList(() => targets, renamed)
+  list.check()
+  return list
+}
 
-/** Lists all that an attempt may call, by the names under which rows remember it. */
-export function defineTargets<T extends Targets>(targets: T, { renamed = {} }: TargetOptions<NoInfer<T>> = {}): T {
-  for (const [name, target] of Object.entries(targets)) {
-    if ((typeof target !== 'object' && typeof target !== 'function') || target === null) {
+/** All that an attempt may call: own functions of what is listed, and nothing else. */
+export class TargetList<T extends Targets = Targets> {
+  readonly #define: () => T
+  readonly #renamed: Record<string, string>
+  #targets: T | undefined
+
+  constructor(define: () => T, renamed: Record<string, string>) {
+    this.#define = define
+    this.#renamed = renamed
+  }
+
+  /** @throws AsyncGenError where something is listed that cannot be called */
+  check(): void {
+    for (const [name, target] of Object.entries(this.#all)) {
+      if ((typeof target === 'object' || typeof target === 'function') && target !== null) continue
       throw new AsyncGenError(
         'INVALID_TARGET',
         `The target ${name} is ${target === null ? 'null' : `a ${typeof target}`}. A target is a class with static methods, an object of functions, or recordTarget(…).`,
       )
     }
+    for (const path of Object.values(this.#renamed)) this.#find(path)
   }
-  renamedPaths.set(targets, renamed)
-  for (const path of Object.values(renamed) as string[]) resolvePath(targets, path)
-  return targets
-}
 
-/** The name under which a target is listed. */
-export function nameOfTarget(targets: Targets, target: Target): string {
-  const entry = Object.entries(targets).find(([, listed]) => listed === target)
-  if (entry) return entry[0]
-  const what = typeof target === 'function' && target.name ? target.name : 'This target'
-  throw new UnknownTargetError(`${what} is not a target. List it in defineTargets (targets.ts). ${listed(targets)}`)
-}
-
-/**
- * The function that a row names: own functions of a listed target, and nothing else.
- * @throws UnknownTargetError that names what is listed
- */
-export function resolveMethod(targets: Targets, targetName: string, method: string): Callable {
-  const path = `${targetName}.${method}`
-  const renamed = renamedPaths.get(targets) ?? {}
-  return resolvePath(targets, Object.hasOwn(renamed, path) ? renamed[path]! : path)
-}
-
-function resolvePath(targets: Targets, path: string): Callable {
-  const dot = path.indexOf('.')
-  const [name, method] = [path.slice(0, dot), path.slice(dot + 1)]
-  const target = Object.hasOwn(targets, name) ? targets[name] : undefined
-  if (!target) throw new UnknownTargetError(`No target is called ${JSON.stringify(name)}. ${listed(targets)}`)
-  const methods = target instanceof RecordTarget ? target.methods : target
-  const names = ownFunctionsOf(methods)
-  if (!names.includes(method)) {
-    throw new UnknownTargetError(
-      `The target ${name} has no method ${JSON.stringify(method)}. It has: ${names.join(', ') || 'none'}.`,
-    )
+  /** The name under which a target is listed. */
+  nameOf(target: Target): string {
+    const entry = Object.entries(this.#all).find(([, listed]) => listed === target)
+    if (entry) return entry[0]
+    const what = typeof target === 'function' && target.name ? target.name : 'This target'
+    throw new UnknownTargetError(`${what} is not a target. List it in defineTargets (targets.ts). ${this.#listed}`)
   }
-  const callable = (methods[method as never] as Callable).bind(methods)
-  return target instanceof RecordTarget ? target.loadingFirst(name, callable) : callable
+
+  /**
+   * The function that a row names.
+   * @throws UnknownTargetError that says what there is
+   */
+  resolve(target: string, method: string): Callable {
+    const path = `${target}.${method}`
+    return this.#find(Object.hasOwn(this.#renamed, path) ? this.#renamed[path]! : path)
+  }
+
+  get #all(): T {
+    this.#targets ??= this.#define()
+    return this.#targets
+  }
+
+  get #listed(): string {
+    return `Listed: ${Object.keys(this.#all).join(', ') || 'none yet'}.`
+  }
+
+  #find(path: string): Callable {
+    const dot = path.indexOf('.')
+    const [name, method] = [path.slice(0, dot), path.slice(dot + 1)]
+    const target = Object.hasOwn(this.#all, name) ? this.#all[name] : undefined
+    if (!target) throw new UnknownTargetError(`No target is called ${JSON.stringify(name)}. ${this.#listed}`)
+    const methods = target instanceof RecordTarget ? target.methods : target
+    const names = ownFunctionsOf(methods)
+    if (!names.includes(method)) {
+      throw new UnknownTargetError(
+        `The target ${name} has no method ${JSON.stringify(method)}. It has: ${names.join(', ') || 'none'}.`,
+      )
+    }
+    const callable = (methods[method as never] as Callable).bind(methods)
+    return target instanceof RecordTarget ? target.loadingFirst(name, callable) : callable
+  }
 }
 
 function ownFunctionsOf(target: Target): string[] {
   return Object.getOwnPropertyNames(target).filter((name) => {
     return name !== 'constructor' && typeof Object.getOwnPropertyDescriptor(target, name)?.value === 'function'
   })
-}
-
-function listed(targets: Targets): string {
-  return `Listed: ${Object.keys(targets).join(', ') || 'none yet'}.`
 }
 
 /** The records of a model as a target: a loader, and methods that take the record first. */

@@ -8,6 +8,7 @@ import type { AttemptClass } from './attempt.js'
  * @param subclasses classes that extend it, so that their attempts run with their own hooks
  */
 export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptClass[] = []): Task {
+  Attempt.targets.check()
   return async (payload, { logger, abortSignal, job }) => {
     const id = BigInt((payload as { id: string }).id)
     const attempt = await Attempt.perform(id, { signal: abortSignal, subclasses })
