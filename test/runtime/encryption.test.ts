@@ -1,0 +1,164 @@
+import { randomBytes } from 'node:crypto'
+import { AesGcmEncryptor, BaseAttempt, defineTargets, type Encryptor, NullEncryptor } from '@async-gen/runtime'
+import { afterEach, describe, expect, it } from 'vitest'
+import { testDatabase } from '../support/database.js'
+import { query } from '../support/postgres.js'
+
+const url = await testDatabase()
+const { db } = await import('../.app/src/async/database.js')
+
+const SECRET = '4111 1111 1111 1111'
+const Cards = {
+  charge: async (card: string) => ({ charged: card }),
+  decline: async (card: string) => {
+    throw new Error(`${card} was declined`)
+  },
+}
+const targets = defineTargets({ Cards })
+const key = () => randomBytes(32).toString('base64')
+const keys = { old: key(), now: key() }
+
+const attemptsWith = (encryptor?: Encryptor, encryptors: Encryptor[] = []) =>
+  class Attempt extends BaseAttempt(db, {
+    model: 'Attempt',
+    table: 'attempts',
+    targets,
+    encryptors,
+    ...(encryptor && { encryptor }),
+  }) {}
+const Encrypted = attemptsWith(new AesGcmEncryptor({ old: keys.old }))
+
+const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
+/** Changes a row as somebody would who can write to the table, past the trigger that refuses it. */
+const tamper = (sql: string, values: unknown[]) =>
+  rows(`WITH allowed AS (SELECT set_config('async_gen.reencrypt', 'on', true)) ${sql}`, values)
+
+afterEach(() => rows('TRUNCATE attempts, graphile_worker._private_jobs CASCADE'))
+
+describe('an encrypted attempt', () => {
+  it('A14, A22: keeps arguments, result and errors secret in the row and in the job, and gives them back', async () => {
+    const good = await Encrypted.async(Cards).charge(SECRET)
+    const bad = await Encrypted.async(Cards).decline(SECRET)
+    await Promise.all([good.perform(), bad.perform()])
+
+    const stored = JSON.stringify(await rows('SELECT * FROM attempts')) + JSON.stringify(await rows('SELECT * FROM graphile_worker._private_jobs'))
+    expect(stored).not.toContain(SECRET)
+    expect(stored).toContain('"encryptor":"aes-256-gcm:old"')
+
+    const [goodAgain, badAgain] = [await Encrypted.find(good.id), await Encrypted.find(bad.id)]
+    expect(goodAgain).toMatchObject({ args: [SECRET], result: { charged: SECRET }, encryptor: 'aes-256-gcm:old' })
+    expect(badAgain?.errors).toMatchObject([{ number: 1, name: 'Error', message: `${SECRET} was declined` }])
+  })
+
+  it('A14: is the choice of each attempt, too', async () => {
+    const plain = await Encrypted.async(Cards, { encryptor: NullEncryptor }).charge('test card')
+    expect(await rows('SELECT encryptor, args FROM attempts')).toEqual([{ encryptor: null, args: ['test card'] }])
+    expect(plain.args).toEqual(['test card'])
+
+    const Plain = attemptsWith(undefined, [new AesGcmEncryptor({ old: keys.old })])
+    const secret = await Plain.async(Cards, { encryptor: new AesGcmEncryptor({ old: keys.old }) }).charge(SECRET)
+    expect((await Plain.find(secret.id))?.args).toEqual([SECRET])
+  })
+
+  it('A14: refuses an encryptor that it could not find again', async () => {
+    const stranger = new AesGcmEncryptor({ other: key() })
+    await expect(Encrypted.async(Cards, { encryptor: stranger }).charge(SECRET)).rejects.toThrow(
+      'No encryptor is called "aes-256-gcm:other". Known: aes-256-gcm:old.',
+    )
+    expect(await rows('SELECT FROM attempts')).toEqual([])
+  })
+
+  it('A14: takes an encryptor of the host’s own', async () => {
+    const reverse: Encryptor = {
+      name: 'reverse',
+      encrypt: (content) => [...content].reverse().join(''),
+      decrypt: (content) => [...content].reverse().join(''),
+    }
+    const Reversed = attemptsWith(reverse)
+    const { id } = await Reversed.async(Cards).charge('1234')
+    expect(await rows('SELECT encryptor, args FROM attempts')).toEqual([{ encryptor: 'reverse', args: ']"4321"[' }])
+    expect((await Reversed.perform(id))?.result).toEqual({ charged: '1234' })
+  })
+})
+
+describe('a ciphertext that is not what it should be', () => {
+  const failure = async (id: bigint, Attempt = Encrypted) => {
+    const attempt = await Attempt.perform(id)
+    return { status: attempt?.status, numAttempts: attempt?.numAttempts, message: attempt?.errors.at(-1)?.message }
+  }
+
+  it('A22: moved to another row, fails that attempt with a clear reason, once', async () => {
+    const [from, to] = [await Encrypted.async(Cards).charge(SECRET), await Encrypted.async(Cards).charge('0')]
+    await tamper('UPDATE attempts SET args = (SELECT args FROM attempts WHERE id = $1) FROM allowed WHERE id = $2', [from.id, to.id])
+    expect(await failure(to.id)).toEqual({
+      status: 'failed',
+      numAttempts: 1,
+      message: expect.stringContaining('was moved from another row'),
+    })
+  })
+
+  it('A22: cut short, fails the attempt', async () => {
+    const { id } = await Encrypted.async(Cards).charge(SECRET)
+    await tamper(`UPDATE attempts SET args = to_jsonb(left(args #>> '{}', 30)) FROM allowed WHERE id = $1`, [id])
+    expect(await failure(id)).toMatchObject({ status: 'failed', message: expect.stringContaining('it is cut') })
+  })
+
+  it('A22: encrypted with another key of that name, fails the attempt', async () => {
+    const { id } = await Encrypted.async(Cards).charge(SECRET)
+    const WrongKey = attemptsWith(new AesGcmEncryptor({ old: key() }))
+    expect(await failure(id, WrongKey)).toMatchObject({ status: 'failed', message: expect.stringContaining('does not decrypt with the key "old"') })
+  })
+
+  it('A22: under a key that this worker does not have yet, waits for one that has it', async () => {
+    const { id } = await Encrypted.async(Cards).charge(SECRET)
+    const Behind = attemptsWith(new AesGcmEncryptor({ other: key() }))
+    expect(await failure(id, Behind)).toMatchObject({ status: 'pending', message: expect.stringContaining('No encryptor is called "aes-256-gcm:old"') })
+    await rows('UPDATE attempts SET scheduled_at = now()')
+    expect(await failure(id)).toMatchObject({ status: 'succeeded' })
+  })
+})
+
+describe('rotation', () => {
+  it('A22: puts a new key first; old rows are read, and encrypted anew in batches', async () => {
+    const before = await Encrypted.createMany(
+      Array.from({ length: 5 }, (_, i) => ({ target: Cards, method: 'charge' as const, args: [`card ${i}`] as [string] })),
+    )
+    const failed = await Encrypted.async(Cards).decline(SECRET)
+    await failed.perform()
+    await before[0]?.perform()
+
+    const Rotated = attemptsWith(new AesGcmEncryptor({ now: keys.now, old: keys.old }))
+    expect((await Rotated.find(before[1]!.id))?.args).toEqual(['card 1'])
+    expect(await Rotated.reencrypt({ batch: 2 })).toBe(6)
+    expect(await Rotated.reencrypt()).toBe(0)
+
+    const OnlyNew = attemptsWith(new AesGcmEncryptor({ now: keys.now }))
+    expect((await OnlyNew.find(before[0]!.id))?.result).toEqual({ charged: 'card 0' })
+    expect((await OnlyNew.find(failed.id))?.errors).toMatchObject([{ message: `${SECRET} was declined` }])
+    expect(await OnlyNew.perform(before[4]!.id)).toMatchObject({ status: 'succeeded', result: { charged: 'card 4' } })
+  })
+
+  it('A4, A22: is the only way past the trigger that keeps arguments as they were', async () => {
+    const { id } = await Encrypted.async(Cards).charge(SECRET)
+    await expect(rows(`UPDATE attempts SET args = '"x"' WHERE id = $1`, [id])).rejects.toThrow('cannot change after creation')
+  })
+})
+
+describe('keys', () => {
+  it.each([
+    ['too short', { now: 'c2hvcnQ=' }, 'The encryption key "now" has 5 bytes, and needs 32'],
+    ['not set', { now: undefined }, 'The encryption key "now" is not set'],
+    ['empty', { now: '' }, 'The encryption key "now" is not set'],
+    ['none at all', {}, 'needs at least one key'],
+  ])('A14: that are %s are refused when the encryptor is made', (_, given, message) => {
+    expect(() => new AesGcmEncryptor(given)).toThrow(message)
+  })
+
+  it('A14: may be base64, hex or bytes', () => {
+    const bytes = randomBytes(32)
+    const encrypted = new AesGcmEncryptor({ k: bytes }).encrypt('x', 'context')
+    for (const same of [bytes.toString('hex'), bytes.toString('base64')]) {
+      expect(new AesGcmEncryptor({ k: same }).decrypt(encrypted, 'context')).toBe('x')
+    }
+  })
+})
