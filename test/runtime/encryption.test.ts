@@ -41,7 +41,9 @@ describe('an encrypted attempt', () => {
     const bad = await Encrypted.async(Cards).decline(SECRET)
     await Promise.all([good.perform(), bad.perform()])
 
-    const stored = JSON.stringify(await rows('SELECT * FROM attempts')) + JSON.stringify(await rows('SELECT * FROM graphile_worker._private_jobs'))
+    const stored =
+      JSON.stringify(await rows('SELECT * FROM attempts')) +
+      JSON.stringify(await rows('SELECT * FROM graphile_worker._private_jobs'))
     expect(stored).not.toContain(SECRET)
     expect(stored).toContain('"encryptor":"aes-256-gcm:old"')
 
@@ -89,7 +91,10 @@ describe('a ciphertext that is not what it should be', () => {
 
   it('A22: moved to another row, fails that attempt with a clear reason, once', async () => {
     const [from, to] = [await Encrypted.async(Cards).charge(SECRET), await Encrypted.async(Cards).charge('0')]
-    await tamper('UPDATE attempts SET args = (SELECT args FROM attempts WHERE id = $1) FROM allowed WHERE id = $2', [from.id, to.id])
+    await tamper('UPDATE attempts SET args = (SELECT args FROM attempts WHERE id = $1) FROM allowed WHERE id = $2', [
+      from.id,
+      to.id,
+    ])
     expect(await failure(to.id)).toEqual({
       status: 'failed',
       numAttempts: 1,
@@ -106,13 +111,19 @@ describe('a ciphertext that is not what it should be', () => {
   it('A22: encrypted with another key of that name, fails the attempt', async () => {
     const { id } = await Encrypted.async(Cards).charge(SECRET)
     const WrongKey = attemptsWith(new AesGcmEncryptor({ old: key() }))
-    expect(await failure(id, WrongKey)).toMatchObject({ status: 'failed', message: expect.stringContaining('does not decrypt with the key "old"') })
+    expect(await failure(id, WrongKey)).toMatchObject({
+      status: 'failed',
+      message: expect.stringContaining('does not decrypt with the key "old"'),
+    })
   })
 
   it('A22: under a key that this worker does not have yet, waits for one that has it', async () => {
     const { id } = await Encrypted.async(Cards).charge(SECRET)
     const Behind = attemptsWith(new AesGcmEncryptor({ other: key() }))
-    expect(await failure(id, Behind)).toMatchObject({ status: 'pending', message: expect.stringContaining('No encryptor is called "aes-256-gcm:old"') })
+    expect(await failure(id, Behind)).toMatchObject({
+      status: 'pending',
+      message: expect.stringContaining('No encryptor is called "aes-256-gcm:old"'),
+    })
     await rows('UPDATE attempts SET scheduled_at = now()')
     expect(await failure(id)).toMatchObject({ status: 'succeeded' })
   })
@@ -121,7 +132,11 @@ describe('a ciphertext that is not what it should be', () => {
 describe('rotation', () => {
   it('A22: puts a new key first; old rows are read, and encrypted anew in batches', async () => {
     const before = await Encrypted.createMany(
-      Array.from({ length: 5 }, (_, i) => ({ target: Cards, method: 'charge' as const, args: [`card ${i}`] as [string] })),
+      Array.from({ length: 5 }, (_, i) => ({
+        target: Cards,
+        method: 'charge' as const,
+        args: [`card ${i}`] as [string],
+      })),
     )
     const failed = await Encrypted.async(Cards).decline(SECRET)
     await failed.perform()
@@ -140,7 +155,9 @@ describe('rotation', () => {
 
   it('A4, A22: is the only way past the trigger that keeps arguments as they were', async () => {
     const { id } = await Encrypted.async(Cards).charge(SECRET)
-    await expect(rows(`UPDATE attempts SET args = '"x"' WHERE id = $1`, [id])).rejects.toThrow('cannot change after creation')
+    await expect(rows(`UPDATE attempts SET args = '"x"' WHERE id = $1`, [id])).rejects.toThrow(
+      'cannot change after creation',
+    )
   })
 })
 
