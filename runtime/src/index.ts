@@ -55,6 +55,7 @@ export {
   ReportRecord,
 } from './report/report.js'
 export { refreshReportTask } from './report/tasks.js'
+export type { Deed, Outcome, Telling, TraceContext } from './telemetry.js'
 export type { CachedToast, Staleness } from './toast/staleness.js'
 export { refreshToastTask } from './toast/tasks.js'
 export {
@@ -69,6 +70,7 @@ export {
   type ToastOptions,
   type Toastr,
 } from './toast/toast.js'
+export type { Retention } from './worker/retention.js'
 export type { RunWorkerOptions } from './worker/settings.js'
 export { type Swept, sweep, sweepTask } from './worker/sweep.js'
 export { runWorker } from './worker/worker.js'

@@ -107,6 +107,7 @@ async function enter(db: Database): Promise<Presence> {
     leave: async () => {
       session.off('end', lose)
       clearInterval(pinging)
+      await session.query(leaveStatement.text, [id])
       await session.end()
     },
   }
@@ -179,6 +180,12 @@ const ownLock = `
 const workStatement: Statement = {
   name: 'async-gen:work',
   text: 'UPDATE async_workers SET pool_id = $2, tasks = $3 WHERE id = $1',
+}
+
+// Where there is a Graphile Worker pool, its jobs may have to be freed: the sweep does both.
+const leaveStatement: Statement = {
+  name: 'async-gen:leave',
+  text: 'DELETE FROM async_workers WHERE id = $1 AND pool_id IS NULL',
 }
 
 const listStatement: Statement = {

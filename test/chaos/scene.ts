@@ -32,10 +32,11 @@ afterEach(async () => {
   await sql('DELETE FROM graphile_worker._private_jobs')
 })
 
-/** Starts a worker of test/chaos/host, and waits until others can see it. It is gone after the test. */
-export async function worker(settings: Record<string, string> = {}): Promise<WorkerProcess> {
+/** Starts a worker of test/chaos/host, and waits until others can see it, unless told not to. It is gone after the test. */
+export async function worker(settings: Record<string, string> = {}, visible = true): Promise<WorkerProcess> {
   const started = startWorker(REPOSITORY, { ...env, ...settings }, 'test/chaos/host/worker.ts')
   workers.push(started)
+  if (!visible) return started
   await eventually('the worker', async () => {
     const rows = await sql('SELECT FROM async_workers WHERE pid = $1 AND pool_id IS NOT NULL', [started.pid])
     return rows.length > 0

@@ -5,6 +5,7 @@ import { DecryptionError, describeError, InvalidStateError, PermanentError, Tran
 import { snakeCase } from '../names.js'
 import { presenceOf } from '../presence.js'
 import { serialize } from '../serialize.js'
+import { type Telling, tell, traceContext, type Outcome as Verdict } from '../telemetry.js'
 import { keptTables } from '../upkeep.js'
 import type { AnyCall, Callee, CallInput, Deferred, RecordOptions, WithinTransaction } from './calls.js'
 import { cancellable } from './cancel.js'
@@ -139,7 +140,10 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     if (calls.length === 0) return []
     const attempts = calls.map((call) => newAttempt(this, call as AnyCall))
     await sealArguments(this, attempts, tx)
-    const inserted = await this.store.insert(attempts, tx)
+    const inserted = await tell('create', tellingOf(this, attempts), () => {
+      const trace = traceContext()
+      return this.store.insert(trace ? attempts.map((each) => ({ ...each, traceContext: trace })) : attempts, tx)
+    })
     const taken = attempts.filter((attempt, i) => !inserted[i] && attempt.idempotenceToken !== undefined)
     const existing = taken.length === 0 ? [] : await this.store.findByTokens(taken, tx)
     const byToken = new Map(
@@ -396,11 +400,27 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     const call = new Call(db, this as AttemptRecord, run.number, stopping)
     try {
       const make = () => perform(this.#class, this as AttemptRecord, call, run, this.owner)
-      await this.#settle(run, await cancellable(db, store.table, call, make))
+      const telling = this.#telling(run)
+      await tell('run', telling, async () => {
+        const outcome = await cancellable(db, store.table, call, make)
+        await this.#settle(run, outcome)
+        telling.outcome = this.#verdict(outcome)
+        if (outcome.kind === 'failed') telling.error = describeError(outcome.error)
+      })
     } finally {
       this.#running = undefined
       store.letGo(run)
     }
+  }
+
+  #telling(run: Run): Telling {
+    const name = `${this.target}.${this.method}`
+    return { type: this.constructor.name, id: `${run.id}`, name, run: run.number, askedBy: this.row.trace_context }
+  }
+
+  #verdict({ kind }: Outcome): Verdict {
+    if (kind === 'failed') return this.isPending ? 'retried' : 'failed'
+    return kind === 'succeeded' ? 'succeeded' : 'overtaken'
   }
 
   async #settle(run: Run, outcome: Outcome): Promise<void> {
@@ -439,7 +459,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   }
 }
 
-const HIDDEN = new Set(['type', 'lockedBy'])
+const HIDDEN = new Set(['type', 'lockedBy', 'traceContext'])
 
 interface Claimed {
   row: AttemptRow
@@ -451,6 +471,11 @@ async function claim({ db, store }: AttemptClass, id: bigint): Promise<Claimed |
   const { id: worker } = await presenceOf(db)
   const row = await store.claim(id, worker)
   return row && { row, run: { id, number: row.num_attempts, worker } }
+}
+
+function tellingOf(Attempt: AttemptClass, attempts: NewAttempt[]): Telling {
+  const [{ target, method }] = attempts as [NewAttempt]
+  return { type: Attempt.name, name: attempts.length === 1 ? `${target}.${method}` : `${attempts.length} calls` }
 }
 
 function newAttempt(

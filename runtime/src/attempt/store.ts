@@ -2,6 +2,7 @@ import type { Database, Query, TransactionLike } from '../database.js'
 import type { ErrorRecord } from '../errors.js'
 import { presenceOf } from '../presence.js'
 import type { Json } from '../serialize.js'
+import type { TraceContext } from '../telemetry.js'
 import type { KeptTable } from '../upkeep.js'
 import { microbatch } from './batch.js'
 import { insertStatement, statements } from './sql.js'
@@ -46,6 +47,8 @@ export interface AttemptRow {
   errors: StoredError[]
   locked_by: number | null
   parent_id: string | bigint | null
+  /** The trace in which it was recorded. */
+  trace_context: TraceContext | null
   created_at: Date
   updated_at: Date
   /** Columns that the host has added. */
@@ -67,6 +70,7 @@ export interface NewAttempt {
   idempotenceToken?: string | undefined
   scheduledAt?: Date | undefined
   parentId?: bigint | undefined
+  traceContext?: TraceContext | undefined
   /** Columns that the host has added, by column name. */
   data: Record<string, unknown>
 }
@@ -104,6 +108,7 @@ export interface Reencrypted {
 
 /** One table of attempts. Its statements are in sql.ts. */
 export class AttemptStore implements KeptTable {
+  readonly kind = 'attempts'
   readonly #db: Database
   readonly table: string
   readonly #task: string

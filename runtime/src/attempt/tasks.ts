@@ -1,4 +1,5 @@
 import type { Task } from 'graphile-worker'
+import { tellsItself } from '../telemetry.js'
 import type { AttemptClass } from './attempt.js'
 
 /**
@@ -9,11 +10,11 @@ import type { AttemptClass } from './attempt.js'
  */
 export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptClass[] = []): Task {
   Attempt.targets.check()
-  return async (payload, { logger, abortSignal, job }) => {
+  return tellsItself<Task>(async (payload, { logger, abortSignal, job }) => {
     const id = BigInt((payload as { id: string }).id)
     const attempt = await Attempt.perform(id, { signal: abortSignal, subclasses })
     if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending or not due: nothing to do`)
-  }
+  })
 }
 
 /** The Graphile Worker task that gives a job to every attempt that is due and has none. */

@@ -65,6 +65,8 @@ export interface NewValue {
 
 /** The SQL of the table `toasts`. */
 export class ToastStore implements KeptTable {
+  readonly kind = 'toasts'
+  readonly table = 'toasts'
   readonly #db: Database
   readonly #reads: DataLoader<ToastId, ToastRow | undefined>
 

@@ -2,6 +2,8 @@ import { fileURLToPath } from 'node:url'
 import type { Logger } from 'graphile-worker'
 import { type Duration, milliseconds } from '../duration.js'
 import { AsyncGenError } from '../errors.js'
+import type { Address } from './health.js'
+import { type KeepFor, keepFor, type Retention } from './retention.js'
 
 export interface RunWorkerOptions {
   /** The folder of Graphile Worker tasks: each file is a task, called as the file is. */
@@ -24,9 +26,16 @@ export interface RunWorkerOptions {
   stopTimeout?: Duration
   /** Recurring tasks, as the text of a Graphile Worker crontab. */
   crontab?: string
+  /** How long what is done is kept. The defaults are those of `Retention`; `false` keeps everything. */
+  retention?: Retention | false
+  /**
+   * Where to serve `/livez`, `/readyz` and `/metrics`: a port of the loopback interface, or `0.0.0.0:9394` for others to see.
+   * Default: nowhere. `ASYNC_WORKER_HEALTH` overrides it.
+   */
+  health?: number | string
   /** Work until nothing is due, then end. `ASYNC_WORKER_ONCE` overrides it. */
   once?: boolean
-  /** A Graphile Worker logger. */
+  /** Takes what Graphile Worker itself and the tasks' own loggers say. Default: among the worker's lines. */
   logger?: Logger
 }
 
@@ -39,6 +48,8 @@ export interface Settings {
   sweepEvery: number
   stopTimeout: number
   crontab: string
+  retention: KeepFor | false
+  health: Address | undefined
   once: boolean
   logger: Logger | undefined
 }
@@ -53,6 +64,8 @@ export function settingsOf(options: RunWorkerOptions, env: NodeJS.ProcessEnv): S
     sweepEvery: milliseconds(options.sweepEvery ?? '3s'),
     stopTimeout: milliseconds(env.ASYNC_WORKER_STOP_TIMEOUT || (options.stopTimeout ?? '20s')),
     crontab: options.crontab ?? '',
+    retention: options.retention !== false && keepFor(options.retention ?? {}),
+    health: address(env.ASYNC_WORKER_HEALTH || options.health),
     once: env.ASYNC_WORKER_ONCE ? env.ASYNC_WORKER_ONCE === '1' : (options.once ?? false),
     logger: options.logger,
   }
@@ -62,4 +75,14 @@ function count(text: string | undefined, name: string): number | undefined {
   if (!text) return undefined
   if (/^[1-9]\d*$/.test(text)) return Number(text)
   throw new AsyncGenError('INVALID_SETTING', `${name} is ${JSON.stringify(text)}. It has to be a whole number from 1.`)
+}
+
+function address(given: number | string | undefined): Address | undefined {
+  if (given === undefined) return undefined
+  const [, host = '127.0.0.1', port] = /^(?:\[?([^\]]+)\]?:)?(\d{1,5})$/.exec(String(given)) ?? []
+  if (port !== undefined && Number(port) <= 65535) return { host, port: Number(port) }
+  throw new AsyncGenError(
+    'INVALID_SETTING',
+    `The health address is ${JSON.stringify(given)}. It has to be a port such as 9394, or an address such as 0.0.0.0:9394.`,
+  )
 }

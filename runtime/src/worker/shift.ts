@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
+  type Logger,
   parseCrontab,
   type RunnerOptions,
   run,
@@ -19,20 +20,26 @@ import { type JobInHand, watchTasks } from './tasks.js'
 /** How long work that was told to stop may take to do so: in the end, and when the worker is in a hurry. Milliseconds. */
 const AFTER_ABORT = { patient: 5000, hurried: 1000 }
 
+/** What the shifts of a worker share. */
+export interface Workplace {
+  db: Database
+  tasks: TaskList
+  settings: Settings
+  stopping: Stopping
+  /** The jobs that have begun and not ended. */
+  inHand: Set<JobInHand>
+  /** Takes what Graphile Worker says. */
+  logger: Logger
+}
+
 /**
  * Runs Graphile Worker for as long as a presence lasts: until the worker is told to stop, loses its session, or (with `once`) has
  * nothing left to do. Then what runs is finished, within limits; what does not end even when it is told to stays in `inHand`.
  */
-export async function workShift(
-  db: Database,
-  presence: Presence,
-  tasks: TaskList,
-  settings: Settings,
-  stopping: Stopping,
-  inHand: Set<JobInHand>,
-): Promise<void> {
+export async function workShift(workplace: Workplace, presence: Presence): Promise<void> {
+  const { settings, stopping } = workplace
   const calls = new AbortController()
-  const graphile = await startGraphile(db, presence, watchTasks(tasks, inHand, calls.signal), settings)
+  const graphile = await startGraphile(workplace, presence, calls.signal)
   const ended = graphile.ended.then(() => 'ended')
   if ((await Promise.race([ended, aborted(stopping.asked, presence.lost)])) === 'ended') return
 
@@ -50,13 +57,10 @@ interface Graphile {
   stop(): Promise<void>
 }
 
-async function startGraphile(
-  db: Database,
-  presence: Presence,
-  taskList: TaskList,
-  settings: Settings,
-): Promise<Graphile> {
-  const { concurrency, crontab, logger, once, pollInterval, prefetch } = settings
+async function startGraphile(workplace: Workplace, presence: Presence, calls: AbortSignal): Promise<Graphile> {
+  const { db, settings, inHand, logger } = workplace
+  const { concurrency, crontab, once, pollInterval, prefetch } = settings
+  const taskList = watchTasks(workplace.tasks, inHand, calls)
   const events = new EventEmitter()
   let announced: Promise<void> = Promise.resolve()
   let pool: WorkerPool | undefined
@@ -76,7 +80,7 @@ async function startGraphile(
       extends: [WorkerPreset],
       worker: prefetch > 0 ? { localQueue: { size: prefetch }, completeJobBatchDelay: 0 } : {},
     },
-    ...(logger && { logger }),
+    logger,
   }
   if (once) return { ended: runOnce(options), stop: async () => pool?.gracefulShutdown() }
   const runner = await run({ ...options, parsedCronItems: parseCrontab(crontab) })

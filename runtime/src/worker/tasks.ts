@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { getTasks, type JobHelpers, type TaskList, WorkerPreset } from 'graphile-worker'
+import { doesTellItself, type Telling, tell } from '../telemetry.js'
 
 /** A job that a worker has in hand. */
 export interface JobInHand {
@@ -31,13 +32,18 @@ export function watchTasks(tasks: TaskList, inHand: Set<JobInHand>, signal: Abor
       try {
         // Graphile Worker's own signal knows nothing of a lost session, nor of a second SIGTERM.
         const ours = { abortSignal: { value: signal }, abortPromise: { value: abortPromise } }
-        return await task!(payload, Object.create(helpers, ours))
+        const run = async () => await task!(payload, Object.create(helpers, ours))
+        return await (doesTellItself(task!) ? run() : tell('job', tellingOf(name, helpers), run))
       } finally {
         inHand.delete(job)
       }
     },
   ])
   return Object.fromEntries(watched)
+}
+
+function tellingOf(task: string, { job }: JobHelpers): Telling {
+  return { type: 'Job', id: job.id, name: task, run: job.attempts }
 }
 
 /** A folder of sources is run as TypeScript (by tsx, say); a folder that was built holds declarations too, which are no tasks. */

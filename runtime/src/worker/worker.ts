@@ -1,12 +1,21 @@
+import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { runMigrations, type TaskList } from 'graphile-worker'
+import { runMigrations } from 'graphile-worker'
 import type { Database } from '../database.js'
 import { leave, type Presence, presenceOf } from '../presence.js'
+import { doChores } from './chores.js'
+import { serveHealth } from './health.js'
+import { graphileLogger, type Log, openLog, readable } from './log.js'
+import { metrics } from './metrics.js'
 import { type RunWorkerOptions, type Settings, settingsOf } from './settings.js'
-import { workShift } from './shift.js'
-import { type Stopping, stopOnSignals } from './stopping.js'
+import { type Workplace, workShift } from './shift.js'
+import { stopOnSignals } from './stopping.js'
 import { sweep } from './sweep.js'
-import { type JobInHand, loadTasks } from './tasks.js'
+import { onWorkDone, Tally } from './tally.js'
+import { loadTasks } from './tasks.js'
+
+/** How long a worker that has stopped waits for a database that does not answer, in milliseconds. */
+const GOING_HOME = 3000
 
 /**
  * Runs a worker until the process is told to stop (SIGTERM, SIGINT). Then the tasks at hand may finish, for as long as
@@ -14,52 +23,77 @@ import { type JobInHand, loadTasks } from './tasks.js'
  * skips the wait. The Graphile Worker schema is installed or brought up to date first.
  *
  * A worker that loses its session with PostgreSQL aborts what it has in hand, which others take over, and begins anew.
+ *
+ * It prints a line for each thing that it has done: for people on a terminal, as JSON elsewhere.
  */
 export async function runWorker(db: Database, options: RunWorkerOptions): Promise<void> {
   const settings = settingsOf(options, process.env)
   const stopping = stopOnSignals()
+  const log = openLog()
+  const tally = new Tally()
+  const unsubscribe = onWorkDone((deed, telling) => {
+    tally.add(deed, telling)
+    log.done(deed, telling)
+  })
   // The runtime's connections let a process end that has nothing else to do; a worker waits.
   const alive = setInterval(() => {}, 2 ** 30)
   const done = new AbortController()
-  const inHand = new Set<JobInHand>()
-  let sweeping: Promise<void> | undefined
+  const inHand: Workplace['inHand'] = new Set()
+  let presence: Presence | undefined
+  let chores: Promise<void> | undefined
+  const health =
+    settings.health &&
+    (await serveHealth(settings.health, {
+      unready: () => unready(db, stopping.asked, presence),
+      metrics: () => metrics(db, tally),
+    }))
   try {
     const tasks = await loadTasks(settings.tasks)
     await runMigrations({ pgPool: db.pool })
-    const presence = await presenceOf(db)
+    presence = await presenceOf(db)
     await sweep(db)
-    sweeping = keepSweeping(db, settings.sweepEvery, done.signal)
-    await work(db, presence, tasks, settings, stopping, inHand)
+    chores = doChores(db, settings, log, done.signal)
+    log.say(
+      'info',
+      greeting(presence, settings, Object.keys(tasks)),
+      health && { health: `${health.host}:${health.port}` },
+    )
+    process.send?.('ready')
+
+    const workplace = { db, tasks, settings, stopping, inHand, logger: settings.logger ?? graphileLogger(log) }
+    for await (presence of presences(db, presence, stopping.asked, log)) await workShift(workplace, presence)
   } finally {
     stopping.release()
     done.abort()
-    await within(GOING_HOME, goHome(db, sweeping))
+    await within(GOING_HOME, goHome(db, chores))
+    unsubscribe()
+    if (presence) log.say('info', summary(tally, inHand.size))
     // What ignores its signal would keep the process from ending.
     if (inHand.size > 0) process.exit(1)
+    if (health) health.close()
     await within(GOING_HOME, hangUp(db))
     clearInterval(alive)
   }
 }
 
-/** How long a worker that has stopped waits for a database that does not answer, in milliseconds. */
-const GOING_HOME = 3000
-
-/** One shift after the other, each under a presence of its own, until the worker is told to stop. */
-async function work(
-  db: Database,
-  first: Presence,
-  tasks: TaskList,
-  settings: Settings,
-  stopping: Stopping,
-  inHand: Set<JobInHand>,
-): Promise<void> {
+/** The presence that the worker begins with, and another one each time that it has lost the one before. */
+async function* presences(db: Database, first: Presence, stop: AbortSignal, log: Log): AsyncGenerator<Presence> {
   let presence: Presence | undefined = first
   while (presence) {
-    await workShift(db, presence, tasks, settings, stopping, inHand)
-    if (!presence.lost.aborted || stopping.asked.aborted) return
-    console.error('The session with PostgreSQL was lost, and what was in hand was aborted. Connecting again.')
-    presence = await enterAgain(db, stopping.asked)
+    yield presence
+    if (!presence.lost.aborted || stop.aborted) return
+    log.say('error', 'The session with PostgreSQL was lost, and what was in hand was aborted. Connecting again.')
+    presence = await enterAgain(db, stop)
+    if (presence) log.say('info', `Back as worker ${presence.id}.`)
   }
+}
+
+async function unready(db: Database, asked: AbortSignal, presence: Presence | undefined): Promise<string | undefined> {
+  if (asked.aborted) return 'stopping'
+  if (!presence) return 'starting'
+  if (presence.lost.aborted) return 'connecting again'
+  const answered = db.pool.query('SELECT 1').then(() => true)
+  return (await Promise.race([answered, sleep(2000, false, { ref: false })])) ? undefined : 'PostgreSQL does not answer'
 }
 
 /** Tries until PostgreSQL answers, or the worker is told to stop. */
@@ -74,24 +108,32 @@ async function enterAgain(db: Database, stop: AbortSignal): Promise<Presence | u
   return undefined
 }
 
-async function keepSweeping(db: Database, every: number, done: AbortSignal): Promise<void> {
-  while (true) {
-    await sleep(every, undefined, { signal: done }).catch(() => {})
-    if (done.aborted) return
-    await sweep(db).catch((error) => console.error(`The sweep failed and is tried again: ${error.message}`))
-  }
-}
-
 /** Ends the presence, then sweeps once more: what was left in hand passes to the other workers at once. */
-async function goHome(db: Database, sweeping: Promise<void> | undefined): Promise<void> {
-  await sweeping
+async function goHome(db: Database, chores: Promise<void> | undefined): Promise<void> {
+  await chores
   await leave(db)
   await sweep(db).catch(() => {})
+  // The sweep has entered again, for as long as it took.
+  await leave(db)
 }
 
 async function hangUp(db: Database): Promise<void> {
   await db.close()
   await db.prisma.$disconnect?.()
+}
+
+function greeting({ id }: Presence, { concurrency }: Settings, tasks: string[]): string {
+  return `Worker ${id} on ${hostname()}, process ${process.pid}, takes ${concurrency} at a time of: ${tasks.join(', ')}`
+}
+
+function summary(tally: Tally, left: number): string {
+  const parts = [
+    `${tally.total('succeeded')} succeeded`,
+    `${tally.total('retried')} failed and are tried again`,
+    `${tally.total('failed')} failed for good`,
+    ...(left > 0 ? [`${left} left to other workers`] : []),
+  ]
+  return `Stopped after ${readable(process.uptime())}: ${parts.join(', ')}.`
 }
 
 async function within(limit: number, work: Promise<void>): Promise<void> {

@@ -19,6 +19,9 @@ export const Probe = {
     await sleep(milliseconds)
     await tx.$executeRaw`INSERT INTO effects (what, pid) VALUES (${what}, ${process.pid}::int)`
   },
+  fail: async (message: string): Promise<void> => {
+    throw new Error(message)
+  },
   /** Ends its own process, each time. */
   poison: async (): Promise<void> => {
     process.kill(process.pid, 'SIGKILL')

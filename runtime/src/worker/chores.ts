@@ -1,0 +1,40 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Database } from '../database.js'
+import type { Log } from './log.js'
+import { prune } from './retention.js'
+import type { Settings } from './settings.js'
+import { sweep } from './sweep.js'
+
+/** How often what is done and old is deleted, in milliseconds. */
+const PRUNE_EVERY = 60_000
+
+/** Sweeps and prunes, over and over, until it is told to stop. Resolves when nothing of that is under way any more. */
+export async function doChores(db: Database, { sweepEvery, retention }: Settings, log: Log, stop: AbortSignal) {
+  const attempt = async (what: string, chore: () => Promise<void>) => {
+    await chore().catch((error: Error) => log.say('error', `${what} failed and is tried again: ${error.message}`))
+  }
+  await Promise.all([
+    repeat(sweepEvery, stop, () => attempt('The sweep', () => sweepAndTell(db, log))),
+    retention &&
+      repeat(PRUNE_EVERY, stop, () =>
+        attempt('Deleting what is old', async () => {
+          const deleted = await prune(db, retention)
+          if (deleted > 0) log.say('info', `${deleted} old rows deleted.`, { deleted })
+        }),
+      ),
+  ])
+}
+
+async function sweepAndTell(db: Database, log: Log): Promise<void> {
+  const { dead, rescued, enqueued } = await sweep(db)
+  if (rescued > 0) log.say('warning', `${rescued} rescued from workers that died.`, { dead, rescued })
+  if (enqueued > 0) log.say('warning', `${enqueued} were due and had no job: now they have.`, { enqueued })
+}
+
+async function repeat(every: number, stop: AbortSignal, chore: () => Promise<void>): Promise<void> {
+  while (true) {
+    await sleep(every, undefined, { signal: stop }).catch(() => {})
+    if (stop.aborted) return
+    await chore()
+  }
+}

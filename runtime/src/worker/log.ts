@@ -1,0 +1,82 @@
+import { styleText } from 'node:util'
+import { Logger } from 'graphile-worker'
+import type { Telling } from '../telemetry.js'
+import type { Work } from './tally.js'
+
+export type Level = 'info' | 'warning' | 'error'
+
+/** What a worker prints: a line for each thing that it has done, and what else an operator should know. */
+export interface Log {
+  done(deed: Work, telling: Telling): void
+  say(level: Level, message: string, fields?: object): void
+}
+
+/** Lines for people on a terminal, JSON everywhere else. */
+export function openLog(out: NodeJS.WriteStream = process.stdout): Log {
+  const format = out.isTTY ? forPeople : asJson
+  const write = (line: Line) => void out.write(`${format(line)}\n`)
+  return {
+    done: (deed, telling) => write({ time: new Date(), level: levelOf(telling), deed, telling }),
+    say: (level, message, fields) => write({ time: new Date(), level, message, fields }),
+  }
+}
+
+/** Graphile Worker's own messages, but for those that we have better lines for. */
+export function graphileLogger(log: Log): Logger {
+  const debugging = Boolean(process.env.GRAPHILE_LOGGER_DEBUG)
+  return new Logger((scope) => (level, message, meta) => {
+    if (meta?.success || meta?.failure) return
+    const fromJob = scope.label === 'job'
+    if (level === 'debug' ? !debugging : level === 'info' && !fromJob) return
+    const { taskIdentifier: task, jobId: job } = scope
+    log.say(level === 'error' || level === 'warning' ? level : 'info', message, fromJob ? { task, job } : {})
+  })
+}
+
+export type Line = { time: Date; level: Level } & (
+  | { deed: Work; telling: Telling }
+  | { message: string; fields?: object | undefined }
+)
+
+function levelOf({ outcome }: Telling): Level {
+  if (outcome === 'failed') return 'error'
+  return outcome === 'retried' ? 'warning' : 'info'
+}
+
+function asJson({ time, level, ...line }: Line): string {
+  if ('message' in line) return JSON.stringify({ time, level, message: line.message, ...line.fields })
+  const { askedBy: _, ...telling } = line.telling
+  return JSON.stringify({ time, level, event: line.deed, ...telling })
+}
+
+const COLOUR = { info: 'green', warning: 'yellow', error: 'red' } as const
+
+/** `2026-11-21 22:30:12  SUCCESS  Attempt(42) OrderClient.fulfill  31 ms`, in the local time. */
+export function forPeople({ time, level, ...line }: Line): string {
+  const at = styleText('dim', localTime(time))
+  if ('message' in line) {
+    const text = line.message.trimEnd()
+    return `${at}  ${level === 'info' ? text : styleText(COLOUR[level], text)}`
+  }
+  const { type, id, name, elapsed = 0, run = 1, outcome, error } = line.telling
+  const verdict = outcome === 'succeeded' ? 'SUCCESS' : outcome === 'overtaken' ? 'DROPPED' : 'FAILURE'
+  const words = [
+    `${at}  ${styleText(COLOUR[level], verdict)}  ${type}(${id}) ${name}  ${readable(elapsed)}`,
+    ...(error ? [styleText(COLOUR[level], `${error.name}: ${error.message}`)] : []),
+    ...(outcome === 'retried' ? [`run ${run}, tried again`] : outcome === 'failed' ? [`run ${run}, given up`] : []),
+  ]
+  return words.join('  ')
+}
+
+function localTime(time: Date): string {
+  const two = (number: number) => String(number).padStart(2, '0')
+  const date = [time.getFullYear(), two(time.getMonth() + 1), two(time.getDate())].join('-')
+  return `${date} ${[time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(':')}`
+}
+
+/** `31 ms`, `2.5 s`, `3 min`, `2 h`. */
+export function readable(seconds: number): string {
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`
+  if (seconds < 60) return `${seconds.toFixed(1)} s`
+  return seconds < 3600 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`
+}

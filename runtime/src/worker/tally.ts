@@ -1,0 +1,59 @@
+import { channels, type Deed, type Outcome, type Telling } from '../telemetry.js'
+
+/** What a worker does: all that is told of but the recording of attempts. */
+export type Work = Exclude<Deed, 'create'>
+
+const WORK: Work[] = ['run', 'refresh', 'build', 'job']
+
+/** Upper bounds of the histogram's buckets, in seconds. */
+export const BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 5, 30, 120, 600]
+
+/** How often, and for how long, one kind of work ended in one way. */
+export interface Count {
+  deed: Work
+  outcome: Outcome
+  count: number
+  /** Seconds, all together. */
+  sum: number
+  /** How many took at most as long as the bucket's bound. */
+  buckets: number[]
+}
+
+/** Calls `listener` at the end of whatever this process runs, refreshes or builds. Returns what stops it. */
+export function onWorkDone(listener: (deed: Work, telling: Telling) => void): () => void {
+  const subscriptions = WORK.map((deed) => {
+    const { asyncEnd } = channels[deed]
+    const done = (message: unknown) => listener(deed, message as Telling)
+    asyncEnd.subscribe(done)
+    return () => asyncEnd.unsubscribe(done)
+  })
+  return () => {
+    for (const unsubscribe of subscriptions) unsubscribe()
+  }
+}
+
+/** Counts what this process has done since it began. */
+export class Tally {
+  readonly #counts = new Map<string, Count>()
+
+  add(deed: Work, { outcome = 'succeeded', elapsed = 0 }: Telling): void {
+    const key = `${deed} ${outcome}`
+    let entry = this.#counts.get(key)
+    if (!entry) {
+      entry = { deed, outcome, count: 0, sum: 0, buckets: BUCKETS.map(() => 0) }
+      this.#counts.set(key, entry)
+    }
+    entry.count += 1
+    entry.sum += elapsed
+    for (const [i, bound] of BUCKETS.entries()) if (elapsed <= bound) entry.buckets[i]! += 1
+  }
+
+  get counts(): Count[] {
+    return [...this.#counts.values()]
+  }
+
+  /** How often anything ended in that way. */
+  total(outcome: Outcome): number {
+    return this.counts.filter((entry) => entry.outcome === outcome).reduce((sum, { count }) => sum + count, 0)
+  }
+}

@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { describe, expect, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
+import { REPOSITORY } from '../support/host.js'
+import { childEnv } from '../support/run.js'
+import { Attempt } from './host/attempt.js'
+import { Probe } from './host/targets.js'
+import { effect, release, sql, url, worker } from './scene.js'
+
+describe('the lines of a worker', () => {
+  it('P14: one for each run, as JSON where nobody reads along, and a summary', async () => {
+    const running = await worker()
+    const good = await Attempt.async(Probe).once('good', 0)
+    const bad = await Attempt.create({ target: Probe, method: 'fail', args: ['The van broke down'], maxAttempts: 1 })
+    const again = await Attempt.async(Probe).fail('flat tyre')
+    await sql(`SELECT graphile_worker.add_job('own_job')`)
+    await release()
+    await effect('own job ended')
+    await eventually(
+      'the failures',
+      async () => (await bad.reload()).status === 'failed' && (await again.reload()).errors[0],
+    )
+    expect(await running.stop()).toBe(0)
+
+    const lines = running
+      .log()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(lines[0]).toMatchObject({
+      level: 'info',
+      message: expect.stringMatching(/^Worker \d+ on .*attempt, own_job/),
+    })
+    const run = { time: expect.any(String), event: 'run', type: 'Attempt', run: 1, elapsed: expect.any(Number) }
+    expect(lines).toContainEqual({ ...run, level: 'info', id: `${good.id}`, name: 'Probe.once', outcome: 'succeeded' })
+    const error = { name: 'Error', message: 'The van broke down', stack: expect.any(String) }
+    expect(lines).toContainEqual({
+      ...run,
+      level: 'error',
+      id: `${bad.id}`,
+      name: 'Probe.fail',
+      outcome: 'failed',
+      error,
+    })
+    expect(lines).toContainEqual({
+      ...run,
+      level: 'warning',
+      id: `${again.id}`,
+      name: 'Probe.fail',
+      outcome: 'retried',
+      error: { ...error, message: 'flat tyre' },
+    })
+    expect(lines).toContainEqual(
+      expect.objectContaining({ event: 'job', type: 'Job', name: 'own_job', outcome: 'succeeded' }),
+    )
+    expect(lines.at(-1).message).toMatch(
+      /^Stopped after .*: 2 succeeded, 1 failed and are tried again, 1 failed for good\.$/,
+    )
+  })
+
+  it('P14: in colour on a terminal', async () => {
+    const attempt = await Attempt.create({ target: Probe, method: 'fail', args: ['flat tyre'], maxAttempts: 1 })
+    const { NO_COLOR, FORCE_COLOR, ...env } = childEnv({
+      DATABASE_URL: url,
+      ASYNC_WORKER_ONCE: '1',
+      TERM: 'xterm-256color',
+    })
+    const command = `${process.execPath} --import tsx test/chaos/host/worker.ts`
+    // `script` gives it a terminal of its own.
+    const terminal = spawn('script', ['-qec', command, '/dev/null'], {
+      cwd: REPOSITORY,
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let seen = ''
+    terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
+      seen += text
+    })
+    await once(terminal, 'close')
+    const red = (text: string) => `\u001b[31m${text}\u001b[39m`
+    expect(seen).toContain(`${red('FAILURE')}  Attempt(${attempt.id}) Probe.fail  `)
+    expect(seen).toContain(`${red('Error: flat tyre')}  run 1, given up`)
+    expect(seen).toMatch(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/)
+  })
+})
+
+describe('a worker with --once', () => {
+  it('makes what is due, also where the jobs were lost, leaves what is not, and ends with 0', async () => {
+    const due = await Attempt.async(Probe).once('due', 0)
+    const lost = await Attempt.async(Probe).once('lost', 0)
+    const later = await Attempt.schedule(new Date(Date.now() + 3_600_000), Probe).once('later', 0)
+    await sql(`DELETE FROM graphile_worker._private_jobs WHERE key = $1`, [`attempt:${lost.id}`])
+    const running = await worker({ ASYNC_WORKER_ONCE: '1' }, false)
+    expect(await running.exited, running.log()).toBe(0)
+    expect((await due.reload()).status).toBe('succeeded')
+    expect((await lost.reload()).status).toBe('succeeded')
+    expect((await later.reload()).status).toBe('pending')
+  })
+})

@@ -1,0 +1,119 @@
+import { attemptBatchTask, attemptTask, BaseAttempt, defineTargets, sweep } from '@async-gen/runtime'
+import { Logger, runOnce } from 'graphile-worker'
+import { afterEach, describe, expect, it } from 'vitest'
+import { keepFor, prune } from '../../runtime/src/worker/retention.js'
+import { testDatabase } from '../support/database.js'
+import { query } from '../support/postgres.js'
+
+const url = await testDatabase()
+const { db } = await import('../.app/src/async/database.js')
+const { prisma } = await import('../.app/src/db.js')
+
+let made = 0
+const Baker = {
+  bake: async () => {
+    made += 1
+  },
+}
+
+class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: defineTargets({ Baker }) }) {}
+
+const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
+
+afterEach(async () => {
+  made = 0
+  await rows('TRUNCATE attempts; DELETE FROM graphile_worker._private_jobs')
+})
+
+/** Runs all jobs that are there, as a worker would, and returns what was logged. */
+async function drain(): Promise<string[]> {
+  const said: string[] = []
+  const logger = new Logger(() => (level, message) => void said.push(`${level}: ${message}`))
+  const taskList = { attempt: attemptTask(Attempt), attempt_batch: attemptBatchTask(Attempt) }
+  await runOnce({ connectionString: url, taskList, logger, noHandleSignals: true })
+  return said
+}
+
+describe('the tasks', () => {
+  it('A12: a second job for the same attempt is a no-op, and says so at debug', async () => {
+    const { id } = await Attempt.async(Baker).bake()
+    await rows(`SELECT graphile_worker.add_job('attempt', json_build_object('id', $1::text))`, [`${id}`])
+    const said = await drain()
+    expect(made).toBe(1)
+    expect(said).toContainEqual(`debug: attempt ${id} is not pending or not due: nothing to do`)
+    expect(await rows('SELECT FROM graphile_worker.jobs')).toEqual([])
+  })
+
+  it('A13: attempt_batch gives one job to every attempt that is due, and no second one to those that have it', async () => {
+    const attempts = await Promise.all([1, 2, 3].map(() => Attempt.async(Baker).bake()))
+    await Attempt.schedule(new Date(Date.now() + 3_600_000), Baker).bake()
+    await rows('DELETE FROM graphile_worker._private_jobs WHERE key <> $1', [`attempt:${attempts[0]!.id}`])
+    expect(await Attempt.store.enqueueDue()).toBe(2)
+    expect(await Attempt.store.enqueueDue()).toBe(0)
+    expect(await rows('SELECT count(*)::int AS jobs FROM graphile_worker.jobs')).toEqual([{ jobs: 3 }])
+    await rows('DELETE FROM graphile_worker._private_jobs')
+
+    await rows(`SELECT graphile_worker.add_job('attempt_batch')`)
+    await drain()
+    expect(made).toBe(3)
+  })
+})
+
+describe('the sweep', () => {
+  it('is done by one process at a time', async () => {
+    await Attempt.async(Baker).bake()
+    await rows('DELETE FROM graphile_worker._private_jobs')
+    const swept = await Promise.all([sweep(db), sweep(db), sweep(db)])
+    expect(swept.reduce((sum, { enqueued }) => sum + enqueued, 0)).toBe(1)
+  })
+})
+
+describe('P21: retention', () => {
+  const kept = async () => (await rows('SELECT status::text FROM attempts ORDER BY id')).map(({ status }) => status)
+  const insert = (status: string, age: string, count = 1) =>
+    rows(
+      `INSERT INTO attempts (target, method, status, scheduled_at, completed_at)
+      SELECT 'Baker', 'bake', $1::attempt_status, now() + interval '1 hour', CASE WHEN $1 <> 'pending' THEN now() - $2::interval END
+      FROM generate_series(1, $3)`,
+      [status, age, count],
+    )
+
+  it('deletes what has succeeded after 7 days and what has ended otherwise after 30, and nothing that is to run', async () => {
+    for (const status of ['succeeded', 'failed', 'expired', 'cancelled', 'pending']) {
+      for (const age of ['6 days', '8 days', '31 days']) await insert(status, age)
+    }
+    expect(await prune(db, keepFor({}))).toBe(5)
+    expect(await kept()).toEqual([
+      'succeeded',
+      ...['failed', 'failed', 'expired', 'expired', 'cancelled', 'cancelled'],
+      ...['pending', 'pending', 'pending'],
+    ])
+  })
+
+  it('keeps as long as it is told to, or for ever', async () => {
+    await insert('succeeded', '100 days')
+    await insert('failed', '100 days')
+    expect(await prune(db, keepFor({ succeeded: false, ended: '1 year' }))).toBe(0)
+    expect(await prune(db, keepFor({ succeeded: '99 days', ended: false }))).toBe(1)
+    expect(await kept()).toEqual(['failed'])
+  })
+
+  it('goes in batches that several workers share', async () => {
+    await insert('succeeded', '8 days', 5000)
+    const deleted = await Promise.all([prune(db, keepFor({})), prune(db, keepFor({}))])
+    expect(deleted[0]! + deleted[1]!).toBe(5000)
+    expect(await kept()).toEqual([])
+  })
+
+  it('keeps the latest errors of an attempt that goes on failing', async () => {
+    await rows(
+      `INSERT INTO attempts (target, method, num_attempts, max_attempts, scheduled_at, errors)
+      SELECT 'Baker', 'bake', 40, 100, now() + interval '1 hour', jsonb_agg(jsonb_build_object('number', n))
+      FROM generate_series(1, 40) AS n`,
+    )
+    await prune(db, keepFor({}))
+    const [attempt] = await prisma.attempt.findMany()
+    const errors = attempt!.errors as { number: number }[]
+    expect(errors.map(({ number }) => number)).toEqual(Array.from({ length: 25 }, (_, i) => 16 + i))
+  })
+})
