@@ -22,6 +22,17 @@ export type TransactionOf<Client> = Omit<
   '$connect' | '$disconnect' | '$on' | '$use' | '$extends' | '$transaction'
 >
 
+/** The models of a client, by the names of its properties. */
+export type ModelOf<Client> = {
+  [K in keyof Client]: Client[K] extends { findUnique: unknown } ? K : never
+}[keyof Client] &
+  string
+
+/** The scalar fields of a model's record. */
+export type RecordOf<Delegate> = Delegate extends { [K: symbol]: { types: { payload: { scalars: infer Scalars } } } }
+  ? Scalars
+  : never
+
 /** What the runtime asks of a transaction of the host's. */
 export type TransactionLike = Pick<PrismaClientLike, '$queryRawUnsafe'>
 
@@ -168,6 +179,23 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     })
   }
 
+  /** The record of a model with these values, or null. */
+  async findRecord(model: string, where: object): Promise<object | null> {
+    return await this.#delegate(model).findFirst({ where })
+  }
+
+  /** Of several records, those that exist: nothing but the fields that they were looked for by. */
+  async existing(model: string, records: Record<string, unknown>[]): Promise<Record<string, unknown>[]> {
+    const select = Object.fromEntries(Object.keys(records[0] ?? {}).map((field) => [field, true]))
+    return records.length === 0 ? [] : await this.#delegate(model).findMany({ where: { OR: records }, select })
+  }
+
+  #delegate(model: string): Delegate {
+    const delegate = (this.prisma as Record<string, unknown>)[model] as Partial<Delegate> | undefined
+    if (typeof delegate?.findFirst === 'function') return delegate as Delegate
+    throw new AsyncGenError('UNKNOWN_MODEL', `The PrismaClient has no model "${model}".`)
+  }
+
   /** A connection outside the pool, for a session that lasts as long as the process. */
   openSession(): pg.Client {
     const { options } = this.pool
@@ -221,6 +249,12 @@ const MAX_NAME = 63
 function prepared({ name, text }: Statement, values: unknown[]): pg.QueryConfig {
   if (name.length <= MAX_NAME) return { name, text, values }
   return { name: createHash('sha256').update(name).digest('hex').slice(0, MAX_NAME), text, values }
+}
+
+/** The queries of a model. */
+interface Delegate {
+  findFirst(args: { where: object }): Promise<object | null>
+  findMany(args: { where: object; select: object }): Promise<Record<string, unknown>[]>
 }
 
 const readTransactionId: Statement = {

@@ -111,6 +111,18 @@ function megabytes(bytes: number): string {
   return bytes < 100_000 ? `${bytes} bytes` : `${(bytes / 2 ** 20).toFixed(1)} MB`
 }
 
+/** A value that another process was computing, and that this one waited for, could not be computed. */
+export class RefreshFailedError extends AsyncGenError {
+  override readonly name = 'RefreshFailedError'
+  /** What was thrown there. */
+  readonly failure: ErrorRecord
+
+  constructor({ name, key }: { name: string; key: string }, failure: ErrorRecord) {
+    super('REFRESH_FAILED', `${name} of ${key} could not be computed: ${failure.name}: ${failure.message}`)
+    this.failure = failure
+  }
+}
+
 /** What can be said of anything that was thrown, in a shape that fits into a jsonb column. */
 export interface ErrorRecord {
   name: string

@@ -39,6 +39,7 @@ export {
   InvalidStateError,
   PayloadTooLargeError,
   PermanentError,
+  RefreshFailedError,
   TransactionEndedError,
   UnknownEncryptorError,
   UnknownTargetError,
@@ -56,20 +57,20 @@ export {
 } from './report/report.js'
 export { refreshReportTask } from './report/tasks.js'
 export type { Deed, Outcome, Telling, TraceContext } from './telemetry.js'
+export {
+  type AsyncCached,
+  type AsyncCachedOptions,
+  asyncCached,
+  clearCached,
+  type FetchOptions,
+  hasWorkers,
+} from './toast/cached.js'
+export { type Failure, isReady, type NotReady, type Reading, type Ready, type Toastr } from './toast/reading.js'
+export type { Computation } from './toast/registry.js'
 export type { CachedToast, Staleness } from './toast/staleness.js'
 export { refreshToastTask } from './toast/tasks.js'
-export {
-  defineToast,
-  hasToast,
-  isReady,
-  type NotReady,
-  type Reading,
-  type ReadOptions,
-  type Ready,
-  type Toast,
-  type ToastOptions,
-  type Toastr,
-} from './toast/toast.js'
+export { defineToast, hasToast, type ReadOptions, type Toast, type ToastOptions } from './toast/toast.js'
+export type { CompareVersions, Version } from './toast/version.js'
 export type { Retention } from './worker/retention.js'
 export type { RunWorkerOptions } from './worker/settings.js'
 export { type Swept, sweep, sweepTask } from './worker/sweep.js'

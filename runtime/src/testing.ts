@@ -1,7 +1,7 @@
 import type { AttemptClass } from './attempt/attempt.js'
 import type { Database } from './database.js'
-import { keyOf } from './toast/key.js'
-import { refreshToast } from './toast/tasks.js'
+import { refreshToast } from './toast/refresh.js'
+import { toastsOf } from './toast/registry.js'
 import type { Toast } from './toast/toast.js'
 
 /** Performs an attempt as the worker would: nothing happens where it is not pending, not due, or gone. */
@@ -15,8 +15,16 @@ export async function performNow<Class extends AttemptClass>(
 /** Refreshes a toast as the worker would: nothing happens where no refresh is due. */
 export async function refreshNow<Parent>(
   db: Database,
-  toast: Pick<Toast<Parent, unknown>, 'toastName' | 'expire'>,
+  toast: Pick<Toast<Parent, unknown>, 'toastName' | 'keyOf'>,
   parent: Parent,
 ): Promise<void> {
-  await refreshToast(db, { name: toast.toastName, key: keyOf(toast.toastName, parent) })
+  await refreshToast(db, { name: toast.toastName, key: toast.keyOf(parent) })
+}
+
+/**
+ * Has every read compute what is missing or stale before it returns, as if a worker of infinite speed were there:
+ * `beforeAll(() => computeInline(db))`. A computation that fails is recorded, and the read returns as it always does.
+ */
+export function computeInline(db: Database, inline = true): void {
+  toastsOf(db).inline = inline
 }

@@ -4,8 +4,10 @@ import type { Duration } from '../duration.js'
 import { AsyncGenError } from '../errors.js'
 import { snakeCase } from '../names.js'
 import { deserialize, serialize } from '../serialize.js'
+import type { Reading } from '../toast/reading.js'
+import type { Computation } from '../toast/registry.js'
 import type { CachedToast } from '../toast/staleness.js'
-import { defineToast, type Reading, type ReadOptions, type Toast } from '../toast/toast.js'
+import { defineToast, type ReadOptions, type Toast } from '../toast/toast.js'
 import { type ReportRow, ReportStore } from './store.js'
 
 export interface BaseReportOptions {
@@ -28,20 +30,33 @@ interface ReportSettings {
 export type ReportClass = ReportSettings & {
   // biome-ignore lint/suspicious/noExplicitAny: each class has arguments of its own
   new (row: ReportRow): ReportRecord<any>
-  readonly name: string
+  /** What its rows are called, in the column `type`. Fix it where a bundler renames classes: `static override type = '…'`. */
+  readonly type: string
+  /** Stale when older than this. */
   readonly expireIn?: Duration
+  /** Stale when this says so. */
   readonly expireIf?: (toast: CachedToast) => boolean
+  /** How old a stale value may be and still be served. */
+  readonly maxStale?: Duration
+  /** Change it when `build` changes so much that what it built before must not be served. */
+  readonly version?: string | number
+  /** How large what it builds may be, as JSON. Default: 8 MB. */
+  readonly maxBytes?: number
 }
 
 /** A report whose `build` returns what is there at once, and has the worker build what is missing or stale. */
 export type BackgroundReport<Report extends ReportRecord> = Omit<Report, 'build'> & {
   build(options?: ReadOptions): Promise<Reading<Awaited<ReturnType<Report['build']>>>>
+  /** What is there, without asking for a build. */
+  peek(): Promise<Reading<Awaited<ReturnType<Report['build']>>>>
+  /** A value that is not stale, built now if it has to be. */
+  fresh(): Promise<Reading<Awaited<ReturnType<Report['build']>>, never>>
   /** Builds it here and now, and stores nothing. */
-  compute(): ReturnType<Report['build']>
+  compute(): Promise<Awaited<ReturnType<Report['build']>>>
   /** Whether there is no value, or a stale one. */
   isStale(): Promise<boolean>
-  /** Asks for a build, whatever the age of the value. */
-  expire(): Promise<void>
+  /** Asks for a build, whatever the age of the value: with `tx`, only if that commits. */
+  expire(options?: Pick<ReadOptions, 'tx'>): Promise<void>
 }
 
 /** A base class for the reports of one table. */
@@ -61,6 +76,10 @@ export class ReportRecord<Args extends object = object> {
   readonly createdAt: Date
   readonly updatedAt: Date
 
+  static get type(): string {
+    return this.name
+  }
+
   constructor(row: ReportRow) {
     this.id = BigInt(row.id)
     this.args = deserialize(row.args) as Args
@@ -73,19 +92,25 @@ export class ReportRecord<Args extends object = object> {
     this: Class,
     args: InstanceType<Class>['args'],
   ): Promise<BackgroundReport<InstanceType<Class>>> {
-    const row = await this.store.findOrCreate(this.name, digestOf(args), serialize(args, 'args'))
+    const row = await this.store.findOrCreate(this.type, digestOf(args), serialize(args, 'args'))
     const report = new this(row)
     const toast = toastOf(this)
     return Object.assign(report, {
       build: (options?: ReadOptions) => toast(report, options),
+      peek: () => toast.peek(report),
+      fresh: () => toast.fresh(report),
       compute: () => toast.compute(report),
       isStale: () => toast.isStale(report),
-      expire: () => toast.expire(report),
+      expire: (options?: Pick<ReadOptions, 'tx'>) => toast.expire(report, options),
     }) as never
   }
 
-  /** Builds the report. Each report class has its own; the worker calls it. */
-  async build(): Promise<unknown> {
+  /**
+   * Builds the report. Each report class has its own; the worker calls it.
+   *
+   * @param _computation a signal that aborts when the worker has to stop, and where to tell how far it is
+   */
+  async build(_computation: Computation): Promise<unknown> {
     throw new AsyncGenError('NOT_IMPLEMENTED', `Not implemented: ${this.constructor.name} needs a method build().`)
   }
 }
@@ -103,16 +128,19 @@ export function toastOf(Report: ReportClass): Toast<ReportRecord, unknown> {
 }
 
 function defineReportToast(Report: ReportClass): Toast<ReportRecord, unknown> {
-  const { db, store, task, expireIn, expireIf } = Report
-  const load = async (id: number | bigint) => {
-    const row = await store.find(id)
-    return row ? new Report(row) : null
-  }
+  const { db, store, task, type, expireIn, expireIf, maxStale, version, maxBytes } = Report
   const options = {
-    load,
-    compute: (report: ReportRecord) => Report.prototype.build.call(report),
+    load: async (id: number | bigint) => {
+      const row = await store.find(id)
+      return row ? new Report(row) : null
+    },
+    compute: (report: ReportRecord, computation: Computation) => Report.prototype.build.call(report, computation),
+    living: (keys: string[]) => store.existing(keys),
     ...(expireIn !== undefined && { expireIn }),
     ...(expireIf && { expireIf }),
+    ...(maxStale !== undefined && { maxStale }),
+    ...(version !== undefined && { version }),
+    ...(maxBytes !== undefined && { maxBytes }),
   }
-  return defineToast<ReportRecord, unknown>(db, `${Report.name}.build`, options, task)
+  return defineToast<ReportRecord, unknown>(db, `${type}.build`, options, task)
 }

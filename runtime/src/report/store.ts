@@ -34,7 +34,15 @@ export class ReportStore {
     const [row] = await this.#db.query<ReportRow>(this.#sql.find, [id])
     return row
   }
+
+  /** Which of these ids, as texts, have a report. */
+  async existing(ids: string[]): Promise<Set<string>> {
+    const rows = await this.#db.query<{ id: string }>(this.#sql.existing, [ids])
+    return new Set(rows.map(({ id }) => id))
+  }
 }
+
+const columns = 'id, type, key, args, created_at, updated_at'
 
 const statements = (table: string) =>
   ({
@@ -44,16 +52,21 @@ const statements = (table: string) =>
         INSERT INTO "${table}" (type, key, args)
         VALUES ($1, $2, $3::jsonb)
         ON CONFLICT (type, key) DO NOTHING
-        RETURNING *`,
+        RETURNING ${columns}`,
     },
 
     findByKey: {
       name: `${table}:find-by-key`,
-      text: `SELECT * FROM "${table}" WHERE type = $1 AND key = $2`,
+      text: `SELECT ${columns} FROM "${table}" WHERE type = $1 AND key = $2`,
     },
 
     find: {
       name: `${table}:find`,
-      text: `SELECT * FROM "${table}" WHERE id = $1`,
+      text: `SELECT ${columns} FROM "${table}" WHERE id = $1`,
+    },
+
+    existing: {
+      name: `${table}:existing`,
+      text: `SELECT id FROM "${table}" WHERE id = ANY ($1::bigint[])`,
     },
   }) satisfies Record<string, Statement>

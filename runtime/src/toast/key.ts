@@ -1,25 +1,63 @@
 import { AsyncGenError } from '../errors.js'
 
-/** The id of a parent as text, the same that `to_jsonb(id)::text` gives in SQL. */
-export function keyOf(name: string, parent: unknown): string {
-  const id = (parent as { id?: unknown } | null | undefined)?.id
-  switch (typeof id) {
+/** The fields that tell a model's records apart: one, or several for a composite key. */
+export type KeyFields = string | readonly string[]
+
+/** What Prisma takes as `where` to find a record by its key. */
+export type KeyValues = Record<string, unknown>
+
+/**
+ * The key of a parent as text, the same that SQL makes of it: `to_jsonb("id")::text` for one field,
+ * `jsonb_build_array("a", "b")::text` for several.
+ *
+ * @throws AsyncGenError NOT_PERSISTED where a field has no value
+ */
+export function keyOf(name: string, parent: unknown, fields: KeyFields = 'id'): string {
+  const part = (field: string) => {
+    const text = textOf((parent as KeyValues | null | undefined)?.[field])
+    if (text !== undefined) return text
+    throw new AsyncGenError(
+      'NOT_PERSISTED',
+      `Record must be persisted before the toast ${name} can be read: it has no ${field}. ` +
+        'A model whose key is another needs the option `id`, with the names of the fields.',
+    )
+  }
+  return typeof fields === 'string' ? part(fields) : `[${fields.map(part).join(', ')}]`
+}
+
+/** The fields of a key with their values. */
+export function valuesOf(key: string, fields: KeyFields = 'id'): KeyValues {
+  if (typeof fields === 'string') return { [fields]: fromText(key) }
+  const values = key.slice(1, -1).match(PARTS) ?? []
+  return Object.fromEntries(fields.map((field, i) => [field, fromText(values[i]!)]))
+}
+
+/** What a loader is given: the value of a single field, or all fields of a composite key. */
+export function idOf(key: string, fields: KeyFields = 'id'): unknown {
+  const values = valuesOf(key, fields)
+  return typeof fields === 'string' ? values[fields] : values
+}
+
+/** The parts of a composite key: JSON texts, in which a comma may stand. */
+const PARTS = /"(?:[^"\\]|\\.)*"|[^, ]+/g
+
+function textOf(value: unknown): string | undefined {
+  switch (typeof value) {
     case 'number':
     case 'bigint':
-      return String(id)
+      return String(value)
     case 'string':
-      return JSON.stringify(id)
+      return JSON.stringify(value)
+    case 'object':
+      return value instanceof Date ? JSON.stringify(value) : undefined
     default:
-      throw new AsyncGenError(
-        'NOT_PERSISTED',
-        `Record must be persisted before the toast ${name} can be read: it has no id.`,
-      )
+      return undefined
   }
 }
 
-/** The id that a key stands for. */
-export function idOf(key: string): number | bigint | string {
-  if (key.startsWith('"')) return JSON.parse(key)
-  const number = Number(key)
-  return Number.isSafeInteger(number) ? number : BigInt(key)
+/** Prisma takes numbers for a BigInt, and texts for a Date: what the text does not tell, it need not know. */
+function fromText(text: string): number | bigint | string {
+  if (text.startsWith('"')) return JSON.parse(text)
+  const number = Number(text)
+  return Math.abs(number) > Number.MAX_SAFE_INTEGER ? BigInt(text) : number
 }

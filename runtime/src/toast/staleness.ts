@@ -1,5 +1,6 @@
 import { type Duration, milliseconds } from '../duration.js'
 import { AsyncGenError } from '../errors.js'
+import { isOlder } from './version.js'
 
 /** A value in the cache, as `expireIf` sees it. */
 export interface CachedToast {
@@ -26,28 +27,32 @@ export function isStale<Parent>(
   parent: Parent,
   { expireIn, expireIf }: Staleness<Parent>,
 ): boolean {
-  if (expireIn !== undefined) return Date.now() - toast.cachedAt.getTime() > milliseconds(expireIn)
+  if (expireIn !== undefined) return ageOf(toast) > milliseconds(expireIn)
   if (expireIf) return Boolean(expireIf(toast, parent))
-  return isOlder(toast.version, requireVersion(toast.name, parent))
+  return isOlder(toast.version, requireUpdatedAt(toast.name, parent))
+}
+
+/** How long ago the computation of a value began, in milliseconds. */
+export function ageOf({ cachedAt }: Pick<CachedToast, 'cachedAt'>): number {
+  return Date.now() - cachedAt.getTime()
 }
 
 /** The version of a parent: when it was last updated, as an ISO 8601 text; null where it keeps no such time. */
 export function versionOf(parent: unknown): string | null {
-  const updatedAt = (parent as { updatedAt?: unknown } | null)?.updatedAt
-  return updatedAt instanceof Date ? updatedAt.toISOString() : null
+  return updatedAtOf(parent)?.toISOString() ?? null
 }
 
-function requireVersion(name: string, parent: unknown): string {
-  const version = versionOf(parent)
-  if (version !== null) return version
+function updatedAtOf(parent: unknown): Date | undefined {
+  const updatedAt = (parent as { updatedAt?: unknown } | null)?.updatedAt
+  return updatedAt instanceof Date ? updatedAt : undefined
+}
+
+function requireUpdatedAt(name: string, parent: unknown): Date {
+  const updatedAt = updatedAtOf(parent)
+  if (updatedAt) return updatedAt
   throw new AsyncGenError(
     'NO_VERSION',
     `The toast ${name} cannot tell when its parent has changed: the parent has no updatedAt. ` +
       'Give the model an `updatedAt DateTime @updatedAt`, or the toast `expireIn` or `expireIf`.',
   )
-}
-
-/** ISO 8601 texts of one length sort as the times that they stand for. */
-function isOlder(version: string | null, than: string): boolean {
-  return version === null || version < than
 }

@@ -14,13 +14,24 @@ export interface ToastId {
 /** A row of `toasts`: the state of the value, then the state of its refresh. */
 export interface ToastRow extends ToastId {
   id: string
+  /** What a cached function is called with; null for a toast of a parent. */
+  args: Json
+  /** Counts the invalidations. */
+  epoch: number
+
   value: Json
   /** What the parent's version was before the value was computed. */
   version: string | null
+  /** How many invalidations there had been when its computation began: fewer than `epoch` makes the value stale. */
+  value_epoch: number | null
   /** When the computation of the value began; null where there is no value yet. */
   cached_at: Date | null
   /** How long the computation took, in seconds. */
   elapsed: number | null
+  /** For how many milliseconds a value is kept; null for ever. */
+  expires_in: number | null
+  /** When the value is as good as none. */
+  expires_at: Date | null
 
   /** The Graphile Worker task that refreshes it. */
   task: string
@@ -28,10 +39,14 @@ export interface ToastRow extends ToastId {
   refresh_at: Date | null
   /** The version that the reader who asked for the refresh had seen. */
   wanted_version: string | null
+  /** How many invalidations that reader knew of, or whoever computes at this moment. */
+  wanted_epoch: number
   /** The worker that computes at this moment. */
   locked_by: number | null
   /** Counts the refreshes: only the latest may write. */
   run: number
+  /** How far the computation says it is, from 0 to 1. */
+  progress: number | null
   /** How many refreshes have failed since the last success. */
   failures: number
   /** The last failure since the last success. */
@@ -39,19 +54,27 @@ export interface ToastRow extends ToastId {
 }
 
 /** What a reader asks for. */
-interface Request {
+export interface Request extends ToastId {
   /** The Graphile Worker task that is to refresh it. */
   task: string
   /** The parent's version that the reader has seen. */
   version: string | null
+  /** Serialized by `serialize`. */
+  args?: string
+  /** Milliseconds. */
+  expiresIn?: number | undefined
 }
 
-/** A refresh in progress. */
+/** A refresh in progress: nobody but the worker that claimed it, in that run, may finish it. */
 export interface Refresh extends ToastId {
   run: number
   worker: number
+  args: Json
+  epoch: number
   wantedVersion: string | null
   failures: number
+  /** Whether this is the first value that the row gets. */
+  first: boolean
 }
 
 export interface NewValue {
@@ -61,7 +84,12 @@ export interface NewValue {
   cachedAt: Date
   /** Seconds. */
   elapsed: number
+  /** Whether the value may have been computed from data that somebody was about to change: it counts as invalidated. */
+  doubtful: boolean
 }
+
+/** How many rows one statement of the upkeep touches at most. */
+const BATCH = 1000
 
 /** The SQL of the table `toasts`. */
 export class ToastStore implements KeptTable {
@@ -69,43 +97,105 @@ export class ToastStore implements KeptTable {
   readonly table = 'toasts'
   readonly #db: Database
   readonly #reads: DataLoader<ToastId, ToastRow | undefined>
+  readonly #requests: DataLoader<Request, undefined>
 
   constructor(db: Database) {
     this.#db = db
-    this.#reads = new DataLoader((ids) => this.#readMany(ids), { cache: false })
+    this.#reads = new DataLoader((ids) => this.#read(ids), { cache: false })
+    this.#requests = new DataLoader((requests) => this.#request(requests, db.query), { cache: false })
   }
 
-  /** The row of a toast. Reads in one tick become one query. */
-  async read(id: ToastId): Promise<ToastRow | undefined> {
-    return await this.#reads.load(id)
+  /** The row of a toast. Reads in one tick become one query; a read in a transaction of the host's is one of its own. */
+  async read(id: ToastId, query?: Query): Promise<ToastRow | undefined> {
+    return query ? (await this.#read([id], query))[0] : await this.#reads.load(id)
   }
 
-  /** Asks for a refresh, unless one is wanted already; a running one is told of the newer version. */
-  async request({ name, key }: ToastId, { task, version }: Request): Promise<void> {
-    await this.#db.query(statements.request, [name, key, task, version])
+  /**
+   * Asks for a refresh, unless one is wanted already; a running one is told of a newer version or invalidation. Requests in
+   * one tick become one statement.
+   */
+  async request(request: Request, query?: Query): Promise<void> {
+    if (query) await this.#request([request], query)
+    else await this.#requests.load(request)
+  }
+
+  /** Makes the value stale and asks for a refresh as soon as can be, also where the next try was to come later. */
+  async expire({ name, key, task, version }: Request, query: Query = this.#db.query): Promise<void> {
+    await query(statements.expire, [name, key, task, version])
   }
 
   /** Takes a refresh that is due. Nothing where it is not due, or somebody computes it already. */
   async claim({ name, key }: ToastId, worker: number): Promise<Refresh | undefined> {
     const [row] = await this.#db.query<ToastRow>(statements.claim, [name, key, worker])
-    return row && { name, key, run: row.run, worker, wantedVersion: row.wanted_version, failures: row.failures }
+    return row && refreshOf(row, worker)
+  }
+
+  /**
+   * Takes a refresh whether it is due or not, for a reader who computes by itself. Nothing where somebody computes it
+   * already, or has done so since the reader saw the row in that run.
+   */
+  async take(request: Request, worker: number, seenRun: number): Promise<Refresh | undefined> {
+    const { name, key, task, version, args, expiresIn } = request
+    const values = [name, key, task, version, args ?? null, expiresIn ?? null, worker, seenRun]
+    const [row] = await this.#db.query<ToastRow>(statements.take, values)
+    return row && refreshOf(row, worker)
+  }
+
+  /**
+   * Whether a transaction is open at this moment that has written to a table with an invalidating trigger. What it has
+   * changed cannot be seen yet, and its trigger may have run before the row was there to be marked.
+   */
+  async changesAhead(): Promise<boolean> {
+    const [found] = await this.#db.query<{ ahead: boolean }>(statements.changesAhead, [])
+    return found!.ahead
   }
 
   /** Stores a value, unless the refresh was taken over meanwhile. Returns whether it was stored. */
-  async store(refresh: Refresh, { value, version, cachedAt, elapsed }: NewValue): Promise<boolean> {
-    const { name, key, run, worker, wantedVersion } = refresh
-    const values = [name, key, run, worker, value, version, cachedAt, elapsed, wantedVersion]
+  async store(refresh: Refresh, { value, version, cachedAt, elapsed, doubtful }: NewValue): Promise<boolean> {
+    const { name, key, run, worker, epoch, wantedVersion } = refresh
+    const valueEpoch = doubtful ? epoch - 1 : epoch
+    const values = [name, key, run, worker, value, version, valueEpoch, cachedAt, elapsed, wantedVersion]
     return (await this.#db.query(statements.store, values)).length === 1
   }
 
-  /** Records a failure and when to try again, `delay` milliseconds from now. The value stays as it is. */
-  async postpone({ name, key, run, worker }: Refresh, error: ErrorRecord, delay: number): Promise<void> {
+  /** Notes how far a computation is. Returns false where it was taken over meanwhile. */
+  async advance({ name, key, run, worker }: Refresh, progress: number): Promise<boolean> {
+    return (await this.#db.query(statements.advance, [name, key, run, worker, progress])).length === 1
+  }
+
+  /** Records a failure and when to try again, `delay` milliseconds from now; null: at the next request. The value stays. */
+  async postpone({ name, key, run, worker }: Refresh, error: ErrorRecord, delay: number | null): Promise<void> {
     await this.#db.query(statements.postpone, [name, key, run, worker, JSON.stringify(error), delay])
+  }
+
+  /** Gives a refresh back as if it had not been begun. */
+  async release({ name, key, run, worker }: Refresh): Promise<void> {
+    await this.#db.query(statements.release, [name, key, run, worker])
   }
 
   /** Removes a toast whose parent is gone. */
   async remove({ name, key }: ToastId): Promise<void> {
-    await this.#db.query(statements.remove, [name, key])
+    await this.#db.query(statements.remove, [name, [key]])
+  }
+
+  /** Removes all toasts of a name, in all versions of its code. Returns how many there were. */
+  async clear(name: string): Promise<number> {
+    return (await this.#db.query(statements.clear, [name])).length
+  }
+
+  /** Removes everything that functions have cached. Returns how many entries there were. */
+  async clearCached(): Promise<number> {
+    return (await this.#db.query(statements.clearCached, [])).length
+  }
+
+  /** Keys of a name, a page at a time, in the order of their rows' ids. */
+  async keys(name: string, after: string): Promise<{ id: string; key: string }[]> {
+    return await this.#db.query(statements.keys, [name, after, BATCH])
+  }
+
+  /** Removes toasts of a name that nobody computes. Returns how many. */
+  async forget(name: string, keys: string[]): Promise<number> {
+    return keys.length === 0 ? 0 : (await this.#db.query(statements.remove, [name, keys])).length
   }
 
   async rescue(query: Query = this.#db.query): Promise<number> {
@@ -113,38 +203,100 @@ export class ToastStore implements KeptTable {
   }
 
   async enqueueDue(query: Query = this.#db.query): Promise<number> {
-    return (await query(statements.enqueueDue, [])).length
+    return (await query(statements.enqueueDue, [BATCH])).length
   }
 
-  async #readMany(ids: readonly ToastId[]): Promise<(ToastRow | undefined)[]> {
-    const names = ids.map((id) => id.name)
-    const keys = ids.map((id) => id.key)
-    const rows = await this.#db.query<ToastRow>(statements.read, [names, keys])
-    const found = new Map(rows.map((row) => [`${row.name}\0${row.key}`, row]))
-    return ids.map((id) => found.get(`${id.name}\0${id.key}`))
+  /** Removes values that have had their time. Returns how many, one batch at most. */
+  async pruneExpired(query: Query = this.#db.query): Promise<number> {
+    return (await query(statements.pruneExpired, [BATCH])).length
+  }
+
+  /** Removes what older versions of a name's code have left, once a day has passed. Returns how many, one batch at most. */
+  async pruneSuperseded(name: string, current: string): Promise<number> {
+    return (await this.#db.query(statements.pruneSuperseded, [name, current, BATCH])).length
+  }
+
+  async #read(ids: readonly ToastId[], query: Query = this.#db.query): Promise<(ToastRow | undefined)[]> {
+    if (ids.length === 1) return [(await query<ToastRow>(statements.readOne, [ids[0]!.name, ids[0]!.key]))[0]]
+    const rows = await query<ToastRow>(statements.readMany, [ids.map(({ name }) => name), ids.map(({ key }) => key)])
+    const found = new Map(rows.map((row) => [textOf(row), row]))
+    return ids.map((id) => found.get(textOf(id)))
+  }
+
+  async #request(requests: readonly Request[], query: Query): Promise<undefined[]> {
+    const distinct = [...new Map(requests.map((request) => [textOf(request), request])).values()]
+    const wanted = distinct.map(({ name, key, task, version, args, expiresIn }) => {
+      return { name, key, task, version, args: args ?? null, expires_in: expiresIn ?? null }
+    })
+    await query(statements.request, [JSON.stringify(wanted)])
+    return requests.map(() => undefined)
   }
 }
 
+/** A toast's name and key as one text. */
+export function textOf({ name, key }: ToastId): string {
+  return `${name}\0${key}`
+}
+
+function refreshOf(row: ToastRow, worker: number): Refresh {
+  const { name, key, run, args, epoch, failures } = row
+  return { name, key, run, worker, args, epoch, failures, wantedVersion: row.wanted_version, first: !row.cached_at }
+}
+
+// Named one by one: a prepared `SELECT *` breaks on open connections when a migration adds a column.
+const columns = `
+  id, name, key, args, epoch, value, version, value_epoch, cached_at, elapsed, expires_in, expires_at,
+  task, refresh_at, wanted_version, wanted_epoch, locked_by, run, progress, failures, error`
+
 const statements = {
-  read: {
-    name: 'toasts:read',
+  readOne: {
+    name: 'toasts:read-one',
+    text: `SELECT ${columns} FROM toasts WHERE name = $1 AND key = $2`,
+  },
+
+  readMany: {
+    name: 'toasts:read-many',
     text: `
-      SELECT toasts.*
+      SELECT ${columns}
       FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::text[]) AS id (name, key)) AS wanted
       JOIN toasts USING (name, key)`,
   },
 
+  // In one order for everybody, so that no two requests wait for each other.
   request: {
     name: 'toasts:request',
     text: `
-      INSERT INTO toasts AS toast (name, key, task, wanted_version, refresh_at)
-      VALUES ($1, $2, $3, $4, clock_timestamp())
-      ON CONFLICT (name, key) DO UPDATE SET
+      INSERT INTO toasts AS toast (name, key, task, args, expires_in, wanted_version, refresh_at)
+      SELECT name, key, task, args::jsonb, expires_in, version, clock_timestamp()
+      FROM jsonb_to_recordset($1::jsonb)
+        AS wanted (name text, key text, task text, args text, expires_in double precision, version text)
+      ORDER BY key, name
+      ON CONFLICT (key, name) DO UPDATE SET
+        args = excluded.args,
+        expires_in = excluded.expires_in,
         wanted_version = excluded.wanted_version,
+        wanted_epoch = toast.epoch,
         refresh_at = coalesce(toast.refresh_at, clock_timestamp()),
         updated_at = clock_timestamp()
       WHERE toast.refresh_at IS NULL
-        OR (toast.locked_by IS NOT NULL AND toast.wanted_version IS DISTINCT FROM excluded.wanted_version)`,
+        OR toast.wanted_version IS DISTINCT FROM excluded.wanted_version
+        OR toast.wanted_epoch < toast.epoch`,
+  },
+
+  expire: {
+    name: 'toasts:expire',
+    text: `
+      INSERT INTO toasts AS toast (name, key, task, wanted_version, refresh_at)
+      VALUES ($1, $2, $3, $4, clock_timestamp())
+      ON CONFLICT (key, name) DO UPDATE SET
+        epoch = toast.epoch + 1,
+        wanted_epoch = toast.epoch + 1,
+        wanted_version = excluded.wanted_version,
+        refresh_at = CASE
+          WHEN toast.locked_by IS NULL THEN least(toast.refresh_at, clock_timestamp())
+          ELSE toast.refresh_at
+        END,
+        updated_at = clock_timestamp()`,
   },
 
   claim: {
@@ -153,24 +305,63 @@ const statements = {
       UPDATE toasts SET
         locked_by = $3,
         run = run + 1,
+        wanted_epoch = epoch,
+        progress = NULL,
         updated_at = clock_timestamp()
       WHERE name = $1 AND key = $2 AND locked_by IS NULL AND refresh_at <= clock_timestamp()
-      RETURNING *`,
+      RETURNING ${columns}`,
   },
 
-  // A reader who saw a newer version while the value was computed asked for one more refresh.
+  take: {
+    name: 'toasts:take',
+    text: `
+      INSERT INTO toasts AS toast (name, key, task, wanted_version, args, expires_in, locked_by, run, refresh_at)
+      VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7, 1, clock_timestamp())
+      ON CONFLICT (key, name) DO UPDATE SET
+        locked_by = excluded.locked_by,
+        run = toast.run + 1,
+        args = excluded.args,
+        expires_in = excluded.expires_in,
+        wanted_version = excluded.wanted_version,
+        wanted_epoch = toast.epoch,
+        refresh_at = coalesce(toast.refresh_at, clock_timestamp()),
+        progress = NULL,
+        updated_at = clock_timestamp()
+      WHERE toast.run = $8 AND (toast.locked_by IS NULL OR toast.locked_by NOT IN (${livingWorkers}))
+      RETURNING ${columns}`,
+  },
+
+  // A lock on a table is held until its transaction ends, and the first write takes it before the trigger runs.
+  changesAhead: {
+    name: 'toasts:changes-ahead',
+    text: `
+      SELECT EXISTS (
+        SELECT FROM pg_trigger AS trigger
+        JOIN pg_locks AS lock ON lock.relation = trigger.tgrelid
+        WHERE trigger.tgname LIKE 'toasts\\_invalidate\\_on\\_%'
+          AND lock.locktype = 'relation' AND lock.mode = 'RowExclusiveLock' AND lock.granted
+          AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND lock.pid <> pg_backend_pid()
+      ) AS ahead`,
+  },
+
+  // A reader who saw a newer version or invalidation while the value was computed asked for one more refresh.
   store: {
     name: 'toasts:store',
     text: `
       UPDATE toasts SET
         value = $5::jsonb,
         version = $6,
-        cached_at = $7,
-        elapsed = $8,
+        value_epoch = $7,
+        cached_at = $8,
+        elapsed = $9,
+        expires_at = clock_timestamp() + expires_in * interval '1 millisecond',
         refresh_at = CASE
-          WHEN wanted_version IS DISTINCT FROM $9 AND wanted_version IS DISTINCT FROM $6 THEN clock_timestamp()
+          WHEN wanted_epoch > $7 THEN clock_timestamp()
+          WHEN wanted_version IS DISTINCT FROM $10 AND wanted_version IS DISTINCT FROM $6 THEN clock_timestamp()
         END,
         locked_by = NULL,
+        progress = NULL,
         failures = 0,
         error = NULL,
         updated_at = clock_timestamp()
@@ -178,21 +369,57 @@ const statements = {
       RETURNING id`,
   },
 
+  advance: {
+    name: 'toasts:advance',
+    text: `
+      UPDATE toasts SET progress = $5
+      WHERE name = $1 AND key = $2 AND run = $3 AND locked_by = $4
+      RETURNING id`,
+  },
+
+  // A row that holds no value and wants none only remembers its failure, for a day.
   postpone: {
     name: 'toasts:postpone',
     text: `
       UPDATE toasts SET
-        refresh_at = clock_timestamp() + $6 * interval '1 millisecond',
+        refresh_at = clock_timestamp() + $6::double precision * interval '1 millisecond',
         locked_by = NULL,
+        progress = NULL,
         failures = failures + 1,
         error = $5::jsonb,
+        expires_at = CASE
+          WHEN $6 IS NULL AND cached_at IS NULL THEN clock_timestamp() + interval '1 day'
+          ELSE expires_at
+        END,
         updated_at = clock_timestamp()
+      WHERE name = $1 AND key = $2 AND run = $3 AND locked_by = $4`,
+  },
+
+  release: {
+    name: 'toasts:release',
+    text: `
+      UPDATE toasts SET refresh_at = clock_timestamp(), locked_by = NULL, progress = NULL, updated_at = clock_timestamp()
       WHERE name = $1 AND key = $2 AND run = $3 AND locked_by = $4`,
   },
 
   remove: {
     name: 'toasts:remove',
-    text: 'DELETE FROM toasts WHERE name = $1 AND key = $2',
+    text: 'DELETE FROM toasts WHERE name = $1 AND key = ANY ($2) RETURNING id',
+  },
+
+  clear: {
+    name: 'toasts:clear',
+    text: `DELETE FROM toasts WHERE name = $1 OR starts_with(name, $1 || '@') RETURNING id`,
+  },
+
+  clearCached: {
+    name: 'toasts:clear-cached',
+    text: 'DELETE FROM toasts WHERE args IS NOT NULL RETURNING id',
+  },
+
+  keys: {
+    name: 'toasts:keys',
+    text: 'SELECT id, key FROM toasts WHERE name = $1 AND id > $2 ORDER BY id LIMIT $3',
   },
 
   rescue: {
@@ -201,6 +428,7 @@ const statements = {
       UPDATE toasts SET
         refresh_at = clock_timestamp() + least(power(2, failures), 3600) * interval '1 second',
         locked_by = NULL,
+        progress = NULL,
         failures = failures + 1,
         error = '{"name": "WorkerDied", "message": "The worker ended before the value was computed."}',
         updated_at = clock_timestamp()
@@ -219,7 +447,7 @@ const statements = {
           WHERE job.key = 'toast:' || toasts.id AND job.attempts < job.max_attempts
         )
         ORDER BY id
-        LIMIT 1000
+        LIMIT $1
       )
       SELECT (
         graphile_worker.add_job(
@@ -228,5 +456,33 @@ const statements = {
         )
       ).id
       FROM due`,
+  },
+
+  pruneExpired: {
+    name: 'toasts:prune-expired',
+    text: `
+      DELETE FROM toasts WHERE id IN (
+        SELECT id
+        FROM toasts
+        WHERE locked_by IS NULL AND expires_at <= now()
+        ORDER BY expires_at
+        LIMIT $1
+        FOR UPDATE SKIP LOCKED
+      )
+      RETURNING id`,
+  },
+
+  pruneSuperseded: {
+    name: 'toasts:prune-superseded',
+    text: `
+      DELETE FROM toasts WHERE id IN (
+        SELECT id
+        FROM toasts
+        WHERE (name = $1 OR starts_with(name, $1 || '@')) AND name <> $2
+          AND locked_by IS NULL AND updated_at < now() - interval '1 day'
+        LIMIT $3
+        FOR UPDATE SKIP LOCKED
+      )
+      RETURNING id`,
   },
 } satisfies Record<string, Statement>

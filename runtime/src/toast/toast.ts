@@ -1,89 +1,76 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { BoundDatabase, Database, PrismaClientLike } from '../database.js'
+import type { BoundDatabase, Database, ModelOf, PrismaClientLike, RecordOf, TransactionLike } from '../database.js'
 import { type Duration, milliseconds } from '../duration.js'
-import { AsyncGenError, type ErrorRecord } from '../errors.js'
-import { deserialize } from '../serialize.js'
-import { keptTables } from '../upkeep.js'
-import { idOf, keyOf } from './key.js'
-import { type CachedToast, isStale, type Staleness, versionOf } from './staleness.js'
-import { type ToastRow, ToastStore } from './store.js'
+import { AsyncGenError } from '../errors.js'
+import { MAX_BYTES } from '../serialize.js'
+import { idOf, type KeyFields, keyOf, valuesOf } from './key.js'
+import { type NotReady, notReady, type Reading, readingOf } from './reading.js'
+import { obtain, refreshToast } from './refresh.js'
+import { type Computation, nameWithVersion, refuseUnknownOptions, toastsOf } from './registry.js'
+import { type Staleness, versionOf } from './staleness.js'
+import type { Request, ToastRow } from './store.js'
 
-/** What the toast says about the value that it comes with. */
-export interface Toastr {
-  /** How long the computation took, in seconds. */
-  elapsed: number
-  /** When the computation began. */
-  cached_at: Date
-  /** Whether the value is out of date; if so, a refresh is on its way. */
-  stale: boolean
-  /** Why the last refresh failed; absent when it did not. */
-  error?: ErrorRecord
-}
-
-/** A value and what is known of it. A result that is no plain object stands under `value`. */
-export type Ready<Result> = (Result extends readonly unknown[] | Date | Map<unknown, unknown> | Set<unknown>
-  ? { value: Result }
-  : Result extends object
-    ? Result
-    : { value: Result }) & { toastr: Toastr }
-
-/** What is returned while there is no value yet. */
-export interface NotReady {
-  error: string
-  toastr?: never
-}
-
-export type Reading<Result, Placeholder = NotReady> = Ready<Result> | Placeholder
-
-export interface ToastOptions<Parent, Result, Placeholder = NotReady> extends Staleness<Parent> {
-  /** The slow method. */
-  compute: (parent: Parent) => Result | Promise<Result>
-  /** How the worker finds the parent again. Default: `findUnique` by id. */
-  load?: (id: never) => Promise<Parent | null>
+/** How a toast is computed and when it counts as stale. */
+export interface ToastOptions<Parent, Result, Placeholder = NotReady, Loaded = Parent, Id = never>
+  extends Staleness<Parent> {
+  /**
+   * How the worker finds the parent again, with relations if you like; `compute` gets what it returns, so write it above
+   * `compute`. Default: the model's record with that key.
+   */
+  load?: (id: Id) => Promise<Loaded | null>
+  /** The slow method. Throw in it, and the old value stays while it is tried again. */
+  compute: (parent: Loaded, computation: Computation) => Result | Promise<Result>
   /** What a read returns while there is no value yet. Default: `{ error: 'Data not yet available' }`. */
   placeholder?: Placeholder
+  /** How old a stale value may be and still be served; an older one counts as none. Default: any age. */
+  maxStale?: Duration
+  /** Change it when `compute` changes so much that its old values must not be served. Default: none. */
+  version?: string | number
+  /** How large a value may be, as JSON. Default: 8 MB. */
+  maxBytes?: number
 }
 
+/** How a toast is read. */
 export interface ReadOptions {
   /** How long to wait for a value when there is none yet. Default: not at all. */
   wait?: Duration
+  /** A transaction of yours: what is asked for in it happens only if it commits. */
+  tx?: TransactionLike
 }
 
 /** A cached method: reads return at once with what is there, and a worker computes what is missing or stale. */
-export interface Toast<Parent, Result, Placeholder = NotReady> {
+export interface Toast<Parent, Result, Placeholder = NotReady, Loaded = Parent> {
   (parent: Parent, options?: ReadOptions): Promise<Reading<Result, Placeholder>>
   /** The name under which its rows are stored: `oat.breakfast`. */
   readonly toastName: string
-  /** The slow method itself. */
-  compute(parent: Parent): Promise<Result>
+  /** The key under which a parent's row is stored, as SQL makes it: `to_jsonb("id")::text`. */
+  keyOf(parent: Parent): string
+  /** The slow method itself; nothing is read or stored. */
+  compute(parent: Loaded, computation?: Computation): Promise<Result>
+  /** Reads the toasts of many parents: one query, and at most one statement that asks for refreshes. */
+  many(parents: readonly Parent[], options?: ReadOptions): Promise<Reading<Result, Placeholder>[]>
+  /**
+   * A value that is not stale, computed now if it has to be: here, or by whoever computes it already.
+   * @throws what `compute` threw
+   */
+  fresh(parent: Parent): Promise<Reading<Result, never>>
   /** What is cached, without asking for a refresh. */
   peek(parent: Parent): Promise<Reading<Result, Placeholder>>
   /** Whether there is no value, or a stale one. */
   isStale(parent: Parent): Promise<boolean>
-  /** Asks for a refresh, whatever the age of the value. */
-  expire(parent: Parent): Promise<void>
+  /** Makes the value stale and asks for a refresh: with `tx`, only if that commits. */
+  expire(parent: Parent, options?: Pick<ReadOptions, 'tx'>): Promise<void>
 }
 
-/** How the worker computes a toast from no more than its key. */
-export interface ToastDefinition {
-  name: string
-  load(key: string): Promise<unknown>
-  compute(parent: unknown): Promise<unknown>
-}
+/** What a loader is given: the key's value; of a composite key, its fields. Prisma takes a number for a BigInt. */
+export type IdOf<Parent, Fields> = Fields extends keyof Parent
+  ? Parent[Fields] extends bigint
+    ? number | bigint
+    : Parent[Fields]
+  : Fields extends readonly (infer Field)[]
+    ? { [K in Field & keyof Parent]: IdOf<Parent, K> }
+    : never
 
-/** The models of a client, by the names of its properties. */
-export type ModelOf<Client> = {
-  [K in keyof Client]: Client[K] extends { findUnique: unknown } ? K : never
-}[keyof Client] &
-  string
-
-/** The scalar fields of a model's record. */
-export type RecordOf<Delegate> = Delegate extends { [K: symbol]: { types: { payload: { scalars: infer Scalars } } } }
-  ? Scalars
-  : never
-
-const DEFAULT_PLACEHOLDER: NotReady = { error: 'Data not yet available' }
-const POLL_EVERY = 25
+type FieldOf<Parent> = keyof Parent & string
 
 /**
  * Makes a slow method of a model a cached one. The first read finds nothing and returns a placeholder; later ones return the
@@ -97,134 +84,168 @@ export function hasToast<
   Model extends ModelOf<Client>,
   Result,
   Placeholder = NotReady,
+  Loaded = RecordOf<Client[Model]>,
+  const Fields extends FieldOf<RecordOf<Client[Model]>> | readonly FieldOf<RecordOf<Client[Model]>>[] = 'id' &
+    FieldOf<RecordOf<Client[Model]>>,
 >(
   db: BoundDatabase<Client>,
   model: Model,
   name: string,
-  options: ToastOptions<RecordOf<Client[Model]>, Result, Placeholder>,
-): Toast<RecordOf<Client[Model]>, Result, Placeholder> {
-  const find = async (id: unknown) =>
-    (await delegateOf(db, model).findUnique({ where: { id } })) as RecordOf<Client[Model]> | null
-  return defineToast(db, `${model}.${name}`, { ...options, load: options.load ?? find })
+  options: ToastOptions<RecordOf<Client[Model]>, Result, Placeholder, Loaded, IdOf<RecordOf<Client[Model]>, Fields>> & {
+    /** The fields of the model's key, where it is not `id`: `'slug'`, or `['aisle', 'level']`. */
+    id?: Fields
+  },
+): Toast<RecordOf<Client[Model]>, Result, Placeholder, Loaded> {
+  const { id: fields = 'id' as KeyFields, ...rest } = options
+  return define(db, `${model}.${name}`, {
+    ...rest,
+    load: options.load ?? ((id: unknown) => db.findRecord(model, fieldsOf(id, fields)) as Promise<Loaded | null>),
+    fields,
+    living: async (keys) => {
+      const records = await db.existing(
+        model,
+        keys.map((key) => valuesOf(key, fields)),
+      )
+      return new Set(records.map((record) => keyOf(name, record, fields)))
+    },
+    task: 'refresh_toast',
+  })
 }
 
-/** Whether a read brought a value. */
-export function isReady<Result extends object>(reading: Result): reading is Extract<Result, { toastr: Toastr }> {
-  return 'toastr' in reading
+function fieldsOf(id: unknown, fields: KeyFields): object {
+  return typeof fields === 'string' ? { [fields]: id } : (id as object)
 }
-
-const registries = new WeakMap<Database, ToastRegistry>()
-
-class ToastRegistry {
-  readonly store: ToastStore
-  readonly definitions = new Map<string, ToastDefinition>()
-
-  constructor(db: Database) {
-    this.store = new ToastStore(db)
-    keptTables(db).add(this.store)
-  }
-}
-
-/** The toasts that this process knows of. */
-export function toastsOf(db: Database): ToastRegistry {
-  let registry = registries.get(db)
-  if (!registry) {
-    registry = new ToastRegistry(db)
-    registries.set(db, registry)
-  }
-  return registry
-}
-
-const OPTIONS = ['compute', 'load', 'expireIn', 'expireIf', 'placeholder']
 
 /**
  * A toast of any parent that has an `id` and can be loaded by it; `hasToast` is the form for Prisma models.
  *
  * @param task the Graphile Worker task that refreshes it
  */
-export function defineToast<Parent, Result, Placeholder = NotReady>(
+export function defineToast<Parent, Result, Placeholder = NotReady, Loaded = Parent>(
   db: Database,
   name: string,
-  options: ToastOptions<Parent, Result, Placeholder> & { load: (id: never) => Promise<Parent | null> },
+  options: ToastOptions<Parent, Result, Placeholder, Loaded> & {
+    load: (id: never) => Promise<Loaded | null>
+    /** Which of these keys have a parent; the toasts of the others are pruned. */
+    living?: (keys: string[]) => Promise<Set<string>>
+  },
   task = 'refresh_toast',
-): Toast<Parent, Result, Placeholder> {
-  const unknown = Object.keys(options).find((option) => !OPTIONS.includes(option))
-  if (unknown) {
-    throw new AsyncGenError(
-      'UNKNOWN_OPTION',
-      `The toast ${name} has no option "${unknown}". It has: ${OPTIONS.join(', ')}.`,
-    )
-  }
+): Toast<Parent, Result, Placeholder, Loaded> {
+  return define(db, name, { ...options, fields: 'id', task })
+}
+
+interface Definition {
+  load: (id: never) => Promise<unknown>
+  fields: KeyFields
+  task: string
+  living?: ((keys: string[]) => Promise<Set<string>>) | undefined
+}
+
+const OPTIONS = ['id', 'load', 'compute', 'expireIn', 'expireIf', 'placeholder', 'maxStale', 'version', 'maxBytes']
+const OURS = ['fields', 'task', 'living']
+
+function define<Parent, Result, Placeholder, Loaded, Id>(
+  db: Database,
+  baseName: string,
+  options: Omit<ToastOptions<Parent, Result, Placeholder, Loaded, Id>, 'load'> & Definition,
+): Toast<Parent, Result, Placeholder, Loaded> {
+  refuseUnknownOptions(`The toast ${baseName}`, withoutOurs(options), OPTIONS)
   if (typeof options.compute !== 'function') {
-    throw new AsyncGenError('INVALID_TOAST', `The toast ${name} needs a function \`compute\`: the slow method.`)
+    throw new AsyncGenError('INVALID_TOAST', `The toast ${baseName} needs a function \`compute\`: the slow method.`)
   }
-  if (options.expireIn !== undefined) milliseconds(options.expireIn)
+  for (const duration of [options.expireIn, options.maxStale]) if (duration !== undefined) milliseconds(duration)
 
-  const { store, definitions } = toastsOf(db)
-  const placeholder = (options.placeholder ?? DEFAULT_PLACEHOLDER) as Placeholder
-  const compute = async (parent: Parent) => await options.compute(parent)
-  definitions.set(name, { name, load: (key) => options.load(idOf(key) as never), compute: compute as never })
+  const registry = toastsOf(db)
+  const { store } = registry
+  const { fields, task, maxBytes = MAX_BYTES } = options
+  const name = nameWithVersion(baseName, options.version)
 
-  const peek = async (parent: Parent) => {
-    const row = await store.read({ name, key: keyOf(name, parent) })
-    const cached = row && cachedToast(row)
-    return cached ? { row, reading: ready<Result>(row, isStale(cached, parent, options)) } : { row, reading: undefined }
-  }
+  registry.definitions.set(name, {
+    name,
+    baseName,
+    maxBytes,
+    living: options.living,
+    prepare: async ({ key }) => {
+      const parent = await options.load(idOf(key, fields) as never)
+      if (parent === null || parent === undefined) return null
+      return {
+        version: versionOf(parent),
+        compute: (computation) => options.compute(parent as Loaded, computation),
+      }
+    },
+  })
 
-  const read = async (parent: Parent, { wait }: ReadOptions = {}): Promise<Reading<Result, Placeholder>> => {
-    const { row, reading } = await peek(parent)
+  const key = (parent: Parent) => keyOf(baseName, parent, fields)
+  const requestOf = (parent: Parent): Request => ({ name, key: key(parent), task, version: versionOf(parent) })
+  const placeholderOf = (row: ToastRow | undefined) => (options.placeholder ?? notReady(row)) as Placeholder
+  const { maxStale: _, ...withoutLimit } = options
+  const interpret = (row: ToastRow | undefined, parent: Parent) => readingOf<Result, Parent>(row, parent, options)
+
+  const read = async (parent: Parent, { wait, tx }: ReadOptions = {}): Promise<Reading<Result, Placeholder>> => {
+    const request = requestOf(parent)
+    const query = tx && db.within(tx)
+    let row = await store.read(request, query)
+    let reading = interpret(row, parent)
     if (reading && !reading.toastr.stale) return reading
-    const version = versionOf(parent)
-    if (mayRequest(row, version)) await store.request({ name, key: keyOf(name, parent) }, { task, version })
-    if (reading) return reading
-    return wait === undefined ? placeholder : await waitFor(parent, Date.now() + milliseconds(wait))
+    if (isNews(row, request.version)) await store.request(request, query)
+    if (registry.inline && !tx) {
+      await refreshToast(db, request)
+      row = await store.read(request)
+      reading = interpret(row, parent)
+    }
+    return reading ?? (wait === undefined ? placeholderOf(row) : waitFor(parent, row, Date.now() + milliseconds(wait)))
   }
 
-  const waitFor = async (parent: Parent, deadline: number): Promise<Reading<Result, Placeholder>> => {
-    const { reading } = await peek(parent)
-    if (reading) return reading
-    if (Date.now() >= deadline) return placeholder
-    await sleep(Math.min(POLL_EVERY, deadline - Date.now()))
-    return waitFor(parent, deadline)
+  // A failure ends the wait: the next try comes later than anybody would wait for.
+  const waitFor = async (parent: Parent, seen: ToastRow | undefined, deadline: number) => {
+    let row = seen
+    for (let pause = 10; ; pause = Math.min(pause * 1.5, 250)) {
+      const reading = interpret(row, parent)
+      if (reading) return reading
+      const left = deadline - Date.now()
+      if (left <= 0 || (row && row.failures > (seen?.failures ?? 0))) return placeholderOf(row)
+      row = await registry.later({ name, key: key(parent) }, Math.min(pause, left))
+    }
   }
 
   return Object.assign(read, {
     toastName: name,
-    compute,
-    peek: async (parent: Parent) => (await peek(parent)).reading ?? placeholder,
-    isStale: async (parent: Parent) => (await peek(parent)).reading?.toastr.stale ?? true,
-    expire: async (parent: Parent) => {
-      await store.request({ name, key: keyOf(name, parent) }, { task, version: versionOf(parent) })
+    keyOf: key,
+    compute: async (parent: Loaded, computation: Computation = alone()) => await options.compute(parent, computation),
+    many: (parents: readonly Parent[], options?: ReadOptions) =>
+      Promise.all(parents.map((parent) => read(parent, options))),
+    fresh: async (parent: Parent) => {
+      const isFresh = (row: ToastRow) => interpret(row, parent)?.toastr.stale === false
+      const row = await obtain(db, requestOf(parent), isFresh, 'later')
+      // What has just been computed is served, whatever has changed meanwhile.
+      return interpret(row, parent) ?? readingOf<Result, Parent>(row, parent, withoutLimit)!
+    },
+    peek: async (parent: Parent) => {
+      const row = await store.read(requestOf(parent))
+      return interpret(row, parent) ?? placeholderOf(row)
+    },
+    isStale: async (parent: Parent) => {
+      return interpret(await store.read(requestOf(parent)), parent)?.toastr.stale ?? true
+    },
+    expire: async (parent: Parent, { tx }: Pick<ReadOptions, 'tx'> = {}) => {
+      await store.expire(requestOf(parent), tx && db.within(tx))
     },
   })
 }
 
 /** Whether a refresh has to be asked for; the statement that asks decides it again, for all processes. */
-function mayRequest(row: ToastRow | undefined, version: string | null): boolean {
-  return !row?.refresh_at || (row.locked_by !== null && row.wanted_version !== version)
+function isNews(row: ToastRow | undefined, version: string | null): boolean {
+  if (!row?.refresh_at) return true
+  // One that waits will see all that has changed until it begins.
+  if (row.locked_by === null) return false
+  return row.wanted_epoch < row.epoch || (version !== null && (row.wanted_version ?? '') < version)
 }
 
-function cachedToast({ name, cached_at, elapsed, version }: ToastRow): CachedToast | undefined {
-  return cached_at === null || elapsed === null ? undefined : { name, cachedAt: cached_at, elapsed, version }
+/** For a computation that no reader waits for. */
+function alone(): Computation {
+  return { signal: new AbortController().signal, progress: () => {} }
 }
 
-function ready<Result>(row: ToastRow, stale: boolean): Ready<Result> {
-  const value = deserialize(row.value)
-  const toastr: Toastr = { elapsed: row.elapsed!, cached_at: row.cached_at!, stale }
-  if (row.error) toastr.error = row.error
-  return (isPlainObject(value) ? { ...value, toastr } : { value, toastr }) as Ready<Result>
-}
-
-function isPlainObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
-}
-
-interface Delegate {
-  findUnique(args: { where: { id: unknown } }): Promise<unknown>
-}
-
-function delegateOf(db: Database, model: string): Delegate {
-  const delegate = (db.prisma as Record<string, Delegate | undefined>)[model]
-  if (typeof delegate?.findUnique === 'function') return delegate
-  throw new AsyncGenError('UNKNOWN_MODEL', `The PrismaClient has no model "${model}".`)
+function withoutOurs(options: object): object {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !OURS.includes(name)))
 }

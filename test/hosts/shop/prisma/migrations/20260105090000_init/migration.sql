@@ -74,3 +74,36 @@ ALTER TABLE "Topping" ADD CONSTRAINT "Topping_oatId_fkey" FOREIGN KEY ("oatId") 
 ALTER TABLE "Shipment" ADD CONSTRAINT "Shipment_orderNumber_fkey" FOREIGN KEY ("orderNumber") REFERENCES "Order"("number") ON DELETE RESTRICT ON UPDATE CASCADE;
 
 
+-- CreateTable
+CREATE TABLE "Shelf" (
+    "aisle" INTEGER NOT NULL,
+    "level" TEXT NOT NULL,
+    "updatedAt" TIMESTAMP(3) NOT NULL,
+
+    CONSTRAINT "Shelf_pkey" PRIMARY KEY ("aisle","level")
+);
+
+-- CreateTable
+CREATE TABLE "Sack" (
+    "id" BIGINT NOT NULL,
+    "updatedAt" TIMESTAMP(3) NOT NULL,
+
+    CONSTRAINT "Sack_pkey" PRIMARY KEY ("id")
+);
+
+-- CreateTable
+CREATE TABLE "Jar" (
+    "id" UUID NOT NULL,
+    "price" DECIMAL(65,30) NOT NULL DEFAULT 0,
+    "updatedAt" TIMESTAMP(3) NOT NULL,
+
+    CONSTRAINT "Jar_pkey" PRIMARY KEY ("id")
+);
+
+-- CreateTable
+CREATE TABLE "Spice" (
+    "slug" TEXT NOT NULL,
+
+    CONSTRAINT "Spice_pkey" PRIMARY KEY ("slug")
+);
+

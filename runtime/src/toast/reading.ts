@@ -1,0 +1,79 @@
+import { type Duration, milliseconds } from '../duration.js'
+import type { ErrorRecord } from '../errors.js'
+import { deserialize } from '../serialize.js'
+import { ageOf, isStale, type Staleness } from './staleness.js'
+import type { ToastRow } from './store.js'
+
+/** What went wrong, as far as readers should know: no stack, as readings are often sent to a browser. */
+export type Failure = Pick<ErrorRecord, 'name' | 'message' | 'code'>
+
+/** What the toast says about the value that it comes with. */
+export interface Toastr {
+  /** How long the computation took, in seconds. */
+  elapsed: number
+  /** When the computation began. */
+  cached_at: Date
+  /** Whether the value is out of date; if so, a refresh is on its way. */
+  stale: boolean
+  /** Why the last refresh failed; absent when it did not. The row has its stack as well. */
+  error?: Failure
+  /** How far the refresh that runs says it is, from 0 to 1; absent where none runs, or where it does not say. */
+  progress?: number
+}
+
+/** A value and what is known of it. A result that is no plain object stands under `value`. */
+export type Ready<Result> = (Result extends readonly unknown[] | Date | Map<unknown, unknown> | Set<unknown>
+  ? { value: Result }
+  : Result extends object
+    ? Result
+    : { value: Result }) & { toastr: Toastr }
+
+/** What is returned while there is no value yet. */
+export interface NotReady {
+  error: string
+  /** Why the first computation failed; absent when it did not. It is tried again. */
+  cause?: Failure
+  /** How far the computation says it is, from 0 to 1. */
+  progress?: number
+  toastr?: never
+}
+
+export type Reading<Result, Placeholder = NotReady> = Ready<Result> | Placeholder
+
+/** Whether a read brought a value. */
+export function isReady<Result extends object>(reading: Result): reading is Extract<Result, { toastr: Toastr }> {
+  return 'toastr' in reading
+}
+
+/** A row as a reader gets it. Nothing where it holds no value that may still be served. */
+export function readingOf<Result, Parent>(
+  row: ToastRow | undefined,
+  parent: Parent,
+  options: Staleness<Parent> & { maxStale?: Duration },
+): Ready<Result> | undefined {
+  if (!row || row.cached_at === null || row.elapsed === null) return undefined
+  const { name, cached_at, elapsed, version } = row
+  const cached = { name, cachedAt: cached_at, elapsed, version }
+  const stale = row.epoch !== row.value_epoch || isStale(cached, parent, options)
+  if (stale && options.maxStale !== undefined && ageOf(cached) > milliseconds(options.maxStale)) return undefined
+  const value = deserialize(row.value)
+  const toastr: Toastr = { elapsed, cached_at, stale, ...soFar(row) }
+  if (row.error) toastr.error = failureOf(row.error)
+  return (isPlainObject(value) ? { ...value, toastr } : { value, toastr }) as Ready<Result>
+}
+
+export function notReady(row: ToastRow | undefined): NotReady {
+  return { error: 'Data not yet available', ...(row?.error && { cause: failureOf(row.error) }), ...(row && soFar(row)) }
+}
+
+function failureOf({ name, message, code }: ErrorRecord): Failure {
+  return { name, message, ...(code !== undefined && { code }) }
+}
+
+function soFar({ progress }: ToastRow): { progress?: number } {
+  return progress === null ? {} : { progress }
+}
+
+function isPlainObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+}

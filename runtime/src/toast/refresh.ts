@@ -1,0 +1,144 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { backoff } from '../backoff.js'
+import type { Database } from '../database.js'
+import { AsyncGenError, describeError, RefreshFailedError } from '../errors.js'
+import { presenceOf } from '../presence.js'
+import { serialize } from '../serialize.js'
+import { type Computation, type ToastDefinition, type ToastRegistry, toastsOf, type Work } from './registry.js'
+import { type NewValue, type Refresh, type Request, type ToastId, type ToastRow, textOf } from './store.js'
+
+export type RefreshOutcome = 'refreshed' | 'failed' | 'nothing to do' | 'parent gone' | 'overtaken' | 'given back'
+
+/** Computes a toast and stores it, if a refresh of it is due: what the worker does. It throws only where the database does. */
+export async function refreshToast(db: Database, id: ToastId, stopping?: AbortSignal): Promise<RefreshOutcome> {
+  const registry = toastsOf(db)
+  const { id: worker } = await presenceOf(db)
+  const refresh = await registry.store.claim(id, worker)
+  if (!refresh) return 'nothing to do'
+  return (await carryOut(registry, refresh, 'later', stopping)).outcome
+}
+
+/**
+ * A row whose value is good enough. It is computed here, or by whoever computes it already, in whatever process; all who ask
+ * in this process at the same time ask once.
+ *
+ * @param retry whether a failure here has the worker try again, or leaves the row as if nobody had asked
+ * @throws what the computation threw; RefreshFailedError where it failed in another process
+ */
+export function obtain(
+  db: Database,
+  request: Request,
+  goodEnough: (row: ToastRow) => boolean,
+  retry: 'later' | 'never',
+): Promise<ToastRow> {
+  const registry = toastsOf(db)
+  return registry.share(`obtain\0${textOf(request)}\0${request.version}`, async () => {
+    const { store } = registry
+    let row = await store.read(request)
+    const failuresBefore = row?.failures ?? 0
+    for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 1.5, LONGEST_PAUSE)) {
+      if (row && goodEnough(row)) return row
+      if (row?.error && !row.locked_by && row.failures > failuresBefore) throw new RefreshFailedError(row, row.error)
+      // Whoever computes may have died meanwhile; a taker is told so by the database.
+      if (!row?.locked_by || pause === LONGEST_PAUSE) {
+        const computed = await computeHere(db, registry, request, row?.run ?? 0, retry)
+        if (computed) return computed
+      }
+      if (row?.locked_by) await sleep(pause)
+      row = await store.read(request)
+    }
+  })
+}
+
+const FIRST_PAUSE = 10
+const LONGEST_PAUSE = 250
+
+/** Nothing where somebody else computes it. */
+async function computeHere(
+  db: Database,
+  registry: ToastRegistry,
+  request: Request,
+  seenRun: number,
+  retry: 'later' | 'never',
+): Promise<ToastRow | undefined> {
+  const { id: worker } = await presenceOf(db)
+  const refresh = await registry.store.take(request, worker, seenRun)
+  if (!refresh) return undefined
+  const { outcome, error } = await carryOut(registry, refresh, retry)
+  if (outcome === 'failed') throw error
+  if (outcome === 'parent gone') {
+    throw new AsyncGenError(
+      'PARENT_GONE',
+      `The record of the toast ${request.name} with the key ${request.key} is gone.`,
+    )
+  }
+  return outcome === 'refreshed' ? await registry.store.read(request) : undefined
+}
+
+interface CarriedOut {
+  outcome: RefreshOutcome
+  /** What was thrown, where it failed. */
+  error?: unknown
+}
+
+/** Computes what was claimed, and stores the value or records the failure. */
+async function carryOut(
+  registry: ToastRegistry,
+  refresh: Refresh,
+  retry: 'later' | 'never',
+  stopping?: AbortSignal,
+): Promise<CarriedOut> {
+  const { store } = registry
+  try {
+    const definition = registry.definitionOf(refresh.name)
+    // Asked before anything is read: see changesAhead.
+    const doubtful = refresh.first && refresh.args === null && (await store.changesAhead())
+    const work = await definition.prepare(refresh)
+    if (!work) {
+      await store.remove(refresh)
+      return { outcome: 'parent gone' }
+    }
+    const value = await compute(definition, work, computation(registry, refresh, stopping))
+    return { outcome: (await store.store(refresh, { ...value, doubtful })) ? 'refreshed' : 'overtaken' }
+  } catch (error) {
+    if (stopping?.aborted) {
+      await store.release(refresh)
+      return { outcome: 'given back' }
+    }
+    await store.postpone(refresh, describeError(error), retry === 'later' ? backoff(refresh.failures + 1) : null)
+    return { outcome: 'failed', error }
+  }
+}
+
+/** The version was read before this begins, so that a change of the parent meanwhile makes the value stale. */
+async function compute(
+  { baseName, maxBytes }: ToastDefinition,
+  { version, compute }: Work,
+  computation: Computation,
+): Promise<Omit<NewValue, 'doubtful'>> {
+  const cachedAt = new Date()
+  const started = performance.now()
+  const value = await compute(computation)
+  const elapsed = (performance.now() - started) / 1000
+  return { value: serialize(value, `what ${baseName} returned`, maxBytes), version, cachedAt, elapsed }
+}
+
+const PROGRESS_EVERY = 500
+
+function computation({ store }: ToastRegistry, refresh: Refresh, stopping?: AbortSignal): Computation {
+  const overtaken = new AbortController()
+  let written = Number.NEGATIVE_INFINITY
+  return {
+    signal: stopping ? AbortSignal.any([stopping, overtaken.signal]) : overtaken.signal,
+    progress(done) {
+      if (performance.now() - written < PROGRESS_EVERY) return
+      written = performance.now()
+      // A computation is not to fail because its progress cannot be told.
+      store.advance(refresh, Math.min(Math.max(done, 0), 1)).then(
+        (ours) =>
+          ours || overtaken.abort(new AsyncGenError('OVERTAKEN', `Another worker computes ${refresh.name} now.`)),
+        () => {},
+      )
+    },
+  }
+}

@@ -1,0 +1,465 @@
+import { hasToast, isReady, type ToastOptions } from '@async-gen/runtime'
+import { computeInline, refreshNow } from '@async-gen/runtime/testing'
+import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { db } from '../.app/src/async/database.js'
+import { prisma } from '../.app/src/db.js'
+import { testDatabase } from '../support/database.js'
+import { countQueries } from '../support/queries.js'
+
+await testDatabase()
+
+afterAll(async () => {
+  await db.close()
+  await prisma.$disconnect()
+})
+
+type Oat = Awaited<ReturnType<typeof createOat>>
+type Options = Pick<ToastOptions<Oat, unknown>, 'expireIn' | 'expireIf' | 'maxStale'>
+
+/** A toast of its own that counts its computations. */
+let toasts = 0
+function breakfasts(options: Options = {}) {
+  const computed: Oat[] = []
+  const breakfast = hasToast(db, 'oat', `breakfast_${++toasts}`, {
+    ...options,
+    compute: async (oat) => {
+      computed.push(oat)
+      return { oat: oat.name, servings: computed.length }
+    },
+  })
+  return { breakfast, computed }
+}
+
+const createOat = () => prisma.oat.create({ data: { name: 'Steel cut' } })
+const change = (oat: Oat) => prisma.oat.update({ where: { id: oat.id }, data: { name: 'Rolled' } })
+const rowOf = (toast: { toastName: string }) => prisma.toast.findFirst({ where: { name: toast.toastName } })
+const setRow = (toast: { toastName: string }, data: object) =>
+  prisma.toast.updateMany({ where: { name: toast.toastName }, data })
+const jobs = () => prisma.$queryRaw<{ key: string }[]>`SELECT key FROM graphile_worker.jobs WHERE key LIKE 'toast:%'`
+
+const PLACEHOLDER = { error: 'Data not yet available' }
+const DAY = 86_400_000
+
+describe('a toast', () => {
+  it('T1: refuses an option that there is none of, and names it', () => {
+    const options = { compute: () => 1, expireAfter: '1 day' }
+    // @ts-expect-error: the compiler refuses it too
+    expect(() => hasToast(db, 'oat', 'x', { compute: () => 1, expireAfter: '1 day' })).toThrow('"expireAfter"')
+    expect(() => hasToast(db, 'oat', 'x', options)).toThrow(expect.objectContaining({ code: 'UNKNOWN_OPTION' }))
+  })
+
+  it('T1: refuses to be defined without the method, of a model that does not exist, or with a duration that is none', async () => {
+    // @ts-expect-error: compute is required
+    expect(() => hasToast(db, 'oat', 'x', {})).toThrow('The toast oat.x needs a function `compute`')
+    expect(() => breakfasts({ expireIn: 'soon' })).toThrow(expect.objectContaining({ code: 'INVALID_DURATION' }))
+    expect(() => breakfasts({ maxStale: 'soon' })).toThrow(expect.objectContaining({ code: 'INVALID_DURATION' }))
+    // @ts-expect-error: the client has no such model
+    const none = hasToast(db, 'wheat', 'x', { compute: () => 1 })
+    await expect(none.fresh({ id: 1 } as never)).rejects.toThrow('no model "wheat"')
+  })
+
+  it('T2: keeps the slow method callable, without a read or a write', async () => {
+    const { breakfast } = breakfasts()
+    const statements = await countQueries(db, async () => {
+      expect(await breakfast.compute(await createOat())).toEqual({ oat: 'Steel cut', servings: 1 })
+    })
+    expect(statements).toBe(0)
+    expect(await rowOf(breakfast)).toBeNull()
+  })
+
+  it('T3: refuses a record that is not persisted', async () => {
+    const { breakfast } = breakfasts()
+    await expect(breakfast({ name: 'No id yet' } as Oat)).rejects.toThrow('Record must be persisted')
+  })
+
+  it('T4: is a placeholder at first and asks for one refresh, however many read it', async () => {
+    const { breakfast, computed } = breakfasts()
+    const oat = await createOat()
+    expect(await breakfast(oat)).toEqual(PLACEHOLDER)
+    expect(await Promise.all([breakfast(oat), breakfast(oat)])).toEqual([PLACEHOLDER, PLACEHOLDER])
+
+    const row = await rowOf(breakfast)
+    expect(await jobs()).toContainEqual({ key: `toast:${row!.id}` })
+    expect(computed).toEqual([])
+  })
+
+  it('T4: is a placeholder of its own where one is given', async () => {
+    const eaten = hasToast(db, 'oat', 'eaten', { compute: () => ({ oats: 1 }), placeholder: { oats: 0 } })
+    const reading = await eaten(await createOat())
+    expect(reading).toEqual({ oats: 0 })
+    expect(reading.oats).toBe(0)
+  })
+
+  it('T5, T17: is the old value while a stale one is refreshed, and says that it is stale', async () => {
+    const { breakfast } = breakfasts()
+    const oat = await createOat()
+    await breakfast.fresh(oat)
+    const changed = await change(oat)
+
+    expect(await breakfast.isStale(oat)).toBe(false)
+    expect(await breakfast.isStale(changed)).toBe(true)
+    expect(await breakfast(changed)).toMatchObject({ oat: 'Steel cut', toastr: { stale: true } })
+    await refreshNow(db, breakfast, changed)
+    expect(await breakfast(changed)).toMatchObject({ oat: 'Rolled', toastr: { stale: false } })
+  })
+
+  it('T7: comes with the seconds that it took and the time when it began', async () => {
+    const slow = hasToast(db, 'oat', 'slow', {
+      compute: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 60))
+        return { oat: 'meal' }
+      },
+    })
+    const before = Date.now()
+    const { oat, toastr } = await slow.fresh(await createOat())
+    expect(oat).toBe('meal')
+    expect(toastr.elapsed).toBeGreaterThan(0.05)
+    expect(toastr.elapsed).toBeLessThan(5)
+    expect(toastr.cached_at).toBeInstanceOf(Date)
+    expect(toastr.cached_at.getTime() - before).toBeLessThan(1000 * (toastr.elapsed + 1))
+  })
+
+  it('T7: that is no object stands under `value`', async () => {
+    const list = hasToast(db, 'oat', 'list', { compute: () => [1n, 2n] })
+    const { value } = await list.fresh(await createOat())
+    expect(value).toEqual([1n, 2n])
+    const none = hasToast(db, 'oat', 'none', { compute: () => undefined })
+    expect(await none.fresh(await createOat())).toMatchObject({ value: undefined, toastr: { stale: false } })
+  })
+
+  it('T9: whose parent changes while it is computed is stale, and is refreshed once more', async () => {
+    let oat = await createOat()
+    const breakfast = hasToast(db, 'oat', 'slow_breakfast', {
+      compute: async (loaded) => {
+        if (loaded.name === 'Steel cut') oat = await change(loaded)
+        return { oat: loaded.name }
+      },
+    })
+    expect(await breakfast.fresh(oat)).toMatchObject({ oat: 'Steel cut' })
+    expect(await breakfast(oat)).toMatchObject({ oat: 'Steel cut', toastr: { stale: true } })
+    await refreshNow(db, breakfast, oat)
+    expect(await breakfast(oat)).toMatchObject({ oat: 'Rolled', toastr: { stale: false } })
+  })
+
+  it('T9: a reader who sees a newer parent while an older one is computed causes one more refresh', async () => {
+    const oat = await createOat()
+    const breakfast = hasToast(db, 'oat', 'watched', {
+      compute: async (loaded) => {
+        if (loaded.name === 'Steel cut') await breakfast(await change(loaded))
+        return { oat: loaded.name }
+      },
+    })
+    await breakfast(oat)
+    await refreshNow(db, breakfast, oat)
+    expect((await rowOf(breakfast))!.refreshAt).not.toBeNull()
+    await refreshNow(db, breakfast, oat)
+    expect(await rowOf(breakfast)).toMatchObject({ refreshAt: null, value: { oat: 'Rolled' } })
+  })
+
+  it('T10: is computed once, however many ask for it to be fresh at the same time', async () => {
+    const { breakfast, computed } = breakfasts()
+    const oat = await createOat()
+    const readings = await Promise.all(Array.from({ length: 50 }, () => breakfast.fresh(oat)))
+    expect(new Set(readings.map(({ servings }) => servings))).toEqual(new Set([1]))
+    await breakfast.fresh(oat)
+    expect(computed).toHaveLength(1)
+  })
+
+  it('T11: with `wait`, the first read is the data, if it comes in time', async () => {
+    const { breakfast } = breakfasts()
+    const oat = await createOat()
+    const reading = breakfast(oat, { wait: '5s' })
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    await refreshNow(db, breakfast, oat)
+    expect(await reading).toMatchObject({ oat: 'Steel cut' })
+  })
+
+  it('T11: with `wait`, it is the placeholder once the time is over', async () => {
+    const { breakfast } = breakfasts()
+    const before = performance.now()
+    expect(await breakfast(await createOat(), { wait: '120ms' })).toEqual(PLACEHOLDER)
+    expect(performance.now() - before).toBeGreaterThan(110)
+    expect(performance.now() - before).toBeLessThan(2000)
+  })
+
+  it('`peek` asks for nothing', async () => {
+    const { breakfast } = breakfasts()
+    const oat = await createOat()
+    expect(await breakfast.peek(oat)).toEqual(PLACEHOLDER)
+    expect(await rowOf(breakfast)).toBeNull()
+    await breakfast.fresh(oat)
+    expect(await breakfast.peek(await change(oat))).toMatchObject({ oat: 'Steel cut', toastr: { stale: true } })
+    expect(await rowOf(breakfast)).toMatchObject({ refreshAt: null })
+  })
+
+  it('`isReady` tells a value from a placeholder', async () => {
+    const { breakfast } = breakfasts()
+    const oat = await createOat()
+    const placeholder = await breakfast(oat)
+    expect(isReady(placeholder)).toBe(false)
+    await breakfast.fresh(oat)
+    const reading = await breakfast(oat)
+    expect(isReady(reading) && reading.servings).toBe(1)
+  })
+
+  it('`expire` makes a value stale whatever its age, and asks for a refresh', async () => {
+    const { breakfast } = breakfasts({ expireIn: '1 day' })
+    const oat = await createOat()
+    await breakfast.fresh(oat)
+    await breakfast.expire(oat)
+    expect(await breakfast(oat)).toMatchObject({ servings: 1, toastr: { stale: true } })
+    await refreshNow(db, breakfast, oat)
+    expect(await breakfast(oat)).toMatchObject({ servings: 2, toastr: { stale: false } })
+  })
+
+  it('`expire` while it is computed leads to one more computation', async () => {
+    const oat = await createOat()
+    let computations = 0
+    const breakfast = hasToast(db, 'oat', 'expired_meanwhile', {
+      compute: async (loaded) => {
+        if (++computations === 1) await breakfast.expire(loaded)
+        return { computations }
+      },
+    })
+    await breakfast(oat)
+    await refreshNow(db, breakfast, oat)
+    expect(await breakfast(oat)).toMatchObject({ computations: 1, toastr: { stale: true } })
+    await refreshNow(db, breakfast, oat)
+    expect(await breakfast(oat)).toMatchObject({ computations: 2, toastr: { stale: false } })
+  })
+
+  it('with `maxStale`, a stale value older than that counts as none', async () => {
+    const { breakfast } = breakfasts({ maxStale: '1 hour' })
+    const oat = await createOat()
+    await breakfast.fresh(oat)
+    const changed = await change(oat)
+    expect(await breakfast(changed)).toMatchObject({ servings: 1, toastr: { stale: true } })
+    await setRow(breakfast, { cachedAt: new Date(Date.now() - 3_700_000) })
+    expect(await breakfast(oat)).toMatchObject({ servings: 1, toastr: { stale: false } })
+    expect(await breakfast(changed)).toEqual(PLACEHOLDER)
+    expect(await breakfast.fresh(changed)).toMatchObject({ servings: 2 })
+  })
+
+  it('C5: with another `version` of its code, does not serve what the old code has computed', async () => {
+    const oat = await createOat()
+    const first = hasToast(db, 'oat', 'versioned', { compute: () => ({ oats: 1 }), version: 1 })
+    await first.fresh(oat)
+    const second = hasToast(db, 'oat', 'versioned', { compute: () => ({ grams: 40 }), version: 2 })
+    expect(await second(oat)).toEqual(PLACEHOLDER)
+    expect(await second.fresh(oat)).toMatchObject({ grams: 40 })
+    expect(await first(oat)).toMatchObject({ oats: 1 })
+  })
+
+  it('refuses a value that is too large, and says so', async () => {
+    const huge = hasToast(db, 'oat', 'huge', { compute: () => 'x'.repeat(2000), maxBytes: 1000 })
+    await expect(huge.fresh(await createOat())).rejects.toThrow('what oat.huge returned takes 2002 bytes of JSON')
+  })
+
+  it('loads its parent as `load` says, relations too', async () => {
+    const toppings = hasToast(db, 'oat', 'toppings', {
+      load: (id) => prisma.oat.findUnique({ where: { id }, include: { toppings: true } }),
+      compute: (oat) => ({ oat: oat.name, toppings: oat.toppings.map(({ name }) => name) }),
+    })
+    const oat = await createOat()
+    await prisma.topping.create({ data: { name: 'Blueberries', oatId: oat.id } })
+    expect(await toppings.fresh(oat)).toMatchObject({ oat: 'Steel cut', toppings: ['Blueberries'] })
+  })
+
+  it('keeps the types of its value', async () => {
+    const value = { at: new Date(5), big: 1n, map: new Map([[1, new Set(['a'])]]), gone: undefined }
+    const typed = hasToast(db, 'oat', 'typed', { compute: () => value })
+    const oat = await createOat()
+    const { toastr: _, ...inline } = await typed.fresh(oat)
+    expect(inline).toStrictEqual(value)
+    const { toastr: __, ...fromDatabase } = await typed.fresh(oat)
+    expect(fromDatabase).toStrictEqual(value)
+  })
+})
+
+describe('T6, T18: staleness', () => {
+  const policies = [
+    {
+      name: 'by default, when the parent has changed',
+      options: {},
+      age: async (oat: Oat) => change(oat),
+    },
+    {
+      name: 'with expireIn, when it is older than that',
+      options: { expireIn: '1 day' },
+      age: async (oat: Oat, toast: { toastName: string }) => {
+        await setRow(toast, { cachedAt: new Date(Date.now() - DAY - 1000) })
+        return oat
+      },
+    },
+    {
+      name: 'with expireIf, when that says so',
+      options: { expireIf: ({ cachedAt }: { cachedAt: Date }, oat: Oat) => oat.name === 'Rolled' && +cachedAt < 5 },
+      age: async (oat: Oat, toast: { toastName: string }) => {
+        await setRow(toast, { cachedAt: new Date(1) })
+        return await change(oat)
+      },
+    },
+  ]
+
+  describe.each(policies)('$name', ({ options, age }) => {
+    afterEach(() => computeInline(db, false))
+
+    it('the placeholder comes first', async () => {
+      const { breakfast } = breakfasts(options)
+      expect(await breakfast(await createOat())).toEqual(PLACEHOLDER)
+    })
+
+    it('T11: the data comes first where refreshes are carried out inline', async () => {
+      computeInline(db)
+      const { breakfast } = breakfasts(options)
+      expect(await breakfast(await createOat())).toMatchObject({ servings: 1, toastr: { stale: false } })
+    })
+
+    it('it stays as it is while it is fresh', async () => {
+      computeInline(db)
+      const { breakfast, computed } = breakfasts(options)
+      const oat = await createOat()
+      await breakfast(oat)
+      expect(await breakfast(oat)).toMatchObject({ servings: 1, toastr: { stale: false } })
+      expect(computed).toHaveLength(1)
+    })
+
+    it('it is refreshed when it is stale', async () => {
+      const { breakfast } = breakfasts(options)
+      const oat = await createOat()
+      await breakfast.fresh(oat)
+      const aged = await age(oat, breakfast)
+      expect(await breakfast(aged)).toMatchObject({ servings: 1, toastr: { stale: true } })
+      await refreshNow(db, breakfast, aged)
+      expect(await breakfast(aged)).toMatchObject({ servings: 2 })
+    })
+  })
+
+  it('T6: expireIn alone decides where it is given, then expireIf', async () => {
+    const oat = await createOat()
+    const both = breakfasts({ expireIn: '1 day', expireIf: () => true }).breakfast
+    await both.fresh(oat)
+    expect(await both.isStale(await change(oat))).toBe(false)
+    const never = breakfasts({ expireIf: () => false }).breakfast
+    await never.fresh(oat)
+    expect(await never.isStale(await change(oat))).toBe(false)
+  })
+
+  it('T6: a parent without updatedAt needs expireIn or expireIf, and is told so', async () => {
+    const spicy = hasToast(db, 'spice', 'heat', { id: 'slug', compute: () => ({ heat: 3 }) })
+    const spice = await prisma.spice.create({ data: { slug: 'chili' } })
+    await spicy(spice)
+    await refreshNow(db, spicy, spice)
+    await expect(spicy(spice)).rejects.toThrow('Give the model an `updatedAt DateTime @updatedAt`')
+  })
+})
+
+describe('batches', () => {
+  it('T12: reads in one tick, of any toasts, are one query', async () => {
+    const oats = await Promise.all([createOat(), createOat(), createOat()])
+    const [first, second] = [breakfasts().breakfast, breakfasts().breakfast]
+    for (const oat of oats) await Promise.all([first.fresh(oat), second.fresh(oat)])
+
+    const statements = await countQueries(db, async () => {
+      const readings = await Promise.all(oats.flatMap((oat) => [first(oat), second(oat)]))
+      expect(readings.every(isReady)).toBe(true)
+    })
+    expect(statements).toBe(1)
+  })
+
+  it('T12: `many` of 1,000 oats is one read and one statement that asks for what is missing or stale', async () => {
+    const { breakfast } = breakfasts()
+    await prisma.oat.createMany({ data: Array.from({ length: 1000 }, (_, i) => ({ name: `Oat ${i}` })) })
+    const oats = await prisma.oat.findMany({ where: { name: { startsWith: 'Oat ' } }, orderBy: { id: 'asc' } })
+
+    const statements = await countQueries(db, async () => {
+      expect(await breakfast.many(oats)).toEqual(oats.map(() => PLACEHOLDER))
+    })
+    expect(statements).toBe(2)
+    expect(await prisma.toast.count({ where: { name: breakfast.toastName, refreshAt: { not: null } } })).toBe(1000)
+    const queued = await prisma.$queryRaw`
+      SELECT count(*)::int AS jobs FROM graphile_worker.jobs AS job JOIN toasts ON job.key = 'toast:' || toasts.id
+      WHERE toasts.name = ${breakfast.toastName}`
+    expect(queued).toEqual([{ jobs: 1000 }])
+
+    await setRow(breakfast, {
+      value: { oat: 'old' },
+      elapsed: 1,
+      cachedAt: new Date(1),
+      valueEpoch: 0,
+      refreshAt: null,
+    })
+    const stale = await countQueries(db, async () => {
+      const readings = await breakfast.many(oats)
+      expect(readings.filter((reading) => isReady(reading) && reading.toastr.stale)).toHaveLength(1000)
+    })
+    expect(stale).toBe(2)
+
+    const wanted = await countQueries(db, async () => {
+      await breakfast.many(oats)
+    })
+    expect(wanted).toBe(1)
+  })
+
+  it('the same parent twice in one batch is asked for once', async () => {
+    const { breakfast } = breakfasts()
+    const oat = await createOat()
+    expect(await breakfast.many([oat, oat])).toEqual([PLACEHOLDER, PLACEHOLDER])
+    expect(await prisma.toast.count({ where: { name: breakfast.toastName } })).toBe(1)
+  })
+})
+
+describe('keys', () => {
+  it('a composite key', async () => {
+    const shelf = await prisma.shelf.create({ data: { aisle: 7, level: 'top, "left" \\ \n\u0001 ü [' } })
+    const other = await prisma.shelf.create({ data: { aisle: 7, level: '8' } })
+    const stock = hasToast(db, 'shelf', 'stock', {
+      id: ['aisle', 'level'],
+      compute: ({ aisle, level }) => ({ aisle, level }),
+    })
+    expect(await stock.fresh(shelf)).toMatchObject({ aisle: 7, level: shelf.level })
+    expect(await stock.fresh(other)).toMatchObject({ aisle: 7, level: '8' })
+    const rows = await prisma.$queryRaw`
+      SELECT "level" FROM "Shelf" JOIN "toasts" ON key = jsonb_build_array("aisle", "level")::text ORDER BY "level"`
+    expect(rows).toEqual([{ level: '8' }, { level: shelf.level }])
+  })
+
+  it('a composite key, with a `load` that gets its fields', async () => {
+    const shelf = await prisma.shelf.create({ data: { aisle: 8, level: 'top' } })
+    const loaded = hasToast(db, 'shelf', 'loaded', {
+      id: ['aisle', 'level'],
+      load: ({ aisle, level }) => prisma.shelf.findUnique({ where: { aisle_level: { aisle, level } } }),
+      compute: ({ level }) => ({ level }),
+    })
+    expect(await loaded.fresh(shelf)).toMatchObject({ level: 'top' })
+  })
+
+  it.each([3n, 2n ** 62n])('a bigint: %s', async (id) => {
+    const sack = await prisma.sack.create({ data: { id } })
+    const weight = hasToast(db, 'sack', 'weight', {
+      load: (id) => prisma.sack.findUnique({ where: { id } }),
+      compute: ({ id }) => ({ id }),
+    })
+    expect(await weight.fresh(sack)).toMatchObject({ id })
+    expect(
+      await prisma.$queryRaw`SELECT "Sack".id FROM "Sack" JOIN toasts ON key = to_jsonb("Sack".id)::text`,
+    ).toContainEqual({
+      id,
+    })
+  })
+
+  it('a uuid, and a text that is not called id', async () => {
+    const jar = await prisma.jar.create({ data: { price: '2.50' } })
+    const label = hasToast(db, 'jar', 'label', { compute: ({ id, price }) => ({ id, price }) })
+    const { id, price } = await label.fresh(jar)
+    expect({ id, price }).toStrictEqual({ id: jar.id, price: jar.price })
+    const spice = await prisma.spice.create({ data: { slug: 'salt' } })
+    const taste = hasToast(db, 'spice', 'taste', { id: 'slug', expireIn: '1 day', compute: ({ slug }) => ({ slug }) })
+    expect(await taste.fresh(spice)).toMatchObject({ slug: 'salt' })
+    expect(await prisma.$queryRaw`SELECT slug FROM "Spice" JOIN "toasts" ON key = to_jsonb(slug)::text`).toContainEqual(
+      {
+        slug: 'salt',
+      },
+    )
+  })
+})
