@@ -88,8 +88,14 @@ export interface NewValue {
   doubtful: boolean
 }
 
+/** As much of a row as tells whether anybody needs it. */
+export interface StoredToast extends ToastId {
+  id: string
+  updated_at: Date
+}
+
 /** How many rows one statement of the upkeep touches at most. */
-const BATCH = 1000
+export const BATCH = 1000
 
 /** The SQL of the table `toasts`. */
 export class ToastStore implements KeptTable {
@@ -175,7 +181,7 @@ export class ToastStore implements KeptTable {
 
   /** Removes a toast whose parent is gone. */
   async remove({ name, key }: ToastId): Promise<void> {
-    await this.#db.query(statements.remove, [name, [key]])
+    await this.#db.query(statements.remove, [name, key])
   }
 
   /** Removes all toasts of a name, in all versions of its code. Returns how many there were. */
@@ -188,14 +194,14 @@ export class ToastStore implements KeptTable {
     return (await this.#db.query(statements.clearCached, [])).length
   }
 
-  /** Keys of a name, a page at a time, in the order of their rows' ids. */
-  async keys(name: string, after: string): Promise<{ id: string; key: string }[]> {
-    return await this.#db.query(statements.keys, [name, after, BATCH])
+  /** The next toasts after an id, a thousand of them at most. */
+  async page(after: string): Promise<StoredToast[]> {
+    return await this.#db.query<StoredToast>(statements.page, [after, BATCH])
   }
 
-  /** Removes toasts of a name that nobody computes. Returns how many. */
-  async forget(name: string, keys: string[]): Promise<number> {
-    return keys.length === 0 ? 0 : (await this.#db.query(statements.remove, [name, keys])).length
+  /** Removes toasts by their ids, but for those that somebody computes at this moment. Returns how many. */
+  async forget(ids: string[]): Promise<number> {
+    return ids.length === 0 ? 0 : (await this.#db.query(statements.forget, [ids])).length
   }
 
   async rescue(query: Query = this.#db.query): Promise<number> {
@@ -209,11 +215,6 @@ export class ToastStore implements KeptTable {
   /** Removes values that have had their time. Returns how many, one batch at most. */
   async pruneExpired(query: Query = this.#db.query): Promise<number> {
     return (await query(statements.pruneExpired, [BATCH])).length
-  }
-
-  /** Removes what older versions of a name's code have left, once a day has passed. Returns how many, one batch at most. */
-  async pruneSuperseded(name: string, current: string): Promise<number> {
-    return (await this.#db.query(statements.pruneSuperseded, [name, current, BATCH])).length
   }
 
   async #read(ids: readonly ToastId[], query: Query = this.#db.query): Promise<(ToastRow | undefined)[]> {
@@ -404,7 +405,7 @@ const statements = {
 
   remove: {
     name: 'toasts:remove',
-    text: 'DELETE FROM toasts WHERE name = $1 AND key = ANY ($2) RETURNING id',
+    text: 'DELETE FROM toasts WHERE name = $1 AND key = $2',
   },
 
   clear: {
@@ -417,9 +418,14 @@ const statements = {
     text: 'DELETE FROM toasts WHERE args IS NOT NULL RETURNING id',
   },
 
-  keys: {
-    name: 'toasts:keys',
-    text: 'SELECT id, key FROM toasts WHERE name = $1 AND id > $2 ORDER BY id LIMIT $3',
+  page: {
+    name: 'toasts:page',
+    text: 'SELECT id, name, key, updated_at FROM toasts WHERE id > $1 ORDER BY id LIMIT $2',
+  },
+
+  forget: {
+    name: 'toasts:forget',
+    text: 'DELETE FROM toasts WHERE id = ANY ($1::bigint[]) AND locked_by IS NULL RETURNING id',
   },
 
   rescue: {
@@ -467,20 +473,6 @@ const statements = {
         WHERE locked_by IS NULL AND expires_at <= now()
         ORDER BY expires_at
         LIMIT $1
-        FOR UPDATE SKIP LOCKED
-      )
-      RETURNING id`,
-  },
-
-  pruneSuperseded: {
-    name: 'toasts:prune-superseded',
-    text: `
-      DELETE FROM toasts WHERE id IN (
-        SELECT id
-        FROM toasts
-        WHERE (name = $1 OR starts_with(name, $1 || '@')) AND name <> $2
-          AND locked_by IS NULL AND updated_at < now() - interval '1 day'
-        LIMIT $3
         FOR UPDATE SKIP LOCKED
       )
       RETURNING id`,

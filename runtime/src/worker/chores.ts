@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../database.js'
+import { pruneToasts } from '../toast/prune.js'
 import type { Log } from './log.js'
 import { prune } from './retention.js'
 import type { Settings } from './settings.js'
@@ -15,6 +16,12 @@ export async function doChores(db: Database, { sweepEvery, retention }: Settings
   }
   await Promise.all([
     repeat(sweepEvery, stop, () => attempt('The sweep', () => sweepAndTell(db, log))),
+    repeat(PRUNE_EVERY, stop, () =>
+      attempt('Removing toasts that nobody needs', async () => {
+        const removed = await pruneToasts(db)
+        if (removed > 0) log.say('info', `${removed} toasts removed.`, { removed })
+      }),
+    ),
     retention &&
       repeat(PRUNE_EVERY, stop, () =>
         attempt('Deleting what is old', async () => {
