@@ -17,6 +17,7 @@ export interface Given {
   /** The model of the reports: `SalesReport`. */
   model?: string | undefined
   encrypted?: boolean | undefined
+  invalidateOn?: string[] | undefined
   /** Asks the user; absent where nobody is there to answer. */
   chooseClient?: ((candidates: ClientExport[]) => Promise<ClientExport>) | undefined
 }
@@ -35,7 +36,7 @@ export async function answer(
     model: generator.name === 'reports' ? reportModel(manifest, given.model) : undefined,
   }
   const before = manifest?.generators[generator.owner(answers)]
-  return { ...answers, encrypted: given.encrypted ?? before?.encrypted }
+  return { ...answers, encrypted: given.encrypted ?? before?.encrypted, invalidateOn: given.invalidateOn }
 }
 
 export function clientFlag({ path, name }: ClientExport): string {

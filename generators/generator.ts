@@ -14,6 +14,8 @@ export interface Answers {
   model?: string | undefined
   /** Whether the arguments of attempts are encrypted unless said otherwise. */
   encrypted?: boolean | undefined
+  /** Whose changes make toasts stale from SQL: `Oat`, `Topping.oat`. */
+  invalidateOn?: string[] | undefined
 }
 
 /** One generator. All of it is data and pure functions of data. */

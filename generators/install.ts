@@ -1,6 +1,8 @@
 import { files, sharedContext, specs } from './emissions.js'
 import type { Generator } from './generator.js'
 import type { Host } from './host/inspect.js'
+import { modelsOf } from './host/prisma-models.js'
+import { invalidation } from './invalidation.js'
 import { version } from './own-package.js'
 
 /** Toasts, tasks and the worker process: what the other generators stand on. */
@@ -33,6 +35,7 @@ export const install: Generator = {
         ifTaken: 'Rename yours (`@@map` and `@map` keep its table as it is), then run the command again.',
       },
       { kind: 'migration', owner, name: 'create_toasts', template: 'install/migration.sql', context },
+      ...invalidation(modelsOf(host.schema.files), answers.invalidateOn ?? [], owner),
       { kind: 'package', ...packages(host, dir) },
     ]
   },

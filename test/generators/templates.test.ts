@@ -7,6 +7,7 @@ import type { Host } from '../../generators/host/inspect.js'
 import { install } from '../../generators/install.js'
 import { templates } from '../../generators/own-package.js'
 import { reports } from '../../generators/reports.js'
+import { SCHEMA } from './sample-host.js'
 
 const answers = { dir: 'src/async', client: { path: 'src/db.ts', name: 'prisma' }, names: [] }
 
@@ -16,9 +17,10 @@ function emissions(esm: boolean): Emission[] {
     packageJson: { packages: ['vitest'] },
     packageManager: { name: 'npm' },
     modules: { ext: '.js', esm },
+    schema: { files: [{ path: 'schema.prisma', text: SCHEMA }] },
   } as unknown as Host
   return [
-    ...install.emissions(host, answers),
+    ...install.emissions(host, { ...answers, invalidateOn: ['Order'] }),
     ...attempt.emissions(host, answers),
     ...attempt.emissions(host, { ...answers, names: ['EmailAttempt'], encrypted: true }),
     ...reports.emissions(host, { ...answers, names: ['MonthlySales'] }),

@@ -1,0 +1,172 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { hasToast } from '@async-gen/runtime'
+import { refreshNow } from '@async-gen/runtime/testing'
+import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { stage } from '../../generators/changes/stage.js'
+import { modelsOf } from '../../generators/host/prisma-models.js'
+import { invalidation } from '../../generators/invalidation.js'
+import { db } from '../.app/src/async/database.js'
+import { prisma } from '../.app/src/db.js'
+import { testDatabase } from '../support/database.js'
+import { APP, REPOSITORY } from '../support/host.js'
+import { query } from '../support/postgres.js'
+
+const url = await testDatabase()
+
+const path = join(APP, 'prisma', 'schema.prisma')
+const models = modelsOf([{ path, text: readFileSync(path, 'utf8') }])
+for (const each of stage(
+  invalidation(models, ['Oat', 'Shelf', 'Topping.oat'], 'install'),
+  join(REPOSITORY, 'templates'),
+)) {
+  if (each.kind === 'migration') await query(url, each.text)
+}
+
+// None of them looks at updatedAt: what makes them stale is the trigger.
+const breakfast = hasToast(db, 'oat', 'breakfast', {
+  expireIn: '1 year',
+  load: (id) => prisma.oat.findUnique({ where: { id }, include: { toppings: true } }),
+  compute: ({ toppings }) => ({ toppings: toppings.map(({ name }) => name).sort() }),
+})
+const lunch = hasToast(db, 'oat', 'lunch', { expireIn: '1 year', compute: () => 1 })
+const stock = hasToast(db, 'shelf', 'stock', { id: ['aisle', 'level'], expireIn: '1 year', compute: () => 1 })
+
+beforeEach(() => prisma.toast.deleteMany())
+
+afterAll(async () => {
+  await db.close()
+  await prisma.$disconnect()
+})
+
+async function createOat(toppings: string[] = []) {
+  const oat = await prisma.oat.create({
+    data: { name: 'Oat', toppings: { create: toppings.map((name) => ({ name })) } },
+  })
+  await breakfast.fresh(oat)
+  return oat
+}
+
+describe('T13: with triggers, toasts become stale when what they are computed from changes', () => {
+  it('through plain Prisma', async () => {
+    const [oat, other] = [await createOat(), await createOat()]
+    await prisma.oat.update({ where: { id: oat.id }, data: { name: 'Rolled' } })
+    expect(await breakfast.isStale(oat)).toBe(true)
+    expect(await breakfast.isStale(other)).toBe(false)
+  })
+
+  it('through raw SQL', async () => {
+    const oat = await createOat()
+    await prisma.$executeRaw`UPDATE "Oat" SET name = 'Raw'`
+    expect(await breakfast.isStale(oat)).toBe(true)
+  })
+
+  it('all toasts of the record, and the next reader asks for a refresh', async () => {
+    const oat = await createOat()
+    await lunch.fresh(oat)
+    await prisma.$executeRaw`UPDATE "Oat" SET name = 'Raw'`
+    expect(await prisma.toast.findMany()).toMatchObject([{ refreshAt: null }, { refreshAt: null }])
+    expect(await lunch(oat)).toMatchObject({ value: 1, toastr: { stale: true } })
+    await refreshNow(db, lunch, oat)
+    expect(await lunch(oat)).toMatchObject({ value: 1, toastr: { stale: false } })
+    expect(await breakfast.isStale(oat)).toBe(true)
+  })
+
+  it('through a nested write to its children', async () => {
+    const oat = await createOat()
+    await prisma.oat.update({ where: { id: oat.id }, data: { toppings: { create: { name: 'Nuts' } } } })
+    expect(await breakfast.fresh(oat)).toMatchObject({ toppings: ['Nuts'] })
+  })
+
+  it('when a child comes, changes, moves to another parent, or goes: many in one statement', async () => {
+    const [from, to] = [await createOat(['Nuts', 'Honey']), await createOat()]
+    const stale = async () => [await breakfast.isStale(from), await breakfast.isStale(to)]
+    const refresh = () => Promise.all([breakfast.fresh(from), breakfast.fresh(to)])
+
+    await prisma.topping.createMany({
+      data: [
+        { name: 'Figs', oatId: to.id },
+        { name: 'Dates', oatId: to.id },
+      ],
+    })
+    expect(await stale()).toEqual([false, true])
+    await refresh()
+    await prisma.topping.updateMany({ where: { oatId: from.id, name: 'Nuts' }, data: { name: 'Almonds' } })
+    expect(await stale()).toEqual([true, false])
+    await refresh()
+    await prisma.topping.updateMany({ where: { oatId: from.id }, data: { oatId: to.id } })
+    expect(await stale()).toEqual([true, true])
+    expect((await refresh())[1].toppings).toEqual(['Almonds', 'Dates', 'Figs', 'Honey'])
+    await prisma.topping.deleteMany({ where: { name: 'Figs' } })
+    expect(await stale()).toEqual([false, true])
+  })
+
+  it('with a composite key', async () => {
+    const shelf = await prisma.shelf.create({ data: { aisle: 3, level: 'top, "x"' } })
+    await stock.fresh(shelf)
+    await prisma.$executeRaw`UPDATE "Shelf" SET "updatedAt" = now()`
+    expect(await stock.isStale(shelf)).toBe(true)
+    await prisma.shelf.deleteMany()
+    expect(await prisma.toast.count()).toBe(0)
+  })
+
+  it('and go with their parent, at once', async () => {
+    const [gone, kept] = [await createOat(['Nuts']), await createOat()]
+    await prisma.oat.delete({ where: { id: gone.id } })
+    expect(await prisma.toast.findMany()).toMatchObject([{ key: String(kept.id) }])
+  })
+
+  it('and stay fresh where the change is rolled back', async () => {
+    const oat = await createOat()
+    const change = prisma.$transaction(async (tx) => {
+      await tx.oat.update({ where: { id: oat.id }, data: { name: 'Rolled' } })
+      throw new Error('no')
+    })
+    await expect(change).rejects.toThrow('no')
+    expect(await breakfast.isStale(oat)).toBe(false)
+  })
+})
+
+describe('T9: a change that is committed while a value is computed is never taken for seen', () => {
+  it('when the row is there already', async () => {
+    const oat = await createOat()
+    let change = async () => {}
+    const slow = hasToast(db, 'oat', 'slow', {
+      expireIn: '1 year',
+      compute: async () => {
+        await change()
+        return 1
+      },
+    })
+    await slow.fresh(oat)
+    change = async () => void (await prisma.$executeRaw`UPDATE "Oat" SET name = 'Raw'`)
+    await slow.expire(oat)
+    await refreshNow(db, slow, oat)
+    expect(await slow.isStale(oat)).toBe(true)
+  })
+
+  it('when the change was made before the row was there, and is committed after', async () => {
+    const oat = await prisma.oat.create({ data: { name: 'Oat' } })
+    let began = () => {}
+    let commit = () => {}
+    const open = new Promise<void>((resolve) => {
+      began = resolve
+    })
+    const wait = new Promise<void>((resolve) => {
+      commit = resolve
+    })
+    const change = prisma.$transaction(async (tx) => {
+      await tx.topping.create({ data: { name: 'Nuts', oatId: oat.id } })
+      began()
+      await wait
+    })
+    await open
+    // Its trigger has found no row to mark, and what it has written cannot be seen yet.
+    expect(await breakfast.fresh(oat)).toMatchObject({ toppings: [] })
+    commit()
+    await change
+    expect(await breakfast(oat)).toMatchObject({ toppings: [], toastr: { stale: true } })
+    await refreshNow(db, breakfast, oat)
+    expect(await breakfast(oat)).toMatchObject({ toppings: ['Nuts'], toastr: { stale: false } })
+  })
+})
