@@ -45,7 +45,7 @@ export const install: Generator = {
 
 function packages({ node, packageManager }: Host, dir: string) {
   const bun = packageManager.name === 'bun'
-  const runner = bun ? 'bun' : 'tsx'
+  const runner = bun ? 'bun' : 'async-worker run'
   return {
     dependencies: {
       '@async-gen/runtime': `^${version}`,

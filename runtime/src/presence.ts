@@ -107,7 +107,7 @@ async function enter(db: Database): Promise<Presence> {
     leave: async () => {
       session.off('end', lose)
       clearInterval(pinging)
-      await session.query(leaveStatement.text, [id])
+      await session.query(leaveStatement.text, [id]).catch(() => {})
       await session.end()
     },
   }

@@ -12,6 +12,7 @@ describe('a worker that is told to stop', () => {
     const first = await Attempt.async(Probe).hold('first')
     await effect('first began')
     stopping.kill('SIGTERM')
+    await sleep(300) // until the signal has arrived
     const second = await Attempt.async(Probe).hold('second')
     await release()
     expect(await stopping.exited, stopping.log()).toBe(0)

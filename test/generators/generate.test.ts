@@ -93,7 +93,7 @@ describe('install, attempt and reports write', () => {
     await host.run('attempt')
     expect(host.has('lib/jobs/attempt.ts')).toBe(true)
     expect(host.read('lib/jobs/test/attempt.test.ts')).toContain("from '../../../src/db.js'")
-    expect(JSON.parse(host.read('package.json')).scripts['async:worker']).toBe('tsx lib/jobs/worker.ts')
+    expect(JSON.parse(host.read('package.json')).scripts['async:worker']).toBe('async-worker run lib/jobs/worker.ts')
   })
 
   it('no specs where vitest is no dependency, and says so once', async () => {

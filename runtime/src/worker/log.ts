@@ -33,7 +33,7 @@ export function graphileLogger(log: Log): Logger {
   })
 }
 
-export type Line = { time: Date; level: Level } & (
+type Line = { time: Date; level: Level } & (
   | { deed: Work; telling: Telling }
   | { message: string; fields?: object | undefined }
 )
@@ -52,7 +52,7 @@ function asJson({ time, level, ...line }: Line): string {
 const COLOUR = { info: 'green', warning: 'yellow', error: 'red' } as const
 
 /** `2026-11-21 22:30:12  SUCCESS  Attempt(42) OrderClient.fulfill  31 ms`, in the local time. */
-export function forPeople({ time, level, ...line }: Line): string {
+function forPeople({ time, level, ...line }: Line): string {
   const at = styleText('dim', localTime(time))
   if ('message' in line) {
     const text = line.message.trimEnd()

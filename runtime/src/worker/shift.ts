@@ -30,6 +30,8 @@ export interface Workplace {
   inHand: Set<JobInHand>
   /** Takes what Graphile Worker says. */
   logger: Logger
+  /** Called when a shift has begun: it takes jobs, and others can see it. */
+  begun(presence: Presence): void
 }
 
 /**
@@ -40,6 +42,7 @@ export async function workShift(workplace: Workplace, presence: Presence): Promi
   const { settings, stopping } = workplace
   const calls = new AbortController()
   const graphile = await startGraphile(workplace, presence, calls.signal)
+  workplace.begun(presence)
   const ended = graphile.ended.then(() => 'ended')
   if ((await Promise.race([ended, aborted(stopping.asked, presence.lost)])) === 'ended') return
 
@@ -84,6 +87,7 @@ async function startGraphile(workplace: Workplace, presence: Presence, calls: Ab
   }
   if (once) return { ended: runOnce(options), stop: async () => pool?.gracefulShutdown() }
   const runner = await run({ ...options, parsedCronItems: parseCrontab(crontab) })
+  await announced.catch(() => {})
   return { ended: runner.promise, stop: () => runner.stop() }
 }
 

@@ -39,35 +39,36 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
   const alive = setInterval(() => {}, 2 ** 30)
   const done = new AbortController()
   const inHand: Workplace['inHand'] = new Set()
-  let presence: Presence | undefined
+  let atWork: Presence | undefined
   let chores: Promise<void> | undefined
   const health =
     settings.health &&
     (await serveHealth(settings.health, {
-      unready: () => unready(db, stopping.asked, presence),
+      unready: () => unready(db, stopping.asked, atWork),
       metrics: () => metrics(db, tally),
     }))
   try {
     const tasks = await loadTasks(settings.tasks)
     await runMigrations({ pgPool: db.pool })
-    presence = await presenceOf(db)
+    const first = await presenceOf(db)
     await sweep(db)
     chores = doChores(db, settings, log, done.signal)
-    log.say(
-      'info',
-      greeting(presence, settings, Object.keys(tasks)),
-      health && { health: `${health.host}:${health.port}` },
-    )
-    process.send?.('ready')
-
-    const workplace = { db, tasks, settings, stopping, inHand, logger: settings.logger ?? graphileLogger(log) }
-    for await (presence of presences(db, presence, stopping.asked, log)) await workShift(workplace, presence)
+    const begun = (presence: Presence) => {
+      atWork = presence
+      const address = health && { health: `${health.host}:${health.port}` }
+      log.say('info', greeting(presence, settings, Object.keys(tasks)), address)
+      // Whoever started the process with a channel (async-worker, pm2) learns that it is up; that they are gone does not matter.
+      process.send?.('ready', undefined, undefined, () => {})
+    }
+    const logger = settings.logger ?? graphileLogger(log)
+    const workplace: Workplace = { db, tasks, settings, stopping, inHand, logger, begun }
+    for await (const presence of presences(db, first, stopping.asked, log)) await workShift(workplace, presence)
   } finally {
     stopping.release()
     done.abort()
     await within(GOING_HOME, goHome(db, chores))
     unsubscribe()
-    if (presence) log.say('info', summary(tally, inHand.size))
+    if (atWork) log.say('info', summary(tally, inHand.size))
     // What ignores its signal would keep the process from ending.
     if (inHand.size > 0) process.exit(1)
     if (health) health.close()
@@ -84,7 +85,6 @@ async function* presences(db: Database, first: Presence, stop: AbortSignal, log:
     if (!presence.lost.aborted || stop.aborted) return
     log.say('error', 'The session with PostgreSQL was lost, and what was in hand was aborted. Connecting again.')
     presence = await enterAgain(db, stop)
-    if (presence) log.say('info', `Back as worker ${presence.id}.`)
   }
 }
 

@@ -1,0 +1,140 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { prisma } from '../.app/src/db.js'
+import { eventually } from '../support/eventually.js'
+import { REPOSITORY } from '../support/host.js'
+import { run } from '../support/run.js'
+import { Attempt } from './host/attempt.js'
+import { db } from './host/database.js'
+import { Probe } from './host/targets.js'
+import { breakfast } from './host/toasts.js'
+import { effect, sql, url } from './scene.js'
+
+const BIN = join(REPOSITORY, 'runtime/src/bin/async-worker.ts')
+const HOST = join(REPOSITORY, 'test/chaos/host/worker.ts')
+
+let dir: string
+let traces: string[]
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'async-worker-'))
+  traces = ['--pid-dir', join(dir, 'pids'), '--log-dir', join(dir, 'log')]
+})
+
+afterEach(async () => {
+  for (const { pid, state } of await daemons()) if (state === 'running') process.kill(pid, 'SIGKILL')
+  rmSync(dir, { recursive: true })
+})
+
+describe('P15: async-worker', () => {
+  it('starts a worker in the background, tells of it, and stops it once it has finished what it has in hand', async () => {
+    const { stdout } = await asyncWorker('start', HOST, ...traces, '--concurrency', '3', '--sleep', '1')
+    const [, pid] = /^Worker 1 is at work as process (\d+)\. It writes to .*async-worker\.1\.log$/m.exec(stdout)!
+    expect(await db.workers()).toMatchObject([{ pid: Number(pid) }])
+    expect(readFileSync(join(dir, 'pids/async-worker.1.pid'), 'utf8')).toBe(`${pid}\n`)
+    expect((await asyncWorker('status', ...traces)).stdout).toMatch(new RegExp(`^1  running  process ${pid} `))
+
+    const attempt = await Attempt.async(Probe).once('slow', 1000)
+    await effect('slow began')
+    expect((await asyncWorker('stop', ...traces)).stdout).toBe(`Worker 1 (process ${pid}) has stopped.\n`)
+    expect((await attempt.reload()).status).toBe('succeeded')
+    expect(await db.workers()).toEqual([])
+    const log = readFileSync(join(dir, 'log/async-worker.1.log'), 'utf8')
+    expect(log).toContain('takes 3 at a time')
+    expect(log).toContain('"name":"Probe.once"')
+    expect(await asyncWorker('status', ...traces)).toMatchObject({ code: 3, stdout: 'No worker runs here.\n' })
+  })
+
+  it('refuses to start one that runs, and starts one that has died, whose pid file it notices', async () => {
+    await asyncWorker('start', HOST, ...traces, '--uid', 'mail')
+    const second = await asyncWorker('start', HOST, ...traces, '--uid', 'mail')
+    expect(second).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(/^Worker mail is running already, as process \d+\.$/m),
+    })
+
+    const [mail] = await daemons()
+    process.kill(mail!.pid, 'SIGKILL')
+    await eventually('the death', async () => (await daemons())[0]!.state === 'dead')
+    expect((await asyncWorker('status', ...traces)).code).toBe(3)
+    await asyncWorker('start', HOST, ...traces, '--uid', 'mail')
+    expect(await daemons()).toMatchObject([{ uid: 'mail', state: 'running' }])
+  })
+
+  it('takes a process that got the number of a dead worker for what it is', async () => {
+    await asyncWorker('start', HOST, ...traces)
+    await asyncWorker('stop', ...traces)
+    writeFileSync(join(dir, 'pids/async-worker.1.pid'), `${process.ppid}\n`)
+    expect(await daemons()).toMatchObject([{ state: 'dead' }])
+    expect((await asyncWorker('stop', ...traces)).stdout).toContain('was dead already')
+  })
+
+  it('starts several, restarts them one after the other, and stops one or all', async () => {
+    await asyncWorker('start', HOST, ...traces, '--count', '2')
+    const before = await daemons()
+    expect(before).toMatchObject([{ uid: '1' }, { uid: '2' }])
+    await asyncWorker('restart', HOST, ...traces)
+    const after = await daemons()
+    expect(after).toMatchObject([
+      { uid: '1', state: 'running' },
+      { uid: '2', state: 'running' },
+    ])
+    expect(after.map(({ pid }) => pid)).not.toEqual(expect.arrayContaining([before[0]!.pid]))
+    await asyncWorker('stop', ...traces, '--uid', '2')
+    expect(await daemons()).toMatchObject([{ uid: '1', state: 'running' }])
+    await asyncWorker('stop', ...traces)
+    expect(await daemons()).toEqual([])
+  }, 60_000)
+
+  it('shows why one did not start', async () => {
+    const broken = join(dir, 'worker.mjs')
+    writeFileSync(broken, 'throw new Error("no such table")')
+    const { code, stderr } = await asyncWorker('start', broken, ...traces)
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('no such table') })
+    expect(await daemons()).toEqual([])
+  })
+
+  it('runs in the foreground until nothing is due', async () => {
+    const attempt = await Attempt.async(Probe).once('now', 0)
+    const { code, stdout } = await asyncWorker('run', HOST, '--once')
+    expect(code).toBe(0)
+    expect(stdout).toContain('1 succeeded')
+    expect((await attempt.reload()).status).toBe('succeeded')
+  })
+
+  it('C12: clears the queue of waiting refreshes, and of nothing else', async () => {
+    const oat = await prisma.oat.create({ data: { name: 'Rolled' } })
+    await breakfast(oat)
+    await Attempt.async(Probe).once('kept', 0)
+    const { stdout } = await asyncWorker('clear', HOST, '--json')
+    expect(JSON.parse(stdout)).toEqual({ version: 1, cleared: 1 })
+    expect(await sql('SELECT task_identifier FROM graphile_worker.jobs')).toEqual([{ task_identifier: 'attempt' }])
+    await breakfast(oat)
+    expect(await sql(`SELECT FROM graphile_worker.jobs WHERE task_identifier = 'refresh_toast'`)).toHaveLength(1)
+  })
+
+  it.each([
+    [['strat'], 'There is no command strat.'],
+    [['stop', '--once'], 'async-worker stop takes no --once.'],
+    [['start', '--cuont', '2'], "Unknown option '--cuont'"],
+    [['start', '--count', '0'], '--count takes a whole number from 1, not "0".'],
+    [['start', '--count', '2', '--uid', 'a'], 'give one of them'],
+    [['run', 'a.ts', 'b.ts'], 'What is b.ts?'],
+  ])('refuses %j', async (args, message) => {
+    const { code, stderr } = await asyncWorker(...args)
+    expect(code).toBe(2)
+    expect(stderr).toContain(message)
+  })
+})
+
+const asyncWorker = (...args: string[]) =>
+  run(REPOSITORY, process.execPath, ['--import', 'tsx', BIN, ...args], {
+    env: { DATABASE_URL: url },
+    exitCodes: [0, 1, 2, 3, 4],
+  })
+
+async function daemons(): Promise<{ uid: string; pid: number; state: string }[]> {
+  return JSON.parse((await asyncWorker('status', '--json', ...traces)).stdout).workers
+}
