@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
+import { prisma } from '../.app/src/db.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
 import { childEnv } from '../support/run.js'
 import { Attempt } from './host/attempt.js'
+import { Slow } from './host/reports/slow.js'
 import { Probe } from './host/targets.js'
+import { breakfast } from './host/toasts.js'
 import { effect, release, sql, url, worker } from './scene.js'
 
 describe('the lines of a worker', () => {
@@ -17,6 +20,10 @@ describe('the lines of a worker', () => {
     await sql(`SELECT graphile_worker.add_job('own_job')`)
     await release()
     await effect('own job ended')
+    await breakfast(await prisma.oat.create({ data: { name: 'Rolled' } }))
+    await effect('toast ended')
+    await (await Slow.create({})).build()
+    await effect('report ended')
     await eventually(
       'the failures',
       async () => (await bad.reload()).status === 'failed' && (await again.reload()).errors[0],
@@ -54,8 +61,13 @@ describe('the lines of a worker', () => {
     expect(lines).toContainEqual(
       expect.objectContaining({ event: 'job', type: 'Job', name: 'own_job', outcome: 'succeeded' }),
     )
+    const succeeded = { level: 'info', outcome: 'succeeded', run: 1, elapsed: expect.any(Number) }
+    const refresh = { ...succeeded, event: 'refresh', type: 'Toast', name: 'oat.breakfast' }
+    expect(lines).toContainEqual(expect.objectContaining(refresh))
+    const build = { ...succeeded, event: 'build', type: 'Report', name: 'Slow.build' }
+    expect(lines).toContainEqual(expect.objectContaining(build))
     expect(lines.at(-1).message).toMatch(
-      /^Stopped after .*: 2 succeeded, 1 failed and are tried again, 1 failed for good\.$/,
+      /^Stopped after .*: 4 succeeded, 1 failed and are tried again, 1 failed for good\.$/,
     )
   })
 

@@ -4,6 +4,7 @@ import type { Database } from '../database.js'
 import { AsyncGenError, describeError, RefreshFailedError } from '../errors.js'
 import { presenceOf } from '../presence.js'
 import { serialize } from '../serialize.js'
+import { type Telling, tell, type Outcome as Verdict } from '../telemetry.js'
 import { type Computation, type ToastDefinition, type ToastRegistry, toastsOf, type Work } from './registry.js'
 import { type NewValue, type Refresh, type Request, type ToastId, type ToastRow, textOf } from './store.js'
 
@@ -81,8 +82,33 @@ interface CarriedOut {
   error?: unknown
 }
 
-/** Computes what was claimed, and stores the value or records the failure. */
+/** Computes what was claimed, and stores the value or records the failure; tells who listens. */
 async function carryOut(
+  registry: ToastRegistry,
+  refresh: Refresh,
+  retry: 'later' | 'never',
+  stopping?: AbortSignal,
+): Promise<CarriedOut> {
+  const { name, key: id, failures, task } = refresh
+  const isToast = task === 'refresh_toast'
+  const telling: Telling = { type: isToast ? 'Toast' : 'Report', id, name, run: failures + 1 }
+  return await tell(isToast ? 'refresh' : 'build', telling, async () => {
+    const done = await computeAndStore(registry, refresh, retry, stopping)
+    telling.outcome = VERDICTS[done.outcome] ?? (retry === 'later' ? 'retried' : 'failed')
+    if (done.error !== undefined) telling.error = describeError(done.error)
+    return done
+  })
+}
+
+/** How an outcome is told; a failure depends on whether it is tried again. */
+const VERDICTS: Partial<Record<RefreshOutcome, Verdict>> = {
+  refreshed: 'succeeded',
+  'parent gone': 'succeeded',
+  overtaken: 'overtaken',
+  'given back': 'overtaken',
+}
+
+async function computeAndStore(
   registry: ToastRegistry,
   refresh: Refresh,
   retry: 'later' | 'never',

@@ -67,6 +67,8 @@ export interface Request extends ToastId {
 
 /** A refresh in progress: nobody but the worker that claimed it, in that run, may finish it. */
 export interface Refresh extends ToastId {
+  /** The Graphile Worker task that refreshes the row. */
+  task: string
   run: number
   worker: number
   args: Json
@@ -240,8 +242,19 @@ export function textOf({ name, key }: ToastId): string {
 }
 
 function refreshOf(row: ToastRow, worker: number): Refresh {
-  const { name, key, run, args, epoch, failures } = row
-  return { name, key, run, worker, args, epoch, failures, wantedVersion: row.wanted_version, first: !row.cached_at }
+  const { name, key, task, run, args, epoch, failures } = row
+  return {
+    name,
+    key,
+    task,
+    run,
+    worker,
+    args,
+    epoch,
+    failures,
+    wantedVersion: row.wanted_version,
+    first: !row.cached_at,
+  }
 }
 
 // Named one by one: a prepared `SELECT *` breaks on open connections when a migration adds a column.

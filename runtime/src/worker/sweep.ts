@@ -1,6 +1,7 @@
 import type { Task } from 'graphile-worker'
 import type { Database, Query, Statement } from '../database.js'
 import { livingWorkers } from '../presence.js'
+import { tellsItself } from '../telemetry.js'
 import { keptTables } from '../upkeep.js'
 
 /** What a sweep found to do. */
@@ -32,10 +33,10 @@ export async function sweep(db: Database): Promise<Swept> {
 
 /** The Graphile Worker task `sweep`, for those who want one out of turn: `SELECT graphile_worker.add_job('sweep')`. */
 export function sweepTask(db: Database): Task {
-  return async (_payload, { logger }) => {
+  return tellsItself<Task>(async (_payload, { logger }) => {
     const { rescued, enqueued } = await sweep(db)
     logger.info(`swept: ${rescued} rescued, ${enqueued} enqueued`)
-  }
+  })
 }
 
 /** Graphile Worker itself would wait for four hours. */
