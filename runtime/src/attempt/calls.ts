@@ -20,7 +20,7 @@ export interface RecordOptions<Data = Record<string, unknown>> {
   /** Encrypts arguments, result and errors. Default: the encryptor of the class. */
   encryptor?: Encryptor | undefined
   /** Values for columns that you have added to the model. */
-  data?: Partial<Data> | undefined
+  data?: (keyof Data extends never ? never : Partial<Data>) | undefined
 }
 
 type ValueOf<T> = T[keyof T]

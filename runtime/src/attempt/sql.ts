@@ -32,7 +32,7 @@ export function insertStatement(table: string, extra: string[]): Statement {
       ) WITH ORDINALITY AS call
       WHERE $2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text
       ORDER BY call.ordinality
-      ON CONFLICT (target, method, idempotence_token) DO NOTHING
+      ON CONFLICT (target, method, idempotence_token) WHERE idempotence_token IS NOT NULL DO NOTHING
       RETURNING *`,
   }
 }
@@ -88,7 +88,7 @@ export const statements = (table: string) =>
           AND ($5::bigint IS NULL OR parent_id = $5)`,
     },
 
-    // Whoever holds a row at this moment claims or ends it; there is nothing to wait for.
+    // By id, always: were the status compared as an enum, the planner might go through the index of all that is due.
     claim: {
       name: `${table}:claim`,
       text: `
@@ -98,14 +98,11 @@ export const statements = (table: string) =>
           locked_by = $2,
           started_at = clock_timestamp(),
           updated_at = clock_timestamp()
-        WHERE id IN (
-          SELECT id FROM "${table}"
-          WHERE id = ANY ($1::bigint[]) AND status = 'pending' AND scheduled_at <= clock_timestamp()
-          FOR UPDATE SKIP LOCKED
-        )
+        WHERE id = ANY ($1::bigint[]) AND status::text = 'pending' AND scheduled_at <= clock_timestamp()
         RETURNING *`,
     },
 
+    // Only a row that runs is locked by anybody.
     succeed: {
       name: `${table}:succeed`,
       text: `
@@ -116,8 +113,7 @@ export const statements = (table: string) =>
           completed_at = clock_timestamp(),
           updated_at = clock_timestamp()
         FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[]) AS run (id, number, worker, result)
-        WHERE attempt.id = run.id
-          AND attempt.status = 'running' AND attempt.num_attempts = run.number AND attempt.locked_by = run.worker
+        WHERE attempt.id = run.id AND attempt.num_attempts = run.number AND attempt.locked_by = run.worker
         RETURNING attempt.id`,
     },
 
@@ -131,7 +127,7 @@ export const statements = (table: string) =>
           errors = errors || $4::jsonb,
           locked_by = NULL,
           updated_at = clock_timestamp()
-        WHERE id = $1 AND status = 'running' AND num_attempts = $2 AND locked_by = $3
+        WHERE id = $1 AND num_attempts = $2 AND locked_by = $3
         RETURNING *`,
     },
 
