@@ -1,5 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { AesGcmEncryptor, BaseAttempt, defineTargets, type Encryptor, NullEncryptor } from '@async-gen/runtime'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import {
+  AesGcmEncryptor,
+  BaseAttempt,
+  defineTargets,
+  type Encryptor,
+  NullEncryptor,
+  PermanentError,
+} from '@async-gen/runtime'
 import { afterEach, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
@@ -12,6 +20,9 @@ const Cards = {
   charge: async (card: string) => ({ charged: card }),
   decline: async (card: string) => {
     throw new Error(`${card} was declined`)
+  },
+  block: async (card: string) => {
+    throw new PermanentError(`${card} was stolen`)
   },
 }
 const targets = defineTargets({ Cards })
@@ -39,7 +50,8 @@ describe('an encrypted attempt', () => {
   it('A14, A22: keeps arguments, result and errors secret in the row and in the job, and gives them back', async () => {
     const good = await Encrypted.async(Cards).charge(SECRET)
     const bad = await Encrypted.async(Cards).decline(SECRET)
-    await Promise.all([good.perform(), bad.perform()])
+    const worse = await Encrypted.async(Cards).block(SECRET)
+    await Promise.all([good.perform(), bad.perform(), worse.perform()])
 
     const stored =
       JSON.stringify(await rows('SELECT * FROM attempts')) +
@@ -49,7 +61,18 @@ describe('an encrypted attempt', () => {
 
     const [goodAgain, badAgain] = [await Encrypted.find(good.id), await Encrypted.find(bad.id)]
     expect(goodAgain).toMatchObject({ args: [SECRET], result: { charged: SECRET }, encryptor: 'aes-256-gcm:old' })
+    expect(worse).toMatchObject({ status: 'failed', errors: [{ message: `${SECRET} was stolen` }] })
     expect(badAgain?.errors).toMatchObject([{ number: 1, name: 'Error', message: `${SECRET} was declined` }])
+  })
+
+  it('A22: tells nothing secret to those who log and trace', async () => {
+    const told: unknown[] = []
+    const listen = (message: unknown) => told.push(message)
+    subscribe('tracing:async-gen:run:asyncEnd', listen)
+    await (await Encrypted.async(Cards).decline(SECRET)).perform()
+    unsubscribe('tracing:async-gen:run:asyncEnd', listen)
+    expect(told).toMatchObject([{ error: { name: 'Encrypted' } }])
+    expect(JSON.stringify(told)).not.toContain(SECRET)
   })
 
   it('A14: is the choice of each attempt, too', async () => {

@@ -405,7 +405,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
         const outcome = await cancellable(db, store.table, call, make)
         await this.#settle(run, outcome)
         telling.outcome = this.#verdict(outcome)
-        if (outcome.kind === 'failed') telling.error = describeError(outcome.error)
+        if (outcome.kind === 'failed') telling.error = this.content.tellable(outcome.error, this.owner)
       })
     } finally {
       this.#running = undefined

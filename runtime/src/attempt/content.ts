@@ -1,5 +1,11 @@
 import type { Encryptor } from '../encryptor.js'
-import { AsyncGenError, DecryptionError, type ErrorRecord, UnknownEncryptorError } from '../errors.js'
+import {
+  DecryptionError,
+  describeError,
+  type ErrorRecord,
+  UnknownEncryptorError,
+  UnknownTargetError,
+} from '../errors.js'
 import { deserialize, type Json, serialize } from '../serialize.js'
 import type { AttemptError, StoredError } from './store.js'
 
@@ -62,8 +68,7 @@ export class Content {
 
   /** An error as the row keeps it. What says nothing of the content (when, how long, which worker) stays plain. */
   encodeError(entry: AttemptError, owner: Owner, thrown: unknown): StoredError {
-    // An error of ours says nothing secret, and that of a missing key could not be encrypted anyway.
-    if (owner.encryptor === null || thrown instanceof AsyncGenError) return entry
+    if (!isSecret(owner, thrown)) return entry
     const { number, at, elapsed, worker, ...record } = entry
     return { number, at, elapsed, worker, encrypted: JSON.parse(this.seal(JSON.stringify(record), owner, 'errors')) }
   }
@@ -72,6 +77,15 @@ export class Content {
     if (!('encrypted' in entry)) return entry
     const { encrypted, ...plain } = entry
     return { ...plain, ...(this.open(encrypted, owner, 'errors') as unknown as ErrorRecord) }
+  }
+
+  /** What may be said of an error in logs and traces. */
+  tellable(thrown: unknown, owner: Owner): ErrorRecord {
+    if (!isSecret(owner, thrown)) return describeError(thrown)
+    return {
+      name: 'Encrypted',
+      message: 'The error is kept secret, as the arguments are: read the errors of the attempt.',
+    }
   }
 
   #context({ id, target, method }: Owner, column: Column): string {
@@ -86,4 +100,11 @@ export class Content {
       `No encryptor is called ${JSON.stringify(name)}. Known: ${known}. Pass it to BaseAttempt as \`encryptor\` or in \`encryptors\`.`,
     )
   }
+}
+
+const TELLING_NOTHING = [DecryptionError, UnknownEncryptorError, UnknownTargetError]
+
+/** Whether an error may hold what the row encrypts. Those that say why a row cannot be performed do not, and have to be read. */
+function isSecret({ encryptor }: Owner, thrown: unknown): boolean {
+  return encryptor !== null && !TELLING_NOTHING.some((type) => thrown instanceof type)
 }
