@@ -33,6 +33,63 @@ export type RecordOf<Delegate> = Delegate extends { [K: symbol]: { types: { payl
   ? Scalars
   : never
 
+/** What `$extends` takes, for methods on the rows of models and on the models themselves. */
+// biome-ignore lint/suspicious/noExplicitAny: Prisma types the client of an extension as any, too
+export type ClientExtension<Rows, Models> = (client: any) => {
+  $extends: {
+    extArgs: {
+      result: { [M in keyof Rows]: { [N in keyof Rows[M]]: () => { compute: () => Rows[M][N] } } }
+      model: { [M in keyof Models]: { [N in keyof Models[M]]: () => Models[M][N] } }
+      query: Record<never, never>
+      client: Record<never, never>
+    }
+  }
+}
+
+/** By model and name. */
+type ByModel<Value> = Record<string, Record<string, Value>>
+
+type Method = (...args: never[]) => unknown
+
+/**
+ * A client extension that makes methods of something that is listed by model and name.
+ *
+ * @param ofRow the method of a row, given its record with all scalar fields
+ * @param ofModel the method of a model, given the transaction in which it is called, if it is called in one
+ */
+export function extendClient<Listed, Rows, Models>(
+  listed: ByModel<Listed>,
+  ofRow: (each: Listed, record: object) => Method,
+  ofModel: (each: Listed, tx: TransactionLike | undefined) => Method,
+): ClientExtension<Rows, Models> {
+  return (client) => {
+    const everyField = (model: string) =>
+      Object.fromEntries(Object.keys(client[model].fields).map((name) => [name, true]))
+    const result = mapByModel(listed, (each, model) => {
+      return { needs: everyField(model), compute: (record: object) => ofRow(each, record) }
+    })
+    const model = mapByModel(listed, (each) => {
+      return function (this: { $parent: TransactionLike }, ...args: never[]) {
+        return ofModel(each, isTransaction(this.$parent) ? this.$parent : undefined)(...args)
+      }
+    })
+    return client.$extends({ result, model })
+  }
+}
+
+/** A transaction's client can do less than the client itself. */
+function isTransaction(client: object): boolean {
+  return !('$connect' in client)
+}
+
+function mapByModel<Value, Result>(listed: ByModel<Value>, map: (value: Value, model: string) => Result) {
+  const mapNamed = ([model, named]: [string, Record<string, Value>]) => [
+    model,
+    Object.fromEntries(Object.entries(named).map(([name, value]) => [name, map(value, model)])),
+  ]
+  return Object.fromEntries(Object.entries(listed).map(mapNamed))
+}
+
 /** What the runtime asks of a transaction of the host's. */
 export type TransactionLike = Pick<PrismaClientLike, '$queryRawUnsafe'>
 

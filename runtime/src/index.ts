@@ -65,6 +65,7 @@ export {
   type FetchOptions,
   hasWorkers,
 } from './toast/cached.js'
+export { toastMethods } from './toast/methods.js'
 export { pruneToasts } from './toast/prune.js'
 export { type Failure, isReady, type NotReady, type Reading, type Ready, type Toastr } from './toast/reading.js'
 export type { Computation } from './toast/registry.js'
