@@ -1,127 +1,196 @@
 #!/usr/bin/env node
 import { resolve } from 'node:path'
-import { Command, CommanderError } from 'commander'
+import { CommanderError } from 'commander'
 import pc from 'picocolors'
-import type { Generator } from '../generators/generator.js'
-import { GeneratorError } from '../generators/host/errors.js'
-import type { ClientExport } from '../generators/host/prisma-client.js'
+import type { Diagnosis } from '../generators/doctor.js'
+import { GENERATORS, type GeneratorName } from '../generators/generator.js'
+import { GeneratorError, UsageError } from '../generators/host/errors.js'
+import type { Facts } from '../generators/info.js'
 import { version } from '../generators/own-package.js'
-import type { Outcome } from '../generators/run.js'
+import type { Outcome } from '../generators/perform.js'
+import { commandLine, type Flags } from './commands.js'
 
-interface Flags {
-  cwd: string
-  dir?: string
-  client?: string
-  schema?: string
-  model?: string
-  encrypted?: boolean
-  yes?: boolean
-  dryRun?: boolean
+/** What a command has come to: text for people, an object for programs. */
+interface Result {
+  lines: string[]
+  json: object
+  exitCode: number
 }
 
 // Nothing is half written when this comes: the commit is one synchronous step.
 process.on('SIGINT', () => process.exit(130))
 
-const program = new Command('async-gen')
-  .description('Durable calls, cached methods and background reports for Prisma and PostgreSQL, as code that you own.')
-  .version(version)
-  .exitOverride()
-  .addHelpText(
-    'after',
-    `
-Examples:
-  $ npx async-gen install                 # first: toasts, tasks and the worker process
-  $ npx async-gen attempt                 # durable calls; \`attempt EmailAttempt\` adds a second kind
-  $ npx async-gen reports MonthlySales    # reports built in the background
-  $ npx async-gen attempt --dry-run       # shows what would happen`,
+const program = commandLine(version, async (command, args, flags) => {
+  const { lines, json, exitCode } = await carryOut(command, args, flags)
+  print(
+    flags.json
+      ? JSON.stringify({ version: 1, asyncGen: version, command, exitCode, ...json }, null, 2)
+      : lines.join('\n'),
   )
-
-command('install', 'install', 'add cached methods (toasts), tasks and the worker process')
-command('attempt', 'attempt [name]', 'add durable calls, recorded in your transactions').option(
-  '--encrypted',
-  'encrypt arguments, results and errors unless a call says otherwise',
-)
-command('reports', 'reports [names...]', 'add reports built in the background, a class each').option(
-  '--model <name>',
-  'the model of the reports, where Report is taken: SalesReport',
-)
+  process.exitCode = exitCode
+})
 
 try {
-  await program.parseAsync()
+  const asked = process.argv.length === 2 && isAttended({}) ? await (await import('./ask.js')).askForCommand() : []
+  await program.parseAsync([...process.argv, ...asked])
 } catch (error) {
   process.exitCode = report(error)
 }
 
-function command(generator: Generator['name'], usage: string, description: string) {
-  return program
-    .command(usage)
-    .description(description)
-    .option('--cwd <folder>', 'the folder of the application', '.')
-    .option('--dir <folder>', 'where the code goes (default: src/async, or async)')
-    .option('--client <module>', 'what exports the PrismaClient: src/db.ts, src/db.ts#prisma')
-    .option('--schema <path>', 'the Prisma schema, a file or a folder (default: as Prisma finds it)')
-    .option('--yes', 'never ask')
-    .option('--dry-run', 'show what would happen, and write nothing')
-    .action(async (...parameters: unknown[]) => {
-      const [flags, { args }] = parameters.slice(-2) as [Flags, Command]
-      await run(generator, args, flags)
-    })
+async function carryOut(command: string, args: string[], flags: Flags): Promise<Result> {
+  const place = { ...flags, cwd: resolve(flags.cwd ?? '.') }
+  switch (command) {
+    case 'doctor':
+      return (await import('../generators/doctor.js')).doctor(place).then(diagnosed)
+    case 'info':
+      return (await import('../generators/info.js')).info(place).then(informed)
+    case 'eject':
+      if (args.length === 0) return listed((await import('../generators/templates.js')).templateNames())
+      break
+    case 'completion': {
+      const { completion } = await import('../generators/completion.js')
+      return { lines: [completion(args[0]!, program)], json: {}, exitCode: 0 }
+    }
+  }
+  return presented(await change(command, args, place), command, flags)
 }
 
-async function run(generator: Generator['name'], names: string[], flags: Flags) {
-  const [{ generate }, { presentPlan }] = await Promise.all([
-    import('../generators/run.js'),
-    import('../generators/changes/present.js'),
-  ])
-  const attended = process.stdin.isTTY && process.stdout.isTTY && !process.env.CI && !flags.yes
-  const outcome = await generate({
-    ...flags,
-    generator,
-    names,
-    cwd: resolve(flags.cwd),
-    chooseClient: attended ? askForClient : undefined,
+async function change(command: string, args: string[], flags: Flags): Promise<Outcome> {
+  const [first = '', second] = args
+  const request = { ...flags, dryRun: flags.dryRun || flags.diff || command === 'diff', ...(await asking(flags)) }
+  if (command === 'upgrade' || command === 'diff') return (await import('../generators/upgrade.js')).upgrade(request)
+  if (command === 'eject') return (await import('../generators/eject.js')).eject({ ...request, template: first })
+  if (command === 'destroy') {
+    const { destroy } = await import('../generators/destroy.js')
+    return destroy({ ...request, generator: generatorNamed(first), name: second })
+  }
+  const { generate } = await import('../generators/run.js')
+  return generate({ ...request, generator: generatorNamed(command), names: args })
+}
+
+/** Who answers what is left open; nobody where there is no terminal, in CI, and with --yes. */
+async function asking(flags: Flags) {
+  if (!isAttended(flags)) return {}
+  const { askForClient, askToApply, conflictResolver } = await import('./ask.js')
+  const { presentDiff } = await import('../generators/changes/present-diff.js')
+  return {
+    chooseClient: askForClient,
+    ...(!flags.onConflict && { resolveConflict: conflictResolver() }),
+    confirm: async (plan: Outcome['plan']) => {
+      print(presentDiff(plan, pc).join('\n'))
+      return askToApply()
+    },
+  }
+}
+
+/** Whether somebody is there to answer. */
+function isAttended({ yes, json }: Partial<Flags>): boolean {
+  return Boolean(process.stdin.isTTY && process.stdout.isTTY && !process.env.CI && !yes && !json)
+}
+
+function generatorNamed(name: string): GeneratorName {
+  const known = GENERATORS.find((generator) => generator === name)
+  if (known) return known
+  throw new UsageError({
+    code: 'GENERATOR_UNKNOWN',
+    message: `There is no generator "${name}".`,
+    remedy: `Name one of these: ${GENERATORS.join(', ')}`,
   })
-  print(...presentPlan(outcome.plan, pc), ...ending(outcome))
-  if (outcome.status === 'blocked') process.exitCode = 3
+}
+
+async function presented(outcome: Outcome, command: string, flags: Flags): Promise<Result> {
+  const [{ planJson, presentPlan }, { presentDiff }] = await Promise.all([
+    import('../generators/changes/present.js'),
+    import('../generators/changes/present-diff.js'),
+  ])
+  const { plan, status, nextSteps } = outcome
+  const diff = flags.diff || command === 'diff'
+  return {
+    lines: [...presentPlan(plan, pc), ...(diff ? ['', ...presentDiff(plan, pc)] : []), ...ending(outcome)],
+    json: { status, ...planJson(plan), nextSteps, ...(diff && { diff: presentDiff(plan).join('\n') }) },
+    exitCode: status === 'blocked' ? 3 : status === 'differs' ? 5 : 0,
+  }
 }
 
 function ending({ status, nextSteps }: Outcome): string[] {
-  if (status === 'nothing to do') return []
-  if (status === 'blocked') {
-    return [
-      '',
-      `${pc.red('Nothing was written.')} Move what is in conflict away, or choose another folder: --dir <folder>`,
-    ]
+  switch (status) {
+    case 'nothing to do':
+      return []
+    case 'blocked':
+      return [
+        '',
+        `${pc.red('Nothing was written.')} Say what is to be done where they meet: --on-conflict mine, theirs or merge; --diff shows them.`,
+      ]
+    case 'declined':
+      return ['', 'Nothing was written.']
+    case 'dry run':
+      return ['', 'Nothing was written: this only shows it.']
+    case 'differs':
+      return ['', 'Nothing was written: this only checks.']
+    case 'applied':
+      return nextSteps.length > 0 ? ['', 'Next:', ...nextSteps.map((step, i) => `  ${i + 1}. ${step}`)] : []
   }
-  if (status === 'dry run') return ['', 'Dry run: nothing was written.']
-  return ['', 'Next:', ...nextSteps.map((step, i) => `  ${i + 1}. ${step}`)]
 }
 
-async function askForClient(candidates: ClientExport[]): Promise<ClientExport> {
-  const { isCancel, select } = await import('@clack/prompts')
-  const choice = await select({
-    message: 'Which of these is the PrismaClient that async-gen is to use?',
-    options: candidates.map((value) => ({ value, label: `${value.name} in ${value.path}` })),
+function diagnosed({ findings, healthy }: Diagnosis): Result {
+  const mark = { error: pc.red('error'), warning: pc.yellow('warn'), fixed: pc.green('fixed') }
+  return {
+    lines: [
+      ...findings.flatMap(({ severity, code, message, where, remedy }) => [
+        `${mark[severity]}  ${message}  ${pc.dim(`[${code}]`)}`,
+        ...(where ? [`    in  ${where}`] : []),
+        ...(severity === 'fixed' ? [] : [`    do  ${remedy}`]),
+      ]),
+      healthy ? pc.green('All is well.') : '',
+    ],
+    json: { healthy, findings },
+    exitCode: healthy ? 0 : 5,
+  }
+}
+
+function informed(facts: Facts): Result {
+  const lines = Object.entries(facts).map(([name, fact]) => {
+    const text = typeof fact === 'object' ? JSON.stringify(fact) : String(fact)
+    return `${pc.dim(name.padStart(16))}  ${text}`
   })
-  if (isCancel(choice)) process.exit(130)
-  return choice
+  return { lines, json: { host: facts }, exitCode: 0 }
+}
+
+function listed(names: string[]): Result {
+  return { lines: names, json: { templates: names }, exitCode: 0 }
 }
 
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-  if (error instanceof GeneratorError) {
+  const told = error instanceof GeneratorError
+  if (process.argv.includes('--json')) {
+    const { code, message, where, remedy } = told ? error : { code: 'DEFECT', ...textOf(error) }
+    const exitCode = told ? error.exitCode : 1
+    print(JSON.stringify({ version: 1, asyncGen: version, exitCode, error: { code, message, where, remedy } }, null, 2))
+    return exitCode
+  }
+  if (told) {
     complain(`${pc.red('error')}  ${error.message}  ${pc.dim(`[${error.code}]`)}`)
     if (error.where) complain(`    in  ${error.where}`)
     complain(`    do  ${error.remedy}`)
     return error.exitCode
   }
-  complain(`${pc.red('error')}  ${error instanceof Error ? error.stack : error}`)
-  complain('This is a defect of async-gen, and nothing was written. Please report it with the lines above.')
+  const { message, remedy } = textOf(error)
+  complain(`${pc.red('error')}  ${message}`)
+  complain(remedy)
   return 1
 }
 
-function print(...lines: string[]) {
-  process.stdout.write(`${lines.join('\n')}\n`)
+function textOf(error: unknown) {
+  return {
+    message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    where: undefined,
+    remedy: 'This is a defect of async-gen, and nothing was written. Please report it with the lines above.',
+  }
+}
+
+function print(text: string) {
+  process.stdout.write(`${text}\n`)
 }
 
 function complain(line: string) {

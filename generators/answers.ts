@@ -39,6 +39,13 @@ export async function answer(
   return { ...answers, encrypted: given.encrypted ?? before?.encrypted, invalidateOn: given.invalidateOn }
 }
 
+/** The answers that all generators share, as an earlier run left them. */
+export function shared({ root }: Host, { settings }: Manifest): Pick<Answers, 'dir' | 'client'> {
+  const { path, name } = parseClient(settings.client)
+  if (!name || !existsSync(join(root, path))) throw noClient(settings.client)
+  return { dir: settings.dir, client: { path, name } }
+}
+
 export function clientFlag({ path, name }: ClientExport): string {
   return `${path}#${name}`
 }

@@ -18,9 +18,12 @@ export interface Answers {
   invalidateOn?: string[] | undefined
 }
 
+export const GENERATORS = ['install', 'attempt', 'reports'] as const
+export type GeneratorName = (typeof GENERATORS)[number]
+
 /** One generator. All of it is data and pure functions of data. */
 export interface Generator {
-  name: 'install' | 'attempt' | 'reports'
+  name: GeneratorName
   description: string
   /** What plop asks, in a host's own plopfile. */
   prompts: PlopGeneratorConfig['prompts']

@@ -1,10 +1,13 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { dirname as hostDirname } from 'node:path/posix'
 import { ConflictError, WriteError } from '../host/errors.js'
 import { readText } from '../host/files.js'
 import type { Write } from './draft.js'
+import { JOURNAL, type Journal, type JournalStep, readJournal, removeIfEmpty } from './journal.js'
+import { hashOf } from './manifest.js'
 
-/** The operations that change a disk; a test lets the k-th of them fail. */
+/** The operations that change a disk; a test lets the k-th of them fail, or the process die there. */
 export interface Disk {
   makeFolder(path: string): void
   removeFolder(path: string): void
@@ -16,7 +19,8 @@ export interface Disk {
 const realDisk: Disk = {
   makeFolder: (path) => mkdirSync(path),
   removeFolder: (path) => rmdirSync(path),
-  write: (path, content, mode) => writeFileSync(path, content, { mode }),
+  // Flushed: after a power cut the journal must not speak of texts that never reached the disk.
+  write: (path, content, mode) => writeFileSync(path, content, { mode, flush: true }),
   rename: (from, to) => renameSync(from, to),
   remove: (path) => rmSync(path, { force: true }),
 }
@@ -24,30 +28,46 @@ const realDisk: Disk = {
 /**
  * Applies all of the writes, or none. Every text is on the disk under a temporary name before the first file is
  * replaced, so that a full disk or a read-only folder is met while nothing has happened yet. It is synchronous on
- * purpose: no signal handler runs in the middle of it.
+ * purpose: no signal handler runs in the middle of it. For the signal that nobody handles there is the journal.
  */
 export function commit(root: string, writes: Write[], disk: Disk = realDisk) {
+  readJournal(root)
   requireUnchanged(root, writes)
+  const ours = dirname(JOURNAL)
+  const steps = writes.map(stepFor)
+  const folders = missingFolders(root, writes).filter((folder) => folder !== ours)
   const undo: (() => void)[] = []
   try {
-    const files = writes.map((write) => ({
-      ...write,
-      file: join(root, write.path),
-      temporary: temporaryFor(root, write),
-    }))
-    for (const { file, temporary, after } of files) {
-      makeFolders(dirname(file), disk, undo)
-      undo.push(() => disk.remove(temporary))
-      disk.write(temporary, after, modeOf(file))
+    if (!existsSync(join(root, ours))) makeFolder(root, ours, disk, undo)
+    undo.push(() => disk.remove(join(root, JOURNAL)))
+    undo.push(() => disk.remove(join(root, `${JOURNAL}.next`)))
+    writeJournal(root, { pid: process.pid, ready: false, steps, folders }, disk)
+    for (const folder of folders) makeFolder(root, folder, disk, undo)
+    for (const [i, { path, temporary }] of steps.entries()) {
+      if (temporary === null) continue
+      undo.push(() => disk.remove(join(root, temporary)))
+      disk.write(join(root, temporary), writes[i]!.after!, modeOf(join(root, path)))
     }
-    for (const { file, temporary } of files) {
-      const original = existsSync(file) ? readFileSync(file) : null
-      disk.rename(temporary, file)
-      undo.push(() => restore(file, temporary, original, disk))
-    }
+    writeJournal(root, { pid: process.pid, ready: true, steps, folders }, disk)
+    for (const step of steps) apply(root, step, disk, undo)
+    disk.remove(join(root, JOURNAL))
   } catch (error) {
     throw writeError(error, rollBack(undo))
   }
+  for (const { path, after } of writes) if (after === null) removeEmptyFolders(root, hostDirname(path))
+}
+
+function apply(root: string, { path, temporary }: JournalStep, disk: Disk, undo: (() => void)[]) {
+  const file = join(root, path)
+  const original = existsSync(file) ? readFileSync(file) : null
+  const mode = modeOf(file)
+  if (temporary === null) disk.remove(file)
+  else disk.rename(join(root, temporary), file)
+  undo.push(() => {
+    if (original === null) return disk.remove(file)
+    disk.write(`${file}.${process.pid}`, original, mode)
+    disk.rename(`${file}.${process.pid}`, file)
+  })
 }
 
 /** Takes every step back that can be taken, and returns what could not be. */
@@ -86,21 +106,35 @@ function requireUnchanged(root: string, writes: Write[]) {
   })
 }
 
-function temporaryFor(root: string, { path }: Write): string {
-  return join(root, dirname(path), `.${basename(path)}.async-gen-${process.pid}`)
+function stepFor({ path, before, after }: Write): JournalStep {
+  return {
+    path,
+    temporary: after === null ? null : `${hostDirname(path)}/.${basename(path)}.async-gen-${process.pid}`,
+    before: before === null ? null : hashOf(before),
+  }
 }
 
-function makeFolders(folder: string, disk: Disk, undo: (() => void)[]) {
-  if (existsSync(folder)) return
-  makeFolders(dirname(folder), disk, undo)
-  disk.makeFolder(folder)
-  undo.push(() => disk.removeFolder(folder))
+function writeJournal(root: string, journal: Journal, disk: Disk) {
+  const next = join(root, `${JOURNAL}.next`)
+  disk.write(next, JSON.stringify(journal), 0o666)
+  disk.rename(next, join(root, JOURNAL))
 }
 
-function restore(file: string, temporary: string, original: Buffer | null, disk: Disk) {
-  if (original === null) return disk.remove(file)
-  disk.write(temporary, original, modeOf(file))
-  disk.rename(temporary, file)
+/** The folders that are to be made, outermost first. */
+function missingFolders(root: string, writes: Write[]): string[] {
+  const missing = (folder: string): string[] =>
+    existsSync(join(root, folder)) ? [] : [...missing(hostDirname(folder)), folder]
+  return [...new Set(writes.flatMap(({ path, after }) => (after === null ? [] : missing(hostDirname(path)))))]
+}
+
+function makeFolder(root: string, folder: string, disk: Disk, undo: (() => void)[]) {
+  disk.makeFolder(join(root, folder))
+  undo.push(() => disk.removeFolder(join(root, folder)))
+}
+
+function removeEmptyFolders(root: string, folder: string) {
+  if (folder === '.' || !removeIfEmpty(join(root, folder))) return
+  removeEmptyFolders(root, hostDirname(folder))
 }
 
 function modeOf(file: string): number {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { HostError } from '../host/errors.js'
 import { readText, withEol } from '../host/files.js'
+import type { PackageRecord } from '../host/package-json.js'
 
 export const MANIFEST = '.async-gen/manifest.json'
 
@@ -18,8 +19,10 @@ export interface Manifest {
   generators: Record<string, RecordedRun>
   /** What was emitted, by path; a section of a single schema file is `prisma/schema.prisma#toasts`. */
   files: Record<string, { owner: string; hash: string }>
-  /** The folder of each migration that was emitted, by name. */
-  migrations: Record<string, string>
+  /** Each migration that was emitted, by name. */
+  migrations: Record<string, { folder: string; hash: string }>
+  /** What was put into package.json. */
+  package: PackageRecord
 }
 
 /** The answers that one generator was given, all its runs taken together. */
@@ -35,6 +38,8 @@ interface Settings {
   /** `src/db.ts#prisma` */
   client: string
   schema?: string
+  /** The prisma.config that was named, where there are several. */
+  config?: string
 }
 
 export function readManifest(root: string): Manifest | null {

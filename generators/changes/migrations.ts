@@ -1,6 +1,7 @@
 import { join } from 'node:path/posix'
 import { sameText } from '../host/files.js'
 import type { Draft } from './draft.js'
+import { hashOf } from './manifest.js'
 import type { StagedMigration } from './stage.js'
 
 /**
@@ -9,11 +10,11 @@ import type { StagedMigration } from './stage.js'
  */
 export function planMigration(draft: Draft, { name, text }: StagedMigration, now: Date) {
   const { path, names } = draft.host.migrations
-  const emitted = draft.manifest.migrations[name] ?? unrecorded(draft, name, text)
-  const folder = emitted ?? migrationFolder(name, names, now)
+  const emitted = draft.manifest.migrations[name]?.folder ?? unrecorded(draft, name, text)
+  const folder = emitted ?? migrationFolder(name, [...names, ...emittedFolders(draft)], now)
   const file = join(path, folder, 'migration.sql')
   const current = draft.read(file)
-  draft.manifest.migrations[name] = folder
+  draft.manifest.migrations[name] ??= { folder, hash: hashOf(text) }
 
   // LF everywhere: Prisma's checksum of a migration is over its bytes.
   if (!emitted) draft.write(file, text, '\n')
@@ -21,16 +22,36 @@ export function planMigration(draft: Draft, { name, text }: StagedMigration, now
   draft.changes.push({ kind, path: file, ...(kind === 'keep' && { detail: 'migrations are never changed' }) })
 }
 
-/** Our migration in a host whose manifest was lost: the same name, and the same table. */
+export function emittedFolders({ manifest }: Draft): string[] {
+  return Object.values(manifest.migrations).map(({ folder }) => folder)
+}
+
+/** Our migration in a host whose manifest was lost: the same name, the same table, and no later one that drops it. */
 function unrecorded(draft: Draft, name: string, text: string): string | undefined {
   const { path, names } = draft.host.migrations
-  return names
+  const sqlOf = (folder: string) => draft.read(join(path, folder, 'migration.sql')) ?? ''
+  const found = names
     .filter((folder) => folder.replace(/^\d+_/, '') === name)
-    .find((folder) => firstTable(draft.read(join(path, folder, 'migration.sql')) ?? '') === firstTable(text))
+    .findLast((folder) => firstTable(sqlOf(folder)) === firstTable(text))
+  const dropped = found && names.some((folder) => folder > found && drops(sqlOf(folder), firstTable(text)!))
+  return dropped ? undefined : found
 }
 
 function firstTable(sql: string): string | undefined {
   return /CREATE TABLE (?:IF NOT EXISTS )?("[^"]+"|\S+)/i.exec(sql)?.[1]
+}
+
+function drops(sql: string, table: string): boolean {
+  return new RegExp(`DROP TABLE (?:IF EXISTS )?${table.replaceAll('.', '\\.')}(?![\\w.])`, 'i').test(sql)
+}
+
+/** What takes back a migration of ours: the tables, types and functions that it creates, the last one first. */
+export function downMigration(up: string): string {
+  const created = [...up.matchAll(/^CREATE (TABLE|TYPE|FUNCTION) ("[^"]+")(\(\))?/gm)].reverse()
+  const drop = (kind: string) =>
+    created.filter((match) => match[1] === kind).map((match) => `DROP ${kind} ${match[2]}${match[3] ?? ''};`)
+  // A table takes its triggers along, and what they call can go then.
+  return `${[...drop('TABLE'), ...drop('FUNCTION'), ...drop('TYPE')].join('\n')}\n`
 }
 
 /** `20261121093000_create_attempts`: now, or right after the host's last one if that is from the future. */

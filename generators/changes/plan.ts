@@ -1,11 +1,12 @@
 import { join } from 'node:path/posix'
 import { ConflictError } from '../host/errors.js'
+import type { Format } from '../host/formatter.js'
 import type { Host } from '../host/inspect.js'
 import { addToPackageJson, type PackageAdditions } from '../host/package-json.js'
 import { readSection, writeSection } from '../host/schema-block.js'
-import { decide, isWritten } from './decide.js'
-import { type Change, Draft, type Write } from './draft.js'
-import { MANIFEST, type Manifest } from './manifest.js'
+import { type Conflict, type Decision, decide, settle, type Verdict } from './decide.js'
+import type { Change, Draft, Write } from './draft.js'
+import { MANIFEST } from './manifest.js'
 import { planMigration } from './migrations.js'
 import { requireFreeNames } from './names.js'
 import type { Staged, StagedFile, StagedFragment } from './stage.js'
@@ -17,29 +18,59 @@ export interface Plan {
   notes: string[]
 }
 
-/** Compares what was staged with what is there. Reads the host, and writes nothing. */
-export function plan(host: Host, manifest: Manifest, staged: Staged[], now: Date): Plan {
-  const draft = new Draft(host, manifest)
+/** How a plan is made. */
+export interface Planning {
+  now: Date
+  format: Format
+  /** What to do about the conflict at a path; undefined leaves it standing. */
+  decisions: (path: string) => Decision | undefined
+  /** Whose the other side of a conflict is: `async-gen 0.2.0`. */
+  label: string
+}
+
+/** Compares what was staged with what is there, and drafts what follows. Reads the host, and writes nothing. */
+export async function draftChanges(draft: Draft, staged: Staged[], planning: Planning) {
   for (const item of staged) {
-    if (item.kind === 'file') planFile(draft, item)
-    if (item.kind === 'fragment') planFragment(draft, item)
-    if (item.kind === 'migration') planMigration(draft, item, now)
+    // Of what several generators emit, one decides.
+    if (item.kind === 'file' && item.shared && draft.changes.some(({ path }) => path === item.path)) continue
+    if (item.kind === 'file') await planFile(draft, item, planning)
+    if (item.kind === 'fragment') await planFragment(draft, item, planning)
+    if (item.kind === 'migration') planMigration(draft, item, planning.now)
     if (item.kind === 'package') planPackage(draft, item)
   }
-  const writes = draft.writes()
-  const notes = staged.flatMap((item) => (item.kind === 'note' ? [item.text] : []))
+}
+
+/** Under what a staged text is known to the manifest; null for what is not. */
+export function keyOf({ schema }: Host, item: Staged): string | null {
+  if (item.kind === 'file') return item.path
+  if (item.kind !== 'fragment') return null
+  return schema.kind === 'folder' ? join(schema.path, `${item.name}.prisma`) : `${schema.path}#${item.name}`
+}
+
+/** The plan that a draft has come to. */
+export async function planOf(draft: Draft, notes: string[], { format }: Planning): Promise<Plan> {
+  const writes = await Promise.all(
+    draft.writes().map(async (write) => {
+      // The host's linter reads it too.
+      if (write.path !== MANIFEST || write.after === null) return write
+      return { ...write, after: await format(MANIFEST, write.after) }
+    }),
+  )
   return { changes: [...draft.changes, ...recordOf(writes)], writes, notes: [...new Set(notes)] }
 }
 
 /** One line for what async-gen keeps for itself. */
 function recordOf(writes: Write[]): Change[] {
-  return writes
-    .filter(({ path }) => path === MANIFEST)
-    .map(({ path, before }) => ({ kind: before === null ? 'create' : 'update', path, detail: 'commit .async-gen too' }))
+  return writes.flatMap(({ path, before, after }): Change[] => {
+    if (path !== MANIFEST) return []
+    if (after === null) return [{ kind: 'delete', path }]
+    return [{ kind: before === null ? 'create' : 'update', path, detail: 'commit .async-gen too' }]
+  })
 }
 
-function planFile(draft: Draft, { path, owner, text, shared }: StagedFile) {
-  const emitted = draft.manifest.files[path]
+async function planFile(draft: Draft, file: StagedFile, planning: Planning) {
+  const { path, owner, text, shared } = file
+  const emitted = draft.emitted(path)
   if (emitted && emitted.owner !== owner && !shared) {
     throw new ConflictError({
       code: 'FILE_TAKEN',
@@ -47,35 +78,90 @@ function planFile(draft: Draft, { path, owner, text, shared }: StagedFile) {
       remedy: 'Choose another name.',
     })
   }
-  const kind = decide({ current: draft.read(path), emitted: emitted?.hash, next: text, shared })
-  if (isWritten(kind)) draft.write(path, text)
-  if (isWritten(kind) || kind === 'identical') draft.remember(path, emitted?.owner ?? owner, text)
-  draft.changes.push({ kind, path })
+  const next = file.verbatim ? text : await planning.format(path, text)
+  const verdict = await decide({
+    path,
+    current: draft.read(path),
+    emitted,
+    next,
+    shared,
+    ...formatting(file, planning),
+  })
+  const settled = settledBy(verdict, path, planning)
+  if ('text' in settled) draft.write(path, settled.text)
+  if (isRemembered(settled)) draft.remember(path, emitted?.owner ?? owner, next)
+  draft.changes.push(changeOf(verdict, settled, path))
 }
 
-function planFragment(draft: Draft, fragment: StagedFragment) {
+async function planFragment(draft: Draft, fragment: StagedFragment, planning: Planning) {
   const { schema } = draft.host
   requireFreeNames(draft, fragment)
   if (schema.kind === 'folder') {
-    planFile(draft, { ...fragment, kind: 'file', path: join(schema.path, `${fragment.name}.prisma`), shared: false })
-    return
+    const path = keyOf(draft.host, fragment)!
+    return planFile(draft, { ...fragment, kind: 'file', path, shared: false, verbatim: true }, planning)
   }
-  const { name, owner, text } = fragment
-  const key = `${schema.path}#${name}`
+  const { name, owner } = fragment
+  const key = keyOf(draft.host, fragment)!
   const current = draft.read(schema.path)!
-  const kind = decide({
+  const next = fragment.text.trim()
+  const verdict = await decide({
+    path: schema.path,
     current: readSection(current, name),
-    emitted: draft.manifest.files[key]?.hash,
-    next: text.trim(),
+    emitted: draft.emitted(key),
+    next,
+    shared: false,
+    ...formatting({ verbatim: true }, planning),
   })
-  if (isWritten(kind)) draft.write(schema.path, writeSection(current, name, text))
-  if (isWritten(kind) || kind === 'identical') draft.remember(key, owner, text.trim())
-  draft.changes.push({ kind: kind === 'create' ? 'update' : kind, path: schema.path, detail: name })
+  const settled = settledBy(verdict, schema.path, planning)
+  if ('text' in settled) draft.write(schema.path, writeSection(current, name, settled.text))
+  if (isRemembered(settled)) draft.remember(key, owner, next)
+  const change = changeOf(verdict, settled, schema.path)
+  draft.changes.push({ ...change, kind: change.kind === 'create' ? 'update' : change.kind, detail: name })
 }
 
 function planPackage(draft: Draft, additions: PackageAdditions) {
-  const text = addToPackageJson(draft.host.packageJson, additions)
-  const kind = text === draft.host.packageJson.text ? 'identical' : 'update'
-  if (kind === 'update') draft.write('package.json', text)
-  draft.changes.push({ kind, path: 'package.json' })
+  const current = draft.read('package.json')!
+  const { text, record } = addToPackageJson(current, additions, draft.manifest.package)
+  draft.manifest.package = record
+  if (text !== current) draft.write('package.json', text)
+  draft.changes.push({ kind: text === current ? 'identical' : 'update', path: 'package.json' })
+}
+
+/** A schema is never formatted: its formatter may change what it means. */
+function formatting(
+  { verbatim }: { verbatim?: boolean },
+  { format, label }: Planning,
+): { format: Format; label: string } {
+  return { label, format: verbatim ? async (_path, text) => text : format }
+}
+
+function settledBy(verdict: Verdict, path: string, { decisions }: Planning): Verdict {
+  if (verdict.kind !== 'conflict') return verdict
+  const decision = decisions(path)
+  // A schema with markers does not parse, so that nothing could be written at all.
+  if (!decision || (decision === 'merge' && path.endsWith('.prisma'))) return verdict
+  return settle(verdict.conflict, decision)
+}
+
+/** What is remembered is what the next merge starts from. */
+function isRemembered(verdict: Verdict): boolean {
+  return verdict.kind === 'keep' ? verdict.settled : verdict.kind !== 'removed' && verdict.kind !== 'conflict'
+}
+
+function changeOf(verdict: Verdict, settled: Verdict, path: string): Change {
+  const { kind } = settled
+  if (settled.kind === 'conflict')
+    return { kind, path, ...conflictDetail(settled.conflict), conflict: settled.conflict }
+  if (verdict.kind !== 'conflict') return { kind, path }
+  const { conflicts } = verdict.conflict.merged
+  const chosen = { keep: 'yours', update: "async-gen's", merge: `with markers in ${places(conflicts)}` }
+  return { kind, path, detail: `${chosen[kind as keyof typeof chosen]}, as you chose` }
+}
+
+function conflictDetail({ base, merged }: Conflict): { detail?: string } {
+  return base === null ? {} : { detail: `${places(merged.conflicts)} changed by you and by async-gen` }
+}
+
+function places(count: number): string {
+  return count === 1 ? '1 place' : `${count} places`
 }

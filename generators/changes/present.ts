@@ -13,12 +13,15 @@ export interface Colors {
 }
 
 const same: Paint = (text) => text
-const plain: Colors = { green: same, yellow: same, cyan: same, red: same, dim: same }
+export const plain: Colors = { green: same, yellow: same, cyan: same, red: same, dim: same }
 
 const PAINT: Record<Change['kind'], keyof Colors> = {
   create: 'green',
   update: 'yellow',
   identical: 'dim',
+  merge: 'yellow',
+  orphan: 'cyan',
+  delete: 'red',
   keep: 'cyan',
   removed: 'dim',
   conflict: 'red',
@@ -27,6 +30,8 @@ const PAINT: Record<Change['kind'], keyof Colors> = {
 const DETAIL: Partial<Record<Change['kind'], string>> = {
   keep: 'yours, not touched',
   removed: 'deleted by you, not written again',
+  merge: 'with your edits',
+  orphan: 'nothing emits it any more: delete it when you need it no more',
   conflict: 'exists, and async-gen did not write it',
 }
 
@@ -40,4 +45,9 @@ export function presentPlan(plan: Plan, colors: Colors = plain): string[] {
     ),
     ...plan.notes.map((note) => line('note', colors.cyan, note)),
   ]
+}
+
+/** The plan for programs. Paths are relative to the host. */
+export function planJson({ changes, notes }: Plan) {
+  return { changes: changes.map(({ kind, path, detail }) => ({ kind, path, ...(detail && { detail }) })), notes }
 }

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import Handlebars from 'handlebars'
 import type { PackageAdditions } from '../host/package-json.js'
 import { canonicalFragment } from '../host/prisma-schema.js'
@@ -20,6 +18,8 @@ interface FileTarget {
   path: string
   /** Several generators emit it, and the first one's stays. */
   shared: boolean
+  /** The host's formatter is not asked: it is no code, or not the host's. */
+  verbatim?: boolean
 }
 
 interface FragmentTarget {
@@ -58,11 +58,14 @@ export type StagedMigration = MigrationTarget & Rendered
 /** The same, rendered into memory. */
 export type Staged = StagedFile | StagedFragment | StagedMigration | PackageTarget | Note
 
-export function stage(emissions: Emission[], templates: string): Staged[] {
+/** The text of a template, by its name. */
+export type Templates = (template: string) => string
+
+export function stage(emissions: Emission[], templates: Templates): Staged[] {
   return emissions.map((emission) => {
     if (emission.kind === 'package' || emission.kind === 'note') return emission
     const { template, context, ...target } = emission
-    const text = render(readFileSync(join(templates, `${template}.hbs`), 'utf8'), context)
+    const text = render(templates(template), context)
     return { ...target, text: target.kind === 'fragment' ? canonicalFragment(text) : text }
   })
 }

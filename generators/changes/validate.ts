@@ -9,7 +9,11 @@ import type { Write } from './draft.js'
 export function validate(host: Host, writes: Write[]) {
   for (const write of writes) {
     requireInside(host.root, write)
-    requireNoCaseClash(host.root, write)
+    requireMigrationUntouched(host, write)
+    if (write.before === null) {
+      requireNoCaseClash(host.root, write, writes)
+      requireOneTask(host.root, write)
+    }
   }
   requireSoundSchema(host, writes)
 }
@@ -26,11 +30,13 @@ function requireInside(root: string, { path }: Write) {
 }
 
 /** `Attempt.ts` beside `attempt.ts` is one file on macOS and Windows, and two on Linux. */
-function requireNoCaseClash(root: string, { path, before }: Write) {
+function requireNoCaseClash(root: string, { path }: Write, writes: Write[]) {
   const folder = dirname(join(root, path))
-  if (before !== null || !existsSync(folder)) return
   const name = basename(path)
-  const clash = readdirSync(folder).find((other) => other.toLowerCase() === name.toLowerCase())
+  const beside = writes.filter((other) => dirname(other.path) === dirname(path)).map((other) => basename(other.path))
+  const clash = [...filesIn(folder), ...beside].find(
+    (other) => other !== name && other.toLowerCase() === name.toLowerCase(),
+  )
   if (!clash) return
   throw new ConflictError({
     code: 'CASE_CLASH',
@@ -40,11 +46,36 @@ function requireNoCaseClash(root: string, { path, before }: Write) {
   })
 }
 
+/** Graphile Worker names a task after its file, whatever the file ends in, and loads one of two. */
+function requireOneTask(root: string, { path }: Write) {
+  const folder = dirname(path)
+  if (basename(folder) !== 'tasks') return
+  const stem = (file: string) => basename(file).replace(/\.[cm]?[jt]s$/, '')
+  const other = filesIn(join(root, folder)).find((file) => stem(file) === stem(path))
+  if (!other) return
+  throw new ConflictError({
+    code: 'TASK_TAKEN',
+    message: `There is a task of that name already: ${folder}/${other}; ${path} would be a second one.`,
+    remedy: 'Rename the one that is there, and what enqueues it.',
+  })
+}
+
+/** It may have run: Prisma compares its checksum. Only the removal that was asked for takes one away, whole. */
+function requireMigrationUntouched(host: Host, { path, before, after }: Write) {
+  if (!path.endsWith('/migration.sql') || before === null || after === null) return
+  throw new Error(`${path} was to be edited, in ${host.root}`)
+}
+
+function filesIn(folder: string): string[] {
+  return existsSync(folder) ? readdirSync(folder) : []
+}
+
 function requireSoundSchema(host: Host, writes: Write[]) {
   const written = writes.filter(({ path }) => path.endsWith('.prisma'))
   if (written.length === 0) return
   const untouched = host.schema.files.filter(({ path }) => !written.some((write) => write.path === path))
-  const error = schemaError([...untouched, ...written.map(({ path, after }) => ({ path, text: after }))])
+  const changed = written.flatMap(({ path, after }) => (after === null ? [] : [{ path, text: after }]))
+  const error = schemaError([...untouched, ...changed])
   if (!error) return
   throw new HostError({
     code: 'SCHEMA_RESULT_INVALID',

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
-import { join, relative, sep } from 'node:path'
+import { dirname, join, relative, sep } from 'node:path'
 
 export type Eol = '\n' | '\r\n'
 
@@ -30,4 +30,10 @@ export function withEol(text: string, eol: Eol): string {
 /** Equal but for line endings: a checkout with autocrlf is no edit. */
 export function sameText(a: string, b: string): boolean {
   return withEol(a, '\n') === withEol(b, '\n')
+}
+
+/** The folder and those above it, to the root of the repository: configuration beyond that is somebody else's. */
+export function upwards(folder: string): string[] {
+  const parent = dirname(folder)
+  return existsSync(join(folder, '.git')) || parent === folder ? [folder] : [folder, ...upwards(parent)]
 }

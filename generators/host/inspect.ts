@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Eol, eolOf, isFolder } from './files.js'
+import { type Eol, eolOf, hostPath, isFolder } from './files.js'
+import { type FormatterName, formatterOf } from './formatter.js'
 import { type PackageJson, readPackageJson } from './package-json.js'
 import { type PackageManager, packageManagerOf } from './package-manager.js'
 import { installedPrisma, loadPrismaConfig } from './prisma-config.js'
@@ -17,16 +18,22 @@ export interface Host {
   packageJson: PackageJson
   packageManager: PackageManager
   modules: ModuleStyle
+  prisma: { version: string; config: string | null }
   schema: PrismaSchema
   migrations: { path: string; names: string[] }
+  testRunner: 'vitest' | 'jest' | 'mocha' | 'ava' | null
+  formatter: FormatterName
   /** Whether its sources are in `src/`. */
   src: boolean
 }
 
-export async function inspect(root: string, flags: { schema?: string | undefined } = {}): Promise<Host> {
+export async function inspect(
+  root: string,
+  flags: { schema?: string | undefined; config?: string | undefined } = {},
+): Promise<Host> {
   const packageJson = readPackageJson(root)
   const prisma = installedPrisma(root, packageJson)
-  const config = await loadPrismaConfig(root, prisma.path)
+  const config = await loadPrismaConfig(root, prisma.path, flags.config)
   const schema = readPrismaSchema(root, flags.schema, config.schema)
   const migrations = migrationsFolder(root, schema, config.migrations)
   return {
@@ -36,11 +43,16 @@ export async function inspect(root: string, flags: { schema?: string | undefined
     packageJson,
     packageManager: await packageManagerOf(root),
     modules: moduleStyleOf(root, packageJson.type),
+    prisma: { version: prisma.version, config: config.path && hostPath(root, config.path) },
     schema,
+    testRunner: TEST_RUNNERS.find((runner) => packageJson.packages.includes(runner)) ?? null,
+    formatter: formatterOf(root, packageJson.packages),
     migrations: { path: migrations, names: migrationNames(join(root, migrations)) },
     src: isFolder(join(root, 'src')),
   }
 }
+
+const TEST_RUNNERS = ['vitest', 'jest', 'mocha', 'ava'] as const
 
 function migrationNames(folder: string): string[] {
   if (!isFolder(folder)) return []

@@ -54,30 +54,73 @@ export function readPackageJson(root: string): PackageJson {
   }
 }
 
+/** What was put into package.json, so that an upgrade can raise it and a removal take it out. */
+export interface PackageRecord extends PackageAdditions {
+  /** Fields that were not there before. */
+  fields: string[]
+}
+
+export const nothingAdded: PackageRecord = { dependencies: {}, devDependencies: {}, scripts: {}, fields: [] }
+
 /**
- * The text of package.json with what is missing put in. What the host has, it keeps: a package in any field, at any
- * version, and a script of the same name.
+ * The text of package.json with what is missing put in, and what an earlier run put in brought up to date. What the host
+ * has of its own, it keeps: a package in any field, at any version, and a script of the same name.
  */
-export function addToPackageJson(packageJson: PackageJson, additions: PackageAdditions): string {
-  let { text } = packageJson
-  const add = (field: string, name: string, value: string) => {
-    const options: ModificationOptions = { formattingOptions: formattingOf(text) }
-    // npm keeps dependencies in alphabetical order; scripts have the order of their author. Of a field that is missing
-    // the names would be those of package.json itself.
-    if (field !== 'scripts' && parse(text)[field]) {
-      options.getInsertionIndex = (names) => names.filter((other) => other < name).length
+export function addToPackageJson(
+  before: string,
+  additions: PackageAdditions,
+  record: PackageRecord = nothingAdded,
+): { text: string; record: PackageRecord } {
+  const added = structuredClone(record)
+  let text = before
+  for (const field of ADDED_FIELDS) {
+    for (const [name, value] of Object.entries(additions[field])) {
+      const json = parse(text)
+      const present = json[field]?.[name]
+      const elsewhere = field !== 'scripts' && FIELDS.some((other) => other !== field && json[other]?.[name])
+      if (elsewhere || present === value) continue
+      if (present !== undefined && present !== record[field][name]) continue
+      if (json[field] === undefined) added.fields.push(field)
+      added[field][name] = value
+      text = withEntry(text, field, name, value)
     }
-    text = applyEdits(text, modify(text, [field, name], value, options))
   }
-  for (const field of ['dependencies', 'devDependencies'] as const) {
-    for (const [name, range] of Object.entries(additions[field])) {
-      if (!packageJson.packages.includes(name)) add(field, name, range)
+  return { text, record: added }
+}
+
+/** The text of package.json without what was put in, where that is still as it was. */
+export function removeFromPackageJson(before: string, record: PackageRecord): { text: string; kept: string[] } {
+  let text = before
+  const kept: string[] = []
+  for (const field of ADDED_FIELDS) {
+    for (const [name, value] of Object.entries(record[field])) {
+      const present = parse(text)[field]?.[name]
+      if (present === value) text = edited(text, [field, name], undefined)
+      else if (present !== undefined) kept.push(`${field}.${name}`)
     }
+    const left = parse(text)[field]
+    if (left && Object.keys(left).length === 0)
+      text = edited(text, [field], record.fields.includes(field) ? undefined : {})
   }
-  for (const [name, command] of Object.entries(additions.scripts)) {
-    if (!(name in packageJson.scripts)) add('scripts', name, command)
-  }
-  return text
+  return { text, kept }
+}
+
+const ADDED_FIELDS = ['dependencies', 'devDependencies', 'scripts'] as const
+
+function withEntry(text: string, field: string, name: string, value: string): string {
+  // npm keeps dependencies in alphabetical order; scripts have the order of their author. Of a field that is missing the
+  // names would be those of package.json itself.
+  const sorted = field !== 'scripts' && parse(text)[field]
+  return edited(
+    text,
+    [field, name],
+    value,
+    sorted && { getInsertionIndex: (names) => names.filter((other) => other < name).length },
+  )
+}
+
+function edited(text: string, path: string[], value: unknown, options: ModificationOptions = {}): string {
+  return applyEdits(text, modify(text, path, value, { formattingOptions: formattingOf(text), ...options }))
 }
 
 function formattingOf(text: string): FormattingOptions {

@@ -5,6 +5,8 @@ import { HostError } from './errors.js'
 import type { PackageJson } from './package-json.js'
 
 export interface PrismaConfig {
+  /** The file, absolute; null where there is none. */
+  path: string | null
   /** Where `schema` of prisma.config points: a file or a folder, absolute. */
   schema?: string
   /** Where `migrations.path` points, absolute. */
@@ -14,11 +16,17 @@ export interface PrismaConfig {
 interface LoadedConfig {
   config?: { schema?: string; migrations?: { path?: string } }
   resolvedPath: string | null
-  error?: { error?: Error }
+  error?: { error?: Error; _tag?: string }
+}
+
+export interface InstalledPrisma {
+  version: string
+  /** Its package.json, absolute. */
+  path: string
 }
 
 /** The installed Prisma's package.json. The range that the host names says little (`catalog:`, `workspace:*`). */
-export function installedPrisma(root: string, packageJson: PackageJson): { version: string; path: string } {
+export function installedPrisma(root: string, packageJson: PackageJson): InstalledPrisma {
   const { resolve } = createRequire(join(root, 'package.json'))
   let path: string
   try {
@@ -48,18 +56,22 @@ export function installedPrisma(root: string, packageJson: PackageJson): { versi
 }
 
 /** The host's prisma.config, read by the host's own Prisma, so that it means here what it means there. */
-export async function loadPrismaConfig(root: string, prismaPath: string): Promise<PrismaConfig> {
+export async function loadPrismaConfig(root: string, prismaPath: string, configFile?: string): Promise<PrismaConfig> {
   const { loadConfigFromFile } = createRequire(prismaPath)('@prisma/config')
-  const { config, resolvedPath, error }: LoadedConfig = await loadConfigFromFile({ configRoot: root })
+  const { config, resolvedPath, error }: LoadedConfig = await loadConfigFromFile({
+    configRoot: root,
+    ...(configFile && { configFile }),
+  })
   if (error) {
     throw new HostError({
       code: 'PRISMA_CONFIG_INVALID',
-      message: `prisma.config cannot be loaded: ${error.error?.message ?? 'Prisma gives no reason.'}`,
+      message: `prisma.config cannot be loaded: ${error.error?.message ?? error._tag ?? 'Prisma gives no reason.'}`,
       where: resolvedPath && existsSync(resolvedPath) ? resolvedPath : root,
       remedy: 'Mend it, or set what it asks for (DATABASE_URL may be any URL here: async-gen does not connect).',
     })
   }
   return {
+    path: resolvedPath && existsSync(resolvedPath) ? resolvedPath : null,
     ...(config?.schema && { schema: config.schema }),
     ...(config?.migrations?.path && { migrations: config.migrations.path }),
   }

@@ -22,6 +22,12 @@ export interface PrismaSchema {
   path: string
   files: SchemaFile[]
   names: SchemaName[]
+  provider: string
+  /** The database schemas that the datasource names; where there are any, every model has to say which is its own. */
+  schemas: string[]
+  relationMode: 'foreignKeys' | 'prisma'
+  /** The generators that make a client, and where. */
+  clients: { provider: string; output: string | null }[]
 }
 
 /** Finds the host's schema where Prisma would: the flag, prisma.config, then Prisma's defaults. */
@@ -41,12 +47,20 @@ export function readPrismaSchema(root: string, flag: string | undefined, configu
       remedy: 'Name the file or the folder: --schema <path>, or set `schema` in prisma.config.ts',
     })
   }
-  requirePostgres(root, files)
+  const { datasources, generators } = configOf(files)
+  requirePostgres(root, datasources)
   return {
     kind: isFolder(found) ? 'folder' : 'file',
     path: hostPath(root, found),
     files,
     names: schemaNames(files),
+    provider: datasources[0]?.activeProvider ?? 'postgresql',
+    schemas: datasources[0]?.schemas ?? [],
+    // Prisma's parser does not tell it.
+    relationMode: files.some(({ text }) => /^\s*relationMode\s*=\s*"prisma"/m.test(text)) ? 'prisma' : 'foreignKeys',
+    clients: generators
+      .filter(({ provider }) => provider.value?.startsWith('prisma-client'))
+      .map(({ provider, output }) => ({ provider: provider.value!, output: output?.value ?? null })),
   }
 }
 
@@ -87,18 +101,24 @@ function schemaFiles(root: string, path: string): SchemaFile[] {
   return paths.map((file) => ({ path: hostPath(root, file), text: readFileSync(file, 'utf8') }))
 }
 
-function requirePostgres(root: string, files: SchemaFile[]) {
-  const { config } = JSON.parse(get_config(parserInput(files)))
-  const datasource = config?.datasources?.[0]
-  if (!datasource) return // a schema without one does not parse either, and Prisma says it better
-  if (datasource.activeProvider !== 'postgresql') {
-    throw new HostError({
-      code: 'PROVIDER',
-      message: `The schema's provider is "${datasource.activeProvider}"; async-gen works on "postgresql".`,
-      where: join(root, datasource.sourceFilePath),
-      remedy: 'Its triggers, its locks and Graphile Worker are PostgreSQL. There is no way around that.',
-    })
-  }
+interface ParsedConfig {
+  datasources: { activeProvider: string; schemas: string[]; sourceFilePath: string }[]
+  generators: { provider: { value: string | null }; output: { value: string | null } | null }[]
+}
+
+function configOf(files: SchemaFile[]): ParsedConfig {
+  // A schema that has none does not parse either, and Prisma says it better.
+  return JSON.parse(get_config(parserInput(files))).config ?? { datasources: [], generators: [] }
+}
+
+function requirePostgres(root: string, [datasource]: ParsedConfig['datasources']) {
+  if (!datasource || datasource.activeProvider === 'postgresql') return
+  throw new HostError({
+    code: 'PROVIDER',
+    message: `The schema's provider is "${datasource.activeProvider}"; async-gen works on "postgresql".`,
+    where: join(root, datasource.sourceFilePath),
+    remedy: 'Its triggers, its locks and Graphile Worker are PostgreSQL. There is no way around that.',
+  })
 }
 
 function schemaNames(files: SchemaFile[]): SchemaName[] {

@@ -27,20 +27,37 @@ export function writeSection(schema: string, name: string, text: string): string
   const end = markersOf(schema).find((marker) => marker.what === 'end')
   if (end) return schema.slice(0, end.start) + lines(sectionLine(name), '', body, '', '') + schema.slice(end.start)
 
-  const gap = schema.trim() === '' ? '' : schema.endsWith('\n') ? eol : eol + eol
+  // One line end in any case: an empty line, or the end of a last line that has none. `removeSection` takes it back.
+  const gap = schema === '' ? '' : eol
   return schema + gap + lines(BEGIN, '', sectionLine(name), '', body, '', END, '')
+}
+
+/** The schema without the section, and without the block when that was its last. */
+export function removeSection(schema: string, name: string): string {
+  const sections = sectionsOf(schema)
+  const section = sections.find((candidate) => candidate.name === name)
+  if (!section) return schema
+  const before = schema.slice(0, section.markerStart)
+  const [begin, end] = [markersOf(schema)[0]!, markersOf(schema).at(-1)!]
+  const theirs = schema.slice(begin.after, section.markerStart).trim() !== ''
+  if (sections.length > 1 || theirs) return before + schema.slice(section.end)
+
+  const head = schema.slice(0, begin.start).replace(/\r?\n$/, '')
+  return head + schema.slice(end.after).replace(/^\r?\n/, '')
 }
 
 interface Section {
   name: string
+  /** Where its marker begins, and where its text does. */
+  markerStart: number
   start: number
   end: number
 }
 
 function sectionsOf(schema: string): Section[] {
   const markers = markersOf(schema)
-  return markers.flatMap(({ what, name, after }, i) =>
-    what === 'section' ? [{ name: name!, start: after, end: markers[i + 1]!.start }] : [],
+  return markers.flatMap(({ what, name, start, after }, i) =>
+    what === 'section' ? [{ name: name!, markerStart: start, start: after, end: markers[i + 1]!.start }] : [],
   )
 }
 

@@ -6,16 +6,33 @@ export interface ModuleStyle {
   ext: '.js' | '.ts' | ''
   /** Whether a .ts file is an ES module when it runs; a CommonJS file has no `import.meta`. */
   esm: boolean
+  /** The strictness that what we emit has to pass. */
+  options: { verbatimModuleSyntax: boolean; exactOptionalPropertyTypes: boolean; erasableSyntaxOnly: boolean }
+  /** `compilerOptions.paths`: `@/*` and the like. */
+  paths: Record<string, string[]>
 }
 
 /** How the host writes its modules: after its tsconfig (with what that extends), else after package.json's type. */
 export function moduleStyleOf(root: string, type: 'module' | 'commonjs'): ModuleStyle {
   const esm = type === 'module'
   const options = compilerOptions(root)
-  if (!options) return { ext: esm ? '.js' : '', esm }
-  if (options.allowImportingTsExtensions || options.rewriteRelativeImportExtensions) return { ext: '.ts', esm }
+  return {
+    ext: specifierEnding(options, esm),
+    esm,
+    options: {
+      verbatimModuleSyntax: options?.verbatimModuleSyntax ?? false,
+      exactOptionalPropertyTypes: options?.exactOptionalPropertyTypes ?? false,
+      erasableSyntaxOnly: options?.erasableSyntaxOnly ?? false,
+    },
+    paths: options?.paths ?? {},
+  }
+}
+
+function specifierEnding(options: ReturnType<typeof compilerOptions>, esm: boolean): ModuleStyle['ext'] {
+  if (!options) return esm ? '.js' : ''
+  if (options.allowImportingTsExtensions || options.rewriteRelativeImportExtensions) return '.ts'
   const likeNode = /^node(16|18|20|next)$/i.test(options.moduleResolution ?? options.module ?? '')
-  return { ext: likeNode && esm ? '.js' : '', esm }
+  return likeNode && esm ? '.js' : ''
 }
 
 function compilerOptions(root: string) {

@@ -84,6 +84,110 @@ describe('the command line', () => {
     },
   )
 
+  it('with --json prints one object on stdout, and nothing else', () => {
+    const host = sampleHost()
+    const { status, stdout, stderr } = asyncGen(host, 'install', '--json')
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    const object = JSON.parse(stdout)
+    expect(object).toMatchObject({ version: 1, command: 'install', exitCode: 0, status: 'applied', notes: [] })
+    expect(object.changes).toContainEqual({ kind: 'create', path: 'src/async/database.ts' })
+    expect(object.nextSteps[0]).toBe('npm install')
+
+    const refused = asyncGen(sampleHost({ 'package.json': null }), 'install', '--json')
+    expect(refused.status).toBe(4)
+    expect(JSON.parse(refused.stdout)).toMatchObject({ version: 1, exitCode: 4, error: { code: 'NO_PACKAGE_JSON' } })
+    expect(refused.stderr).toBe('')
+  })
+
+  it('with --diff shows every line that would change, and writes nothing', () => {
+    const host = sampleHost()
+    const before = host.hash()
+    const { status, stdout } = asyncGen(host, 'install', '--diff')
+    expect(status).toBe(0)
+    expect(stdout).toContain(
+      "--- /dev/null\n+++ b/src/async/worker.ts\n@@ -0,0 +1,5 @@\n+import { runWorker } from '@async-gen/runtime'",
+    )
+    expect(stdout).toContain('+    "async:worker": "tsx src/async/worker.ts"')
+    expect(stdout).not.toContain('.async-gen/base')
+    expect(host.hash()).toBe(before)
+  })
+
+  it('with --check ends with 5 where something would be written, and with 0 where nothing would', () => {
+    const host = sampleHost()
+    const before = host.hash()
+    expect(asyncGen(host, 'install', '--check').status).toBe(5)
+    expect(host.hash()).toBe(before)
+    asyncGen(host, 'install')
+    expect(asyncGen(host, 'install', '--check').status).toBe(0)
+    expect(asyncGen(host, 'upgrade', '--check').status).toBe(0)
+    expect(asyncGen(host, 'diff').status).toBe(0)
+  })
+
+  it('lists the templates that can be ejected, and ejects one', () => {
+    const host = sampleHost()
+    asyncGen(host, 'install')
+    const { stdout } = asyncGen(host, 'eject')
+    expect(stdout.split('\n')).toContain('install/async/worker.ts')
+    expect(asyncGen(host, 'eject', 'install/async/worker.ts').stdout).toMatch(
+      /^ {6}create {2}\.async-gen\/templates\/install/m,
+    )
+  })
+
+  it('takes out what a generator wrote', () => {
+    const host = sampleHost()
+    const before = host.hash()
+    asyncGen(host, 'install')
+    const { status, stdout } = asyncGen(host, 'destroy', 'install', '--migration', 'delete')
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^ {6}delete {2}src\/async\/worker\.ts$/m)
+    expect(host.hash()).toBe(before)
+    expect(asyncGen(host, 'destroy', 'instal').stderr).toContain('[GENERATOR_UNKNOWN]')
+  })
+
+  it('says what it sees of the host', () => {
+    const { stdout } = asyncGen(sampleHost({ 'pnpm-lock.yaml': '' }), 'info', '--json')
+    expect(JSON.parse(stdout).host).toMatchObject({
+      packageManager: 'pnpm',
+      modules: 'esm',
+      importEnding: '.js',
+      schema: 'prisma/schema.prisma',
+      provider: 'postgresql',
+      clients: ['src/db.ts#prisma'],
+      testRunner: 'vitest',
+      formatter: null,
+      installed: null,
+    })
+  })
+
+  it('completes commands and flags in bash', () => {
+    const { stdout } = asyncGen(sampleHost(), 'completion', 'bash')
+    const typed = (words: string[]) =>
+      spawnSync(
+        'bash',
+        [
+          '-c',
+          `${stdout}\nCOMP_WORDS=(${words.join(' ')}) COMP_CWORD=${words.length - 1}; _async_gen; echo "\${COMPREPLY[@]}"`,
+        ],
+        {
+          encoding: 'utf8',
+        },
+      ).stdout.trim()
+    expect(typed(['async-gen', 'in'])).toBe('install info')
+    expect(typed(['async-gen', 'reports', '--mo'])).toBe('--model')
+    expect(asyncGen(sampleHost(), 'completion', 'zsh').stdout).toMatch(/^#compdef async-gen\n/)
+    expect(asyncGen(sampleHost(), 'completion', 'fish').stdout).toContain(
+      "__fish_seen_subcommand_from reports' -l model",
+    )
+    expect(asyncGen(sampleHost(), 'completion', 'tcsh').status).toBe(2)
+  })
+
+  it('shows examples in the help of each command', () => {
+    const host = sampleHost()
+    for (const command of ['install', 'attempt', 'upgrade', 'destroy', 'doctor', 'completion']) {
+      expect(asyncGen(host, command, '--help').stdout, command).toMatch(/\nExamples:\n {2}\$ .*async-gen /)
+    }
+  })
+
   it('shows examples in its help', () => {
     const { stdout } = asyncGen(sampleHost(), '--help')
     for (const command of ['install', 'attempt ', 'reports MonthlySales'])

@@ -1,24 +1,31 @@
-import { mkdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { commit, type Disk } from '../../generators/changes/commit.js'
+import { JOURNAL, readJournal, recover } from '../../generators/changes/journal.js'
+import { diskMeeting, WRITES } from './disk.js'
 import { sampleHost } from './sample-host.js'
 
-const WRITES = [
-  { path: 'package.json', before: '{}\n', after: '{ "changed": true }\n' },
-  { path: 'src/async/tasks/sweep.ts', before: null, after: 'export {}\n' },
-  { path: 'src/async/worker.ts', before: null, after: 'export {}\n' },
-  { path: 'prisma/schema.prisma', before: 'model A {}\r\n', after: 'model A {}\r\nmodel B {}\r\n' },
-]
+const host = () =>
+  sampleHost({
+    'package.json': '{}\n',
+    'prisma/schema.prisma': 'model A {}\r\n',
+    'src/old/gone.ts': 'export {}\n',
+  })
 
-const host = () => sampleHost({ 'package.json': '{}\n', 'prisma/schema.prisma': 'model A {}\r\n' })
+// A folder of our own, the journal, two folders, four texts, the journal, four renames and a removal, the journal.
+const OPERATIONS = 1 + 2 + 2 + 4 + 2 + 5 + 1
 
 describe('commit', () => {
   it('writes everything, and leaves no temporary file', () => {
-    const { root, read, files } = host()
+    const { root, read, files, has } = host()
     const before = files()
     commit(root, WRITES)
-    for (const { path, after } of WRITES) expect(read(path)).toBe(after)
-    expect(files()).toEqual([...before, 'src/async/tasks/sweep.ts', 'src/async/worker.ts'].sort())
+    for (const { path, after } of WRITES) if (after !== null) expect(read(path)).toBe(after)
+    const kept = before.filter((path) => path !== 'src/old/gone.ts')
+    expect(files()).toEqual([...kept, 'src/async/tasks/sweep.ts', 'src/async/worker.ts'].sort())
+    expect(has('src/old')).toBe(false)
   })
 
   it('failing at its k-th operation, for every k, leaves the tree as it was, empty folders included', () => {
@@ -31,8 +38,48 @@ describe('commit', () => {
       expect(hash(), `operation ${k}`).toBe(before)
       expect(has('src/async'), `operation ${k}`).toBe(false)
     }
-    // two folders, then a temporary file and a rename for each write
-    expect(k - 1).toBe(2 + 2 * WRITES.length)
+    expect(k - 1).toBe(OPERATIONS)
+  })
+
+  it('killed at its k-th operation, for every k, leaves what the next run ends: as it was, or as it should be', async () => {
+    const finished = host()
+    const before = finished.hash()
+    commit(finished.root, WRITES)
+    const after = finished.hash()
+    const ends = await Promise.all(
+      Array.from({ length: OPERATIONS }, async (_, i) => {
+        const { root, hash, has } = host()
+        expect(await killedCommit(root, i + 1)).toBe('SIGKILL')
+        const journal = readJournal(root)
+        if (journal) expect(recover(root, journal).left).toEqual([])
+        expect([before, after], `operation ${i + 1}`).toContain(hash())
+        expect(has('.async-gen/journal.json')).toBe(false)
+        return hash() === before ? 'as it was' : 'as it should be'
+      }),
+    )
+    expect(new Set(ends)).toEqual(new Set(['as it was', 'as it should be']))
+  }, 60_000)
+
+  it('killed, and then edited by the user, leaves the edit and names the file', async () => {
+    const { root, write, read } = host()
+    await killedCommit(root, OPERATIONS)
+    write('prisma/schema.prisma', 'model Mine {}\n')
+    expect(recover(root, readJournal(root)!)).toEqual({ finished: true, left: [] })
+    expect(read('prisma/schema.prisma')).toBe('model Mine {}\n')
+
+    const other = host()
+    await killedCommit(other.root, OPERATIONS - 5)
+    other.write('prisma/schema.prisma', 'model Mine {}\n')
+    expect(recover(other.root, readJournal(other.root)!)).toEqual({ finished: true, left: ['prisma/schema.prisma'] })
+    expect(other.read('prisma/schema.prisma')).toBe('model Mine {}\n')
+  })
+
+  it('refuses while another one is at work', () => {
+    const { root, write, hash } = host()
+    write(JOURNAL, JSON.stringify({ pid: process.ppid, ready: false, steps: [], folders: [] }))
+    const before = hash()
+    expect(() => commit(root, WRITES)).toThrow(expect.objectContaining({ code: 'ALREADY_RUNNING', exitCode: 3 }))
+    expect(hash()).toBe(before)
   })
 
   it('says what failed, and what could not be undone', () => {
@@ -64,22 +111,19 @@ describe('commit', () => {
   })
 })
 
-/** The real disk, whose k-th operation is refused, as on a full or read-only one. */
+/** As on a full or read-only disk. */
 function failingAt(k: number): Disk {
-  let count = 0
-  const counted =
-    <A extends unknown[]>(operation: (...args: A) => void) =>
-    (...args: A) => {
-      if (++count === k) throw new Error('ENOSPC: no space left on device')
-      operation(...args)
-    }
-  return {
-    makeFolder: counted((path) => mkdirSync(path)),
-    removeFolder: counted((path) => rmdirSync(path)),
-    write: counted((path, content, mode) => writeFileSync(path, content, { mode })),
-    rename: counted((from, to) => renameSync(from, to)),
-    remove: counted((path) => rmSync(path, { force: true })),
-  }
+  return diskMeeting(k, () => {
+    throw new Error('ENOSPC: no space left on device')
+  })
+}
+
+/** The signal that ended a process which was killed in place of its k-th operation. */
+async function killedCommit(root: string, k: number): Promise<string | null> {
+  const script = fileURLToPath(new URL('killed-commit.ts', import.meta.url))
+  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), script, root, String(k)])
+  const [, signal] = await once(child, 'exit')
+  return signal
 }
 
 function refuse(message: string) {

@@ -40,7 +40,10 @@ const FILES: Record<string, string | null> = {
 }
 
 /** A small host in a temporary folder, gone after the test. `files` adds to it, replaces, or with null leaves out. */
-export function sampleHost(files: Record<string, string | null> = {}, { prisma = PRISMA }: { prisma?: string } = {}) {
+export function sampleHost(
+  files: Record<string, string | null> = {},
+  { prisma = PRISMA, packages = [] }: { prisma?: string; packages?: string[] } = {},
+) {
   const root = mkdtempSync(join(tmpdir(), 'async-gen-host-'))
   onTestFinished(() => rmSync(root, { recursive: true, force: true }))
   const write = (path: string, text: string) => {
@@ -51,6 +54,10 @@ export function sampleHost(files: Record<string, string | null> = {}, { prisma =
   if (prisma !== 'none' && !existsSync(join(root, 'node_modules/prisma'))) {
     mkdirSync(join(root, 'node_modules'), { recursive: true })
     symlinkSync(prisma, join(root, 'node_modules/prisma'), 'dir')
+  }
+  for (const name of packages) {
+    mkdirSync(dirname(join(root, 'node_modules', name)), { recursive: true })
+    symlinkSync(join(PRISMA, '..', name), join(root, 'node_modules', name), 'dir')
   }
   return {
     root,

@@ -7,6 +7,7 @@ import type { Host } from '../../generators/host/inspect.js'
 import { install } from '../../generators/install.js'
 import { templates } from '../../generators/own-package.js'
 import { reports } from '../../generators/reports.js'
+import { packagedTemplate } from '../../generators/templates.js'
 import { SCHEMA } from './sample-host.js'
 
 const answers = { dir: 'src/async', client: { path: 'src/db.ts', name: 'prisma' }, names: [] }
@@ -33,7 +34,7 @@ const files = readdirSync(templates, { recursive: true, encoding: 'utf8' })
 
 describe('the templates', () => {
   it.each([true, false])('all render, and nothing of Handlebars is left (ES modules: %s)', (esm) => {
-    const staged = stage(emissions(esm), templates).filter((item) => 'text' in item)
+    const staged = stage(emissions(esm), packagedTemplate).filter((item) => 'text' in item)
     expect(staged.length).toBeGreaterThan(files.length)
     for (const { text } of staged) {
       expect(text).not.toMatch(/\{\{|\}\}/)

@@ -1,0 +1,157 @@
+import { Command, Option } from 'commander'
+
+/** Every flag, as commander spells it in camel case. */
+export interface Flags {
+  cwd: string
+  schema?: string
+  config?: string
+  dir?: string
+  client?: string
+  model?: string
+  encrypted?: boolean
+  migration?: 'keep' | 'drop' | 'delete'
+  onConflict?: 'mine' | 'theirs' | 'merge'
+  dryRun?: boolean
+  diff?: boolean
+  check?: boolean
+  json?: boolean
+  yes?: boolean
+  fix?: boolean
+}
+
+export type Run = (command: string, args: string[], flags: Flags) => Promise<void>
+
+/** The commands and their flags. It runs nothing itself, and loads nothing but the parser of arguments. */
+export function commandLine(version: string, run: Run): Command {
+  const program = new Command('async-gen')
+    .description(
+      'Durable calls, cached methods and background reports for Prisma and PostgreSQL, as code that you own.',
+    )
+    .version(version)
+    .exitOverride()
+    .configureHelp({
+      subcommandTerm: (command) => [command.name(), command.usage().replace(/^\[options\] ?/, '')].join(' '),
+    })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ npx async-gen install                 # first: toasts, tasks and the worker process
+  $ npx async-gen attempt                 # durable calls; \`attempt EmailAttempt\` adds a second kind
+  $ npx async-gen reports MonthlySales    # reports built in the background
+  $ npx async-gen attempt --diff          # shows what would happen, line by line
+  $ npx async-gen upgrade                 # merges newer templates with your edits
+
+Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not supported, 5 --check or doctor found something`,
+    )
+  const command = (usage: string, description: string, examples: string[]) => {
+    const added = program.command(usage).description(description)
+    added.addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ npx async-gen ${line}`).join('\n')}`)
+    added.option('--cwd <folder>', 'the folder of the application', '.')
+    return added.action((...parameters: unknown[]) => {
+      const [flags, { args }] = parameters.slice(-2) as [Flags, Command]
+      return run(added.name(), args, flags)
+    })
+  }
+
+  generating(
+    command('install', 'add cached methods (toasts), tasks and the worker process', [
+      'install',
+      'install --dir lib/async --client src/db.ts#prisma',
+    ]),
+  )
+  generating(
+    command('attempt [name]', 'add durable calls, recorded in your transactions', [
+      'attempt',
+      'attempt EmailAttempt --encrypted',
+    ]),
+  ).option('--encrypted', 'encrypt arguments, results and errors unless a call says otherwise')
+  generating(
+    command('reports [names...]', 'add reports built in the background, a class each', [
+      'reports MonthlySales',
+      'reports --model SalesReport',
+    ]),
+  ).option('--model <name>', 'the model of the reports, where Report is taken: SalesReport')
+  changing(
+    command('upgrade', 'merge what newer templates have gained into what you have', [
+      'upgrade',
+      'upgrade --check          # in CI: is there anything to upgrade?',
+      'upgrade --on-conflict mine',
+    ]),
+  )
+  placing(command('diff', 'show what an upgrade would change, and write nothing', ['diff'])).option('--json', JSON_FLAG)
+  changing(
+    command('destroy <generator> [name]', 'take out what a generator wrote, where it is as it was written', [
+      'destroy attempt EmailAttempt --dry-run',
+      'destroy reports MonthlySales',
+      'destroy attempt --migration drop',
+    ]),
+  )
+    .option('--model <name>', 'of several models for reports, this one')
+    .addOption(
+      new Option(
+        '--migration <what>',
+        'the migrations: leave them, write one that drops the tables, or delete them where they never ran',
+      )
+        .choices(['keep', 'drop', 'delete'])
+        .default('keep'),
+    )
+  changing(
+    command('eject [template]', 'copy a template into your project, where it wins over ours', [
+      'eject                    # lists them',
+      'eject attempt/async/__file__.ts',
+    ]),
+  )
+  placing(
+    command('doctor', 'find what is wrong, in the project and in its database', [
+      'doctor',
+      'DATABASE_URL=postgres://… npx async-gen doctor --json',
+    ]),
+  )
+    .option('--fix', 'mend what can be mended without you')
+    .option('--json', JSON_FLAG)
+  placing(command('info', 'say what async-gen sees of the project', ['info', 'info --json'])).option(
+    '--json',
+    JSON_FLAG,
+  )
+  program
+    .command('completion')
+    .argument('<shell>', 'bash, zsh or fish')
+    .description('print the script that completes commands and flags in your shell')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ source <(npx async-gen completion bash)\n  $ npx async-gen completion fish > ~/.config/fish/completions/async-gen.fish',
+    )
+    .action((shell: string, flags: Flags) => run('completion', [shell], flags))
+  return program
+}
+
+const JSON_FLAG = 'print one JSON object, and nothing else'
+
+/** The flags that say where the Prisma parts are. */
+function placing(command: Command): Command {
+  return command
+    .option('--schema <path>', 'the Prisma schema, a file or a folder (default: as Prisma finds it)')
+    .option('--config <file>', 'the prisma.config, where there are several')
+}
+
+/** The flags of whatever changes files. */
+function changing(command: Command): Command {
+  return placing(command)
+    .option('--dry-run', 'list what would happen, and write nothing')
+    .option('--diff', 'show it line by line, and write nothing')
+    .option('--check', 'write nothing, and end with 5 where something would be written')
+    .addOption(
+      new Option('--on-conflict <what>', 'where your edit and ours meet: yours, ours, or both between markers').choices(
+        ['mine', 'theirs', 'merge'],
+      ),
+    )
+    .option('--json', JSON_FLAG)
+    .option('--yes', 'never ask')
+}
+
+function generating(command: Command): Command {
+  return changing(command)
+    .option('--dir <folder>', 'where the code goes (default: src/async, or async)')
+    .option('--client <module>', 'what exports the PrismaClient: src/db.ts, src/db.ts#prisma, @acme/db#prisma')
+}

@@ -1,0 +1,177 @@
+import { join } from 'node:path/posix'
+import { shared } from './answers.js'
+import type { Draft } from './changes/draft.js'
+import { hashOf, type Manifest } from './changes/manifest.js'
+import { downMigration, emittedFolders, migrationFolder } from './changes/migrations.js'
+import { keyOf, type Planning } from './changes/plan.js'
+import type { Staged } from './changes/stage.js'
+import type { Generator } from './generator.js'
+import { UsageError } from './host/errors.js'
+import { sameText } from './host/files.js'
+import { nothingAdded, removeFromPackageJson } from './host/package-json.js'
+import { readSection, removeSection } from './host/schema-block.js'
+import { className } from './names.js'
+import { nextSteps } from './next-steps.js'
+import { type Mode, type Outcome, perform, writesIn } from './perform.js'
+import { stageWithPlop } from './plop.js'
+import { recordedRuns, requireManifest } from './recorded.js'
+import { openSession, type Place } from './session.js'
+import { EJECTED, templatesOf } from './templates.js'
+
+/** What becomes of the migrations: they stay, another one drops their tables, or, where they never ran, they go. */
+export type MigrationFate = 'keep' | 'drop' | 'delete'
+
+export interface DestroyRequest extends Place, Mode {
+  generator: Generator['name']
+  /** `attempt EmailAttempt`, `reports MonthlySales`; absent for all of it. */
+  name?: string | undefined
+  model?: string | undefined
+  migration?: MigrationFate | undefined
+}
+
+/** Takes out what a generator emitted, where it is still as emitted. The rest is kept, and named. */
+export async function destroy(request: DestroyRequest): Promise<Outcome> {
+  const session = await openSession(request, { writes: writesIn(request) })
+  const { host } = session
+  const manifest = requireManifest(session.manifest)
+  const remaining = without(manifest, request)
+  const answers = shared(host, manifest)
+
+  const { plan, status } = await perform(
+    session,
+    { ...manifest, generators: remaining },
+    request,
+    async (draft, planning) => {
+      const templates = templatesOf(draft)
+      const before = await stageWithPlop(recordedRuns(manifest, answers), host, templates)
+      const after = await stageWithPlop(recordedRuns(draft.manifest, answers), host, templates)
+      await takeOutFiles(draft, after, planning)
+      takeOutMigrations(draft, before, after, request.migration ?? 'keep', planning.now)
+      if (!remaining.install) takeOutPackages(draft)
+      return []
+    },
+  )
+  return { plan, status, nextSteps: nextSteps(host, plan, 'Look for what still imports it: npx tsc --noEmit') }
+}
+
+/** The runs that are left when those of the request are gone. */
+function without({ generators }: Manifest, request: DestroyRequest): Manifest['generators'] {
+  const { generator, model } = request
+  const name = request.name === undefined ? undefined : className(request.name)
+  const owners = Object.keys(generators).filter((owner) => generators[owner]!.generator === generator)
+  if (generator === 'install' && owners.length > 0) requireUnused(generators)
+
+  const meant = owners.filter((owner) => {
+    const { names } = generators[owner]!
+    if (generator === 'reports') return (!model || owner === `reports ${model}`) && (!name || names.includes(name))
+    return !name || owner === `${generator} ${name}`
+  })
+  const [owner] = meant
+  if (!owner) throw notThere(request, owners)
+  if (meant.length > 1) throw severalThere(request, meant)
+
+  const left = Object.entries(generators).filter(([other]) => other !== owner)
+  const run = generators[owner]!
+  // One class of the reports goes; their model and table stay.
+  const rest =
+    generator === 'reports' && name
+      ? [[owner, { ...run, names: run.names.filter((other) => other !== name) }] as const]
+      : []
+  return Object.fromEntries([...left, ...rest])
+}
+
+async function takeOutFiles(draft: Draft, stillEmitted: Staged[], { format }: Planning) {
+  const { host, manifest } = draft
+  const owners = new Map(
+    stillEmitted.flatMap((item) => ('owner' in item ? [[keyOf(host, item), item.owner] as const] : [])),
+  )
+  const empty = Object.keys(manifest.generators).length === 0
+  for (const [key, entry] of Object.entries(manifest.files)) {
+    if (entry.owner === EJECTED && !empty) continue
+    const owner = owners.get(key)
+    if (owner) {
+      entry.owner = manifest.generators[entry.owner] ? entry.owner : owner
+      continue
+    }
+    const [path, section] = key.split('#') as [string, string?]
+    const text = draft.read(path)
+    const current = text === null || !section ? text : readSection(text, section)
+    const emitted = draft.emitted(key)!
+    draft.forget(key)
+    if (current === null) continue
+    const asEmitted =
+      hashOf(current) === emitted.hash ||
+      (!section && emitted.text !== null && sameText(await format(path, current), await format(path, emitted.text)))
+    if (!asEmitted)
+      draft.changes.push({ kind: 'keep', path, detail: section ? `${section}: edited by you` : 'edited by you' })
+    else if (section) {
+      draft.write(path, removeSection(text!, section))
+      draft.changes.push({ kind: 'update', path, detail: `without ${section}` })
+    } else {
+      draft.delete(path)
+      draft.changes.push({ kind: 'delete', path })
+    }
+  }
+}
+
+function takeOutMigrations(draft: Draft, before: Staged[], after: Staged[], fate: MigrationFate, now: Date) {
+  const names = (staged: Staged[]) => staged.flatMap((item) => (item.kind === 'migration' ? [item] : []))
+  const kept = new Set(names(after).map(({ name }) => name))
+  const { path, names: existing } = draft.host.migrations
+  for (const { name, text } of names(before)) {
+    const emitted = draft.manifest.migrations[name]
+    if (kept.has(name) || !emitted) continue
+    const file = join(path, emitted.folder, 'migration.sql')
+    const current = draft.read(file)
+    if (fate === 'drop') {
+      const down = migrationFolder(name.replace(/^create/, 'drop'), [...existing, ...emittedFolders(draft)], now)
+      draft.write(join(path, down, 'migration.sql'), downMigration(current ?? text), '\n')
+      draft.changes.push({ kind: 'create', path: join(path, down, 'migration.sql') })
+      delete draft.manifest.migrations[name]
+    } else if (fate === 'delete' && current !== null && hashOf(current) === emitted.hash) {
+      draft.delete(file)
+      draft.changes.push({ kind: 'delete', path: file })
+      delete draft.manifest.migrations[name]
+    } else if (current !== null) {
+      const detail =
+        fate === 'delete' ? 'edited by you' : 'it may have run: --migration drop writes one that drops the table'
+      draft.changes.push({ kind: 'keep', path: file, detail })
+    }
+  }
+}
+
+function takeOutPackages(draft: Draft) {
+  const current = draft.read('package.json')!
+  const { text, kept } = removeFromPackageJson(current, draft.manifest.package)
+  draft.manifest.package = nothingAdded
+  if (text !== current) draft.write('package.json', text)
+  draft.changes.push({ kind: text === current ? 'identical' : 'update', path: 'package.json' })
+  if (kept.length > 0)
+    draft.changes.push({ kind: 'keep', path: 'package.json', detail: `${kept.join(', ')}: changed by you` })
+}
+
+function requireUnused(generators: Manifest['generators']) {
+  const others = Object.keys(generators).filter((owner) => owner !== 'install')
+  if (others.length === 0) return
+  throw new UsageError({
+    code: 'STILL_USED',
+    message: `What \`install\` wrote is used by what these wrote: ${others.join(', ')}.`,
+    remedy: others.map((owner) => `npx async-gen destroy ${owner}`).join('\n        '),
+  })
+}
+
+function notThere({ generator, name }: DestroyRequest, owners: string[]): UsageError {
+  return new UsageError({
+    code: 'NOT_GENERATED',
+    message: `\`async-gen ${generator}${name ? ` ${name}` : ''}\` was not run here.`,
+    remedy: owners.length > 0 ? `What was: ${owners.join(', ')}` : 'npx async-gen info says what was.',
+  })
+}
+
+function severalThere({ generator }: DestroyRequest, owners: string[]): UsageError {
+  return new UsageError({
+    code: 'NAME_MISSING',
+    message: `There are several: ${owners.join(', ')}.`,
+    remedy: `Say which: npx async-gen destroy ${generator === 'reports' ? `reports --model ${owners[0]!.split(' ')[1]}` : owners[0]}`,
+  })
+}

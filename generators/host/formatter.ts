@@ -1,0 +1,114 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { parse } from 'jsonc-parser'
+import { upwards } from './files.js'
+
+/** The formatter that the host uses, by its own configuration and its own installation; null for none. */
+export type FormatterName = 'biome' | 'prettier' | 'dprint' | null
+
+/** A text as the host's formatter has it. One that the formatter leaves alone, or cannot read, stays as it is. */
+export type Format = (path: string, text: string) => Promise<string>
+
+/** Looks for a formatter from the host up to the root of its workspace. */
+export function formatterOf(root: string, packages: string[]): FormatterName {
+  const folders = upwards(root)
+  const has = (file: string) => folders.map((folder) => join(folder, file)).find((path) => existsSync(path))
+  const biome = has('biome.json') ?? has('biome.jsonc')
+  if (biome && resolves(root, '@biomejs/biome/package.json') && formats(biome)) return 'biome'
+  const named = packages.includes('prettier') || PRETTIER_CONFIGS.some(has) || prettierInPackageJson(folders)
+  if (named && resolves(root, 'prettier/package.json')) return 'prettier'
+  if ((has('dprint.json') ?? has('dprint.jsonc')) && resolves(root, 'dprint/package.json')) return 'dprint'
+  return null
+}
+
+/** Formats with the host's own installation, in the host's folder; a text is formatted once. */
+export function formatWith(name: FormatterName, root: string): Format {
+  if (!name) return async (_path, text) => text
+  const run = { biome: biomeIn, prettier: prettierIn, dprint: dprintIn }[name](root)
+  const known = new Map<string, Promise<string>>()
+  return (path, text) => {
+    const key = `${path}\n${text}`
+    const formatted = known.get(key) ?? run(path, text).catch(() => text)
+    known.set(key, formatted)
+    return formatted
+  }
+}
+
+const PRETTIER_CONFIGS = ['', '.json', '.yaml', '.yml', '.json5', '.js', '.cjs', '.mjs', '.ts', '.mts', '.cts', '.toml']
+  .map((suffix) => `.prettierrc${suffix}`)
+  .concat(['js', 'cjs', 'mjs', 'ts', 'mts', 'cts'].map((suffix) => `prettier.config.${suffix}`))
+
+function prettierIn(root: string): Format {
+  interface Prettier {
+    resolveConfig(file: string, options: object): Promise<object | null>
+    getFileInfo(file: string, options: object): Promise<{ ignored: boolean; inferredParser: string | null }>
+    format(text: string, options: object): Promise<string> | string
+  }
+  const load = import(pathToFileURL(createRequire(join(root, 'package.json')).resolve('prettier')).href)
+  return async (path, text) => {
+    const module = await load
+    const prettier: Prettier = module.default ?? module
+    const file = join(root, path)
+    const ignorePath = upwards(root)
+      .map((folder) => join(folder, '.prettierignore'))
+      .find(existsSync)
+    const info = await prettier.getFileInfo(file, { ignorePath })
+    if (info.ignored || !info.inferredParser) return text
+    const config = await prettier.resolveConfig(file, { editorconfig: true, useCache: false })
+    return prettier.format(text, { ...config, filepath: file })
+  }
+}
+
+function biomeIn(root: string): Format {
+  const { resolve } = createRequire(join(root, 'package.json'))
+  const program = resolve('@biomejs/biome/bin/biome')
+  return (path, text) => pipe(process.execPath, [program, 'format', `--stdin-file-path=${path}`], root, text)
+}
+
+function dprintIn(root: string): Format {
+  const { resolve } = createRequire(join(root, 'package.json'))
+  const program = join(dirname(resolve('dprint/package.json')), 'bin.js')
+  return (path, text) => pipe(process.execPath, [program, 'fmt', '--stdin', join(root, path)], root, text)
+}
+
+function pipe(command: string, args: string[], cwd: string, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd, stdio: ['pipe', 'pipe', 'ignore'] })
+    let output = ''
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      output += chunk
+    })
+    child.once('error', reject)
+    child.once('close', (code) => {
+      if (code === 0 && output !== '') resolve(output)
+      else reject(new Error(`${command} ended with ${code}`))
+    })
+    child.stdin.on('error', reject).end(text)
+  })
+}
+
+/** Some have Biome for its linter alone. */
+function formats(biomeConfig: string): boolean {
+  return parse(readFileSync(biomeConfig, 'utf8'))?.formatter?.enabled !== false
+}
+
+function prettierInPackageJson(folders: string[]): boolean {
+  return folders.some((folder) => {
+    const file = join(folder, 'package.json')
+    if (!existsSync(file)) return false
+    const { prettier, dependencies, devDependencies } = parse(readFileSync(file, 'utf8')) ?? {}
+    return [prettier, dependencies?.prettier, devDependencies?.prettier].some((named) => named !== undefined)
+  })
+}
+
+function resolves(root: string, file: string): boolean {
+  try {
+    createRequire(join(root, 'package.json')).resolve(file)
+    return true
+  } catch {
+    return false
+  }
+}

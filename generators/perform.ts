@@ -1,0 +1,83 @@
+import { commit } from './changes/commit.js'
+import type { Decision } from './changes/decide.js'
+import { type Change, Draft } from './changes/draft.js'
+import type { Manifest } from './changes/manifest.js'
+import { type Plan, type Planning, planOf } from './changes/plan.js'
+import { validate } from './changes/validate.js'
+import { version } from './own-package.js'
+import type { Session } from './session.js'
+
+/** What a run may do with its plan. */
+export interface Mode {
+  /** Shows the plan, and writes nothing. */
+  dryRun?: boolean | undefined
+  /** The same, and a plan that would write counts as a failure. */
+  check?: boolean | undefined
+  /** What to do about every conflict. */
+  onConflict?: Decision | undefined
+  /** Asks the user about one; absent where nobody is there to answer. */
+  resolveConflict?: ((change: Change) => Promise<Decision>) | undefined
+  /** Shows the user what becomes of files that are there, and asks; absent where nobody is there to answer. */
+  confirm?: ((plan: Plan) => Promise<boolean>) | undefined
+}
+
+export interface Outcome {
+  plan: Plan
+  /** `blocked`: the plan has a conflict, and nothing is written. `differs`: what `--check` looks for. */
+  status: 'applied' | 'nothing to do' | 'dry run' | 'differs' | 'blocked' | 'declined'
+  nextSteps: string[]
+}
+
+export function writesIn({ dryRun, check }: Mode): boolean {
+  return !dryRun && !check
+}
+
+/** Makes a plan, asks about what is in conflict, checks the whole result, and applies it as far as the mode allows. */
+export async function perform(
+  session: Session,
+  manifest: Manifest,
+  mode: Mode,
+  fill: (draft: Draft, planning: Planning) => Promise<string[]>,
+): Promise<Omit<Outcome, 'nextSteps'>> {
+  const { host, format } = session
+  const decided = new Map<string, Decision>()
+  const planning: Planning = {
+    now: new Date(),
+    format,
+    label: `async-gen ${version}`,
+    decisions: (path) => mode.onConflict ?? decided.get(path),
+  }
+  const make = async () => {
+    const draft = new Draft(host, manifest)
+    const notes = await fill(draft, planning)
+    return planOf(draft, [...session.notes, ...notes], planning)
+  }
+
+  let plan = await make()
+  if (mode.resolveConflict) {
+    for (const change of conflictsOf(plan)) decided.set(change.path, await mode.resolveConflict(change))
+    if (decided.size > 0) plan = await make()
+  }
+  const status = statusOf(plan, mode)
+  if (status !== 'blocked') validate(host, plan.writes)
+  if (status === 'applied') {
+    if (mode.confirm && changesCode(plan, manifest) && !(await mode.confirm(plan))) return { plan, status: 'declined' }
+    commit(host.root, plan.writes)
+  }
+  return { plan, status }
+}
+
+function conflictsOf({ changes }: Plan): Change[] {
+  return changes.filter(({ kind }) => kind === 'conflict')
+}
+
+/** Whether a file that was emitted before is about to change, or to go. */
+function changesCode({ writes }: Plan, { files }: Manifest): boolean {
+  return writes.some(({ path, before }) => before !== null && path in files)
+}
+
+function statusOf(plan: Plan, { dryRun, check }: Mode): Outcome['status'] {
+  if (conflictsOf(plan).length > 0) return 'blocked'
+  if (plan.writes.length === 0) return 'nothing to do'
+  return check ? 'differs' : dryRun ? 'dry run' : 'applied'
+}

@@ -1,0 +1,96 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { readJournal, recover } from './changes/journal.js'
+import { type Manifest, readManifest } from './changes/manifest.js'
+import { UsageError } from './host/errors.js'
+import { isFolder } from './host/files.js'
+import { type Format, formatWith } from './host/formatter.js'
+import { type Host, inspect } from './host/inspect.js'
+import { version } from './own-package.js'
+
+/** Where a command runs. */
+export interface Place {
+  /** The host's folder, absolute. */
+  cwd: string
+  schema?: string | undefined
+  /** The prisma.config to use, where there are several. */
+  config?: string | undefined
+}
+
+/** What every command starts from. */
+export interface Session {
+  host: Host
+  manifest: Manifest | null
+  format: Format
+  /** What was found and mended on the way in. */
+  notes: string[]
+}
+
+/** Reads the host and what async-gen remembers of it. A run that was killed is ended first, except by one that only looks. */
+export async function openSession(place: Place, { writes }: { writes: boolean }): Promise<Session> {
+  const { cwd } = place
+  requireFolder(cwd)
+  const notes = endInterrupted(cwd, writes)
+  const manifest = readManifest(cwd)
+  if (manifest) requireNotNewer(manifest)
+  const { schema = manifest?.settings.schema, config = manifest?.settings.config } = place
+  const host = await inspect(cwd, { schema, config })
+  return { host, manifest, format: formatWith(host.formatter, cwd), notes }
+}
+
+function requireFolder(cwd: string) {
+  if (isFolder(cwd)) return
+  throw new UsageError({
+    code: 'NO_SUCH_FOLDER',
+    message: `There is no folder ${cwd}.`,
+    remedy: 'Name the folder of your application: --cwd <folder>',
+  })
+}
+
+function endInterrupted(cwd: string, writes: boolean): string[] {
+  const journal = readJournal(cwd)
+  if (!journal) return []
+  if (!writes)
+    return ['an earlier run was interrupted: npx async-gen doctor --fix ends it, and so does any run that writes']
+  const { finished, left } = recover(cwd, journal)
+  return [
+    finished
+      ? 'an earlier run was interrupted, and has been finished'
+      : 'an earlier run was interrupted, and has been taken back',
+    ...left.map((path) => `${path} had been changed meanwhile, and is as you left it`),
+  ]
+}
+
+/** An older async-gen would take newer files for edits of the user. */
+function requireNotNewer({ asyncGen }: Manifest) {
+  if (!isNewer(asyncGen, version)) return
+  throw new UsageError({
+    code: 'OLDER_THAN_HOST',
+    message: `async-gen ${asyncGen} was here before; this is ${version}.`,
+    remedy: `Use the newer one: npx async-gen@${asyncGen}`,
+  })
+}
+
+export function isNewer(a: string, b: string): boolean {
+  const [left, right] = [numbers(a), numbers(b)]
+  const differing = left.findIndex((part, i) => part !== right[i])
+  return differing >= 0 && left[differing]! > right[differing]!
+}
+
+/** `1.2.3-rc.1` counts as `1.2.3`. */
+function numbers(version: string): number[] {
+  return version
+    .replace(/[-+].*$/, '')
+    .split('.')
+    .map(Number)
+}
+
+/** A host may have lost its manifest, or never committed it: the file that the others import says it as well. */
+export function requireInstalled(root: string, manifest: Manifest | null, dir: string) {
+  if (manifest?.generators.install || existsSync(join(root, dir, 'database.ts'))) return
+  throw new UsageError({
+    code: 'NOT_INSTALLED',
+    message: `async-gen is not installed here: there is no ${dir}/database.ts.`,
+    remedy: 'Run this first: npx async-gen install',
+  })
+}
