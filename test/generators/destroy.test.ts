@@ -1,0 +1,145 @@
+import { describe, expect, it } from 'vitest'
+import { type DestroyRequest, destroy } from '../../generators/destroy.js'
+import { folderHost, lines, type SampleHost, SCHEMA, sampleHost } from './sample-host.js'
+
+describe('destroy', () => {
+  it.each([
+    ['a single schema', () => sampleHost()],
+    ['a schema without a newline at its end', () => sampleHost({ 'prisma/schema.prisma': `${SCHEMA}// no newline` })],
+    ['CRLF', () => sampleHost({ 'prisma/schema.prisma': SCHEMA.replaceAll('\n', '\r\n') })],
+    ['a folder schema', () => folderHost()],
+  ])('of everything, with the migrations that never ran, leaves the tree as it was (%s)', async (_shape, make) => {
+    const host = make()
+    const before = host.hash()
+    await generateAll(host)
+    await destroyIn(host, 'reports', { migration: 'delete' })
+    await destroyIn(host, 'attempt', { name: 'EmailAttempt', migration: 'delete' })
+    await destroyIn(host, 'attempt', { migration: 'delete' })
+    await destroyIn(host, 'install', { migration: 'delete' })
+    expect(host.files().filter((path) => path.startsWith('.async-gen'))).toEqual([])
+    expect(host.hash()).toBe(before)
+  })
+
+  it('removes what is as it was emitted, keeps and names the rest', async () => {
+    const host = sampleHost()
+    await generateAll(host)
+    host.write('src/async/attempt.ts', '// mine\n')
+    host.write(
+      'prisma/schema.prisma',
+      host.read('prisma/schema.prisma').replace('model Attempt {', 'model Attempt {\n  team String?'),
+    )
+    const outcome = await destroyIn(host, 'attempt', { name: 'Attempt' })
+    expect(lines(outcome)).toEqual(
+      expect.arrayContaining([
+        'keep src/async/attempt.ts',
+        'keep prisma/schema.prisma',
+        'delete src/async/tasks/attempt.ts',
+      ]),
+    )
+    expect(host.read('src/async/attempt.ts')).toBe('// mine\n')
+    expect(host.read('prisma/schema.prisma')).toContain('model Attempt {')
+    expect(host.has('src/async/tasks/attempt.ts')).toBe(false)
+  })
+
+  it('never touches a file that another generator also owns', async () => {
+    const host = sampleHost()
+    await generateAll(host)
+    await destroyIn(host, 'attempt', { name: 'Attempt' })
+    expect(host.has('src/async/targets.ts')).toBe(true)
+    await destroyIn(host, 'attempt', { name: 'EmailAttempt' })
+    expect(host.has('src/async/targets.ts')).toBe(false)
+  })
+
+  it('takes one report out, and its model stays', async () => {
+    const host = sampleHost()
+    await generateAll(host)
+    const outcome = await destroyIn(host, 'reports', { name: 'MonthlySales' })
+    expect(lines(outcome).filter((line) => line.startsWith('delete'))).toEqual([
+      'delete src/async/reports/monthly_sales.ts',
+      'delete src/async/test/monthly_sales.test.ts',
+    ])
+    expect(host.has('src/async/reports/weekly_sales.ts')).toBe(true)
+    expect(host.read('prisma/schema.prisma')).toContain('model Report {')
+  })
+
+  it('keeps migrations, which may have run, and says how to take them back', async () => {
+    const host = sampleHost()
+    await generateAll(host)
+    const { plan } = await destroyIn(host, 'reports')
+    const kept = plan.changes.find(({ path }) => path.endsWith('_create_reports/migration.sql'))
+    expect(kept).toMatchObject({ kind: 'keep', detail: expect.stringContaining('--migration drop') })
+    // Its table is there: generated again, it gets no second migration.
+    expect(lines(await host.run('reports')).filter((line) => /^create .*migration/.test(line))).toEqual([])
+  })
+
+  it('with --migration drop writes the migration that drops the table, after which it can be generated anew', async () => {
+    const host = sampleHost()
+    await generateAll(host)
+    const outcome = await destroyIn(host, 'attempt', { name: 'EmailAttempt', migration: 'drop' })
+    const down = outcome.plan.changes.find(({ path }) => path.endsWith('_drop_email_attempts/migration.sql'))!
+    expect(host.read(down.path)).toMatch(
+      /^DROP TABLE "email_attempts";\n(DROP FUNCTION "email_attempts_\w+"\(\);\n)+DROP TYPE "email_attempt_status";\n$/,
+    )
+    const again = await host.run('attempt', ['EmailAttempt'])
+    const up = again.plan.changes.find(({ path }) => path.endsWith('_create_email_attempts/migration.sql'))!
+    expect(up.kind).toBe('create')
+    expect(up.path > down.path).toBe(true)
+  })
+
+  it('keeps a migration that the user has edited', async () => {
+    const host = sampleHost()
+    await generateAll(host)
+    const path = host.files().find((file) => file.endsWith('_create_reports/migration.sql'))!
+    host.write(path, '-- mine\n')
+    expect(lines(await destroyIn(host, 'reports', { migration: 'delete' }))).toContain(`keep ${path}`)
+    expect(host.read(path)).toBe('-- mine\n')
+  })
+
+  it('leaves what the user wrote into our block of the schema', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    host.write(
+      'prisma/schema.prisma',
+      host.read('prisma/schema.prisma').replace('// async-gen:section toasts', '// mine\n// async-gen:section toasts'),
+    )
+    await destroyIn(host, 'install')
+    expect(host.read('prisma/schema.prisma')).toContain('// mine')
+    expect(host.read('prisma/schema.prisma')).not.toContain('model Toast')
+  })
+
+  it('changes nothing in a dry run', async () => {
+    const host = sampleHost()
+    await generateAll(host)
+    const before = host.hash()
+    expect((await destroyIn(host, 'reports', { dryRun: true })).status).toBe('dry run')
+    expect(host.hash()).toBe(before)
+  })
+
+  it.each([
+    ['install', {}, 'STILL_USED', 'npx async-gen destroy attempt Attempt'],
+    ['attempt', {}, 'NAME_MISSING', 'npx async-gen destroy attempt Attempt'],
+    ['attempt', { name: 'Nothing' }, 'NOT_GENERATED', 'attempt EmailAttempt'],
+    ['reports', { name: 'Nothing' }, 'NOT_GENERATED', 'reports Report'],
+  ] as const)('%s %j is refused: %s', async (generator, request, code, remedy) => {
+    const host = sampleHost()
+    await generateAll(host)
+    const before = host.hash()
+    await expect(destroyIn(host, generator, request)).rejects.toMatchObject({
+      code,
+      exitCode: 2,
+      remedy: expect.stringContaining(remedy),
+    })
+    expect(host.hash()).toBe(before)
+  })
+})
+
+async function generateAll(host: SampleHost) {
+  await host.run('install')
+  await host.run('attempt')
+  await host.run('attempt', ['EmailAttempt'])
+  await host.run('reports', ['MonthlySales', 'WeeklySales'])
+}
+
+function destroyIn(host: SampleHost, generator: DestroyRequest['generator'], request: Partial<DestroyRequest> = {}) {
+  return destroy({ cwd: host.root, generator, ...request })
+}
