@@ -9,6 +9,7 @@ export interface Flags {
   client?: string
   model?: string
   encrypted?: boolean
+  invalidateOn?: string[]
   migration?: 'keep' | 'drop' | 'delete'
   onConflict?: 'mine' | 'theirs' | 'merge'
   dryRun?: boolean
@@ -58,8 +59,9 @@ Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not s
     command('install', 'add cached methods (toasts), tasks and the worker process', [
       'install',
       'install --dir lib/async --client src/db.ts#prisma',
+      'install --invalidate-on Oat Topping.oat',
     ]),
-  )
+  ).option('--invalidate-on <models...>', 'triggers that make toasts stale from SQL: Oat, Topping.oat')
   generating(
     command('attempt [name]', 'add durable calls, recorded in your transactions', [
       'attempt',

@@ -36,7 +36,8 @@ export async function answer(
     model: generator.name === 'reports' ? reportModel(manifest, given.model) : undefined,
   }
   const before = manifest?.generators[generator.owner(answers)]
-  return { ...answers, encrypted: given.encrypted ?? before?.encrypted, invalidateOn: given.invalidateOn }
+  const invalidateOn = [...new Set([...(before?.invalidateOn ?? []), ...(given.invalidateOn ?? [])])]
+  return { ...answers, encrypted: given.encrypted ?? before?.encrypted, invalidateOn }
 }
 
 /** The answers that all generators share, as an earlier run left them. */

@@ -4,7 +4,7 @@ import type { Draft } from './changes/draft.js'
 import { hashOf, type Manifest } from './changes/manifest.js'
 import { downMigration, emittedFolders, migrationFolder } from './changes/migrations.js'
 import { keyOf, type Planning } from './changes/plan.js'
-import type { Staged } from './changes/stage.js'
+import type { Staged, StagedMigration } from './changes/stage.js'
 import type { Generator } from './generator.js'
 import { UsageError } from './host/errors.js'
 import { sameText } from './host/files.js'
@@ -115,18 +115,21 @@ async function takeOutFiles(draft: Draft, stillEmitted: Staged[], { format }: Pl
 }
 
 function takeOutMigrations(draft: Draft, before: Staged[], after: Staged[], fate: MigrationFate, now: Date) {
-  const names = (staged: Staged[]) => staged.flatMap((item) => (item.kind === 'migration' ? [item] : []))
-  const kept = new Set(names(after).map(({ name }) => name))
-  const { path, names: existing } = draft.host.migrations
-  for (const { name, text } of names(before)) {
+  const { path, names } = draft.host.migrations
+  const folders = [...names, ...emittedFolders(draft)]
+  const kept = new Set(migrationsIn(after).map(({ name }) => name))
+  // The last one first: what it creates holds on to what those before it did.
+  for (const { name, text } of migrationsIn(before).reverse()) {
     const emitted = draft.manifest.migrations[name]
     if (kept.has(name) || !emitted) continue
     const file = join(path, emitted.folder, 'migration.sql')
     const current = draft.read(file)
     if (fate === 'drop') {
-      const down = migrationFolder(name.replace(/^create/, 'drop'), [...existing, ...emittedFolders(draft)], now)
-      draft.write(join(path, down, 'migration.sql'), downMigration(current ?? text), '\n')
-      draft.changes.push({ kind: 'create', path: join(path, down, 'migration.sql') })
+      const folder = migrationFolder(`drop_${name.replace(/^create_/, '')}`, folders, now)
+      const down = join(path, folder, 'migration.sql')
+      folders.push(folder)
+      draft.write(down, downMigration(current ?? text), '\n')
+      draft.changes.push({ kind: 'create', path: down })
       delete draft.manifest.migrations[name]
     } else if (fate === 'delete' && current !== null && hashOf(current) === emitted.hash) {
       draft.delete(file)
@@ -134,10 +137,14 @@ function takeOutMigrations(draft: Draft, before: Staged[], after: Staged[], fate
       delete draft.manifest.migrations[name]
     } else if (current !== null) {
       const detail =
-        fate === 'delete' ? 'edited by you' : 'it may have run: --migration drop writes one that drops the table'
+        fate === 'delete' ? 'edited by you' : 'it may have run: --migration drop writes one that takes it back'
       draft.changes.push({ kind: 'keep', path: file, detail })
     }
   }
+}
+
+function migrationsIn(staged: Staged[]): StagedMigration[] {
+  return staged.flatMap((item) => (item.kind === 'migration' ? [item] : []))
 }
 
 function takeOutPackages(draft: Draft) {

@@ -5,7 +5,7 @@ import { generators, type Run } from './plop.js'
 
 /** Every run that the manifest knows of, as it would be made now. */
 export function recordedRuns(manifest: Manifest, shared: Pick<Answers, 'dir' | 'client'>): Run[] {
-  return Object.values(manifest.generators).map(({ generator: name, names, model, encrypted }) => {
+  return Object.values(manifest.generators).map(({ generator: name, ...answers }) => {
     const generator = generators.find((known) => known.name === name)
     if (!generator) {
       throw new UsageError({
@@ -14,7 +14,7 @@ export function recordedRuns(manifest: Manifest, shared: Pick<Answers, 'dir' | '
         remedy: 'Use the one that was: npx async-gen@latest',
       })
     }
-    return { generator, answers: { ...shared, names, model, encrypted } }
+    return { generator, answers: { ...shared, ...answers } }
   })
 }
 

@@ -57,6 +57,7 @@ function withRun(manifest: Manifest | null, generator: Generator, answers: Answe
     names: [...new Set([...before, ...answers.names])],
     ...(answers.model && { model: answers.model }),
     ...(answers.encrypted && { encrypted: true }),
+    ...(answers.invalidateOn?.length && { invalidateOn: answers.invalidateOn }),
   }
   const { schema = manifest?.settings.schema, config = manifest?.settings.config } = place
   return {

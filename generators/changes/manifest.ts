@@ -31,6 +31,7 @@ export interface RecordedRun {
   names: string[]
   model?: string
   encrypted?: boolean
+  invalidateOn?: string[]
 }
 
 interface Settings {

@@ -45,13 +45,25 @@ function drops(sql: string, table: string): boolean {
   return new RegExp(`DROP TABLE (?:IF EXISTS )?${table.replaceAll('.', '\\.')}(?![\\w.])`, 'i').test(sql)
 }
 
-/** What takes back a migration of ours: the tables, types and functions that it creates, the last one first. */
+/** What takes back a migration of ours: the triggers, tables, functions and types that it creates. */
 export function downMigration(up: string): string {
-  const created = [...up.matchAll(/^CREATE (TABLE|TYPE|FUNCTION) ("[^"]+")(\(\))?/gm)].reverse()
-  const drop = (kind: string) =>
-    created.filter((match) => match[1] === kind).map((match) => `DROP ${kind} ${match[2]}${match[3] ?? ''};`)
-  // A table takes its triggers along, and what they call can go then.
-  return `${[...drop('TABLE'), ...drop('FUNCTION'), ...drop('TYPE')].join('\n')}\n`
+  const created = (kind: string) =>
+    [...up.matchAll(new RegExp(`^CREATE ${kind} ("[^"]+")`, 'gm'))].map((match) => match[1]!)
+  const tables = created('TABLE')
+  // A table takes its own triggers along; those on other tables hold on to what they call.
+  const triggers = [...up.matchAll(/^CREATE TRIGGER ("[^"]+")[^;]*?\sON ("[^\s(]+)/gm)]
+    .filter((match) => !tables.includes(match[2]!))
+    .map((match) => `TRIGGER ${match[1]} ON ${match[2]}`)
+  return [
+    ...triggers,
+    ...tables.reverse().map((name) => `TABLE ${name}`),
+    ...created('FUNCTION')
+      .reverse()
+      .map((name) => `FUNCTION ${name}`),
+    ...created('TYPE').map((name) => `TYPE ${name}`),
+  ]
+    .map((what) => `DROP ${what};\n`)
+    .join('')
 }
 
 /** `20261121093000_create_attempts`: now, or right after the host's last one if that is from the future. */

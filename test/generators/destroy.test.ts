@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, inject, it } from 'vitest'
 import { type DestroyRequest, destroy } from '../../generators/destroy.js'
+import { createDatabase, query } from '../support/postgres.js'
 import { folderHost, lines, type SampleHost, SCHEMA, sampleHost } from './sample-host.js'
 
 describe('destroy', () => {
@@ -78,12 +79,32 @@ describe('destroy', () => {
     const outcome = await destroyIn(host, 'attempt', { name: 'EmailAttempt', migration: 'drop' })
     const down = outcome.plan.changes.find(({ path }) => path.endsWith('_drop_email_attempts/migration.sql'))!
     expect(host.read(down.path)).toMatch(
-      /^DROP TABLE "email_attempts";\n(DROP FUNCTION "email_attempts_\w+"\(\);\n)+DROP TYPE "email_attempt_status";\n$/,
+      /^DROP TABLE "email_attempts";\n(DROP FUNCTION "email_attempts_\w+";\n)+DROP TYPE "email_attempt_status";\n$/,
     )
     const again = await host.run('attempt', ['EmailAttempt'])
     const up = again.plan.changes.find(({ path }) => path.endsWith('_create_email_attempts/migration.sql'))!
     expect(up.kind).toBe('create')
     expect(up.path > down.path).toBe(true)
+  })
+
+  it('with --migration drop leaves nothing of ours in the database', async () => {
+    const host = sampleHost()
+    await host.run('install', [], { invalidateOn: ['Order'] })
+    await host.run('attempt')
+    await host.run('reports')
+    const url = await createDatabase(inject('postgres'))
+    await query(url, 'CREATE TABLE "Order" (id integer PRIMARY KEY)')
+    const before = await objects(url)
+    const migrate = async (name: RegExp) => {
+      const paths = host.files().filter((path) => path.endsWith('/migration.sql') && name.test(path))
+      for (const path of paths) await query(url, host.read(path))
+    }
+    await migrate(/\d_(create|invalidate)_/)
+    expect(await objects(url)).not.toEqual(before)
+    for (const generator of ['reports', 'attempt', 'install'] as const)
+      await destroyIn(host, generator, { migration: 'drop' })
+    await migrate(/\d_drop_/)
+    expect(await objects(url)).toEqual(before)
   })
 
   it('keeps a migration that the user has edited', async () => {
@@ -132,6 +153,18 @@ describe('destroy', () => {
     expect(host.hash()).toBe(before)
   })
 })
+
+/** Tables, types, functions and triggers. */
+function objects(url: string) {
+  return query(
+    url,
+    `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
+     UNION ALL SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace
+     UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+     UNION ALL SELECT tgname FROM pg_trigger WHERE NOT tgisinternal
+     ORDER BY 1`,
+  )
+}
 
 async function generateAll(host: SampleHost) {
   await host.run('install')

@@ -1,9 +1,8 @@
-import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { stage } from '../../generators/changes/stage.js'
 import { modelsOf } from '../../generators/host/prisma-models.js'
 import { invalidation } from '../../generators/invalidation.js'
-import { REPOSITORY } from '../support/host.js'
+import { packagedTemplate } from '../../generators/templates.js'
 import { lines, SCHEMA, sampleHost } from './sample-host.js'
 
 const MODELS = modelsOf([
@@ -58,7 +57,7 @@ model Jar {
 ])
 
 function migrationsFor(...sources: string[]) {
-  const staged = stage(invalidation(MODELS, sources, 'install'), join(REPOSITORY, 'templates'))
+  const staged = stage(invalidation(MODELS, sources, 'install'), packagedTemplate)
   return staged.flatMap((each) => (each.kind === 'migration' ? [each] : []))
 }
 

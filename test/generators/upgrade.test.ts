@@ -201,20 +201,24 @@ describe('an upgrade', () => {
 
   it('loses no line of the user, whatever both sides have changed, and has nothing to do after itself', async () => {
     const host = await installed()
-    const emitted = host.read('src/async/attempt.ts')
+    const path = 'src/async/attempt.factory.ts'
+    const emitted = host.read(path)
     let minor = 1
     await fc.assert(
       fc.asyncProperty(places, places, async (mine, theirs) => {
-        host.write('src/async/attempt.ts', withLines(emitted, mine, '// mine'))
-        publish({ [CLASS]: (text) => withLines(text, theirs, '// theirs') }, `0.${++minor}.0`)
+        host.write(path, withLines(emitted, mine, '// mine'))
+        publish(
+          { 'attempt/async/__file__.factory.ts': (text) => withLines(text, theirs, '// theirs') },
+          `0.${++minor}.0`,
+        )
         await upgradeIn(host, { onConflict: 'merge' })
-        const merged = host.read('src/async/attempt.ts').split('\n')
+        const merged = host.read(path).split('\n')
         for (const i of mine.keys()) expect(merged).toContain(`// mine ${i}`)
         for (const i of theirs.keys()) expect(merged).toContain(`// theirs ${i}`)
         expect((await upgradeIn(host)).plan.writes).toEqual([])
         publish({}, `0.${++minor}.0`)
         await upgradeIn(host, { onConflict: 'theirs' })
-        host.write('src/async/attempt.ts', emitted)
+        host.write(path, emitted)
         await upgradeIn(host)
       }),
       { numRuns: 15 },
