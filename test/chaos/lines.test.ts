@@ -103,7 +103,7 @@ describe('a worker with --once', () => {
     const lost = await Attempt.async(Probe).once('lost', 0)
     const later = await Attempt.schedule(new Date(Date.now() + 3_600_000), Probe).once('later', 0)
     await sql(`DELETE FROM graphile_worker._private_jobs WHERE key = $1`, [`attempt:${lost.id}`])
-    const running = await worker({ ASYNC_WORKER_ONCE: '1' }, false)
+    const running = await worker({ ASYNC_WORKER_ONCE: '1' }, { visible: false })
     expect(await running.exited, running.log()).toBe(0)
     expect((await due.reload()).status).toBe('succeeded')
     expect((await lost.reload()).status).toBe('succeeded')

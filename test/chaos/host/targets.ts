@@ -19,6 +19,10 @@ export const Probe = {
     await sleep(milliseconds)
     await tx.$executeRaw`INSERT INTO effects (what, pid) VALUES (${what}, ${process.pid}::int)`
   },
+  /** Does something outside of any transaction of the attempt: at least once. */
+  plain: async (what: string): Promise<void> => {
+    await note(what)
+  },
   fail: async (message: string): Promise<void> => {
     throw new Error(message)
   },

@@ -1,0 +1,29 @@
+// A worker that kills itself at one step of a run (DIE_AT), as if the power had failed there.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { runWorker } from '@async-gen/runtime'
+import { Attempt } from './attempt.js'
+import { db } from './database.js'
+
+type Step = 'claimed' | 'made' | 'stored' | 'committed'
+
+async function at<Result>(step: Step, result: Result): Promise<Result> {
+  if (process.env.DIE_AT === step) {
+    process.kill(process.pid, 'SIGKILL')
+    await sleep(10_000)
+  }
+  return result
+}
+
+const { store } = Attempt
+const { claim, succeed, succeedWithin } = store
+store.claim = async (...args) => at('claimed', await claim.apply(store, args))
+store.succeed = async (...args) => at('committed', await succeed.apply(store, await at('made', args)))
+store.succeedWithin = async (...args) => at('stored', await succeedWithin.apply(store, await at('made', args)))
+
+const { openTransaction } = db
+db.openTransaction = async () => {
+  const transaction = await openTransaction.call(db)
+  return { ...transaction, commit: async () => at('committed', await transaction.commit()) }
+}
+
+await runWorker(db, { tasks: new URL('./tasks/', import.meta.url) })
