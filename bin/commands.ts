@@ -40,6 +40,7 @@ Examples:
   $ npx async-gen install                 # first: toasts, tasks and the worker process
   $ npx async-gen attempt                 # durable calls; \`attempt EmailAttempt\` adds a second kind
   $ npx async-gen reports MonthlySales    # reports built in the background
+  $ npx async-gen deploy systemd          # what runs the worker in production
   $ npx async-gen attempt --diff          # shows what would happen, line by line
   $ npx async-gen upgrade                 # merges newer templates with your edits
 
@@ -74,6 +75,12 @@ Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not s
       'reports --model SalesReport',
     ]),
   ).option('--model <name>', 'the model of the reports, where Report is taken: SalesReport')
+  generating(
+    command('deploy <kind>', 'add what runs the worker: systemd, docker, kubernetes, pm2 or procfile', [
+      'deploy systemd',
+      'deploy kubernetes',
+    ]),
+  )
   changing(
     command('upgrade', 'merge what newer templates have gained into what you have', [
       'upgrade',

@@ -30,7 +30,7 @@ export async function answer(
   given: Given,
 ): Promise<Answers> {
   const answers: Answers = {
-    names: [...new Set(given.names.map(className))],
+    names: [...new Set(given.names.map((name) => generator.parseName?.(name) ?? className(name)))],
     dir: folder(host, manifest, given.dir),
     client: await client(host, manifest, given),
     model: generator.name === 'reports' ? reportModel(manifest, given.model) : undefined,

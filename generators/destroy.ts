@@ -13,7 +13,7 @@ import { readSection, removeSection } from './host/schema-block.js'
 import { className } from './names.js'
 import { nextSteps } from './next-steps.js'
 import { type Mode, type Outcome, perform, writesIn } from './perform.js'
-import { stageWithPlop } from './plop.js'
+import { generators as known, stageWithPlop } from './plop.js'
 import { recordedRuns, requireManifest } from './recorded.js'
 import { openSession, type Place } from './session.js'
 import { EJECTED, templatesOf } from './templates.js'
@@ -57,7 +57,8 @@ export async function destroy(request: DestroyRequest): Promise<Outcome> {
 /** The runs that are left when those of the request are gone. */
 function without({ generators }: Manifest, request: DestroyRequest): Manifest['generators'] {
   const { generator, model } = request
-  const name = request.name === undefined ? undefined : className(request.name)
+  const { parseName = className } = known.find(({ name }) => name === generator)!
+  const name = request.name === undefined ? undefined : parseName(request.name)
   const owners = Object.keys(generators).filter((owner) => generators[owner]!.generator === generator)
   if (generator === 'install' && owners.length > 0) requireUnused(generators)
 

@@ -18,7 +18,7 @@ export interface Answers {
   invalidateOn?: string[] | undefined
 }
 
-export const GENERATORS = ['install', 'attempt', 'reports'] as const
+export const GENERATORS = ['install', 'attempt', 'reports', 'deploy'] as const
 export type GeneratorName = (typeof GENERATORS)[number]
 
 /** One generator. All of it is data and pure functions of data. */
@@ -27,6 +27,8 @@ export interface Generator {
   description: string
   /** What plop asks, in a host's own plopfile. */
   prompts: PlopGeneratorConfig['prompts']
+  /** Checks a name that was given, and spells it as `names` has it. Where it is absent, names are those of classes. */
+  parseName?(given: string): string
   /** Whose the emitted files are: a generator that can run several times has an owner for each. */
   owner(answers: Answers): string
   emissions(host: Host, answers: Answers): Emission[]

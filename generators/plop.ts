@@ -2,12 +2,13 @@ import nodePlop from 'node-plop'
 import type { ActionConfig, Actions, NodePlopAPI } from 'plop'
 import { attempt } from './attempt.js'
 import { type Emission, type Staged, stage, type Templates } from './changes/stage.js'
+import { deploy } from './deploy.js'
 import type { Answers, Generator } from './generator.js'
 import type { Host } from './host/inspect.js'
 import { install } from './install.js'
 import { reports } from './reports.js'
 
-export const generators = [install, attempt, reports]
+export const generators = [install, attempt, reports, deploy]
 
 /** Puts the generators into a plop registry, each with the actions that it is to run there. */
 export function register(plop: NodePlopAPI, actionsOf: (generator: Generator) => Actions) {

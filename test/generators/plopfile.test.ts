@@ -9,7 +9,7 @@ describe("a host's own plopfile", () => {
   it('has the three generators, with their prompts', async () => {
     const plop = await nodePlop()
     plopfile(plop)
-    expect(plop.getGeneratorList().map(({ name }) => name)).toEqual(['install', 'attempt', 'reports'])
+    expect(plop.getGeneratorList().map(({ name }) => name)).toEqual(['install', 'attempt', 'reports', 'deploy'])
     expect(plop.getGenerator('attempt').prompts).toMatchObject([{ name: 'name', default: 'Attempt' }])
   })
 

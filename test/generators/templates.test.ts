@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { attempt } from '../../generators/attempt.js'
 import { type Emission, render, stage } from '../../generators/changes/stage.js'
+import { deploy } from '../../generators/deploy.js'
 import type { Host } from '../../generators/host/inspect.js'
 import { install } from '../../generators/install.js'
 import { templates } from '../../generators/own-package.js'
@@ -14,8 +15,9 @@ const answers = { dir: 'src/async', client: { path: 'src/db.ts', name: 'prisma' 
 
 function emissions(esm: boolean): Emission[] {
   const host = {
+    root: '/srv/shop',
     node: '22.18.0',
-    packageJson: { packages: ['vitest'] },
+    packageJson: { text: '{}', packages: ['vitest'], scripts: {} },
     packageManager: { name: 'npm' },
     modules: { ext: '.js', esm },
     schema: { files: [{ path: 'schema.prisma', text: SCHEMA }] },
@@ -25,6 +27,9 @@ function emissions(esm: boolean): Emission[] {
     ...attempt.emissions(host, answers),
     ...attempt.emissions(host, { ...answers, names: ['EmailAttempt'], encrypted: true }),
     ...reports.emissions(host, { ...answers, names: ['MonthlySales'] }),
+    ...['systemd', 'docker', 'kubernetes', 'pm2', 'procfile'].flatMap((kind) =>
+      deploy.emissions(host, { ...answers, names: [kind] }),
+    ),
   ]
 }
 

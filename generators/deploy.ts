@@ -1,0 +1,105 @@
+import { basename } from 'node:path/posix'
+import { parse } from 'jsonc-parser'
+import type { Context, Emission } from './changes/stage.js'
+import type { Generator } from './generator.js'
+import { UsageError } from './host/errors.js'
+import { readText } from './host/files.js'
+import type { Host } from './host/inspect.js'
+
+/** What can run a worker in production: where each template lands in the host, and what to do with it first. */
+const KINDS: Record<string, { files: Record<string, string>; firstEdit: string }> = {
+  systemd: {
+    files: { 'deploy/systemd/async-worker@.service': 'deploy/async-worker@.service' },
+    firstEdit:
+      'Set the folder, the user and the environment in deploy/async-worker@.service; its first lines are the commands',
+  },
+  docker: {
+    files: {
+      'deploy/docker/Dockerfile.worker': 'Dockerfile.worker',
+      'deploy/docker/compose.worker.yaml': 'compose.worker.yaml',
+    },
+    firstEdit: 'Read Dockerfile.worker; its first lines are the commands',
+  },
+  kubernetes: {
+    files: { 'deploy/kubernetes/async-worker.yaml': 'deploy/kubernetes/async-worker.yaml' },
+    firstEdit: 'Set the image and the secret in deploy/kubernetes/async-worker.yaml; its first lines are the commands',
+  },
+  pm2: {
+    files: { 'deploy/pm2/ecosystem.worker.config.cjs': 'ecosystem.worker.config.cjs' },
+    firstEdit: 'Read ecosystem.worker.config.cjs; its first lines are the commands',
+  },
+  procfile: {
+    files: { 'deploy/procfile/Procfile': 'Procfile' },
+    firstEdit: 'Scale the process type worker: heroku ps:scale worker=2',
+  },
+}
+
+/** What runs the worker in production. */
+export const deploy: Generator = {
+  name: 'deploy',
+  description: 'What runs the worker in production: systemd, docker, kubernetes, pm2 or procfile',
+  prompts: [{ type: 'list', name: 'name', message: 'What runs it?', choices: Object.keys(KINDS) }],
+
+  owner: ({ names }) => `deploy ${names.join(' ')}`,
+
+  parseName(given) {
+    if (Object.hasOwn(KINDS, given)) return given
+    throw new UsageError({
+      code: 'KIND_UNKNOWN',
+      message: `"${given}" is nothing that a worker can be deployed with.`,
+      remedy: `Choose one of these: ${Object.keys(KINDS).join(', ')}`,
+    })
+  },
+
+  emissions(host, answers) {
+    const context = contextOf(host)
+    return answers.names.flatMap((kind) =>
+      Object.entries(KINDS[kind]!.files).map(([template, path]): Emission => {
+        const note = kind === 'procfile' && addToProcfile(host, context)
+        return (
+          note || { kind: 'file', owner: this.owner(answers), template, context, path, shared: false, verbatim: true }
+        )
+      }),
+    )
+  },
+
+  firstEdit: ({ names }) => names.map((kind) => KINDS[kind]!.firstEdit).join('. '),
+}
+
+/** A Procfile that is there already is the user's: it needs one line more. */
+function addToProcfile({ root }: Host, { exec }: Context): Emission | undefined {
+  const procfile = readText(root, 'Procfile')
+  if (procfile === null || procfile.includes('async-worker')) return undefined
+  return { kind: 'note', text: `there is a Procfile already: add this line to it\n  worker: ${exec} async-worker run` }
+}
+
+/** What a Dockerfile copies to install from, and how it installs exactly that. */
+const PACKAGE_MANAGERS: Record<string, { manifests: string; ci: string }> = {
+  npm: { manifests: 'package*.json', ci: 'npm ci' },
+  pnpm: { manifests: 'package.json pnpm-*.yaml', ci: 'corepack enable && pnpm install --frozen-lockfile' },
+  yarn: { manifests: 'package.json yarn.lock .yarnrc*', ci: 'corepack enable && yarn install --immutable' },
+  bun: { manifests: 'package.json bun.lock*', ci: 'bun install --frozen-lockfile' },
+}
+
+function contextOf({ node, packageJson, packageManager, root }: Host): Context {
+  const { name, exec } = packageManager
+  const bun = name === 'bun'
+  return {
+    app: slug(parse(packageJson.text).name) || slug(basename(root)) || 'app',
+    exec,
+    image: bun ? 'oven/bun:1' : `node:${node.split('.')[0]}-slim`,
+    user: bun ? 'bun' : 'node',
+    build: 'build' in packageJson.scripts ? `${name} run build` : '',
+    ...(PACKAGE_MANAGERS[name] ?? PACKAGE_MANAGERS.npm!),
+  }
+}
+
+/** `@acme/Shop_API` is `shop-api`: what Kubernetes, Docker and systemd all take for a name. */
+function slug(name: unknown): string {
+  return String(name ?? '')
+    .replace(/^@[^/]*\//, '')
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 40)
+}

@@ -1,0 +1,155 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { validate } from 'dockerfile-utils'
+import { Deployment } from 'kubernetes-models/apps/v1'
+import { PodDisruptionBudget } from 'kubernetes-models/policy/v1'
+import { describe, expect, it } from 'vitest'
+import { parse, parseAllDocuments } from 'yaml'
+import { destroy } from '../../generators/destroy.js'
+import { type SampleHost, sampleHost } from './sample-host.js'
+
+const PACKAGE_JSON = {
+  name: '@acme/Shop_API',
+  type: 'module',
+  dependencies: { prisma: '^7.0.0' },
+  scripts: { build: 'tsc' },
+}
+
+async function deployed(kind: string, files: Record<string, string> = {}) {
+  const host = sampleHost({ 'package.json': JSON.stringify(PACKAGE_JSON), ...files })
+  await host.run('install')
+  const outcome = await host.run('deploy', [kind])
+  return { host, outcome }
+}
+
+describe('P18, P19, P20: deploy', () => {
+  it('systemd: a unit that restarts within 5 seconds, above a limit of memory too, and lets the worker stop in peace', async () => {
+    const { host, outcome } = await deployed('systemd')
+    const unit = host.read('deploy/async-worker@.service')
+    expect(unit).toMatch(/^Description=shop-api: async worker %i$/m)
+    expect(Number(/^RestartSec=(\d+)$/m.exec(unit)![1])).toBeLessThanOrEqual(5)
+    expect(unit).toMatch(/^Restart=always$/m)
+    expect(unit).toMatch(/^MemoryMax=512M$/m)
+    expect(Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)![1])).toBeGreaterThan(stopSeconds())
+    for (const command of ['enable --now', 'stop', 'restart']) expect(unit).toContain(`systemctl ${command} `)
+    expect(outcome.nextSteps.at(-1)).toContain('deploy/async-worker@.service')
+    verifyUnit(host, unit)
+  })
+
+  it('docker: a Dockerfile and a compose file that a linter finds nothing in', async () => {
+    const { host } = await deployed('docker')
+    const dockerfile = host.read('Dockerfile.worker')
+    expect(validate(dockerfile)).toEqual([])
+    expect(dockerfile).toMatch(/^CMD \["node_modules\/\.bin\/async-worker", "run"\]$/m)
+    expect(dockerfile).toMatch(/^USER node$/m)
+    expect(dockerfile).toMatch(/^RUN npm run build$/m)
+    const { worker } = parse(host.read('compose.worker.yaml')).services
+    expect(worker).toMatchObject({ restart: 'always', mem_limit: '512m', build: { dockerfile: 'Dockerfile.worker' } })
+    expect(Number.parseInt(worker.stop_grace_period, 10)).toBeGreaterThan(stopSeconds())
+  })
+
+  it.each([
+    ['pnpm-lock.yaml', 'pnpm install --frozen-lockfile'],
+    ['yarn.lock', 'yarn install --immutable'],
+    ['bun.lock', 'bun install --frozen-lockfile'],
+    ['package-lock.json', 'npm ci'],
+  ])('docker: installs as %s says', async (lockFile, install) => {
+    const { host } = await deployed('docker', { [lockFile]: '{}' })
+    const dockerfile = host.read('Dockerfile.worker')
+    expect(dockerfile).toContain(install)
+    expect(validate(dockerfile)).toEqual([])
+  })
+
+  it('docker: builds nothing where the host has no script for it', async () => {
+    const { host } = await deployed('docker', { 'package.json': JSON.stringify({ ...PACKAGE_JSON, scripts: {} }) })
+    expect(host.read('Dockerfile.worker')).not.toContain('run build')
+  })
+
+  it('kubernetes: a Deployment that fits the schema, with probes, a limit and a rolling restart', async () => {
+    const { host } = await deployed('kubernetes')
+    const [deployment, budget] = parseAllDocuments(host.read('deploy/kubernetes/async-worker.yaml')).map((each) =>
+      each.toJS(),
+    )
+    new Deployment(deployment).validate()
+    new PodDisruptionBudget(budget).validate()
+    expect(() => new Deployment({ ...deployment, spec: { ...deployment.spec, replicas: 'two' } }).validate()).toThrow()
+
+    const { strategy, template } = deployment.spec
+    expect(strategy.rollingUpdate).toEqual({ maxSurge: 1, maxUnavailable: 0 })
+    expect(template.spec.terminationGracePeriodSeconds).toBeGreaterThan(stopSeconds())
+    const [container] = template.spec.containers
+    expect(container.livenessProbe.httpGet.path).toBe('/livez')
+    expect(container.readinessProbe.httpGet.path).toBe('/readyz')
+    expect(container.env).toContainEqual({ name: 'ASYNC_WORKER_HEALTH', value: '0.0.0.0:9394' })
+    expect(container.resources.limits.memory).toBe('512Mi')
+  })
+
+  it('pm2: a configuration that waits until a worker is at work, and until it has stopped', async () => {
+    const { host } = await deployed('pm2')
+    const [app] = createRequire(import.meta.url)(join(host.root, 'ecosystem.worker.config.cjs')).apps
+    expect(app).toMatchObject({ name: 'shop-api-worker', args: 'run', wait_ready: true, max_memory_restart: '512M' })
+    expect(app.kill_timeout / 1000).toBeGreaterThan(stopSeconds())
+    expect(app.restart_delay).toBeLessThanOrEqual(5000)
+    const { bin } = JSON.parse(readFileSync(new URL('../../runtime/package.json', import.meta.url), 'utf8'))
+    expect(app.script).toBe(join('node_modules/@async-gen/runtime', bin['async-worker']))
+  })
+
+  it('procfile: a line, in a file of its own or, where there is one, for the user to add', async () => {
+    const { host } = await deployed('procfile')
+    expect(host.read('Procfile')).toBe('worker: npx async-worker run\n')
+
+    const taken = await deployed('procfile', { Procfile: 'web: npm start\n' })
+    expect(taken.host.read('Procfile')).toBe('web: npm start\n')
+    expect(taken.outcome.plan.notes).toEqual([expect.stringContaining('worker: npx async-worker run')])
+  })
+
+  it('is taken out again by destroy', async () => {
+    const { host } = await deployed('systemd')
+    await destroy({ cwd: host.root, generator: 'deploy', name: 'systemd' })
+    expect(host.has('deploy/async-worker@.service')).toBe(false)
+    expect(host.has('src/async/worker.ts')).toBe(true)
+  })
+
+  it('changes nothing when it runs again, and refuses what it does not know', async () => {
+    const { host } = await deployed('kubernetes')
+    const before = host.hash()
+    expect((await host.run('deploy', ['kubernetes'])).status).toBe('nothing to do')
+    expect(host.hash()).toBe(before)
+    await expect(host.run('deploy', ['nomad'])).rejects.toMatchObject({
+      code: 'KIND_UNKNOWN',
+      remedy: expect.stringContaining('systemd, docker, kubernetes, pm2, procfile'),
+    })
+  })
+})
+
+/** For how long a worker may take to stop: `stopTimeout`, and what it adds to that. */
+function stopSeconds(): number {
+  const settings = readFileSync(new URL('../../runtime/src/worker/settings.ts', import.meta.url), 'utf8')
+  const shift = readFileSync(new URL('../../runtime/src/worker/shift.ts', import.meta.url), 'utf8')
+  const stopTimeout = Number(/stopTimeout \?\? '(\d+)s'/.exec(settings)![1])
+  const afterAbort = Number(/patient: (\d+)/.exec(shift)![1]) / 1000
+  return stopTimeout + afterAbort + 6
+}
+
+/** systemd's own check, where systemd is. The program and the user have to be there, so they are swapped for some that are. */
+function verifyUnit(host: SampleHost, unit: string) {
+  const known = unit
+    .replace(/^ExecStart=\S+/m, `ExecStart=${process.execPath}`)
+    .replace(/^User=.*$/m, 'User=daemon')
+    .replace(/^WorkingDirectory=.*$/m, 'WorkingDirectory=/')
+  host.write('verify/async-worker@.service', known)
+  if (!existsSync('/usr/bin/systemd-analyze')) return
+  const { status, stderr } = spawnSync(
+    'systemd-analyze',
+    ['verify', join(host.root, 'verify/async-worker@1.service')],
+    {
+      encoding: 'utf8',
+    },
+  )
+  expect({ status, stderr: stderr.split('\n').filter((line) => line.includes('async-worker')) }).toEqual({
+    status: 0,
+    stderr: [],
+  })
+}
