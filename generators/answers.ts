@@ -5,7 +5,7 @@ import type { Answers, Generator } from './generator.js'
 import { UsageError } from './host/errors.js'
 import { readText } from './host/files.js'
 import type { Host } from './host/inspect.js'
-import { type ClientExport, clientExports, findClients } from './host/prisma-client.js'
+import { type ClientExport, clientExports, findClients, isModuleName } from './host/prisma-client.js'
 import { className } from './names.js'
 
 /** What the command line says, and who can be asked for the rest. */
@@ -43,7 +43,7 @@ export async function answer(
 /** The answers that all generators share, as an earlier run left them. */
 export function shared({ root }: Host, { settings }: Manifest): Pick<Answers, 'dir' | 'client'> {
   const { path, name } = parseClient(settings.client)
-  if (!name || !existsSync(join(root, path))) throw noClient(settings.client)
+  if (!name || !isThere(root, path)) throw noClient(settings.client)
   return { dir: settings.dir, client: { path, name } }
 }
 
@@ -89,28 +89,45 @@ function folder(host: Host, manifest: Manifest | null, given: string | undefined
 async function client(host: Host, manifest: Manifest | null, given: Given): Promise<ClientExport> {
   if (given.client === undefined && manifest) {
     const { path, name } = parseClient(manifest.settings.client)
-    if (name && existsSync(join(host.root, path))) return { path, name }
+    if (name && isThere(host.root, path)) return { path, name }
   }
-  const candidates = given.client === undefined ? findClients(host.root) : namedClients(host.root, given.client)
+  const candidates = given.client === undefined ? findClients(host.root) : namedClients(host, given.client)
   if (candidates.length === 1) return candidates[0]!
   if (candidates.length > 1 && given.chooseClient) return given.chooseClient(candidates)
   throw candidates.length > 1 ? severalClients(candidates) : noClient(given.client)
 }
 
-/** The exports that --client can mean: `src/db.ts#prisma` is taken at its word, `src/db.ts` is read. */
-function namedClients(root: string, flag: string): ClientExport[] {
+/**
+ * The exports that --client can mean: `src/db.ts#prisma` is taken at its word, `src/db.ts` is read, `@/db` is looked up in
+ * tsconfig's paths, and `@acme/db#prisma` is a package.
+ */
+function namedClients({ root, modules }: Host, flag: string): ClientExport[] {
   const { path, name } = parseClient(flag)
-  const file = ['', '.ts', '.mts', '.tsx', '.js', '.mjs', '/index.ts', '/index.js']
-    .map((suffix) => normalize(path) + suffix)
-    .find((candidate) => /\.\w+$/.test(candidate) && existsSync(join(root, candidate)))
-  if (!file) return []
+  const file = [path, ...modules.resolvePath(path)].map((candidate) => sourceFile(root, candidate)).find(Boolean)
+  if (!file) return name && isPackage(root, path) ? [{ path, name }] : []
   return name
     ? [{ path: file, name }]
     : clientExports(readText(root, file)!).map((found) => ({ path: file, name: found }))
 }
 
+function sourceFile(root: string, path: string): string | undefined {
+  return ['', '.ts', '.mts', '.tsx', '.js', '.mjs', '/index.ts', '/index.js']
+    .map((suffix) => normalize(path) + suffix)
+    .find((candidate) => !isModuleName(candidate) && existsSync(join(root, candidate)))
+}
+
+function isPackage(root: string, path: string): boolean {
+  if (path.startsWith('#')) return true
+  const name = /^(@[^/]+\/[^/]+|[^./@][^/]*)/.exec(path)?.[0]
+  return name !== undefined && existsSync(join(root, 'node_modules', name))
+}
+
+function isThere(root: string, path: string): boolean {
+  return isModuleName(path) || existsSync(join(root, path))
+}
+
 function parseClient(flag: string): { path: string; name: string | undefined } {
-  const [path = '', name] = flag.split('#')
+  const [, path = '', name] = /^(#?[^#]*)(?:#(.*))?$/.exec(flag) ?? []
   return { path, name }
 }
 

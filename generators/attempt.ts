@@ -1,4 +1,4 @@
-import { files, sharedContext, specs } from './emissions.js'
+import { databaseSchema, files, sharedContext, specs } from './emissions.js'
 import type { Answers, Generator } from './generator.js'
 import { modelNames } from './names.js'
 
@@ -32,6 +32,7 @@ export const attempt: Generator = {
         name: names.table,
         template: 'attempt/schema.prisma',
         context,
+        databaseSchema: databaseSchema(host),
         ifTaken: 'Give the model another name: npx async-gen attempt EmailAttempt',
       },
       { kind: 'migration', owner, name: `create_${names.table}`, template: 'attempt/migration.sql', context },

@@ -51,7 +51,11 @@ export async function destroy(request: DestroyRequest): Promise<Outcome> {
       return []
     },
   )
-  return { plan, status, nextSteps: nextSteps(host, plan, 'Look for what still imports it: npx tsc --noEmit') }
+  return {
+    plan,
+    status,
+    nextSteps: nextSteps(host, manifest, plan, 'Look for what still imports it: npx tsc --noEmit'),
+  }
 }
 
 /** The runs that are left when those of the request are gone. */

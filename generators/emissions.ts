@@ -1,13 +1,16 @@
 import { basename, dirname, relative } from 'node:path/posix'
 import type { Context, Emission } from './changes/stage.js'
 import type { Answers } from './generator.js'
+import { HostError } from './host/errors.js'
 import type { Host } from './host/inspect.js'
-import type { ClientExport } from './host/prisma-client.js'
+import { type ClientExport, isModuleName } from './host/prisma-client.js'
 
 /** What all templates may name. */
-export function sharedContext({ modules }: Host, { dir, client }: Answers): Context {
+export function sharedContext({ modules, schema }: Host, { dir, client }: Answers): Context {
   return {
     dir,
+    // A host whose relations Prisma alone enforces has no foreign keys, and would see one as drift.
+    foreignKeys: schema.relationMode !== 'prisma',
     ext: modules.ext,
     esm: modules.esm,
     client: {
@@ -44,10 +47,26 @@ function clientImport({ path, name }: ClientExport, from: string, ext: string): 
 }
 
 function specifier(path: string, from: string, ext: string): string {
+  if (isModuleName(path)) return path
   const file = relative(from, path)
   const relativePath = file.startsWith('.') ? file : `./${file}`
   if (ext === '.ts') return relativePath
   const [, stem, module] = /^(.*)\.([cm]?)[jt]sx?$/.exec(relativePath)!
   if (ext === '.js' || module) return `${stem}.${module}js`
   return basename(stem!) === 'index' ? dirname(stem!) : stem!
+}
+
+/**
+ * The schema of the database that our tables are in, where the host's models have to name theirs. The runtime's SQL finds
+ * tables by the search path, which leads to `public`.
+ */
+export function databaseSchema({ schema }: Host): string | undefined {
+  if (schema.schemas.length === 0) return undefined
+  if (schema.schemas.includes('public')) return 'public'
+  throw new HostError({
+    code: 'NO_PUBLIC_SCHEMA',
+    message: `The datasource names the schemas ${schema.schemas.join(', ')}, and not public, where async-gen's tables go.`,
+    where: schema.path,
+    remedy: `Add it: schemas = [${[...schema.schemas, 'public'].map((name) => `"${name}"`).join(', ')}]`,
+  })
 }

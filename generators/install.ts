@@ -1,4 +1,4 @@
-import { files, sharedContext, specs } from './emissions.js'
+import { databaseSchema, files, sharedContext, specs } from './emissions.js'
 import type { Generator } from './generator.js'
 import type { Host } from './host/inspect.js'
 import { modelsOf } from './host/prisma-models.js'
@@ -32,6 +32,7 @@ export const install: Generator = {
         name: 'toasts',
         template: 'install/schema.prisma',
         context,
+        databaseSchema: databaseSchema(host),
         ifTaken: 'Rename yours (`@@map` and `@map` keep its table as it is), then run the command again.',
       },
       { kind: 'migration', owner, name: 'create_toasts', template: 'install/migration.sql', context },

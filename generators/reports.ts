@@ -1,4 +1,4 @@
-import { files, sharedContext, specs } from './emissions.js'
+import { databaseSchema, files, sharedContext, specs } from './emissions.js'
 import type { Answers, Generator } from './generator.js'
 import { modelNames, snakeCase } from './names.js'
 
@@ -28,6 +28,7 @@ export const reports: Generator = {
         name: names.table,
         template: 'reports/schema.prisma',
         context,
+        databaseSchema: databaseSchema(host),
         ifTaken: 'Give the model of the reports another name: npx async-gen reports --model SalesReport',
       },
       { kind: 'migration', owner, name: `create_${names.table}`, template: 'reports/migration.sql', context },

@@ -37,7 +37,7 @@ export async function upgrade(request: UpgradeRequest): Promise<Outcome> {
     },
   )
   const [first] = runs
-  return { plan, status, nextSteps: nextSteps(host, plan, first ? `Look through the changes: git diff` : '') }
+  return { plan, status, nextSteps: nextSteps(host, manifest, plan, first ? `Look through the changes: git diff` : '') }
 }
 
 /** What an earlier version emitted and this one does not. It may be in use: it is named, and stays. */

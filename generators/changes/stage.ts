@@ -28,6 +28,8 @@ interface FragmentTarget {
   name: string
   /** What to do when the host has a model, enum or table of that name. */
   ifTaken: string
+  /** Which schema of the database its models are in, where the host's models have to say so. */
+  databaseSchema?: string | undefined
 }
 
 interface MigrationTarget {
@@ -66,8 +68,13 @@ export function stage(emissions: Emission[], templates: Templates): Staged[] {
     if (emission.kind === 'package' || emission.kind === 'note') return emission
     const { template, context, ...target } = emission
     const text = render(templates(template), context)
-    return { ...target, text: target.kind === 'fragment' ? canonicalFragment(text) : text }
+    return { ...target, text: target.kind === 'fragment' ? fragmentText(text, target) : text }
   })
+}
+
+function fragmentText(text: string, { databaseSchema }: FragmentTarget): string {
+  const placed = databaseSchema ? text.replaceAll(/^\}/gm, `  @@schema("${databaseSchema}")\n}`) : text
+  return canonicalFragment(placed)
 }
 
 // An instance of our own: helpers that a host's plopfile registers do not reach our templates.

@@ -6,6 +6,7 @@ import { hashOf, type Manifest } from '../changes/manifest.js'
 import { hasMarkers } from '../changes/merge.js'
 import { isFolder, readText } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
+import { isModuleName } from '../host/prisma-client.js'
 import { version } from '../own-package.js'
 import { isNewer } from '../session.js'
 import { staleTemplates } from '../templates.js'
@@ -84,8 +85,8 @@ function tasksTwice({ root }: Host, { settings }: Manifest): Finding[] {
 }
 
 function missingClient({ root }: Host, { settings }: Manifest): Finding[] {
-  const [path] = settings.client.split('#') as [string]
-  if (!/^[./\w]/.test(path) || !/\.\w+$/.test(path) || existsSync(join(root, path))) return []
+  const path = settings.client.replace(/#[^#]*$/, '')
+  if (isModuleName(path) || existsSync(join(root, path))) return []
   return [
     {
       severity: 'error',

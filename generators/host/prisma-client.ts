@@ -3,9 +3,15 @@ import { join } from 'node:path'
 
 /** A value of the host that is its PrismaClient. */
 export interface ClientExport {
+  /** A file of the host, or the name of a module: `src/db.ts`, `@acme/db`. */
   path: string
   /** `default`, or what it is exported as. */
   name: string
+}
+
+/** `@acme/db`, `@/lib/db`, `#db`: what is imported as it is written. */
+export function isModuleName(path: string): boolean {
+  return !/\.[cm]?[jt]sx?$/.test(path)
 }
 
 const SKIPPED_FOLDER = /^(\..*|node_modules|dist|build|out|coverage|generated)$/
@@ -83,7 +89,8 @@ function declarationIn(statement: string) {
 }
 
 function makesClient(code: string, makers: Makers): boolean {
-  const byType = /\b(?:new|extends)\s+(?:\w+\.)?PrismaClient\b|^\s*:\s*(?:\w+\.)?PrismaClient\b/
+  const byType =
+    /\b(?:new|extends)\s+(?:\w+\.)?PrismaClient\b|^\s*:\s*(?:\w+\.)?PrismaClient\b|\bas\s+(?:\w+\.)?PrismaClient\b/
   // `prisma.user.findMany()` uses a client; `prisma`, `prisma.$extends(…)` and `createPrisma()` are one.
   const byName = (name: string) =>
     new RegExp(`(?<![\\w$.])${name.replaceAll('$', '\\$')}(?![\\w$])(?!\\s*\\.(?!\\s*\\$extends))`)

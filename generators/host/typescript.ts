@@ -1,5 +1,6 @@
-import { getTsconfig } from 'get-tsconfig'
+import { createPathsMatcher, getTsconfig, type TsConfigJson, type TsConfigResult } from 'get-tsconfig'
 import { HostError } from './errors.js'
+import { hostPath } from './files.js'
 
 export interface ModuleStyle {
   /** What a relative import ends in, so that the host's compiler and its runner both find the file. */
@@ -10,12 +11,16 @@ export interface ModuleStyle {
   options: { verbatimModuleSyntax: boolean; exactOptionalPropertyTypes: boolean; erasableSyntaxOnly: boolean }
   /** `compilerOptions.paths`: `@/*` and the like. */
   paths: Record<string, string[]>
+  /** Where those lead for a specifier, relative to the host. */
+  resolvePath(specifier: string): string[]
 }
 
 /** How the host writes its modules: after its tsconfig (with what that extends), else after package.json's type. */
 export function moduleStyleOf(root: string, type: 'module' | 'commonjs'): ModuleStyle {
   const esm = type === 'module'
-  const options = compilerOptions(root)
+  const tsconfig = readTsconfig(root)
+  const options = tsconfig?.config.compilerOptions
+  const matcher = tsconfig && createPathsMatcher(tsconfig)
   return {
     ext: specifierEnding(options, esm),
     esm,
@@ -25,19 +30,20 @@ export function moduleStyleOf(root: string, type: 'module' | 'commonjs'): Module
       erasableSyntaxOnly: options?.erasableSyntaxOnly ?? false,
     },
     paths: options?.paths ?? {},
+    resolvePath: (specifier) => (matcher?.(specifier) ?? []).map((path) => hostPath(root, path)),
   }
 }
 
-function specifierEnding(options: ReturnType<typeof compilerOptions>, esm: boolean): ModuleStyle['ext'] {
+function specifierEnding(options: TsConfigJson.CompilerOptions | undefined, esm: boolean): ModuleStyle['ext'] {
   if (!options) return esm ? '.js' : ''
   if (options.allowImportingTsExtensions || options.rewriteRelativeImportExtensions) return '.ts'
   const likeNode = /^node(16|18|20|next)$/i.test(options.moduleResolution ?? options.module ?? '')
   return likeNode && esm ? '.js' : ''
 }
 
-function compilerOptions(root: string) {
+function readTsconfig(root: string): TsConfigResult | null {
   try {
-    return getTsconfig(root)?.config.compilerOptions
+    return getTsconfig(root)
   } catch (error) {
     throw new HostError({
       code: 'TSCONFIG_INVALID',

@@ -8,7 +8,7 @@ const TSX = import.meta.resolve('tsx')
 
 describe('the command line', () => {
   it('prints what it does in the manner of Rails, and what to do next', () => {
-    const host = sampleHost()
+    const host = sampleHost({ 'prisma/migrations/20240101000000_init/migration.sql': '' })
     const { status, stdout, stderr } = asyncGen(host, 'install')
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toMatch(/^ {6}create {2}src\/async\/database\.ts$/m)

@@ -114,7 +114,7 @@ describe('install, attempt and reports write', () => {
   })
 
   it('what is left to do: install, migrate, generate, edit', async () => {
-    const host = sampleHost({ 'pnpm-lock.yaml': '' })
+    const host = sampleHost({ 'pnpm-lock.yaml': '', ...MIGRATED })
     const { nextSteps } = await host.run('install')
     expect(nextSteps).toEqual([
       'pnpm install',
@@ -123,6 +123,16 @@ describe('install, attempt and reports write', () => {
       'Name the methods to cache in src/async/toasts.ts',
     ])
     expect((await host.run('install')).nextSteps).toEqual([])
+  })
+
+  it('what is left to do where the database is pushed: the SQL first, which `migrate dev` would reset it for', async () => {
+    const host = sampleHost()
+    const { nextSteps } = await host.run('install')
+    expect(nextSteps[1]).toMatch(
+      /^npx prisma db execute --file prisma\/migrations\/\d{14}_create_toasts\/migration\.sql$/,
+    )
+    expect(nextSteps[2]).toMatch(/^npx prisma db push /)
+    expect((await host.run('attempt')).nextSteps[1]).toMatch(/^npx prisma db push /)
   })
 })
 
@@ -366,6 +376,8 @@ describe('imports', () => {
     expect(host.read('src/async/database.ts')).toContain(`import { prisma } from '${module}'`)
   })
 })
+
+const MIGRATED = { 'prisma/migrations/20240101000000_init/migration.sql': 'CREATE TABLE "Order" ();\n' }
 
 function written(after: string[], before: string[]): string[] {
   return withoutTimes(after.filter((file) => !before.includes(file) && !file.startsWith('.async-gen/'))).sort()

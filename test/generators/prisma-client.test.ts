@@ -31,6 +31,7 @@ describe('the exports of a module that are a PrismaClient', () => {
       ['prisma'],
     ],
     ['a lazy proxy', 'export const prisma: PrismaClient = new Proxy({} as never, handler)', ['prisma']],
+    ['a lazy proxy that is cast', 'export const prisma = new Proxy({} as PrismaClient, { get })', ['prisma']],
     ['one client under two names', 'export const prisma = new PrismaClient()\nexport default prisma', ['prisma']],
     ['two clients', 'export const a = new PrismaClient()\nexport const b = new PrismaClient()', ['a', 'b']],
     [

@@ -95,13 +95,28 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
   })
 
   it('when Prisma would not accept the result', async () => {
-    const schema = SCHEMA.replace('"postgresql"', '"postgresql"\n  schemas = ["public", "other"]').replace(
+    const template = '.async-gen/templates/install/schema.prisma.hbs'
+    const error = await refusal(sampleHost({ [template]: 'model Toast {\n  id Nothing @id\n}\n' }))
+    expect(error).toMatchObject({ code: 'SCHEMA_RESULT_INVALID', exitCode: 4 })
+    expect(error.message).toContain('Nothing')
+  })
+
+  it('when its models name schemas of the database, and public is none of them', async () => {
+    const schema = SCHEMA.replace('"postgresql"', '"postgresql"\n  schemas = ["auth", "base"]').replace(
       'id Int @id',
-      'id Int @id\n  @@schema("public")',
+      'id Int @id\n  @@schema("auth")',
     )
     const error = await refusal(sampleHost({ 'prisma/schema.prisma': schema }))
-    expect(error).toMatchObject({ code: 'SCHEMA_RESULT_INVALID', exitCode: 4 })
-    expect(error.message).toContain('@@schema')
+    expect(error).toMatchObject({
+      code: 'NO_PUBLIC_SCHEMA',
+      exitCode: 4,
+      remedy: 'Add it: schemas = ["auth", "base", "public"]',
+    })
+  })
+
+  it('when there is a task of that name already', async () => {
+    const host = sampleHost({ 'src/async/tasks/sweep.js': 'export default () => {}\n' })
+    expect(await refusal(host)).toMatchObject({ code: 'TASK_TAKEN', exitCode: 3 })
   })
 
   it('when the folder leads out of the project by a link', async () => {

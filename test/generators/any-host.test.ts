@@ -1,0 +1,164 @@
+import { describe, expect, it } from 'vitest'
+import { destroy } from '../../generators/destroy.js'
+import { info } from '../../generators/info.js'
+import { folderHost, SCHEMA, sampleHost } from './sample-host.js'
+
+describe('a host whose models name schemas of the database', () => {
+  it('gets ours in public, which its datasource names', async () => {
+    const host = sampleHost({
+      'prisma/schema.prisma': SCHEMA.replace('"postgresql"', '"postgresql"\n  schemas = ["base", "public"]').replace(
+        'id Int @id',
+        'id Int @id\n  @@schema("base")',
+      ),
+    })
+    await host.run('install')
+    await host.run('attempt')
+    await host.run('reports')
+    // Toast, AsyncWorker, Attempt, its status, Report
+    expect(host.read('prisma/schema.prisma').match(/^ {2}@@schema\("public"\)$/gm)).toHaveLength(5)
+  })
+})
+
+describe('a host whose relations Prisma alone enforces', () => {
+  it('gets no foreign key, which Prisma would see as drift', async () => {
+    const host = sampleHost({
+      'prisma/schema.prisma': SCHEMA.replace('"postgresql"', '"postgresql"\n  relationMode = "prisma"'),
+    })
+    await host.run('install')
+    await host.run('attempt')
+    const migration = host.files().find((path) => path.endsWith('_create_attempts/migration.sql'))!
+    expect(host.read(migration)).not.toContain('FOREIGN KEY')
+    expect(host.read('prisma/schema.prisma')).toContain('@relation("Children"')
+  })
+})
+
+describe('the schema and the migrations are found', () => {
+  const config = (text: string) =>
+    `import { defineConfig } from 'prisma/config'\nexport default defineConfig(${text})\n`
+
+  it('in nested folders, with the migrations inside', async () => {
+    const host = folderHost({
+      'prisma/schema/main.prisma': SCHEMA,
+      'prisma/schema/shop/orders/lines.prisma': 'model Line {\n  id Int @id\n}\n',
+      'prisma/schema/migrations/20240101000000_init/migration.sql': '',
+      'prisma.config.ts': config(`{ schema: 'prisma/schema' }`),
+    })
+    await host.run('install')
+    expect(host.has('prisma/schema/toasts.prisma')).toBe(true)
+    expect(host.files().filter((path) => /^prisma\/schema\/migrations\/\d+_create_toasts\//.test(path))).toHaveLength(1)
+  })
+
+  it.each(['.config/prisma.ts', '.config/prisma.config.ts'])('by a config in %s', async (path) => {
+    const host = sampleHost({
+      'prisma/schema.prisma': null,
+      'db/main.prisma': SCHEMA,
+      [path]: config(`{ schema: '../db/main.prisma', migrations: { path: '../db/history' } }`),
+    })
+    await host.run('install')
+    expect(host.read('db/main.prisma')).toContain('model Toast {')
+    expect(host.files().filter((file) => file.startsWith('db/history/'))).toHaveLength(1)
+  })
+
+  it('by a config without a schema, where Prisma looks itself', async () => {
+    const host = sampleHost({ 'prisma.config.ts': config(`{ migrations: { path: 'db/history' } }`) })
+    await host.run('install')
+    expect(host.read('prisma/schema.prisma')).toContain('model Toast {')
+    expect(host.files().filter((file) => file.startsWith('db/history/'))).toHaveLength(1)
+  })
+
+  it('by --config where there are several, which later commands remember; decoys are not touched', async () => {
+    const host = sampleHost({
+      'prisma.config.ts': config(`{ schema: 'prisma/schema.prisma' }`),
+      'prisma.analytics.config.ts': config(`{ schema: 'analytics/schema.prisma' }`),
+      'analytics/schema.prisma': SCHEMA,
+      'packages/old/prisma/schema.prisma': SCHEMA,
+    })
+    await host.run('install', [], { config: 'prisma.analytics.config.ts' })
+    await host.run('attempt')
+    expect(host.read('analytics/schema.prisma')).toContain('model Attempt {')
+    for (const decoy of ['prisma/schema.prisma', 'packages/old/prisma/schema.prisma'])
+      expect(host.read(decoy)).toBe(SCHEMA)
+    await destroy({ cwd: host.root, generator: 'attempt' })
+    expect(host.read('analytics/schema.prisma')).not.toContain('model Attempt {')
+  })
+
+  it('by a config that is not there: refused', async () => {
+    await expect(sampleHost().run('install', [], { config: 'nothing.config.ts' })).rejects.toMatchObject({
+      code: 'PRISMA_CONFIG_INVALID',
+    })
+  })
+
+  it('beside migrations without a time in their names, after which ours sort', async () => {
+    const host = sampleHost({
+      'prisma/migrations/0_init/migration.sql': '',
+      'prisma/migrations/baseline/migration.sql': '',
+    })
+    await host.run('install')
+    const [zero, ours] = host.files().filter((path) => path.endsWith('migration.sql'))
+    expect(zero).toContain('/0_init/')
+    expect(ours).toMatch(/\/\d{14}_create_toasts\//)
+  })
+
+  it('with either provider of a client, with and without an output', async () => {
+    for (const generator of [
+      'provider = "prisma-client"\n  output = "../src/generated"',
+      'provider = "prisma-client-js"',
+    ]) {
+      const host = sampleHost({
+        'prisma/schema.prisma': SCHEMA.replace(/provider = "prisma-client"\n {2}output {3}= .*/, generator),
+      })
+      expect((await host.run('install')).status).toBe('applied')
+      const [provider] = (await info({ cwd: host.root })).generators
+      expect(generator).toContain(provider!.provider)
+    }
+  })
+})
+
+describe('the client is found', () => {
+  const CLIENT = 'export const prisma = new PrismaClient()\n'
+
+  it('by a path alias, which becomes the relative path that runs everywhere', async () => {
+    const host = sampleHost({
+      'src/db.ts': null,
+      'src/lib/db/index.ts': CLIENT,
+      'tsconfig.json': '{ "compilerOptions": { "module": "nodenext", "paths": { "@/*": ["./src/*"] } } }',
+    })
+    await host.run('install', [], { client: '@/lib/db' })
+    expect(host.read('src/async/database.ts')).toContain("import { prisma } from '../lib/db/index.js'")
+    await host.run('attempt')
+  })
+
+  it('in a package of the workspace, by its name and its export', async () => {
+    const host = sampleHost({ 'src/db.ts': null, 'node_modules/@acme/db/package.json': '{}' })
+    await host.run('install', [], { client: '@acme/db#client' })
+    expect(host.read('async/database.ts')).toContain("import { client as prisma } from '@acme/db'")
+    await host.run('attempt')
+    expect(host.read('async/attempt.factory.ts')).toContain("from '@acme/db'")
+    await expect(host.run('install', [], { client: '@acme/other#client' })).rejects.toMatchObject({
+      code: 'CLIENT_NOT_FOUND',
+    })
+    await expect(host.run('install', [], { client: '@acme/db' })).rejects.toMatchObject({ code: 'CLIENT_NOT_FOUND' })
+  })
+
+  it('by an import of the package itself', async () => {
+    const host = sampleHost({ 'src/db.ts': null })
+    await host.run('install', [], { client: '#db#prisma' })
+    expect(host.read('async/database.ts')).toContain("import { prisma } from '#db'")
+    expect((await host.run('install')).status).toBe('nothing to do')
+  })
+})
+
+describe('the package manager is that of the workspace', () => {
+  it.each([
+    ['npm', 'package-lock.json', 'npm install', 'npx prisma'],
+    ['pnpm', 'pnpm-lock.yaml', 'pnpm install', 'pnpm exec prisma'],
+    ['yarn', 'yarn.lock', 'yarn install', 'yarn exec prisma'],
+    ['bun', 'bun.lock', 'bun install', 'bun x prisma'],
+  ])('%s', async (name, lockFile, install, exec) => {
+    const host = sampleHost({ [lockFile]: '' })
+    const { nextSteps } = await host.run('install')
+    expect(nextSteps[0]).toBe(install)
+    expect(nextSteps[1]).toContain(exec)
+    expect('tsx' in JSON.parse(host.read('package.json')).devDependencies).toBe(name !== 'bun')
+  })
+})
