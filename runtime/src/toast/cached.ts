@@ -74,6 +74,7 @@ export function asyncCached<Args extends unknown[], Result>(
   }
   const registry = toastsOf(db)
   const { store } = registry
+  const anyWorkers = () => registry.share('workers', () => hasWorkers(db))
   const storedName = nameWithVersion(name, options.version)
   registry.definitions.set(storedName, {
     name: storedName,
@@ -105,14 +106,14 @@ export function asyncCached<Args extends unknown[], Result>(
     const row = await store.read(request)
     const cached = row && hasValue(row) ? { older: !isCurrent(row) } : null
     const { synchronousRegen = false } = options
-    switch (await strategy({ cached, synchronousRegen, hasWorkers: () => hasWorkers(db) })) {
+    switch (await strategy({ cached, synchronousRegen, hasWorkers: anyWorkers })) {
       case 'serve':
         return deserialize(row!.value) as Result
       case 'compute':
         return deserialize((await obtain(db, request, isCurrent, 'never')).value) as Result
       case 'enqueue': {
         // One that is wanted already computes the version that was asked for then.
-        if (!row?.refresh_at || isOlder(row.wanted_version, version, compare)) await store.request(request)
+        if (!row!.refresh_at || isOlder(row!.wanted_version, version, compare)) await store.request(request, row!.run)
         if (registry.inline) await refreshToast(db, request)
         return deserialize(row!.value) as Result
       }

@@ -65,6 +65,11 @@ export interface Request extends ToastId {
   expiresIn?: number | undefined
 }
 
+interface SeenRequest extends Request {
+  /** The run that the row was in when the reader saw it. */
+  seenRun: number
+}
+
 /** A refresh in progress: nobody but the worker that claimed it, in that run, may finish it. */
 export interface Refresh extends ToastId {
   /** The Graphile Worker task that refreshes the row. */
@@ -105,7 +110,7 @@ export class ToastStore implements KeptTable {
   readonly table = 'toasts'
   readonly #db: Database
   readonly #reads: DataLoader<ToastId, ToastRow | undefined>
-  readonly #requests: DataLoader<Request, undefined>
+  readonly #requests: DataLoader<SeenRequest, undefined>
 
   constructor(db: Database) {
     this.#db = db
@@ -119,12 +124,13 @@ export class ToastStore implements KeptTable {
   }
 
   /**
-   * Asks for a refresh, unless one is wanted already; a running one is told of a newer version or invalidation. Requests in
-   * one tick become one statement.
+   * Asks for a refresh, unless one is wanted already, or has been carried out since the reader saw the row in that run; a
+   * running one is told of a newer version or invalidation. Requests in one tick become one statement.
    */
-  async request(request: Request, query?: Query): Promise<void> {
-    if (query) await this.#request([request], query)
-    else await this.#requests.load(request)
+  async request(request: Request, seenRun: number, query?: Query): Promise<void> {
+    const seen = { ...request, seenRun }
+    if (query) await this.#request([seen], query)
+    else await this.#requests.load(seen)
   }
 
   /** Makes the value stale and asks for a refresh as soon as can be, also where the next try was to come later. */
@@ -226,10 +232,10 @@ export class ToastStore implements KeptTable {
     return ids.map((id) => found.get(textOf(id)))
   }
 
-  async #request(requests: readonly Request[], query: Query): Promise<undefined[]> {
+  async #request(requests: readonly SeenRequest[], query: Query): Promise<undefined[]> {
     const distinct = [...new Map(requests.map((request) => [textOf(request), request])).values()]
-    const wanted = distinct.map(({ name, key, task, version, args, expiresIn }) => {
-      return { name, key, task, version, args: args ?? null, expires_in: expiresIn ?? null }
+    const wanted = distinct.map(({ name, key, task, version, args, expiresIn, seenRun }) => {
+      return { name, key, task, version, args: args ?? null, expires_in: expiresIn ?? null, seen_run: seenRun }
     })
     await query(statements.request, [JSON.stringify(wanted)])
     return requests.map(() => undefined)
@@ -280,10 +286,10 @@ const statements = {
   request: {
     name: 'toasts:request',
     text: `
-      INSERT INTO toasts AS toast (name, key, task, args, expires_in, wanted_version, refresh_at)
-      SELECT name, key, task, args::jsonb, expires_in, version, clock_timestamp()
+      INSERT INTO toasts AS toast (name, key, task, args, expires_in, wanted_version, run, refresh_at)
+      SELECT name, key, task, args::jsonb, expires_in, version, seen_run, clock_timestamp()
       FROM jsonb_to_recordset($1::jsonb)
-        AS wanted (name text, key text, task text, args text, expires_in double precision, version text)
+        AS wanted (name text, key text, task text, args text, expires_in double precision, version text, seen_run integer)
       ORDER BY key, name
       ON CONFLICT (key, name) DO UPDATE SET
         args = excluded.args,
@@ -292,9 +298,11 @@ const statements = {
         wanted_epoch = toast.epoch,
         refresh_at = coalesce(toast.refresh_at, clock_timestamp()),
         updated_at = clock_timestamp()
-      WHERE toast.refresh_at IS NULL
+      WHERE toast.run = excluded.run AND (
+        toast.refresh_at IS NULL
         OR toast.wanted_version IS DISTINCT FROM excluded.wanted_version
-        OR toast.wanted_epoch < toast.epoch`,
+        OR toast.wanted_epoch < toast.epoch
+      )`,
   },
 
   expire: {

@@ -187,7 +187,7 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
     let row = await store.read(request, query)
     let reading = interpret(row, parent)
     if (reading && !reading.toastr.stale) return reading
-    if (isNews(row, request.version)) await store.request(request, query)
+    if (isNews(row, request.version)) await store.request(request, row?.run ?? 0, query)
     if (registry.inline && !tx) {
       await refreshToast(db, request)
       row = await store.read(request)

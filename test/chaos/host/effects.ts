@@ -6,6 +6,12 @@ export async function note(what: string): Promise<void> {
   await db.pool.query('INSERT INTO effects (what, pid) VALUES ($1, $2)', [what, process.pid])
 }
 
+/** How often that has happened, in all processes. */
+export async function count(what: string): Promise<number> {
+  const { rows } = await db.pool.query('SELECT FROM effects WHERE what = $1', [what])
+  return rows.length
+}
+
 /** Writes down that something has begun, and never comes to an end unless somebody has said that it may: then at once. */
 export async function holdUntilReleased(what: string, signal?: AbortSignal): Promise<void> {
   await note(`${what} began`)
