@@ -28,7 +28,7 @@ describe('a host whose relations Prisma alone enforces', () => {
     await host.run('attempt')
     const migration = host.files().find((path) => path.endsWith('_create_attempts/migration.sql'))!
     expect(host.read(migration)).not.toContain('FOREIGN KEY')
-    expect(host.read('prisma/schema.prisma')).toContain('@relation("Children"')
+    expect(host.read('prisma/schema.prisma')).toContain('onDelete: Restrict, onUpdate: Restrict')
   })
 })
 
