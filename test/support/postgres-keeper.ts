@@ -22,7 +22,8 @@ const SETTINGS = {
   timezone: 'UTC',
 }
 
-const [prefix = ''] = process.argv.slice(2)
+const [prefix = '', network = ''] = process.argv.slice(2)
+if (network) SETTINGS.listen_addresses += `,${network.split('/')[0]}`
 const parentGone = new Promise((resolve) => {
   process.stdin.resume().once('end', resolve).once('error', resolve)
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, resolve)
@@ -77,6 +78,8 @@ async function startCluster(folder: string) {
     '--no-sync',
   ]
   execFileSync(join(native, 'bin', 'initdb'), initdb, { ...account, cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
+
+  if (network) fs.appendFileSync(join(data, 'pg_hba.conf'), `host all all ${network} password\n`)
 
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()

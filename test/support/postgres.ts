@@ -18,15 +18,26 @@ export interface PostgresServer {
  * Starts a throwaway PostgreSQL, or uses the server that DATABASE_URL names. Whatever the run leaves there goes when
  * `stop` is called, and also when this process is interrupted, crashes or is killed: a keeper, a process of its own,
  * waits for the other end of its pipe to close.
+ *
+ * @param options `network`: always a throwaway one, which listens to that network too, by the address that this machine has
+ *   there: `10.0.0.1/24`
  */
-export async function startPostgres(): Promise<PostgresServer & { stop: () => Promise<void> }> {
+export async function startPostgres({
+  network,
+}: {
+  network?: string
+} = {}): Promise<PostgresServer & { stop: () => Promise<void> }> {
   const prefix = `async_gen_${randomBytes(4).toString('hex')}`
   const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
   const keeper = spawn(
     process.execPath,
-    ['--import', tsx, fileURLToPath(new URL('postgres-keeper.ts', import.meta.url)), prefix],
+    ['--import', tsx, fileURLToPath(new URL('postgres-keeper.ts', import.meta.url)), prefix, network ?? ''],
     // Detached: Ctrl-C reaches every process of the terminal's group, and the keeper must outlive this one.
-    { detached: true, stdio: ['pipe', 'pipe', 'inherit'] },
+    {
+      detached: true,
+      env: { ...process.env, ...(network && { DATABASE_URL: '' }) },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
   )
   const exited = once(keeper, 'exit')
   const stop = async () => {

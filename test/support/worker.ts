@@ -15,9 +15,19 @@ export interface WorkerProcess {
   stop: () => Promise<number | null>
 }
 
-/** Starts the host's worker as a process of its own: what `npm run async:worker` runs, without npm in between. */
-export function startWorker(dir: string, env: Record<string, string>, file = 'src/async/worker.ts'): WorkerProcess {
-  const worker = spawn(process.execPath, ['--import', 'tsx', file], {
+/**
+ * Starts the host's worker as a process of its own: what `npm run async:worker` runs, without npm in between.
+ *
+ * @param within a command that runs another one: `['ip', 'netns', 'exec', 'there']`
+ */
+export function startWorker(
+  dir: string,
+  env: Record<string, string>,
+  file = 'src/async/worker.ts',
+  within: string[] = [],
+): WorkerProcess {
+  const [command, ...args] = [...within, process.execPath, '--import', 'tsx', file]
+  const worker = spawn(command!, args, {
     cwd: dir,
     env: childEnv(env),
     stdio: ['ignore', 'pipe', 'pipe'],
