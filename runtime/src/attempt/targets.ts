@@ -58,6 +58,7 @@ export class TargetList<T extends Targets = Targets> {
   readonly #define: () => T
   readonly #renamed: Record<string, string>
   #targets: T | undefined
+  readonly #resolved = new Map<string, Callable>()
 
   constructor(define: () => T, renamed: Record<string, string>) {
     this.#define = define
@@ -90,7 +91,12 @@ export class TargetList<T extends Targets = Targets> {
    */
   resolve(target: string, method: string): Callable {
     const path = `${target}.${method}`
-    return this.#find(Object.hasOwn(this.#renamed, path) ? this.#renamed[path]! : path)
+    let callable = this.#resolved.get(path)
+    if (!callable) {
+      callable = this.#find(Object.hasOwn(this.#renamed, path) ? this.#renamed[path]! : path)
+      this.#resolved.set(path, callable)
+    }
+    return callable
   }
 
   get #all(): T {
