@@ -11,8 +11,8 @@ export default defineConfig({
     setupFiles: 'test/support/setup.ts',
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 180_000,
     alias: [
       { find: /^@async-gen\/runtime$/, replacement: runtime('index.ts') },
       { find: /^@async-gen\/runtime\/testing$/, replacement: runtime('testing.ts') },

@@ -73,7 +73,7 @@ describe('the lines of a worker', () => {
 
   it('P14: in colour on a terminal', async () => {
     const attempt = await Attempt.create({ target: Probe, method: 'fail', args: ['flat tyre'], maxAttempts: 1 })
-    const { NO_COLOR, FORCE_COLOR, ...env } = childEnv({
+    const { NO_COLOR, FORCE_COLOR, CI, ...env }: NodeJS.ProcessEnv = childEnv({
       DATABASE_URL: url,
       ASYNC_WORKER_ONCE: '1',
       TERM: 'xterm-256color',

@@ -6,20 +6,18 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { stage } from '../../generators/changes/stage.js'
 import { modelsOf } from '../../generators/host/prisma-models.js'
 import { invalidation } from '../../generators/invalidation.js'
+import { packagedTemplate } from '../../generators/templates.js'
 import { db } from '../.app/src/async/database.js'
 import { prisma } from '../.app/src/db.js'
 import { testDatabase } from '../support/database.js'
-import { APP, REPOSITORY } from '../support/host.js'
+import { APP } from '../support/host.js'
 import { query } from '../support/postgres.js'
 
 const url = await testDatabase()
 
 const path = join(APP, 'prisma', 'schema.prisma')
 const models = modelsOf([{ path, text: readFileSync(path, 'utf8') }])
-for (const each of stage(
-  invalidation(models, ['Oat', 'Shelf', 'Topping.oat'], 'install'),
-  join(REPOSITORY, 'templates'),
-)) {
+for (const each of stage(invalidation(models, ['Oat', 'Shelf', 'Topping.oat'], 'install'), packagedTemplate)) {
   if (each.kind === 'migration') await query(url, each.text)
 }
 
