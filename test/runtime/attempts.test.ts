@@ -282,4 +282,16 @@ describe('the batch', () => {
     for (const attempt of lost) expect(await jobOf(attempt)).toBeDefined()
     expect(await jobOf(future)).toBeUndefined()
   })
+
+  it('A13: goes through all that is due, in the order of the ids, a thousand at a time', async () => {
+    await rows(`INSERT INTO attempts (target, method) SELECT 'Greeter', 'nothing' FROM generate_series(1, 2500)`)
+    await rows('DELETE FROM graphile_worker._private_jobs')
+
+    expect(await Attempt.store.enqueueDue()).toBe(2500)
+    const [jobs] = await rows(
+      `SELECT count(*)::int, bool_and(id = previous + 1) AS in_order
+       FROM (SELECT split_part(key, ':', 2)::int AS id, lag(split_part(key, ':', 2)::int) OVER (ORDER BY id) AS previous FROM graphile_worker.jobs) AS job`,
+    )
+    expect(jobs).toEqual({ count: 2500, in_order: true })
+  })
 })

@@ -237,20 +237,19 @@ export const statements = (table: string) =>
         WITH due AS (
           SELECT id, scheduled_at, priority
           FROM "${table}"
-          WHERE status = 'pending' AND scheduled_at <= now() AND NOT EXISTS (
+          WHERE id > $2 AND status = 'pending' AND scheduled_at <= now() AND NOT EXISTS (
             SELECT FROM graphile_worker.jobs
             WHERE key = $1 || ':' || "${table}".id AND attempts < max_attempts
           )
           ORDER BY id
-          LIMIT 1000
+          LIMIT $3
         )
-        SELECT (
-          graphile_worker.add_job(
-            $1, json_build_object('id', id::text),
-            run_at => scheduled_at, job_key => $1 || ':' || id,
-            priority => greatest(-32768, least(32767, -priority))
-          )
-        ).id
-        FROM due`,
+        SELECT due.id
+        FROM due, graphile_worker.add_job(
+          $1, json_build_object('id', due.id::text),
+          run_at => due.scheduled_at, job_key => $1 || ':' || due.id,
+          priority => greatest(-32768, least(32767, -due.priority))
+        )
+        ORDER BY due.id`,
     },
   }) satisfies Record<string, Statement>

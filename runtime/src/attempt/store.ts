@@ -106,6 +106,9 @@ export interface Reencrypted {
   errors: StoredError[]
 }
 
+/** How many rows a batch enqueues with one statement. */
+const PAGE = 1000
+
 /** One table of attempts. Its statements are in sql.ts. */
 export class AttemptStore implements KeptTable {
   readonly kind = 'attempts'
@@ -245,7 +248,13 @@ export class AttemptStore implements KeptTable {
   }
 
   async enqueueDue(query: Query = this.#db.query): Promise<number> {
-    return (await query(this.#sql.enqueueDue, [this.#task])).length
+    let total = 0
+    for (let after = 0n; ; ) {
+      const page = await query<{ id: string }>(this.#sql.enqueueDue, [this.#task, after, PAGE])
+      total += page.length
+      if (page.length < PAGE) return total
+      after = BigInt(page.at(-1)!.id)
+    }
   }
 
   async #claimMany(requests: readonly { id: bigint; worker: number }[]): Promise<(AttemptRow | undefined)[]> {
