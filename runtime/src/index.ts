@@ -1,11 +1,4 @@
-export {
-  type AttemptClass,
-  type AttemptFilter,
-  AttemptRecord,
-  BaseAttempt,
-  type BaseAttemptOptions,
-  type PerformOptions,
-} from './attempt/attempt.js'
+export { AttemptRecord, BaseAttempt } from './attempt/attempt.js'
 export type { Callee, CallInput, Deferred, RecordOptions, WithinTransaction } from './attempt/calls.js'
 export type { Call } from './attempt/current.js'
 export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/store.js'
@@ -19,6 +12,7 @@ export {
   type Targets,
 } from './attempt/targets.js'
 export { attemptBatchTask, attemptTask, reencryptTask } from './attempt/tasks.js'
+export type { AttemptClass, AttemptFilter, BaseAttemptOptions, PerformOptions } from './attempt/types.js'
 export type { WaitOptions } from './attempt/wait.js'
 export { backoff } from './backoff.js'
 export {

@@ -1,4 +1,4 @@
-import type { AttemptClass } from './attempt/attempt.js'
+import type { AttemptClass } from './attempt/types.js'
 import type { Database } from './database.js'
 import { refreshToast } from './toast/refresh.js'
 import { toastsOf } from './toast/registry.js'

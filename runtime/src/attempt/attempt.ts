@@ -1,18 +1,17 @@
 import { backoff } from '../backoff.js'
 import type { BoundDatabase, PrismaClientLike } from '../database.js'
-import type { Encryptor } from '../encryptor.js'
-import { DecryptionError, describeError, InvalidStateError, PermanentError, TransactionEndedError } from '../errors.js'
+import { DecryptionError, describeError, InvalidStateError, PermanentError } from '../errors.js'
 import { snakeCase } from '../names.js'
 import { presenceOf } from '../presence.js'
-import { serialize } from '../serialize.js'
-import { type Telling, tell, traceContext, type Outcome as Verdict } from '../telemetry.js'
+import { type Telling, tell, type Outcome as Verdict } from '../telemetry.js'
 import { keptTables } from '../upkeep.js'
 import type { AnyCall, Callee, CallInput, Deferred, RecordOptions, WithinTransaction } from './calls.js'
 import { cancellable } from './cancel.js'
 import { Content } from './content.js'
-import { Call, currentCall, currentParentId } from './current.js'
+import { Call, currentCall } from './current.js'
 import { AttemptFields } from './fields.js'
 import { type Outcome, perform } from './perform.js'
+import { recordCalls, standIn } from './recording.js'
 import { reencryptAll } from './reencrypt.js'
 import {
   type AttemptError,
@@ -21,73 +20,21 @@ import {
   AttemptStore,
   type Failure,
   type Filter,
-  type NewAttempt,
   type Run,
-  tokenKey,
 } from './store.js'
-import { type TargetList, TargetRecord, type Targets } from './targets.js'
+import type { Targets } from './targets.js'
+import {
+  type AddedFields,
+  type AttemptClass,
+  type AttemptFilter,
+  type BaseAttemptOptions,
+  type ClientOf,
+  type DataOf,
+  HIDDEN_FIELDS,
+  type PerformOptions,
+  type TargetsOf,
+} from './types.js'
 import { type WaitOptions, waitFor } from './wait.js'
-
-export interface BaseAttemptOptions<Model extends string, T extends Targets> {
-  /** The Prisma model of the table; its name in snake_case is the Graphile Worker task that performs it. */
-  model: Model
-  /** The table: what the model's `@@map` says. */
-  table: string
-  /** All that attempts of this class may call. */
-  targets: TargetList<T>
-  /** Encrypts arguments, results and errors of attempts that do not ask for another. Default: none. */
-  encryptor?: Encryptor
-  /** More encryptors, that single attempts ask for or older rows name. */
-  encryptors?: Encryptor[]
-}
-
-/** What every class of attempts is bound to. */
-export interface AttemptBinding<Client extends PrismaClientLike, T extends Targets> {
-  readonly db: BoundDatabase<Client>
-  readonly model: string
-  readonly targets: TargetList<T>
-  readonly store: AttemptStore
-  readonly content: Content
-}
-
-/** What `BaseAttempt` returns, and what every class of attempts extends. */
-// biome-ignore lint/suspicious/noExplicitAny: without arguments it stands for every class of attempts
-export type AttemptClass<Client extends PrismaClientLike = any, T extends Targets = any, Data = any> = AttemptBinding<
-  Client,
-  T
-> &
-  Pick<typeof AttemptRecord, keyof typeof AttemptRecord> & {
-    new (row: AttemptRow, duplicate?: boolean): AttemptRecord<Data>
-  }
-
-type ClientOf<Class> = Class extends { db: BoundDatabase<infer Client> } ? Client : never
-type TargetsOf<Class> = Class extends { targets: TargetList<infer T> } ? T : never
-type DataOf<Class> = Class extends abstract new (...args: never[]) => { data: infer Data } ? Data : never
-
-/** The fields that you have added to a model of attempts. */
-type AddedFields<Client, Model extends string> = Omit<ScalarsOf<Client, Uncapitalize<Model>>, OwnField>
-
-type ScalarsOf<Client, Delegate extends string> = Client extends {
-  [D in Delegate]: { [K: symbol]: { types: { payload: { scalars: infer Scalars } } } }
-}
-  ? Scalars
-  : unknown
-
-type OwnField = Exclude<keyof AttemptFields, `is${string}`> | 'type' | 'lockedBy'
-
-/** Which attempts to look for; what is left out does not matter. */
-export interface AttemptFilter<T extends Targets = Targets> {
-  status?: AttemptStatus
-  target?: T[keyof T]
-  method?: string
-  idempotenceToken?: string
-  parent?: AttemptRecord
-}
-
-export interface PerformOptions {
-  /** Aborts when the call has to stop; the call sees it as `Attempt.current().signal`. */
-  signal?: AbortSignal
-}
 
 /** A base class for the attempts of one table, bound to a database and to what they may call. */
 export function BaseAttempt<Client extends PrismaClientLike, const Model extends string, const T extends Targets>(
@@ -106,6 +53,16 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
 }
 
 const DEFAULT_LIMIT = 100
+
+/** The newest attempts of a status that match: `Attempt.failed({ target: OrderClient })`. */
+function scope(status: AttemptStatus) {
+  return async function <Class extends AttemptClass>(
+    this: Class,
+    filter: Omit<AttemptFilter<TargetsOf<Class>>, 'status'> = {},
+  ): Promise<InstanceType<Class>[]> {
+    return await this.where({ ...filter, status })
+  }
+}
 
 /** A call recorded in a table, as it was when it was read. Methods that change the row change the object with it. */
 export class AttemptRecord<Data = unknown> extends AttemptFields {
@@ -137,24 +94,8 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     calls: readonly (CallInput<TargetsOf<Class>> & RecordOptions<DataOf<Class>>)[],
     { tx }: WithinTransaction<ClientOf<Class>> = {},
   ): Promise<InstanceType<Class>[]> {
-    if (calls.length === 0) return []
-    const attempts = calls.map((call) => newAttempt(this, call as AnyCall))
-    await sealArguments(this, attempts, tx)
-    const inserted = await tell('create', tellingOf(this, attempts), () => {
-      const trace = traceContext()
-      return this.store.insert(trace ? attempts.map((each) => ({ ...each, traceContext: trace })) : attempts, tx)
-    })
-    const taken = attempts.filter((attempt, i) => !inserted[i] && attempt.idempotenceToken !== undefined)
-    const existing = taken.length === 0 ? [] : await this.store.findByTokens(taken, tx)
-    const byToken = new Map(
-      [...inserted.filter((row) => row !== undefined), ...existing].map((row) => [tokenKey(row), row]),
-    )
-    return attempts.map((attempt, i) => {
-      const row =
-        inserted[i] ?? byToken.get(tokenKey({ ...attempt, idempotence_token: attempt.idempotenceToken ?? null }))
-      if (!row) throw new TransactionEndedError()
-      return new this(row, !inserted[i]) as InstanceType<Class>
-    })
+    const recorded = await recordCalls(this, calls as readonly AnyCall[], tx)
+    return recorded.map(({ row, duplicate }) => new this(row, duplicate) as InstanceType<Class>)
   }
 
   /** A stand-in for the target: calling a method of it records the call. */
@@ -163,16 +104,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     callee: C,
     { tx, ...options }: RecordOptions<DataOf<Class>> & WithinTransaction<ClientOf<Class>> = {},
   ): Deferred<C, InstanceType<Class>> {
-    const { target, first } =
-      callee instanceof TargetRecord ? { target: callee.target, first: [callee.id] } : { target: callee, first: [] }
-    const record =
-      (method: string) =>
-      (...args: unknown[]) =>
-        this.create({ ...options, target, method, args: [...first, ...args] } as never, { tx } as never)
-    return new Proxy({} as Deferred<C, InstanceType<Class>>, {
-      // A promise would be asked for `then`; a stand-in is none.
-      get: (_, method) => (typeof method === 'symbol' || method === 'then' ? undefined : record(method)),
-    })
+    return standIn(callee, (call) => this.create({ ...options, ...call } as never, { tx } as never)) as never
   }
 
   /** Like `async`, for a call that is to be made at a given time. */
@@ -208,42 +140,12 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     return await this.store.count(storedFilter(this, filter))
   }
 
-  static pending<Class extends AttemptClass>(
-    this: Class,
-    filter: AttemptFilter<TargetsOf<Class>> = {},
-  ): Promise<InstanceType<Class>[]> {
-    return this.where({ ...filter, status: 'pending' })
-  }
-  static running<Class extends AttemptClass>(
-    this: Class,
-    filter: AttemptFilter<TargetsOf<Class>> = {},
-  ): Promise<InstanceType<Class>[]> {
-    return this.where({ ...filter, status: 'running' })
-  }
-  static succeeded<Class extends AttemptClass>(
-    this: Class,
-    filter: AttemptFilter<TargetsOf<Class>> = {},
-  ): Promise<InstanceType<Class>[]> {
-    return this.where({ ...filter, status: 'succeeded' })
-  }
-  static failed<Class extends AttemptClass>(
-    this: Class,
-    filter: AttemptFilter<TargetsOf<Class>> = {},
-  ): Promise<InstanceType<Class>[]> {
-    return this.where({ ...filter, status: 'failed' })
-  }
-  static expired<Class extends AttemptClass>(
-    this: Class,
-    filter: AttemptFilter<TargetsOf<Class>> = {},
-  ): Promise<InstanceType<Class>[]> {
-    return this.where({ ...filter, status: 'expired' })
-  }
-  static cancelled<Class extends AttemptClass>(
-    this: Class,
-    filter: AttemptFilter<TargetsOf<Class>> = {},
-  ): Promise<InstanceType<Class>[]> {
-    return this.where({ ...filter, status: 'cancelled' })
-  }
+  static readonly pending = scope('pending')
+  static readonly running = scope('running')
+  static readonly succeeded = scope('succeeded')
+  static readonly failed = scope('failed')
+  static readonly expired = scope('expired')
+  static readonly cancelled = scope('cancelled')
 
   /** Inside a call: the attempt, the number of the run, a signal to stop, and a transaction for a call that wants one. */
   static current<Class extends AttemptClass>(this: Class): Call<InstanceType<Class>, ClientOf<Class>> {
@@ -278,9 +180,8 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   /** The values of the columns that you have added to the model. */
   get data(): Data {
     const { db, model } = this.#class
-    const fields = [...db.columnsOf(model)].filter(
-      ([field]) => !(field in AttemptFields.prototype) && !HIDDEN.has(field),
-    )
+    const own = (field: string) => field in AttemptFields.prototype || HIDDEN_FIELDS.some((hidden) => hidden === field)
+    const fields = [...db.columnsOf(model)].filter(([field]) => !own(field))
     return Object.fromEntries(fields.map(([field, column]) => [field, this.row[column]])) as Data
   }
 
@@ -459,8 +360,6 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   }
 }
 
-const HIDDEN = new Set(['type', 'lockedBy', 'traceContext'])
-
 interface Claimed {
   row: AttemptRow
   run: Run
@@ -471,50 +370,6 @@ async function claim({ db, store }: AttemptClass, id: bigint): Promise<Claimed |
   const { id: worker } = await presenceOf(db)
   const row = await store.claim(id, worker)
   return row && { row, run: { id, number: row.num_attempts, worker } }
-}
-
-function tellingOf(Attempt: AttemptClass, attempts: NewAttempt[]): Telling {
-  const [{ target, method }] = attempts as [NewAttempt]
-  return { type: Attempt.name, name: attempts.length === 1 ? `${target}.${method}` : `${attempts.length} calls` }
-}
-
-function newAttempt(
-  Attempt: AttemptClass,
-  { target, method, args = [], encryptor, data = {}, ...options }: AnyCall,
-): NewAttempt {
-  const name = Attempt.targets.nameOf(target)
-  Attempt.targets.resolve(name, method)
-  const columns = Attempt.db.columnsOf(Attempt.model)
-  return {
-    ...options,
-    type: isSubclass(Attempt) ? Attempt.name : null,
-    target: name,
-    method,
-    args: serialize(args, 'args'),
-    encryptor: Attempt.content.nameFor(encryptor),
-    parentId: currentParentId(),
-    data: Object.fromEntries(Object.entries(data).map(([field, value]) => [columns.get(field) ?? field, value])),
-  }
-}
-
-/** Whether a class extends a class that extends what BaseAttempt returned. */
-function isSubclass(Attempt: AttemptClass): boolean {
-  return !Object.hasOwn(Attempt, 'store') && !Object.hasOwn(Object.getPrototypeOf(Attempt), 'store')
-}
-
-/** A ciphertext belongs to one row, so the row's id has to be known before it is inserted. */
-async function sealArguments(
-  { store, content }: AttemptClass,
-  attempts: NewAttempt[],
-  tx: WithinTransaction['tx'],
-): Promise<void> {
-  const encrypted = attempts.filter(({ encryptor }) => encryptor !== null)
-  if (encrypted.length === 0) return
-  const ids = await store.reserveIds(encrypted.length, tx)
-  for (const [i, attempt] of encrypted.entries()) {
-    attempt.args = content.seal(attempt.args, { ...attempt, id: ids[i]! }, 'args')
-    attempt.id = ids[i]!.toString()
-  }
 }
 
 function storedFilter<T extends Targets>(

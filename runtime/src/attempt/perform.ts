@@ -1,8 +1,9 @@
 import { serialize } from '../serialize.js'
-import type { AttemptClass, AttemptRecord } from './attempt.js'
+import type { AttemptRecord } from './attempt.js'
 import type { Owner } from './content.js'
 import { type Call, runCall } from './current.js'
 import type { Run } from './store.js'
+import type { AttemptClass } from './types.js'
 
 /** How a run ended: with a result, with an error, or it was no longer this worker's to end. */
 export type Outcome =

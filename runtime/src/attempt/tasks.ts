@@ -1,6 +1,6 @@
 import type { Task } from 'graphile-worker'
 import { tellsItself } from '../telemetry.js'
-import type { AttemptClass } from './attempt.js'
+import type { AttemptClass } from './types.js'
 
 /**
  * The Graphile Worker task that performs one attempt; its payload is `{ id }`. It always resolves: what fails is recorded in the
