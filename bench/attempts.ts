@@ -101,7 +101,7 @@ async function performing() {
           return await seconds(async () => {
             for (let left = count; left > 0; ) {
               const jobs = await boss.fetch('add', { batchSize: CONCURRENCY })
-              await Promise.all(jobs.map(({ id }) => boss.complete('add', id, { sum: 1 })))
+              await Promise.all(jobs.map(({ id }: { id: string }) => boss.complete('add', id, { sum: 1 })))
               left -= jobs.length
             }
           })
