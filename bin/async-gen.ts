@@ -20,6 +20,11 @@ interface Result {
 // Nothing is half written when this comes: the commit is one synchronous step.
 process.on('SIGINT', () => process.exit(130))
 
+// `async-gen … | head` has read enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+})
+
 const program = commandLine(version, async (command, args, flags) => {
   const { lines, json, exitCode } = await carryOut(command, args, flags)
   print(

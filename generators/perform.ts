@@ -4,6 +4,7 @@ import { type Change, Draft } from './changes/draft.js'
 import type { Manifest } from './changes/manifest.js'
 import { type Plan, type Planning, planOf } from './changes/plan.js'
 import { validate } from './changes/validate.js'
+import { ignoredByGit } from './host/git.js'
 import { version } from './own-package.js'
 import type { Session } from './session.js'
 
@@ -58,6 +59,7 @@ export async function perform(
     for (const change of conflictsOf(plan)) decided.set(change.path, await mode.resolveConflict(change))
     if (decided.size > 0) plan = await make()
   }
+  plan = { ...plan, notes: [...plan.notes, ...ignored(host.root, plan)] }
   const status = statusOf(plan, mode)
   if (status !== 'blocked') validate(host, plan.writes)
   if (status === 'applied') {
@@ -65,6 +67,13 @@ export async function perform(
     commit(host.root, plan.writes)
   }
   return { plan, status }
+}
+
+/** What is not committed is lost to the others of the team: a migration most of all. */
+function ignored(root: string, { writes }: Plan): string[] {
+  const created = writes.filter(({ before, after }) => before === null && after !== null).map(({ path }) => path)
+  const paths = ignoredByGit(root, created).filter((path) => !path.startsWith('.async-gen/base/'))
+  return paths.length === 0 ? [] : [`git ignores ${paths.join(', ')}: mend .gitignore, so that they are committed`]
 }
 
 function conflictsOf({ changes }: Plan): Change[] {

@@ -38,9 +38,9 @@ export function clientExports(source: string): string[] {
   const statements = topLevelStatements(withoutCommentsAndStrings(source))
   const makers = clientMakers(statements)
   const exported = statements.flatMap((statement) => exportsOf(statement, makers))
-  const firstNames = new Map<string, string>() // one client under two names is one client
-  for (const { value, name } of exported) if (!firstNames.has(value)) firstNames.set(value, name)
-  return [...firstNames.values()]
+  const names = new Map<string, string>() // one client under two names is one client
+  for (const { value, name } of exported) if (!names.has(value) || name === 'prisma') names.set(value, name)
+  return [...names.values()]
 }
 
 /** What a declared name of the module is: a client, or a function or class that makes one. */
@@ -70,7 +70,9 @@ function exportsOf(statement: string, makers: Makers): { value: string; name: st
   if (list !== undefined) return listedExports(list).filter(isClient)
 
   const value = /^export\s+default\s+([\s\S]+?);?$/.exec(statement)?.[1]
-  if (value === undefined || !makesClient(value, makers) || makers.get(value) === 'factory') return []
+  // An object that has a client among other things is none.
+  if (value === undefined || value.startsWith('{') || !makesClient(value, makers) || makers.get(value) === 'factory')
+    return []
   return [{ value, name: 'default' }]
 }
 
@@ -91,10 +93,12 @@ function declarationIn(statement: string) {
 function makesClient(code: string, makers: Makers): boolean {
   const byType =
     /\b(?:new|extends)\s+(?:\w+\.)?PrismaClient\b|^\s*:\s*(?:\w+\.)?PrismaClient\b|\bas\s+(?:\w+\.)?PrismaClient\b/
-  // `prisma.user.findMany()` uses a client; `prisma`, `prisma.$extends(…)` and `createPrisma()` are one.
-  const byName = (name: string) =>
-    new RegExp(`(?<![\\w$.])${name.replaceAll('$', '\\$')}(?![\\w$])(?!\\s*\\.(?!\\s*\\$extends))`)
-  return byType.test(code) || [...makers.keys()].some((name) => byName(name).test(code))
+  // `prisma.user.findMany()` uses a client; `prisma`, `prisma.$extends(…)`, `createPrisma()` and `Clients.get()` are one.
+  const byName = ([name, maker]: [string, string]) => {
+    const rest = maker === 'client' ? '(?!\\s*\\.(?!\\s*\\$extends))' : ''
+    return new RegExp(`(?<![\\w$.])${name.replaceAll('$', '\\$')}(?![\\w$])${rest}`)
+  }
+  return byType.test(code) || [...makers].some((maker) => byName(maker).test(code))
 }
 
 function isFunction(initializer: string): boolean {

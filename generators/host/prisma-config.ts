@@ -58,21 +58,46 @@ export function installedPrisma(root: string, packageJson: PackageJson): Install
 /** The host's prisma.config, read by the host's own Prisma, so that it means here what it means there. */
 export async function loadPrismaConfig(root: string, prismaPath: string, configFile?: string): Promise<PrismaConfig> {
   const { loadConfigFromFile } = createRequire(prismaPath)('@prisma/config')
-  const { config, resolvedPath, error }: LoadedConfig = await loadConfigFromFile({
-    configRoot: root,
-    ...(configFile && { configFile }),
-  })
+  const load = () => loadConfigFromFile({ configRoot: root, ...(configFile && { configFile }) })
+  const { config, resolvedPath, error }: LoadedConfig = await withoutOutput(() => withStandIns(load))
   if (error) {
     throw new HostError({
       code: 'PRISMA_CONFIG_INVALID',
       message: `prisma.config cannot be loaded: ${error.error?.message ?? error._tag ?? 'Prisma gives no reason.'}`,
       where: resolvedPath && existsSync(resolvedPath) ? resolvedPath : root,
-      remedy: 'Mend it, or set what it asks for (DATABASE_URL may be any URL here: async-gen does not connect).',
+      remedy: 'Mend it until `npx prisma validate` is content, then run the command again.',
     })
   }
   return {
     path: resolvedPath && existsSync(resolvedPath) ? resolvedPath : null,
     ...(config?.schema && { schema: config.schema }),
     ...(config?.migrations?.path && { migrations: config.migrations.path }),
+  }
+}
+
+/** A fresh checkout and CI have no DATABASE_URL, which nothing here connects to: what `env()` misses is made up. */
+async function withStandIns(load: () => Promise<LoadedConfig>): Promise<LoadedConfig> {
+  const made: string[] = []
+  try {
+    for (;;) {
+      const loaded = await load()
+      const missing = /Cannot resolve environment variable: (\w+)/.exec(loaded.error?.error?.message ?? '')?.[1]
+      if (!missing || made.includes(missing)) return loaded
+      made.push(missing)
+      process.env[missing] = 'postgresql://localhost/stand-in'
+    }
+  } finally {
+    for (const name of made) delete process.env[name]
+  }
+}
+
+/** A config is a program, and what it prints is not our output: it goes where errors go. */
+async function withoutOutput<T>(load: () => Promise<T>): Promise<T> {
+  const write = process.stdout.write
+  process.stdout.write = process.stderr.write.bind(process.stderr)
+  try {
+    return await load()
+  } finally {
+    process.stdout.write = write
   }
 }

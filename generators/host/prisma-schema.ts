@@ -44,7 +44,7 @@ export function readPrismaSchema(root: string, flag: string | undefined, configu
       code: 'SCHEMA_NOT_FOUND',
       message: `There is no Prisma schema at ${tried.map((path) => hostPath(root, path)).join(' or ')}.`,
       where: root,
-      remedy: 'Name the file or the folder: --schema <path>, or set `schema` in prisma.config.ts',
+      remedy: `Name the file or the folder: --schema ${candidates(root)[0] ?? '<path>'}, or set \`schema\` in prisma.config.ts`,
     })
   }
   const { datasources, generators } = configOf(files)
@@ -62,6 +62,16 @@ export function readPrismaSchema(root: string, flag: string | undefined, configu
       .filter(({ provider }) => provider.value?.startsWith('prisma-client'))
       .map(({ provider, output }) => ({ provider: provider.value!, output: output?.value ?? null })),
   }
+}
+
+/** Files that look like a schema, or folders that hold one in several: what --schema may mean. */
+function candidates(root: string): string[] {
+  const inFolder = (folder: string) => (isFolder(join(root, folder)) ? readdirSync(join(root, folder)) : [])
+  const folders = ['.', 'prisma', 'db', 'database', 'prisma/schema', 'src/prisma', 'src/db', 'prisma/models']
+  return folders.flatMap((folder) => {
+    const files = inFolder(folder).filter((name) => name.endsWith('.prisma'))
+    return files.length > 1 ? [folder] : files.map((name) => hostPath(root, join(root, folder, name)))
+  })
 }
 
 /** Where Prisma keeps the migrations of this schema: as configured, else beside it. */

@@ -49,7 +49,7 @@ function readTsconfig(root: string): TsConfigResult | null {
       code: 'TSCONFIG_INVALID',
       message: `tsconfig.json cannot be read: ${(error as Error).message}`,
       where: root,
-      remedy: 'Mend it (`npx tsc --showConfig` says more), then run the command again.',
+      remedy: 'Install the dependencies where it extends one of them, or mend it: `npx tsc --showConfig` says more.',
     })
   }
 }

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { destroy } from '../../generators/destroy.js'
 import { info } from '../../generators/info.js'
@@ -64,6 +65,17 @@ describe('the schema and the migrations are found', () => {
     await host.run('install')
     expect(host.read('prisma/schema.prisma')).toContain('model Toast {')
     expect(host.files().filter((file) => file.startsWith('db/history/'))).toHaveLength(1)
+  })
+
+  it('by a config that asks for variables which are not set', async () => {
+    const env = `import { defineConfig, env } from 'prisma/config'\n`
+    const host = sampleHost({
+      'prisma.config.ts': `${env}export default defineConfig({ schema: 'db/main.prisma', datasource: { url: env('UNSET_A'), shadowDatabaseUrl: env('UNSET_B') } })\n`,
+      'db/main.prisma': SCHEMA,
+    })
+    await host.run('install')
+    expect(host.read('db/main.prisma')).toContain('model Toast {')
+    expect(process.env.UNSET_A).toBeUndefined()
   })
 
   it('by --config where there are several, which later commands remember; decoys are not touched', async () => {
@@ -161,4 +173,13 @@ describe('the package manager is that of the workspace', () => {
     expect(nextSteps[1]).toContain(exec)
     expect('tsx' in JSON.parse(host.read('package.json')).devDependencies).toBe(name !== 'bun')
   })
+})
+
+it('what git ignores is named, since the others of the team would not get it', async () => {
+  const host = sampleHost({ '.gitignore': 'prisma/migrations\n' })
+  spawnSync('git', ['init', '--quiet'], { cwd: host.root })
+  const { plan } = await host.run('install')
+  expect(plan.notes).toEqual([
+    expect.stringMatching(/^git ignores prisma\/migrations\/\d+_create_toasts\/migration\.sql: /),
+  ])
 })

@@ -88,10 +88,10 @@ describe('the command line', () => {
     },
   )
 
-  it('with --json prints one object on stdout, and nothing else', () => {
-    const host = sampleHost()
+  it('with --json prints one object on stdout, and nothing else, whatever the prisma.config prints', () => {
+    const host = sampleHost({ 'prisma.config.ts': "console.log('hello')\nexport default {}\n" })
     const { status, stdout, stderr } = asyncGen(host, 'install', '--json')
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect({ status, stderr }).toEqual({ status: 0, stderr: 'hello\n' })
     const object = JSON.parse(stdout)
     expect(object).toMatchObject({ version: 1, command: 'install', exitCode: 0, status: 'applied', notes: [] })
     expect(object.changes).toContainEqual({ kind: 'create', path: 'src/async/database.ts' })

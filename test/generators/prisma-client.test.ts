@@ -33,6 +33,17 @@ describe('the exports of a module that are a PrismaClient', () => {
     ['a lazy proxy', 'export const prisma: PrismaClient = new Proxy({} as never, handler)', ['prisma']],
     ['a lazy proxy that is cast', 'export const prisma = new Proxy({} as PrismaClient, { get })', ['prisma']],
     ['one client under two names', 'export const prisma = new PrismaClient()\nexport default prisma', ['prisma']],
+    [
+      'one client under another name and its usual one',
+      'export const replicas = remember(() => new PrismaClient())\nexport { replicas as prisma }',
+      ['prisma'],
+    ],
+    [
+      'a class that keeps the one',
+      'class Clients {\n  static one: PrismaClient\n  static get() {\n    return (Clients.one ??= make())\n  }\n}\nconst make = () => new PrismaClient()\nexport const prisma = globalThis.prisma ?? Clients.get()',
+      ['prisma'],
+    ],
+    ['an object that has one', 'const client = new PrismaClient()\nexport default {\n  client,\n  rawQuery,\n}', []],
     ['two clients', 'export const a = new PrismaClient()\nexport const b = new PrismaClient()', ['a', 'b']],
     [
       'a function that stands below',

@@ -50,6 +50,19 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
     expect(error.message).toContain('prisma/schema.prisma or schema.prisma')
   })
 
+  it('with a folder schema that nothing names, and says its name', async () => {
+    const host = sampleHost({
+      'prisma/schema.prisma': null,
+      'prisma/schema/main.prisma': SCHEMA,
+      'prisma/schema/more.prisma': 'model More {\n  id Int @id\n}\n',
+    })
+    const error = await refusal(host)
+    expect(error).toMatchObject({
+      code: 'SCHEMA_NOT_FOUND',
+      remedy: expect.stringContaining('--schema prisma/schema,'),
+    })
+  })
+
   it('with a --schema that is not there', async () => {
     const error = await refusal(sampleHost(), { schema: 'db/schema.prisma' })
     expect(error).toMatchObject({ code: 'SCHEMA_NOT_FOUND' })
@@ -64,11 +77,10 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
     expect(error.message).toContain('Nothing')
   })
 
-  it('with a prisma.config that asks for an unset variable', async () => {
-    const config = `import { defineConfig, env } from 'prisma/config'\nexport default defineConfig({ datasource: { url: env('NOT_SET_ANYWHERE') } })\n`
-    const error = await refusal(sampleHost({ 'prisma.config.ts': config }))
+  it('with a prisma.config that does not load', async () => {
+    const error = await refusal(sampleHost({ 'prisma.config.ts': `throw new Error('not today')\n` }))
     expect(error).toMatchObject({ code: 'PRISMA_CONFIG_INVALID', exitCode: 4 })
-    expect(error.message).toContain('NOT_SET_ANYWHERE')
+    expect(error.message).toContain('not today')
   })
 
   it('with a tsconfig that extends one which is not there', async () => {
