@@ -113,7 +113,8 @@ export function asyncCached<Args extends unknown[], Result>(
         return deserialize((await obtain(db, request, isCurrent, 'never')).value) as Result
       case 'enqueue': {
         // One that is wanted already computes the version that was asked for then.
-        if (!row!.refresh_at || isOlder(row!.wanted_version, version, compare)) await store.request(request, row!.run)
+        const { wanted = false, wanted_version = null } = row!.refresh ?? {}
+        if (!wanted || isOlder(wanted_version, version, compare)) await store.request(request, row!.run)
         if (registry.inline) await refreshToast(db, request)
         return deserialize(row!.value) as Result
       }

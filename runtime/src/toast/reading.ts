@@ -45,32 +45,39 @@ export function isReady<Result extends object>(reading: Result): reading is Extr
   return 'toastr' in reading
 }
 
+interface ReadingOptions<Parent> extends Staleness<Parent> {
+  maxStale?: Duration
+}
+
 /** A row as a reader gets it. Nothing where it holds no value that may still be served. */
 export function readingOf<Result, Parent>(
+  name: string,
   row: ToastRow | undefined,
   parent: Parent,
-  options: Staleness<Parent> & { maxStale?: Duration },
+  options: ReadingOptions<Parent>,
 ): Ready<Result> | undefined {
   if (!row || row.cached_at === null || row.elapsed === null) return undefined
-  const { name, cached_at, elapsed, version } = row
+  const { cached_at, elapsed, version } = row
   const cached = { name, cachedAt: cached_at, elapsed, version }
-  const stale = row.epoch !== row.value_epoch || isStale(cached, parent, options)
+  const stale = row.invalidated || isStale(cached, parent, options)
   if (stale && options.maxStale !== undefined && ageOf(cached) > milliseconds(options.maxStale)) return undefined
   const value = deserialize(row.value)
   const toastr: Toastr = { elapsed, cached_at, stale, ...soFar(row) }
-  if (row.error) toastr.error = failureOf(row.error)
+  if (row.refresh?.error) toastr.error = failureOf(row.refresh.error)
   return (isPlainObject(value) ? { ...value, toastr } : { value, toastr }) as Ready<Result>
 }
 
 export function notReady(row: ToastRow | undefined): NotReady {
-  return { error: 'Data not yet available', ...(row?.error && { cause: failureOf(row.error) }), ...(row && soFar(row)) }
+  const error = row?.refresh?.error
+  return { error: 'Data not yet available', ...(error && { cause: failureOf(error) }), ...soFar(row) }
 }
 
 function failureOf({ name, message, code }: ErrorRecord): Failure {
   return { name, message, ...(code !== undefined && { code }) }
 }
 
-function soFar({ progress }: ToastRow): { progress?: number } {
+function soFar(row: ToastRow | undefined): { progress?: number } {
+  const progress = row?.refresh?.progress ?? null
   return progress === null ? {} : { progress }
 }
 

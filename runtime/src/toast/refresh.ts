@@ -36,16 +36,17 @@ export function obtain(
   return registry.share(`obtain\0${textOf(request)}\0${request.version}`, async () => {
     const { store } = registry
     let row = await store.read(request)
-    const failuresBefore = row?.failures ?? 0
+    const failuresBefore = row?.refresh?.failures ?? 0
     for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 1.5, LONGEST_PAUSE)) {
       if (row && goodEnough(row)) return row
-      if (row?.error && !row.locked_by && row.failures > failuresBefore) throw new RefreshFailedError(row, row.error)
+      const { locked_by = null, failures = 0, error } = row?.refresh ?? {}
+      if (error && !locked_by && failures > failuresBefore) throw new RefreshFailedError(request, error)
       // Whoever computes may have died meanwhile; a taker is told so by the database.
-      if (!row?.locked_by || pause === LONGEST_PAUSE) {
+      if (!locked_by || pause === LONGEST_PAUSE) {
         const computed = await computeHere(db, registry, request, row?.run ?? 0, retry)
         if (computed) return computed
       }
-      if (row?.locked_by) await sleep(pause)
+      if (locked_by) await sleep(pause)
       row = await store.read(request)
     }
   })

@@ -11,40 +11,34 @@ export interface ToastId {
   key: string
 }
 
-/** A row of `toasts`: the state of the value, then the state of its refresh. */
-export interface ToastRow extends ToastId {
-  id: string
-  /** What a cached function is called with; null for a toast of a parent. */
-  args: Json
-  /** Counts the invalidations. */
-  epoch: number
-
+/** A row of `toasts` as readers see it: the value, and of its refresh what there is to say. */
+export interface ToastRow {
   value: Json
   /** What the parent's version was before the value was computed. */
   version: string | null
-  /** How many invalidations there had been when its computation began: fewer than `epoch` makes the value stale. */
-  value_epoch: number | null
+  /** Whether something has made the value stale since its computation began, whatever its version and its age. */
+  invalidated: boolean
   /** When the computation of the value began; null where there is no value yet. */
   cached_at: Date | null
   /** How long the computation took, in seconds. */
   elapsed: number | null
-  /** For how many milliseconds a value is kept; null for ever. */
-  expires_in: number | null
   /** When the value is as good as none. */
   expires_at: Date | null
-
-  /** The Graphile Worker task that refreshes it. */
-  task: string
-  /** When the next refresh is due; null where none is wanted. */
-  refresh_at: Date | null
-  /** The version that the reader who asked for the refresh had seen. */
-  wanted_version: string | null
-  /** How many invalidations that reader knew of, or whoever computes at this moment. */
-  wanted_epoch: number
-  /** The worker that computes at this moment. */
-  locked_by: number | null
   /** Counts the refreshes: only the latest may write. */
   run: number
+  /** Null where none is wanted, and the last one did not fail. */
+  refresh: RefreshState | null
+}
+
+interface RefreshState {
+  /** Whether it is still to be carried out, now or later. */
+  wanted: boolean
+  /** The version that the reader who asked for it had seen. */
+  wanted_version: string | null
+  /** Whether the value was invalidated again since it was asked for, or since it began. */
+  behind: boolean
+  /** The worker that computes at this moment. */
+  locked_by: number | null
   /** How far the computation says it is, from 0 to 1. */
   progress: number | null
   /** How many refreshes have failed since the last success. */
@@ -140,8 +134,8 @@ export class ToastStore implements KeptTable {
 
   /** Takes a refresh that is due. Nothing where it is not due, or somebody computes it already. */
   async claim({ name, key }: ToastId, worker: number): Promise<Refresh | undefined> {
-    const [row] = await this.#db.query<ToastRow>(statements.claim, [name, key, worker])
-    return row && refreshOf(row, worker)
+    const [refresh] = await this.#db.query<Refresh>(statements.claim, [name, key, worker])
+    return refresh
   }
 
   /**
@@ -151,8 +145,8 @@ export class ToastStore implements KeptTable {
   async take(request: Request, worker: number, seenRun: number): Promise<Refresh | undefined> {
     const { name, key, task, version, args, expiresIn } = request
     const values = [name, key, task, version, args ?? null, expiresIn ?? null, worker, seenRun]
-    const [row] = await this.#db.query<ToastRow>(statements.take, values)
-    return row && refreshOf(row, worker)
+    const [refresh] = await this.#db.query<Refresh>(statements.take, values)
+    return refresh
   }
 
   /**
@@ -227,7 +221,10 @@ export class ToastStore implements KeptTable {
 
   async #read(ids: readonly ToastId[], query: Query = this.#db.query): Promise<(ToastRow | undefined)[]> {
     if (ids.length === 1) return [(await query<ToastRow>(statements.readOne, [ids[0]!.name, ids[0]!.key]))[0]]
-    const rows = await query<ToastRow>(statements.readMany, [ids.map(({ name }) => name), ids.map(({ key }) => key)])
+    const rows = await query<ToastRow & ToastId>(statements.readMany, [
+      ids.map(({ name }) => name),
+      ids.map(({ key }) => key),
+    ])
     const found = new Map(rows.map((row) => [textOf(row), row]))
     return ids.map((id) => found.get(textOf(id)))
   }
@@ -247,37 +244,31 @@ export function textOf({ name, key }: ToastId): string {
   return `${name}\0${key}`
 }
 
-function refreshOf(row: ToastRow, worker: number): Refresh {
-  const { name, key, task, run, args, epoch, failures } = row
-  return {
-    name,
-    key,
-    task,
-    run,
-    worker,
-    args,
-    epoch,
-    failures,
-    wantedVersion: row.wanted_version,
-    first: !row.cached_at,
-  }
-}
+// Few columns, as reading a row takes as long as it has columns; named one by one, as a prepared `SELECT *` breaks on open
+// connections when a migration adds a column.
+const seen = `
+  value, version, epoch IS DISTINCT FROM value_epoch AS invalidated, cached_at, elapsed, expires_at, run,
+  CASE WHEN refresh_at IS NOT NULL OR failures > 0 THEN
+    json_build_object(
+      'wanted', refresh_at IS NOT NULL, 'wanted_version', wanted_version, 'behind', wanted_epoch < epoch,
+      'locked_by', locked_by, 'progress', progress, 'failures', failures, 'error', error
+    )
+  END AS refresh`
 
-// Named one by one: a prepared `SELECT *` breaks on open connections when a migration adds a column.
-const columns = `
-  id, name, key, args, epoch, value, version, value_epoch, cached_at, elapsed, expires_in, expires_at,
-  task, refresh_at, wanted_version, wanted_epoch, locked_by, run, progress, failures, error`
+const claimed = `
+  name, key, task, run, locked_by AS worker, args, epoch, failures,
+  wanted_version AS "wantedVersion", cached_at IS NULL AS first`
 
 const statements = {
   readOne: {
     name: 'toasts:read-one',
-    text: `SELECT ${columns} FROM toasts WHERE name = $1 AND key = $2`,
+    text: `SELECT ${seen} FROM toasts WHERE name = $1 AND key = $2`,
   },
 
   readMany: {
     name: 'toasts:read-many',
     text: `
-      SELECT ${columns}
+      SELECT name, key, ${seen}
       FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::text[]) AS id (name, key)) AS wanted
       JOIN toasts USING (name, key)`,
   },
@@ -331,7 +322,7 @@ const statements = {
         progress = NULL,
         updated_at = clock_timestamp()
       WHERE name = $1 AND key = $2 AND locked_by IS NULL AND refresh_at <= clock_timestamp()
-      RETURNING ${columns}`,
+      RETURNING ${claimed}`,
   },
 
   take: {
@@ -350,7 +341,7 @@ const statements = {
         progress = NULL,
         updated_at = clock_timestamp()
       WHERE toast.run = $8 AND (toast.locked_by IS NULL OR toast.locked_by NOT IN (${livingWorkers}))
-      RETURNING ${columns}`,
+      RETURNING ${claimed}`,
   },
 
   // A lock on a table is held until its transaction ends, and the first write takes it before the trigger runs.

@@ -179,7 +179,8 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
   const requestOf = (parent: Parent): Request => ({ name, key: key(parent), task, version: versionOf(parent) })
   const placeholderOf = (row: ToastRow | undefined) => (options.placeholder ?? notReady(row)) as Placeholder
   const { maxStale: _, ...withoutLimit } = options
-  const interpret = (row: ToastRow | undefined, parent: Parent) => readingOf<Result, Parent>(row, parent, options)
+  const interpret = (row: ToastRow | undefined, parent: Parent) =>
+    readingOf<Result, Parent>(baseName, row, parent, options)
 
   const read = async (parent: Parent, { wait, tx }: ReadOptions = {}): Promise<Reading<Result, Placeholder>> => {
     const request = requestOf(parent)
@@ -203,7 +204,7 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
       const reading = interpret(row, parent)
       if (reading) return reading
       const left = deadline - Date.now()
-      if (left <= 0 || (row && row.failures > (seen?.failures ?? 0))) return placeholderOf(row)
+      if (left <= 0 || failuresOf(row) > failuresOf(seen)) return placeholderOf(row)
       row = await registry.later({ name, key: key(parent) }, Math.min(pause, left))
     }
   }
@@ -218,7 +219,7 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
       const isFresh = (row: ToastRow) => interpret(row, parent)?.toastr.stale === false
       const row = await obtain(db, requestOf(parent), isFresh, 'later')
       // What has just been computed is served, whatever has changed meanwhile.
-      return interpret(row, parent) ?? readingOf<Result, Parent>(row, parent, withoutLimit)!
+      return interpret(row, parent) ?? readingOf<Result, Parent>(baseName, row, parent, withoutLimit)!
     },
     peek: async (parent: Parent) => {
       const row = await store.read(requestOf(parent))
@@ -235,10 +236,15 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
 
 /** Whether a refresh has to be asked for; the statement that asks decides it again, for all processes. */
 function isNews(row: ToastRow | undefined, version: string | null): boolean {
-  if (!row?.refresh_at) return true
+  if (!row?.refresh?.wanted) return true
+  const { locked_by, behind, wanted_version } = row.refresh
   // One that waits will see all that has changed until it begins.
-  if (row.locked_by === null) return false
-  return row.wanted_epoch < row.epoch || (version !== null && (row.wanted_version ?? '') < version)
+  if (locked_by === null) return false
+  return behind || (version !== null && (wanted_version ?? '') < version)
+}
+
+function failuresOf(row: ToastRow | undefined): number {
+  return row?.refresh?.failures ?? 0
 }
 
 /** For a computation that no reader waits for. */
