@@ -132,7 +132,7 @@ async function takeLock(session: Session): Promise<number> {
 function ping(session: Session, lose: () => void): NodeJS.Timeout {
   let unanswered = 0
   return setInterval(() => {
-    if (unanswered > PATIENCE) return lose()
+    if (unanswered >= PATIENCE) return lose()
     if (unanswered++ > 0) return
     session.query('SELECT 1').then(() => {
       unanswered = 0

@@ -50,6 +50,27 @@ describe('a worker that is killed in mid-work', () => {
     ])
   }, 60_000)
 
+  it('has told which jobs are its own before it took the first one', async () => {
+    // Whoever writes down its pool needs a second for it.
+    await sql(`
+      CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$;
+      CREATE TRIGGER take_time BEFORE UPDATE ON async_workers FOR EACH ROW EXECUTE FUNCTION take_time()`)
+    try {
+      await sql(`SELECT graphile_worker.add_job('own_job')`)
+      const starting = worker()
+      const [locked] = await eventually('the first job', async () => {
+        const rows = await sql(`
+          SELECT locked_by IN (SELECT pool_id FROM async_workers) AS known
+          FROM graphile_worker.jobs WHERE locked_by IS NOT NULL`)
+        return rows.length > 0 ? rows : undefined
+      })
+      expect(locked).toEqual({ known: true })
+      await starting
+    } finally {
+      await sql('DROP FUNCTION take_time CASCADE')
+    }
+  }, 60_000)
+
   it('counts the run that was lost, and a call that kills its process each time ends as failed', async () => {
     const poison = await Attempt.create({ target: Probe, method: 'poison', maxAttempts: 2 })
     for (const _ of [1, 2]) {

@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connect } from '@async-gen/runtime'
+import pg from 'pg'
+import { describe, expect, it } from 'vitest'
+import { leave, presenceOf } from '../../runtime/src/presence.js'
+import { testDatabase } from '../support/database.js'
+import { eventually } from '../support/eventually.js'
+import { query } from '../support/postgres.js'
+
+const url = await testDatabase()
+const { prisma } = await import('../.app/src/db.js')
+const database = () => connect(prisma, { connectionString: url })
+
+describe('the presence of a process', () => {
+  it('is there from the first use to the end, and is no worker', async () => {
+    const db = database()
+    const { id } = await presenceOf(db)
+    expect((await presenceOf(db)).id).toBe(id)
+    expect(await query(url, 'SELECT id, pid, pool_id FROM async_workers')).toEqual([
+      { id, pid: process.pid, pool_id: null },
+    ])
+    expect(await db.workers()).toEqual([])
+    await leave(db)
+    expect(await query(url, 'SELECT FROM async_workers')).toEqual([])
+    await db.close()
+  })
+
+  it('is lost when its session does not answer any more, and is entered anew at the next use', async () => {
+    const db = database()
+    const session = db.openSession()
+    db.openSession = () => session
+    const { id, lost } = await presenceOf(db)
+    session.query = (() => new Promise(() => {})) as never
+    await eventually('the loss', async () => lost.aborted, 10_000)
+    expect(lost.reason).toMatchObject({ code: 'SESSION_LOST' })
+    expect(await livingLocks()).not.toContain(id)
+
+    db.openSession = () => database().openSession()
+    expect((await presenceOf(db)).id).toBeGreaterThan(id)
+    await leave(db)
+    await db.close()
+  })
+
+  it('survives a process that is too busy to ask for longer than that', async () => {
+    const db = database()
+    const { lost } = await presenceOf(db)
+    await sleep(1200) // the first question has been asked
+    const until = Date.now() + 7000
+    while (Date.now() < until);
+    await sleep(1500)
+    expect(lost.aborted).toBe(false)
+    await leave(db)
+    await db.close()
+  })
+
+  it('is refused behind a pooler that hands each statement to another session, and says what to do', async () => {
+    const db = database()
+    db.openSession = () => new Pooled({ connectionString: url })
+    await expect(presenceOf(db)).rejects.toMatchObject({
+      code: 'NO_SESSION',
+      message: expect.stringContaining('PgBouncer'),
+    })
+    await db.close()
+  })
+})
+
+/** What a pooler in transaction mode looks like: now this session answers, now that one. */
+class Pooled extends pg.Client {
+  readonly #other = new pg.Client({ connectionString: url })
+  #turn = 0
+
+  // biome-ignore lint/suspicious/noExplicitAny: as overloaded as pg's own
+  override async connect(): Promise<any> {
+    await this.#other.connect()
+    await super.connect()
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: as overloaded as pg's own
+  override query(...parameters: any[]): any {
+    const other = this.#turn++ % 2 === 1 ? this.#other : undefined
+    return other ? other.query(...(parameters as [string])) : super.query(...(parameters as [string]))
+  }
+
+  override async end(): Promise<void> {
+    await this.#other.end()
+    await super.end()
+  }
+}
+
+async function livingLocks(): Promise<number[]> {
+  const rows = await query(url, `SELECT objid::int AS id FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2`)
+  return rows.map(({ id }) => id)
+}
