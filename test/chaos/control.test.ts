@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -66,9 +67,12 @@ describe('P15: async-worker', () => {
   it('takes a process that got the number of a dead worker for what it is', async () => {
     await asyncWorker('start', HOST, ...traces)
     await asyncWorker('stop', ...traces)
-    writeFileSync(join(dir, 'pids/async-worker.1.pid'), `${process.ppid}\n`)
+    const another = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
+    writeFileSync(join(dir, 'pids/async-worker.1.pid'), `${another.pid}\n`)
     expect(await daemons()).toMatchObject([{ state: 'dead' }])
     expect((await asyncWorker('stop', ...traces)).stdout).toContain('was dead already')
+    expect(another.exitCode ?? another.signalCode).toBeNull()
+    another.kill()
   })
 
   it('starts several, restarts them one after the other, and stops one or all', async () => {

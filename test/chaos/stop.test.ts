@@ -57,11 +57,26 @@ describe('a worker that is told to stop', () => {
     await effect('stubborn began')
     const started = Date.now()
     stopping.kill('SIGTERM')
-    await sleep(300) // two signals in a row may arrive as one
+    await sleep(700) // two signals in a row count as one: both npm and the terminal pass a Ctrl-C on
     stopping.kill('SIGTERM')
     await stopping.exited
     expect(Date.now() - started).toBeLessThan(5000)
     expect(await attempt.reload()).toMatchObject({ status: 'pending', errors: [{ name: 'AbortError' }] })
+  })
+})
+
+describe('a worker that is told twice at once', () => {
+  it('takes it for once', async () => {
+    const stopping = await worker()
+    const attempt = await Attempt.async(Probe).heed('call')
+    await effect('call began')
+    stopping.kill('SIGINT')
+    await sleep(50)
+    stopping.kill('SIGINT')
+    await sleep(1000)
+    await release()
+    expect(await stopping.exited).toBe(0)
+    expect(await attempt.reload()).toMatchObject({ status: 'succeeded', errors: [] })
   })
 })
 

@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { attemptBatchTask, attemptTask, BaseAttempt, defineTargets, sweep } from '@async-gen/runtime'
 import { Logger, runOnce } from 'graphile-worker'
+import pg from 'pg'
 import { afterEach, describe, expect, it } from 'vitest'
 import { keepFor, prune } from '../../runtime/src/worker/retention.js'
 import { testDatabase } from '../support/database.js'
@@ -103,6 +105,19 @@ describe('P21: retention', () => {
     const deleted = await Promise.all([prune(db, keepFor({})), prune(db, keepFor({}))])
     expect(deleted[0]! + deleted[1]!).toBe(5000)
     expect(await kept()).toEqual([])
+  })
+
+  it('waits for nobody who holds a row', async () => {
+    await insert('succeeded', '8 days', 3)
+    const holder = new pg.Client({ connectionString: url })
+    await holder.connect()
+    await holder.query('BEGIN')
+    await holder.query('SELECT FROM attempts ORDER BY id LIMIT 1 FOR UPDATE')
+    try {
+      expect(await Promise.race([prune(db, keepFor({})), sleep(5000, 'waited')])).toBe(2)
+    } finally {
+      await holder.end()
+    }
   })
 
   it('keeps the latest errors of an attempt that goes on failing', async () => {

@@ -8,11 +8,20 @@ export interface Stopping {
   release(): void
 }
 
+/** For how long a signal may be the first one again, in milliseconds: both the terminal and npm pass a Ctrl-C on. */
+const ECHO = 500
+
 /** Listens to SIGTERM, which supervisors send, and SIGINT, which Ctrl-C sends. */
 export function stopOnSignals(): Stopping {
   const asked = new AbortController()
   const hurried = new AbortController()
-  const stop = () => (asked.signal.aborted ? hurried : asked).abort()
+  let first = 0
+  const stop = () => {
+    if (!asked.signal.aborted) {
+      first = performance.now()
+      asked.abort()
+    } else if (performance.now() - first > ECHO) hurried.abort()
+  }
   process.on('SIGTERM', stop).on('SIGINT', stop)
   return {
     asked: asked.signal,

@@ -41,13 +41,17 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
   const inHand: Workplace['inHand'] = new Set()
   let atWork: Presence | undefined
   let chores: Promise<void> | undefined
-  const health =
-    settings.health &&
-    (await serveHealth(settings.health, {
-      unready: () => unready(db, stopping.asked, atWork),
-      metrics: () => metrics(db, tally),
-    }))
+  let health: Awaited<ReturnType<typeof serveHealth>> | undefined
+  stopping.asked.addEventListener('abort', () => {
+    log.say('info', `Stopping: ${inHand.size} in hand may finish. Tell it once more to hurry.`)
+  })
   try {
+    if (settings.health) {
+      health = await serveHealth(settings.health, {
+        unready: () => unready(db, stopping.asked, atWork),
+        metrics: () => metrics(db, tally),
+      })
+    }
     const tasks = await loadTasks(settings.tasks)
     await runMigrations({ pgPool: db.pool })
     const first = await presenceOf(db)
@@ -62,7 +66,12 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     }
     const logger = settings.logger ?? graphileLogger(log)
     const workplace: Workplace = { db, tasks, settings, stopping, inHand, logger, begun }
-    for await (const presence of presences(db, first, stopping.asked, log)) await workShift(workplace, presence)
+    for await (const presence of presences(db, first, stopping.asked, log)) {
+      await workShift(workplace, presence).catch((error) => {
+        // While PostgreSQL comes and goes, a shift may fail before it has begun.
+        if (!presence.lost.aborted) throw error
+      })
+    }
   } finally {
     stopping.release()
     done.abort()
@@ -71,7 +80,7 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     if (atWork) log.say('info', summary(tally, inHand.size))
     // What ignores its signal would keep the process from ending.
     if (inHand.size > 0) process.exit(1)
-    if (health) health.close()
+    health?.close()
     await within(GOING_HOME, hangUp(db))
     clearInterval(alive)
   }
