@@ -9,6 +9,9 @@ const PRESENCE_LOCK = 0x4147656e
 /** For how many seconds a session may be silent before either end counts it as lost. */
 const PATIENCE = 5
 
+/** After how many seconds without a question the server gives up a process that is there, and hangs. */
+const HANGING = 300
+
 /** The ids of the workers that are alive, as a subquery. */
 export const livingWorkers = `
   SELECT objid::int
@@ -156,12 +159,14 @@ function letProcessExit(session: object): void {
   ;(session as { unref(): void }).unref()
 }
 
-// The server notices a process that was cut off, rather than ended, in the same time as the process itself.
+// The server notices a process that was cut off, rather than ended, in the same time as the process itself. One that hangs still
+// has a kernel that answers for it, but it does not ask any more.
 const keepalives = `
   SET tcp_keepalives_idle = 2;
   SET tcp_keepalives_interval = 1;
   SET tcp_keepalives_count = ${PATIENCE - 2};
-  SET tcp_user_timeout = ${PATIENCE * 1000}`
+  SET tcp_user_timeout = ${PATIENCE * 1000};
+  SET idle_session_timeout = ${HANGING * 1000}`
 
 // The lock is taken before the row can be seen, so nobody ever sees a living worker's row without its lock.
 const enterStatement: Statement = {

@@ -41,6 +41,21 @@ describe('the presence of a process', () => {
     await db.close()
   })
 
+  it('is taken by the server from a process that hangs, though its kernel answers for it', async () => {
+    const db = database()
+    const session = db.openSession()
+    const query = session.query.bind(session)
+    // Five minutes, in a second and a half; and what hangs does not ask.
+    session.query = ((text: string, values: unknown[]) =>
+      text === 'SELECT 1' ? new Promise(() => {}) : query(text.replace('= 300000', '= 1500'), values)) as never
+    db.openSession = () => session
+    const { id, lost } = await presenceOf(db)
+    await sleep(3500)
+    expect(lost.aborted).toBe(true)
+    expect(await livingLocks()).not.toContain(id)
+    await db.close()
+  })
+
   it('survives a process that is too busy to ask for longer than that', async () => {
     const db = database()
     const { lost } = await presenceOf(db)
