@@ -111,12 +111,13 @@ async function inSpan<Result>(api: Api, deed: Deed, telling: Telling, act: () =>
   try {
     return await api.context.with(api.trace.setSpan(api.context.active(), span), () => timed(telling, act))
   } finally {
-    endSpan(api, span, telling)
+    if (span.isRecording()) describeSpan(api, span, telling)
+    span.end()
     if (deed !== 'create') measure(api, deed, telling)
   }
 }
 
-function endSpan(api: Api, span: OpenTelemetry.Span, { type, id, name, run, outcome, error }: Telling) {
+function describeSpan(api: Api, span: OpenTelemetry.Span, { type, id, name, run, outcome, error }: Telling) {
   span.setAttributes({
     'messaging.system': 'async-gen',
     'messaging.destination.name': type,
@@ -129,7 +130,6 @@ function endSpan(api: Api, span: OpenTelemetry.Span, { type, id, name, run, outc
     span.recordException(error)
     span.setStatus({ code: api.SpanStatusCode.ERROR, message: error.message })
   }
-  span.end()
 }
 
 function measure(api: Api, deed: Deed, { type, name, outcome, elapsed }: Telling) {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, inject, it } from 'vitest'
 import { prisma } from '../.app/src/db.js'
 import { eventually } from '../support/eventually.js'
@@ -71,6 +72,8 @@ describe('the health endpoints', () => {
     try {
       await onServer('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name])
       await eventually('the loss', async () => (await ready()) === 503)
+      await sleep(7000)
+      expect(running.log().match(/The sweep failed/g), 'said once, not at every try').toHaveLength(1)
     } finally {
       await onServer(`ALTER DATABASE "${name}" ALLOW_CONNECTIONS true`)
     }

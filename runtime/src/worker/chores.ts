@@ -11,8 +11,16 @@ const PRUNE_EVERY = 60_000
 
 /** Sweeps and prunes, over and over, until it is told to stop. Resolves when nothing of that is under way any more. */
 export async function doChores(db: Database, { sweepEvery, retention }: Settings, log: Log, stop: AbortSignal) {
+  const failing = new Set<string>()
+  // Said once, and not again every three seconds for as long as PostgreSQL is away.
   const attempt = async (what: string, chore: () => Promise<void>) => {
-    await chore().catch((error: Error) => log.say('error', `${what} failed and is tried again: ${error.message}`))
+    try {
+      await chore()
+      failing.delete(what)
+    } catch (error) {
+      if (!failing.has(what)) log.say('error', `${what} failed and is tried again: ${(error as Error).message}`)
+      failing.add(what)
+    }
   }
   await Promise.all([
     repeat(sweepEvery, stop, () => attempt('The sweep', () => sweepAndTell(db, log))),
