@@ -1,6 +1,7 @@
 import { hasToast, isReady, type ToastOptions } from '@async-gen/runtime'
 import { computeInline, refreshNow } from '@async-gen/runtime/testing'
-import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
+import { toastsOf } from '../../runtime/src/toast/registry.js'
 import { db } from '../.app/src/async/database.js'
 import { prisma } from '../.app/src/db.js'
 import { testDatabase } from '../support/database.js'
@@ -223,9 +224,58 @@ describe('a toast', () => {
     })
     await breakfast(oat)
     await refreshNow(db, breakfast, oat)
+    expect((await rowOf(breakfast))!.refreshAt).not.toBeNull()
     expect(await breakfast(oat)).toMatchObject({ computations: 1, toastr: { stale: true } })
     await refreshNow(db, breakfast, oat)
     expect(await breakfast(oat)).toMatchObject({ computations: 2, toastr: { stale: false } })
+  })
+
+  it('T9: an invalidation while it is computed, seen by a reader, leads to one more computation', async () => {
+    const oat = await createOat()
+    const breakfast = hasToast(db, 'oat', 'invalidated_meanwhile', {
+      expireIn: '1 day',
+      compute: async (loaded) => {
+        await prisma.$executeRaw`SELECT toasts_invalidate('oat', ARRAY[to_jsonb(${loaded.id}::int)::text])`
+        await breakfast(loaded)
+        return {}
+      },
+    })
+    await breakfast(oat)
+    await refreshNow(db, breakfast, oat)
+    expect((await rowOf(breakfast))!.refreshAt).not.toBeNull()
+    expect(await breakfast.isStale(oat)).toBe(true)
+  })
+
+  it('T10: a reader who is slow to ask does not ask again for what was refreshed meanwhile', async () => {
+    const { breakfast } = breakfasts()
+    const oat = await createOat()
+    const { store } = toastsOf(db)
+    const request = { name: breakfast.toastName, key: breakfast.keyOf(oat), task: 'refresh_toast', version: null }
+    await breakfast.fresh(oat)
+    const seen = await store.read(request)
+    await breakfast.expire(oat)
+    await refreshNow(db, breakfast, oat)
+    await store.request(request, seen!.run)
+    expect(await rowOf(breakfast)).toMatchObject({ refreshAt: null, run: seen!.run + 1 })
+  })
+
+  it('C13: whoever waits for a computation of another process that fails is told why', async () => {
+    const oat = await createOat()
+    const breakfast = hasToast(db, 'oat', 'failing_elsewhere', {
+      compute: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 300))
+        throw new TypeError('no oats')
+      },
+    })
+    await breakfast(oat)
+    // Claimed as the worker does: `fresh` finds it taken.
+    const elsewhere = refreshNow(db, breakfast, oat)
+    await vi.waitFor(async () => expect((await rowOf(breakfast))!.lockedBy).not.toBeNull())
+    await expect(breakfast.fresh(oat)).rejects.toThrow(
+      expect.objectContaining({ code: 'REFRESH_FAILED', failure: expect.objectContaining({ name: 'TypeError' }) }),
+    )
+    await elsewhere
+    expect((await rowOf(breakfast))!.failures).toBe(1)
   })
 
   it('with `maxStale`, a stale value older than that counts as none', async () => {
