@@ -1,9 +1,12 @@
-import { afterEach, beforeEach } from 'vitest'
+import { afterEach, beforeEach, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
 import { query } from '../support/postgres.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
+
+// Processes that start processes take their time on a busy machine.
+vi.setConfig({ testTimeout: 60_000 })
 
 export const url = await testDatabase()
 
