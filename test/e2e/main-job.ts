@@ -182,7 +182,7 @@ export function describeMainJob(shape: Shape) {
       it('A15: a call that is scheduled is not made before its time', async () => {
         await rows(`INSERT INTO "Newsletter" (subject) VALUES ('Porridge')`)
         await rows(`INSERT INTO "Subscriber" (email) VALUES ('goldilocks@example.org'), ('bear@example.org')`)
-        const { attempt } = await play('schedule-newsletter', 3)
+        const { attempt } = await play('schedule-newsletter', 8)
         expect(await play('read-attempt', attempt)).toMatchObject({ status: 'pending', numAttempts: 0 })
 
         expect(await ended(attempt)).toMatchObject({ status: 'succeeded', result: 2 })
