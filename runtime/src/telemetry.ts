@@ -46,11 +46,24 @@ export const channels: Record<Deed, TracingChannel<Telling>> = {
 
 /** Does something, and tells who listens: subscribers of its channel and OpenTelemetry, where the host uses it. */
 export async function tell<Result>(deed: Deed, telling: Telling, act: () => Promise<Result>): Promise<Result> {
-  const { start, asyncEnd } = channels[deed]
+  const { start, asyncEnd, error } = channels[deed]
   const acted = () => (otel ? inSpan(otel, deed, telling, act) : timed(telling, act))
-  return start.hasSubscribers || asyncEnd.hasSubscribers
-    ? await channels[deed].tracePromise(acted, telling)
-    : await acted()
+  const listened = start.hasSubscribers || asyncEnd.hasSubscribers || error.hasSubscribers
+  return await (listened ? traced(channels[deed], telling, acted) : acted())
+}
+
+/** What `tracePromise` does, but that it does not hand out what was returned: that may be large, or nobody's business. */
+function traced<Result>(channel: TracingChannel<Telling>, telling: Telling, act: () => Promise<Result>) {
+  return channel.start.runStores(telling, async () => {
+    try {
+      return await act()
+    } catch (error) {
+      channel.error.publish(telling)
+      throw error
+    } finally {
+      channel.asyncEnd.publish(telling)
+    }
+  })
 }
 
 const tellers = new WeakSet<object>()
@@ -80,7 +93,7 @@ async function timed<Result>(telling: Telling, act: () => Promise<Result>): Prom
     telling.outcome ??= 'succeeded'
     return result
   } catch (error) {
-    telling.outcome = 'failed'
+    telling.outcome ??= 'failed'
     telling.error = describeError(error)
     throw error
   } finally {

@@ -18,6 +18,8 @@ describe('the lines of a worker', () => {
     const bad = await Attempt.create({ target: Probe, method: 'fail', args: ['The van broke down'], maxAttempts: 1 })
     const again = await Attempt.async(Probe).fail('flat tyre')
     await sql(`SELECT graphile_worker.add_job('own_job')`)
+    await sql(`SELECT graphile_worker.add_job('own_job', '{"fail": true}')`)
+    await sql(`SELECT graphile_worker.add_job('own_job', '{"fail": true}', max_attempts => 1)`)
     await release()
     await effect('own job ended')
     await breakfast(await prisma.oat.create({ data: { name: 'Rolled' } }))
@@ -61,13 +63,17 @@ describe('the lines of a worker', () => {
     expect(lines).toContainEqual(
       expect.objectContaining({ event: 'job', type: 'Job', name: 'own_job', outcome: 'succeeded' }),
     )
+    const ownError = expect.objectContaining({ name: 'Error', message: 'A job of your own failed' })
+    for (const outcome of ['retried', 'failed']) {
+      expect(lines).toContainEqual(expect.objectContaining({ event: 'job', outcome, error: ownError }))
+    }
     const succeeded = { level: 'info', outcome: 'succeeded', run: 1, elapsed: expect.any(Number) }
     const refresh = { ...succeeded, event: 'refresh', type: 'Toast', name: 'oat.breakfast' }
     expect(lines).toContainEqual(expect.objectContaining(refresh))
     const build = { ...succeeded, event: 'build', type: 'Report', name: 'Slow.build' }
     expect(lines).toContainEqual(expect.objectContaining(build))
     expect(lines.at(-1).message).toMatch(
-      /^Stopped after .*: 4 succeeded, 1 failed and are tried again, 1 failed for good\.$/,
+      /^Stopped after .*: 4 succeeded, \d failed and are tried again, 2 failed for good\.$/,
     )
   })
 

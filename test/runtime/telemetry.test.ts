@@ -54,6 +54,7 @@ describe('diagnostics channels', () => {
       { ...common, moment: 'start' },
       { ...common, moment: 'end', outcome: 'succeeded', elapsed: expect.any(Number) },
     ])
+    expect(told[1], 'what the call returned is nobody else’s business').not.toHaveProperty('result')
   })
 
   it('tell of a failure whether the call is made again', async () => {

@@ -33,7 +33,7 @@ export function watchTasks(tasks: TaskList, inHand: Set<JobInHand>, signal: Abor
         // Graphile Worker's own signal knows nothing of a lost session, nor of a second SIGTERM.
         const ours = { abortSignal: { value: signal }, abortPromise: { value: abortPromise } }
         const run = async () => await task!(payload, Object.create(helpers, ours))
-        return await (doesTellItself(task!) ? run() : tell('job', tellingOf(name, helpers), run))
+        return await (doesTellItself(task!) ? run() : tellOfJob(name, helpers, run))
       } finally {
         inHand.delete(job)
       }
@@ -42,8 +42,14 @@ export function watchTasks(tasks: TaskList, inHand: Set<JobInHand>, signal: Abor
   return Object.fromEntries(watched)
 }
 
-function tellingOf(task: string, { job }: JobHelpers): Telling {
-  return { type: 'Job', id: job.id, name: task, run: job.attempts }
+function tellOfJob(task: string, { job }: JobHelpers, run: () => Promise<unknown>): Promise<unknown> {
+  const telling: Telling = { type: 'Job', id: job.id, name: task, run: job.attempts }
+  return tell('job', telling, () =>
+    run().catch((error) => {
+      telling.outcome = job.attempts < job.max_attempts ? 'retried' : 'failed'
+      throw error
+    }),
+  )
 }
 
 /** A folder of sources is run as TypeScript (by tsx, say); a folder that was built holds declarations too, which are no tasks. */
