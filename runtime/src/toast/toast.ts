@@ -96,6 +96,7 @@ export function hasToast<
     id?: Fields
   },
 ): Toast<RecordOf<Client[Model]>, Result, Placeholder, Loaded> {
+  refuseUnknownOptions(`The toast ${model}.${name}`, options, [...OPTIONS, 'id'])
   const { id: fields = 'id' as KeyFields, ...rest } = options
   return define(db, `${model}.${name}`, {
     ...rest,
@@ -131,6 +132,7 @@ export function defineToast<Parent, Result, Placeholder = NotReady, Loaded = Par
   },
   task = 'refresh_toast',
 ): Toast<Parent, Result, Placeholder, Loaded> {
+  refuseUnknownOptions(`The toast ${name}`, options, [...OPTIONS, 'living'])
   return define(db, name, { ...options, fields: 'id', task })
 }
 
@@ -141,15 +143,13 @@ interface Definition {
   living?: ((keys: string[]) => Promise<Set<string>>) | undefined
 }
 
-const OPTIONS = ['id', 'load', 'compute', 'expireIn', 'expireIf', 'placeholder', 'maxStale', 'version', 'maxBytes']
-const OURS = ['fields', 'task', 'living']
+const OPTIONS = ['load', 'compute', 'expireIn', 'expireIf', 'placeholder', 'maxStale', 'version', 'maxBytes']
 
 function define<Parent, Result, Placeholder, Loaded, Id>(
   db: Database,
   baseName: string,
   options: Omit<ToastOptions<Parent, Result, Placeholder, Loaded, Id>, 'load'> & Definition,
 ): Toast<Parent, Result, Placeholder, Loaded> {
-  refuseUnknownOptions(`The toast ${baseName}`, withoutOurs(options), OPTIONS)
   if (typeof options.compute !== 'function') {
     throw new AsyncGenError('INVALID_TOAST', `The toast ${baseName} needs a function \`compute\`: the slow method.`)
   }
@@ -250,8 +250,4 @@ function failuresOf(row: ToastRow | undefined): number {
 /** For a computation that no reader waits for. */
 function alone(): Computation {
   return { signal: new AbortController().signal, progress: () => {} }
-}
-
-function withoutOurs(options: object): object {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !OURS.includes(name)))
 }
