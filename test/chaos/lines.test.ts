@@ -103,6 +103,17 @@ describe('the lines of a worker', () => {
   })
 })
 
+describe('P21: a worker', () => {
+  it('deletes what is done and old, and says so', async () => {
+    await sql(`
+      INSERT INTO attempts (target, method, status, completed_at)
+      SELECT 'Probe', 'once', 'succeeded', now() - days * interval '1 day' FROM unnest(ARRAY[5, 6, 8, 9]) AS days`)
+    const running = await worker()
+    await eventually('the end of the old ones', async () => (await sql('SELECT FROM attempts')).length === 2)
+    await eventually('the line', async () => running.log().includes('"message":"2 old rows deleted."'))
+  })
+})
+
 describe('a worker with --once', () => {
   it('makes what is due, also where the jobs were lost, leaves what is not, and ends with 0', async () => {
     const due = await Attempt.async(Probe).once('due', 0)

@@ -47,9 +47,8 @@ async function sweepAndTell(db: Database, log: Log): Promise<void> {
 }
 
 async function repeat(every: number, stop: AbortSignal, chore: () => Promise<void>): Promise<void> {
-  while (true) {
-    await sleep(every, undefined, { signal: stop }).catch(() => {})
-    if (stop.aborted) return
+  while (!stop.aborted) {
     await chore()
+    await sleep(every, undefined, { signal: stop }).catch(() => {})
   }
 }
