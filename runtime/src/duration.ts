@@ -15,3 +15,8 @@ export function milliseconds(duration: Duration): number {
   }
   return result
 }
+
+/** Seconds that have passed since a reading of `performance.now()`, to the microsecond. */
+export function secondsSince(started: number): number {
+  return Math.round((performance.now() - started) * 1000) / 1_000_000
+}

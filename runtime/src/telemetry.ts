@@ -1,6 +1,7 @@
 import { type TracingChannel, tracingChannel } from 'node:diagnostics_channel'
 import { createRequire } from 'node:module'
 import type * as OpenTelemetry from '@opentelemetry/api'
+import { secondsSince } from './duration.js'
 import { describeError, type ErrorRecord } from './errors.js'
 
 /** What the runtime does: records an attempt, makes its call, refreshes a toast, builds a report, runs a job of the host's own. */
@@ -97,7 +98,7 @@ async function timed<Result>(telling: Telling, act: () => Promise<Result>): Prom
     telling.error = describeError(error)
     throw error
   } finally {
-    telling.elapsed = (performance.now() - started) / 1000
+    telling.elapsed = secondsSince(started)
   }
 }
 

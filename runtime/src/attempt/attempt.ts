@@ -1,5 +1,6 @@
 import { backoff } from '../backoff.js'
 import type { BoundDatabase, PrismaClientLike } from '../database.js'
+import { secondsSince } from '../duration.js'
 import { DecryptionError, describeError, InvalidStateError, PermanentError } from '../errors.js'
 import { snakeCase } from '../names.js'
 import { presenceOf } from '../presence.js'
@@ -224,7 +225,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     const entry: AttemptError = {
       number: run.number,
       at: new Date().toISOString(),
-      elapsed: (performance.now() - started) / 1000,
+      elapsed: secondsSince(started),
       worker: run.worker,
       ...describeError(error),
     }

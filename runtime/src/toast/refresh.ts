@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { backoff } from '../backoff.js'
 import type { Database } from '../database.js'
+import { secondsSince } from '../duration.js'
 import { AsyncGenError, describeError, RefreshFailedError } from '../errors.js'
 import { presenceOf } from '../presence.js'
 import { serialize } from '../serialize.js'
@@ -146,7 +147,7 @@ async function compute(
   const cachedAt = new Date()
   const started = performance.now()
   const value = await compute(computation)
-  const elapsed = (performance.now() - started) / 1000
+  const elapsed = secondsSince(started)
   return { value: serialize(value, `what ${baseName} returned`, maxBytes), version, cachedAt, elapsed }
 }
 

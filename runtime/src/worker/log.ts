@@ -45,8 +45,8 @@ function levelOf({ outcome }: Telling): Level {
 
 function asJson({ time, level, ...line }: Line): string {
   if ('message' in line) return JSON.stringify({ time, level, message: line.message, ...line.fields })
-  const { askedBy: _, ...telling } = line.telling
-  return JSON.stringify({ time, level, event: line.deed, ...telling })
+  const { type, id, name, run, outcome, error, elapsed } = line.telling
+  return JSON.stringify({ time, level, event: line.deed, type, id, name, run, outcome, error, elapsed })
 }
 
 const COLOUR = { info: 'green', warning: 'yellow', error: 'red' } as const
