@@ -16,11 +16,12 @@ export async function askForClient(candidates: ClientExport[]): Promise<ClientEx
 }
 
 /** A decision is remembered: the same conflict is not asked about again. The first answer keeps what is there. */
-export function conflictResolver(): (change: Change) => Promise<Decision> {
+export function conflictResolver(): (change: Change, more: boolean) => Promise<Decision> {
   let forAll: Decision | undefined
-  return async (change) => {
+  return async (change, more) => {
     if (forAll) return forAll
     const what = await decisionOn(change)
+    if (!more) return what
     const rest = answered(
       await select({
         message: 'And where the same happens in the files after it?',

@@ -15,7 +15,7 @@ export function nextSteps(host: Host, manifest: Manifest | null, { writes }: Pla
     ...(migrated && pushes ? sql.map(({ path }) => `${exec} prisma db execute --file ${path}`) : []),
     ...(migrated && pushes ? [`${exec} prisma db push   (which finds the tables there, and leaves the triggers)`] : []),
     ...(migrated ? [`${exec} prisma generate`] : []),
-    ...(writes.length > 0 ? [firstEdit] : []),
+    ...(written(/^(?!\.async-gen\/)/) ? [firstEdit] : []),
   ]
 }
 

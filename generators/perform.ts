@@ -16,8 +16,8 @@ export interface Mode {
   check?: boolean | undefined
   /** What to do about every conflict. */
   onConflict?: Decision | undefined
-  /** Asks the user about one; absent where nobody is there to answer. */
-  resolveConflict?: ((change: Change) => Promise<Decision>) | undefined
+  /** Asks the user about one, which more may follow; absent where nobody is there to answer. */
+  resolveConflict?: ((change: Change, more: boolean) => Promise<Decision>) | undefined
   /** Shows the user what becomes of files that are there, and asks; absent where nobody is there to answer. */
   confirm?: ((plan: Plan) => Promise<boolean>) | undefined
 }
@@ -56,7 +56,10 @@ export async function perform(
 
   let plan = await make()
   if (mode.resolveConflict) {
-    for (const change of conflictsOf(plan)) decided.set(change.path, await mode.resolveConflict(change))
+    const conflicts = conflictsOf(plan)
+    for (const [i, change] of conflicts.entries()) {
+      decided.set(change.path, await mode.resolveConflict(change, i + 1 < conflicts.length))
+    }
     if (decided.size > 0) plan = await make()
   }
   plan = { ...plan, notes: [...plan.notes, ...ignored(host.root, plan)] }
