@@ -113,6 +113,28 @@ describe('install, attempt and reports write', () => {
     expect(withoutTimes(lines(dry))).toEqual(withoutTimes(lines(real)))
   })
 
+  it('the code first, and the manifest last', async () => {
+    const { plan } = await sampleHost().run('install')
+    const paths = plan.writes.map(({ path }) => path)
+    const ours = paths.findIndex((path) => path.startsWith('.async-gen/'))
+    expect(paths.slice(ours).every((path) => path.startsWith('.async-gen/'))).toBe(true)
+    expect(paths.at(-1)).toBe('.async-gen/manifest.json')
+  })
+
+  it('after a run that was killed: ends that one first, unless it only looks', async () => {
+    const temporary = 'src/async/.worker.ts.async-gen-1'
+    const step = { path: 'src/async/worker.ts', temporary, before: null }
+    const journal = { pid: 2 ** 30, ready: false, steps: [step], folders: ['src/async'] }
+    const host = sampleHost({ '.async-gen/journal.json': JSON.stringify(journal), [temporary]: '// half' })
+    expect((await host.run('install', [], { dryRun: true })).plan.notes).toEqual([
+      expect.stringContaining('doctor --fix'),
+    ])
+    expect(host.has(temporary)).toBe(true)
+    expect((await host.run('install')).plan.notes).toEqual(['an earlier run was interrupted, and has been taken back'])
+    expect(host.has(temporary)).toBe(false)
+    expect(host.has('.async-gen/journal.json')).toBe(false)
+  })
+
   it('what is left to do: install, migrate, generate, edit', async () => {
     const host = sampleHost({ 'pnpm-lock.yaml': '', ...MIGRATED })
     const { nextSteps } = await host.run('install')
@@ -233,6 +255,22 @@ describe('run again,', () => {
       JSON.stringify(JSON.parse(host.read('.async-gen/manifest.json')), null, '\t'),
     )
     expect((await host.run('install')).status).toBe('nothing to do')
+  })
+
+  it('several migrations of one run are in the order in which they have to run', async () => {
+    const host = sampleHost({ 'prisma/schema.prisma': `${SCHEMA}\nmodel Bread {\n  id Int @id\n}\n` })
+    const { plan } = await host.run('install', [], { invalidateOn: ['Order', 'Bread'] })
+    const folders = plan.changes.flatMap(({ path }) => /migrations\/(\d+)_(\w+)/.exec(path)?.slice(1) ?? [])
+    const [toasts, , order, , bread] = folders
+    expect(folders).toEqual([
+      toasts,
+      'create_toasts',
+      order,
+      'invalidate_order_on_order',
+      bread,
+      'invalidate_bread_on_bread',
+    ])
+    expect(toasts! < order! && order! < bread!).toBe(true)
   })
 
   it('a host migration of the same name for another table is not taken for ours', async () => {

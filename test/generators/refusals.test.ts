@@ -1,6 +1,8 @@
 import { symlinkSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { validate } from '../../generators/changes/validate.js'
 import { ConflictError, type GeneratorError, HostError, UsageError } from '../../generators/host/errors.js'
+import { inspect } from '../../generators/host/inspect.js'
 import type { Request } from '../../generators/run.js'
 import { folderHost, type SampleHost, SCHEMA, sampleHost } from './sample-host.js'
 
@@ -124,6 +126,12 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
       exitCode: 4,
       remedy: 'Add it: schemas = ["auth", "base", "public"]',
     })
+  })
+
+  it('a plan that would edit a migration, which no plan should', async () => {
+    const path = 'prisma/migrations/20240101000000_init/migration.sql'
+    const host = await inspect(sampleHost({ [path]: '-- yours\n' }).root)
+    expect(() => validate(host, [{ path, before: '-- yours\n', after: '-- ours\n' }])).toThrow(/was to be edited/)
   })
 
   it('when there is a task of that name already', async () => {

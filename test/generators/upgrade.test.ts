@@ -225,6 +225,13 @@ describe('an upgrade', () => {
     )
   })
 
+  it('needs no emitted text where the template has not changed', async () => {
+    const host = await installed()
+    edit(host, 'src/async/attempt.ts', DOC, '// mine')
+    host.remove('.async-gen/base')
+    expect(lines(await upgradeIn(host))).toContain('keep src/async/attempt.ts')
+  })
+
   it('takes a file whose emitted text has been lost for one that is in conflict', async () => {
     const host = await installedWithConflict()
     host.remove('.async-gen/base/src/async/attempt.ts.base')
