@@ -41,10 +41,19 @@ export async function answer(
 }
 
 /** The answers that all generators share, as an earlier run left them. */
-export function shared({ root }: Host, { settings }: Manifest): Pick<Answers, 'dir' | 'client'> {
-  const { path, name } = parseClient(settings.client)
-  if (!name || !isThere(root, path)) throw noClient(settings.client)
+export function shared({ settings }: Manifest): Pick<Answers, 'dir' | 'client'> {
+  const { path, name = 'default' } = parseClient(settings.client)
   return { dir: settings.dir, client: { path, name } }
+}
+
+/** What is to be written again has to import a client that is there. */
+export function requireClient({ root }: Host, { path }: ClientExport) {
+  if (isThere(root, path)) return
+  throw new UsageError({
+    code: 'CLIENT_GONE',
+    message: `The module that exported the PrismaClient is not there: ${path}.`,
+    remedy: 'Name the new one first: npx async-gen install --client src/db.ts#prisma',
+  })
 }
 
 export function clientFlag({ path, name }: ClientExport): string {

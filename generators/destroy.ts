@@ -35,7 +35,7 @@ export async function destroy(request: DestroyRequest): Promise<Outcome> {
   const { host } = session
   const manifest = requireManifest(session.manifest)
   const remaining = without(manifest, request)
-  const answers = shared(host, manifest)
+  const answers = shared(manifest)
 
   const { plan, status } = await perform(
     session,

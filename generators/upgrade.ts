@@ -1,4 +1,4 @@
-import { shared } from './answers.js'
+import { requireClient, shared } from './answers.js'
 import type { Draft } from './changes/draft.js'
 import { draftChanges, keyOf } from './changes/plan.js'
 import type { Staged } from './changes/stage.js'
@@ -21,7 +21,9 @@ export async function upgrade(request: UpgradeRequest): Promise<Outcome> {
   const session = await openSession(request, { writes: writesIn(request) })
   const { host } = session
   const manifest = requireManifest(session.manifest)
-  const runs = recordedRuns(manifest, shared(host, manifest))
+  const answers = shared(manifest)
+  requireClient(host, answers.client)
+  const runs = recordedRuns(manifest, answers)
 
   const { plan, status } = await perform(
     session,

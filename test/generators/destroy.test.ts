@@ -128,6 +128,14 @@ describe('destroy', () => {
     expect(host.read('prisma/schema.prisma')).not.toContain('model Toast')
   })
 
+  it('needs no client, which may be gone already', async () => {
+    const host = sampleHost()
+    await generateAll(host)
+    host.remove('src/db.ts')
+    await destroyIn(host, 'reports')
+    expect(host.has('src/async/report.ts')).toBe(false)
+  })
+
   it('changes nothing in a dry run', async () => {
     const host = sampleHost()
     await generateAll(host)

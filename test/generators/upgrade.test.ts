@@ -191,6 +191,15 @@ describe('an upgrade', () => {
     await expect(upgradeIn(sampleHost())).rejects.toMatchObject({ code: 'NOT_INSTALLED', exitCode: 2 })
   })
 
+  it('is refused while the client that the code imports is not there', async () => {
+    const host = await installed()
+    host.remove('src/db.ts')
+    await expect(upgradeIn(host)).rejects.toMatchObject({
+      code: 'CLIENT_GONE',
+      remedy: expect.stringContaining('npx async-gen install --client'),
+    })
+  })
+
   it('is proposed by a run of the newer async-gen', async () => {
     const host = await installed()
     publish({ [CLASS]: (text) => text.replace(DOC, '// newer') })
