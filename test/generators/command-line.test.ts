@@ -1,11 +1,10 @@
 import { spawnSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, it, vi } from 'vitest'
 import { commandLine } from '../../bin/commands.js'
+import { builtCommandLine } from './built.js'
 import { type SampleHost, sampleHost } from './sample-host.js'
 
-const BIN = fileURLToPath(new URL('../../bin/async-gen.ts', import.meta.url))
-const TSX = import.meta.resolve('tsx')
+const bin = builtCommandLine()
 
 // Each of these starts a process, some of them several.
 vi.setConfig({ testTimeout: 60_000 })
@@ -73,14 +72,7 @@ describe('the command line', () => {
       return next(specifier, context)
     }`
       const register = `import { register } from 'node:module'; register(${JSON.stringify(dataUrl(hooks))})`
-      const { status, stdout, stderr } = node(process.cwd(), {}, [
-        '--import',
-        dataUrl(register),
-        '--import',
-        TSX,
-        BIN,
-        ...args,
-      ])
+      const { status, stdout, stderr } = node(process.cwd(), {}, ['--import', dataUrl(register), bin(), ...args])
       expect(status).toBe(0)
       expect(stdout).toMatch(/^Usage: async-gen|^\d+\.\d+\.\d+/)
       expect(stderr).toContain('loads commander')
@@ -204,7 +196,7 @@ function asyncGen(host: SampleHost, ...args: string[]) {
 }
 
 function asyncGenIn(host: SampleHost, env: NodeJS.ProcessEnv, ...args: string[]) {
-  return node(host.root, env, ['--import', TSX, BIN, ...args])
+  return node(host.root, env, [bin(), ...args])
 }
 
 function node(cwd: string, env: NodeJS.ProcessEnv, args: string[]) {
