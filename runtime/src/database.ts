@@ -143,6 +143,8 @@ export class BoundDatabase<Client extends PrismaClientLike> {
   readonly prisma: Client
   readonly #options: ConnectOptions
   #pool: pg.Pool | undefined
+  /** How often statements were prepared anew under another name. */
+  #prepareds = 0
   readonly #transactionIds = new WeakMap<object, Promise<string>>()
 
   constructor(prisma: Client, options: ConnectOptions) {
@@ -158,8 +160,11 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 
   /** Runs a statement on the runtime's own pool, committed at once. */
   query: Query = async <Row>(statement: Statement, values: unknown[]) => {
-    const result = await this.pool.query(prepared(statement, values))
-    return result.rows as Row[]
+    const run = async () => (await this.pool.query(prepared(statement, values, this.#prepareds))).rows as Row[]
+    return await run().catch((error) => {
+      this.#prepareAnew(error)
+      return run()
+    })
   }
 
   /** Runs statements in one transaction of the runtime's own. */
@@ -169,7 +174,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     try {
       await client.query('BEGIN')
       const result = await run(async <Row>(statement: Statement, values: unknown[]) => {
-        const { rows } = await client.query(prepared(statement, values))
+        const { rows } = await client.query(prepared(statement, values, this.#prepareds))
         return rows as Row[]
       })
       await client.query('COMMIT')
@@ -284,6 +289,15 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     if (pool && pool !== this.#options.pool) await pool.end()
   }
 
+  /**
+   * A migration that changes the columns of a table makes every prepared `SELECT *` of it fail, on connections that are open
+   * for as long as they are. Under another name it is prepared anew. Rethrows what is no such failure.
+   */
+  #prepareAnew(error: { code?: string; routine?: string }): void {
+    if (error.code !== '0A000' || error.routine !== 'RevalidateCachedQuery') throw error
+    this.#prepareds++
+  }
+
   #openPool(): pg.Pool {
     const { connectionString, poolSize } = this.#options
     if (!connectionString) {
@@ -303,7 +317,9 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 const MAX_NAME = 63
 
 /** PostgreSQL cuts longer names, and would take two of them for one. */
-function prepared({ name, text }: Statement, values: unknown[]): pg.QueryConfig {
+function prepared(statement: Statement, values: unknown[], generation: number): pg.QueryConfig {
+  const { text } = statement
+  const name = generation === 0 ? statement.name : `${generation}:${statement.name}`
   if (name.length <= MAX_NAME) return { name, text, values }
   return { name: createHash('sha256').update(name).digest('hex').slice(0, MAX_NAME), text, values }
 }

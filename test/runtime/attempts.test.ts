@@ -256,6 +256,23 @@ describe('performing', () => {
   })
 })
 
+describe('a migration while the worker runs', () => {
+  it('A21: that adds a column leaves open connections working', async () => {
+    const perform = async () => (await Attempt.async(Greeter).greet('Ada')).perform()
+    // One after the other on each connection, so that every one of them has its statements prepared.
+    for (let i = 0; i < 3; i++) await Promise.all(Array.from({ length: 10 }, perform))
+
+    await rows('ALTER TABLE attempts ADD COLUMN account text')
+    try {
+      expect(await Promise.all(Array.from({ length: 10 }, perform))).toEqual(Array(10).fill(true))
+      expect(await db.transaction((query) => Attempt.store.enqueueDue(query))).toBe(0)
+    } finally {
+      await rows('ALTER TABLE attempts DROP COLUMN account')
+    }
+    expect(await perform()).toBe(true)
+  })
+})
+
 describe('ending', () => {
   it.each([
     ['expire', 'expired'],

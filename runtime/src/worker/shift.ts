@@ -10,12 +10,13 @@ import {
   type WorkerPool,
   WorkerPreset,
 } from 'graphile-worker'
-import type { Pool } from 'pg'
 import type { Database } from '../database.js'
 import type { Presence } from '../presence.js'
 import type { Settings } from './settings.js'
 import { aborted, type Stopping } from './stopping.js'
 import { type JobInHand, watchTasks } from './tasks.js'
+
+type Pool = Database['pool']
 
 /** How long work that was told to stop may take to do so: in the end, and when the worker is in a hurry. Milliseconds. */
 const AFTER_ABORT = { patient: 5000, hurried: 1000 }
