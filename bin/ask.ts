@@ -69,6 +69,7 @@ export async function askForCommand(): Promise<string[]> {
         { value: 'install', label: 'install', hint: 'cached methods, tasks and the worker: this first' },
         { value: 'attempt', label: 'attempt', hint: 'durable calls, recorded in your transactions' },
         { value: 'reports', label: 'reports', hint: 'reports built in the background' },
+        { value: 'deploy', label: 'deploy', hint: 'what runs the worker in production' },
         { value: 'upgrade', label: 'upgrade', hint: 'merge newer templates with your edits' },
         { value: 'doctor', label: 'doctor', hint: 'find what is wrong' },
         { value: '--help', label: 'help', hint: 'all commands' },
@@ -77,7 +78,15 @@ export async function askForCommand(): Promise<string[]> {
   )
   if (command === 'attempt') return [command, ...(await names('Name of the model', 'Attempt'))]
   if (command === 'reports') return [command, ...(await names('Names of the reports, separated by spaces', ''))]
+  if (command === 'deploy') return [command, await deployKind()]
   return [command]
+}
+
+async function deployKind(): Promise<string> {
+  const { deployKinds } = await import('../generators/deploy.js')
+  return answered(
+    await select({ message: 'What runs it?', options: deployKinds.map((kind) => ({ value: kind, label: kind })) }),
+  )
 }
 
 async function names(message: string, defaultValue: string): Promise<string[]> {

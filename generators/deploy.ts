@@ -34,11 +34,13 @@ const KINDS: Record<string, { files: Record<string, string>; firstEdit: string }
   },
 }
 
+export const deployKinds = Object.keys(KINDS)
+
 /** What runs the worker in production. */
 export const deploy: Generator = {
   name: 'deploy',
   description: 'What runs the worker in production: systemd, docker, kubernetes, pm2 or procfile',
-  prompts: [{ type: 'list', name: 'name', message: 'What runs it?', choices: Object.keys(KINDS) }],
+  prompts: [{ type: 'list', name: 'name', message: 'What runs it?', choices: deployKinds }],
 
   owner: ({ names }) => `deploy ${names.join(' ')}`,
 
@@ -47,7 +49,7 @@ export const deploy: Generator = {
     throw new UsageError({
       code: 'KIND_UNKNOWN',
       message: `"${given}" is nothing that a worker can be deployed with.`,
-      remedy: `Choose one of these: ${Object.keys(KINDS).join(', ')}`,
+      remedy: `Choose one of these: ${deployKinds.join(', ')}`,
     })
   },
 

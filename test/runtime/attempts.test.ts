@@ -246,6 +246,9 @@ describe('performing', () => {
     await attempt.perform()
     const child = await prisma.attempt.findFirstOrThrow({ where: { method: 'nothing' } })
     expect(child.parentId).toBe(attempt.id)
+    expect((await attempt.children()).map(({ id }) => id)).toEqual([child.id])
+    expect((await (await Attempt.find(child.id))?.parent())?.id).toBe(attempt.id)
+    expect(await attempt.parent()).toBeNull()
   })
 
   it('A10: a result that cannot be stored does not make the call again', async () => {
