@@ -235,7 +235,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
               },
             })
           }),
-        { timeout: milliseconds(this.#options.transactionTimeout ?? '10 minutes') },
+        { timeout: milliseconds(this.#options.transactionTimeout ?? '10 minutes'), maxWait: MAX_WAIT },
       )
       ended.catch(reject)
     })
@@ -313,6 +313,9 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     return pool
   }
 }
+
+/** How long a call waits for a connection of the PrismaClient: more calls run at a time than it has. Milliseconds. */
+const MAX_WAIT = 60_000
 
 const MAX_NAME = 63
 

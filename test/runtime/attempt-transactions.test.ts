@@ -68,6 +68,29 @@ describe('a statement that outlives its transaction', () => {
   })
 })
 
+describe('calls that ask for their transaction', () => {
+  it('A9: wait for a connection of the PrismaClient while others hold them all', async () => {
+    const narrow = new PrismaClient({ adapter: new PrismaPg({ connectionString: url, max: 1 }) })
+    const Slow = {
+      hold: async (): Promise<void> => {
+        await Narrow.current().tx()
+        await sleep(800)
+      },
+    }
+    class Narrow extends BaseAttempt(connect(narrow as typeof prisma, { connectionString: url }), {
+      model: 'Attempt',
+      table: 'attempts',
+      targets: defineTargets({ Slow }),
+    }) {}
+    const attempts = await Narrow.createMany(
+      Array.from({ length: 4 }, () => ({ target: Slow, method: 'hold' as const })),
+    )
+    const performed = await Promise.all(attempts.map(({ id }) => Narrow.perform(id)))
+    expect(performed.map((attempt) => attempt?.errors)).toEqual([[], [], [], []])
+    await narrow.$disconnect()
+  })
+})
+
 describe('an idempotence token', () => {
   it('A3: of 50 transactions that use one at the same time, some of which roll back, leaves one row', async () => {
     const tried = Array.from({ length: 50 }, (_, i) =>
