@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { attemptBatchTask, attemptTask, BaseAttempt, defineTargets, sweep } from '@async-gen/runtime'
+import { attemptBatchTask, attemptTask, BaseAttempt, connect, defineTargets, sweep } from '@async-gen/runtime'
 import { Logger, runOnce } from 'graphile-worker'
 import pg from 'pg'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -35,6 +35,20 @@ async function drain(): Promise<string[]> {
   await runOnce({ connectionString: url, taskList, logger, noHandleSignals: true })
   return said
 }
+
+describe('a sweep', () => {
+  it('A13: takes care of the other tables where one is not there yet, and says which', async () => {
+    const early = connect(prisma, { connectionString: url })
+    const bind = { targets: defineTargets({ Baker }) }
+    BaseAttempt(early, { model: 'LateAttempt', table: 'late_attempts', ...bind })
+    const Early = BaseAttempt(early, { model: 'Attempt', table: 'attempts', ...bind })
+    await Early.async(Baker).bake()
+    await rows('DELETE FROM graphile_worker._private_jobs')
+
+    await expect(sweep(early)).rejects.toThrow('relation "late_attempts" does not exist')
+    expect(await rows('SELECT FROM graphile_worker.jobs')).toHaveLength(1)
+  })
+})
 
 describe('the tasks', () => {
   it('A12: a second job for the same attempt is a no-op, and says so at debug', async () => {

@@ -17,18 +17,30 @@ export interface Swept {
 /**
  * Puts right what was left behind: frees the jobs of dead workers, sends their rows back to wait, and gives a job to every
  * row that is due and has none. One process at a time does it; for the others it is a no-op.
+ *
+ * @throws what went wrong with a table (its migration was not applied yet, say), once the others are swept
  */
 export async function sweep(db: Database): Promise<Swept> {
-  return await db.transaction(async (query) => {
-    const swept: Swept = { dead: 0, rescued: 0, enqueued: 0 }
+  const swept: Swept = { dead: 0, rescued: 0, enqueued: 0 }
+  const failures: unknown[] = []
+  await db.transaction(async (query) => {
     const [lock] = await query<{ taken: boolean }>(takeTurn, [])
-    if (!lock?.taken) return swept
+    if (!lock?.taken) return
     // Jobs first: a row that is sent back then finds its own job free again.
     swept.dead = await freeJobsOfDeadWorkers(query)
-    for (const table of keptTables(db)) swept.rescued += await table.rescue(query)
-    for (const table of keptTables(db)) swept.enqueued += await table.enqueueDue(query)
-    return swept
+    for (const table of keptTables(db)) {
+      await query(beforeTable, [])
+      try {
+        swept.rescued += await table.rescue(query)
+        swept.enqueued += await table.enqueueDue(query)
+      } catch (error) {
+        failures.push(error)
+        await query(asBeforeTable, [])
+      }
+    }
   })
+  if (failures.length > 0) throw failures[0]
+  return swept
 }
 
 /** The Graphile Worker task `sweep`, for those who want one out of turn: `SELECT graphile_worker.add_job('sweep')`. */
@@ -54,6 +66,10 @@ const takeTurn: Statement = {
   name: 'async-gen:take-turn',
   text: `SELECT pg_try_advisory_xact_lock(hashtextextended('async-gen:sweep', 0)) AS taken`,
 }
+
+const beforeTable: Statement = { name: 'async-gen:before-table', text: 'SAVEPOINT before_table' }
+
+const asBeforeTable: Statement = { name: 'async-gen:as-before-table', text: 'ROLLBACK TO SAVEPOINT before_table' }
 
 const removeDeadWorkers: Statement = {
   name: 'async-gen:remove-dead-workers',
