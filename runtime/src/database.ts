@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { Decimal } from '@prisma/client/runtime/client'
-
 import pg from 'pg'
 import { type Duration, milliseconds } from './duration.js'
 import { AsyncGenError } from './errors.js'
@@ -144,7 +143,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
   readonly #options: ConnectOptions
   #pool: pg.Pool | undefined
   /** How often statements were prepared anew under another name. */
-  #prepareds = 0
+  #generation = 0
   readonly #transactionIds = new WeakMap<object, Promise<string>>()
 
   constructor(prisma: Client, options: ConnectOptions) {
@@ -160,7 +159,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 
   /** Runs a statement on the runtime's own pool, committed at once. */
   query: Query = async <Row>(statement: Statement, values: unknown[]) => {
-    const run = async () => (await this.pool.query(prepared(statement, values, this.#prepareds))).rows as Row[]
+    const run = async () => (await this.pool.query(prepared(statement, values, this.#generation))).rows as Row[]
     return await run().catch((error) => {
       this.#prepareAnew(error)
       return run()
@@ -174,7 +173,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     try {
       await client.query('BEGIN')
       const result = await run(async <Row>(statement: Statement, values: unknown[]) => {
-        const { rows } = await client.query(prepared(statement, values, this.#prepareds))
+        const { rows } = await client.query(prepared(statement, values, this.#generation))
         return rows as Row[]
       })
       await client.query('COMMIT')
@@ -295,7 +294,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
    */
   #prepareAnew(error: { code?: string; routine?: string }): void {
     if (error.code !== '0A000' || error.routine !== 'RevalidateCachedQuery') throw error
-    this.#prepareds++
+    this.#generation++
   }
 
   #openPool(): pg.Pool {

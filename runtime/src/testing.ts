@@ -1,16 +1,7 @@
-import type { AttemptClass } from './attempt/types.js'
 import type { Database } from './database.js'
 import { refreshToast } from './toast/refresh.js'
 import { toastsOf } from './toast/registry.js'
 import type { Toast } from './toast/toast.js'
-
-/** Performs an attempt as the worker would: nothing happens where it is not pending, not due, or gone. */
-export async function performNow<Class extends AttemptClass>(
-  Attempt: Class,
-  id: bigint,
-): Promise<InstanceType<Class> | null> {
-  return await Attempt.perform(id)
-}
 
 /** Refreshes a toast as the worker would: nothing happens where no refresh is due. */
 export async function refreshNow<Parent>(

@@ -3,11 +3,20 @@ import { describe, expect, it } from 'vitest'
 import { merge, mergeWithoutBase } from '../../generators/changes/merge.js'
 import { addToPackageJson, removeFromPackageJson } from '../../generators/host/package-json.js'
 import { readSection, removeSection, writeSection } from '../../generators/host/schema-block.js'
+import { snakeCase as fileOf } from '../../generators/names.js'
 import { upgrade } from '../../generators/upgrade.js'
+import { snakeCase as taskOf } from '../../runtime/src/names.js'
 import { sampleHost } from './sample-host.js'
 
 const line = fc.constantFrom('a', 'b', 'c', '', '}', '  x')
 const text = fc.array(line, { maxLength: 12 }).map((lines) => lines.join('\n'))
+
+describe('names', () => {
+  it('of a model make the same file for the CLI as the runtime makes a task of them', () => {
+    const modelName = fc.stringMatching(/^[A-Z][A-Za-z0-9]{0,29}$/)
+    fc.assert(fc.property(modelName, (name) => fileOf(name) === taskOf(name)))
+  })
+})
 
 describe('merging', () => {
   it('nothing changes nothing', () => {

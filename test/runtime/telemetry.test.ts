@@ -1,6 +1,5 @@
 import { tracingChannel } from 'node:diagnostics_channel'
 import { BaseAttempt, defineTargets, type Telling } from '@async-gen/runtime'
-import { performNow } from '@async-gen/runtime/testing'
 import { context, metrics, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { W3CTraceContextPropagator } from '@opentelemetry/core'
@@ -48,7 +47,7 @@ describe('diagnostics channels', () => {
 
   it('tell when a run begins, and what became of it', async () => {
     const { id } = await Attempt.async(Baker).bake('bread')
-    await performNow(Attempt, id)
+    await Attempt.perform(id)
     const common = { type: 'Attempt', id: `${id}`, name: 'Baker.bake', run: 1 }
     expect(told).toMatchObject([
       { ...common, moment: 'start' },
@@ -60,7 +59,7 @@ describe('diagnostics channels', () => {
   it('tell of a failure whether the call is made again', async () => {
     for (const maxAttempts of [2, 1]) {
       const { id } = await Attempt.create({ target: Baker, method: 'burn', maxAttempts })
-      await performNow(Attempt, id)
+      await Attempt.perform(id)
     }
     const ends = told.filter(({ moment }) => moment === 'end')
     expect(ends).toMatchObject([
@@ -93,7 +92,7 @@ describe('OpenTelemetry', () => {
       request.end()
       return attempt
     })
-    await performNow(Attempt, id)
+    await Attempt.perform(id)
 
     const [create, request, run] = spans.getFinishedSpans()
     expect([create, request, run].map((span) => span!.name)).toEqual([
@@ -115,7 +114,7 @@ describe('OpenTelemetry', () => {
 
   it('gets the error of a run that failed, and a histogram of durations', async () => {
     const { id } = await Attempt.create({ target: Baker, method: 'burn', maxAttempts: 1 })
-    await performNow(Attempt, id)
+    await Attempt.perform(id)
     const run = spans.getFinishedSpans().find(({ name }) => name === 'run Baker.burn')!
     expect(run.status).toEqual({ code: SpanStatusCode.ERROR, message: 'smoke' })
     expect(run.events).toMatchObject([{ name: 'exception', attributes: { 'exception.message': 'smoke' } }])
