@@ -1,96 +1,9 @@
 import { createHash } from 'node:crypto'
-import { Decimal } from '@prisma/client/runtime/client'
 import pg from 'pg'
 import { type Duration, milliseconds } from './duration.js'
 import { AsyncGenError } from './errors.js'
 import { livingWorkersOf, type WorkerInfo } from './presence.js'
-
-/** The class of the PrismaClient's decimals: what the generated client exports as `Prisma.Decimal`. */
-export { Decimal }
-
-/** What the runtime asks of a PrismaClient. Clients extended with `$extends` have it too. */
-export interface PrismaClientLike {
-  // biome-ignore lint/suspicious/noExplicitAny: Prisma overloads $transaction; only the form with a callback is called here
-  $transaction(...args: any[]): Promise<any>
-  $queryRawUnsafe<T = unknown>(query: string, ...values: unknown[]): PromiseLike<T>
-}
-
-/** The client that `$transaction` hands to its callback. */
-export type TransactionOf<Client> = Omit<
-  Client,
-  '$connect' | '$disconnect' | '$on' | '$use' | '$extends' | '$transaction'
->
-
-/** The models of a client, by the names of its properties. */
-export type ModelOf<Client> = {
-  [K in keyof Client]: Client[K] extends { findUnique: unknown } ? K : never
-}[keyof Client] &
-  string
-
-/** The scalar fields of a model's record. */
-export type RecordOf<Delegate> = Delegate extends { [K: symbol]: { types: { payload: { scalars: infer Scalars } } } }
-  ? Scalars
-  : never
-
-/** What `$extends` takes, for methods on the rows of models and on the models themselves. */
-// biome-ignore lint/suspicious/noExplicitAny: Prisma types the client of an extension as any, too
-export type ClientExtension<Rows, Models> = (client: any) => {
-  $extends: {
-    extArgs: {
-      result: { [M in keyof Rows]: { [N in keyof Rows[M]]: () => { compute: () => Rows[M][N] } } }
-      model: { [M in keyof Models]: { [N in keyof Models[M]]: () => Models[M][N] } }
-      query: Record<never, never>
-      client: Record<never, never>
-    }
-  }
-}
-
-/** By model and name. */
-type ByModel<Value> = Record<string, Record<string, Value>>
-
-type Method = (...args: never[]) => unknown
-
-/**
- * A client extension that makes methods of something that is listed by model and name.
- *
- * @param ofRow the method of a row, given its record with all scalar fields
- * @param ofModel the method of a model, given the transaction in which it is called, if it is called in one
- */
-export function extendClient<Listed, Rows, Models>(
-  listed: ByModel<Listed>,
-  ofRow: (each: Listed, record: object) => Method,
-  ofModel: (each: Listed, tx: TransactionLike | undefined) => Method,
-): ClientExtension<Rows, Models> {
-  return (client) => {
-    const everyField = (model: string) =>
-      Object.fromEntries(Object.keys(client[model].fields).map((name) => [name, true]))
-    const result = mapByModel(listed, (each, model) => {
-      return { needs: everyField(model), compute: (record: object) => ofRow(each, record) }
-    })
-    const model = mapByModel(listed, (each) => {
-      return function (this: { $parent: TransactionLike }, ...args: never[]) {
-        return ofModel(each, isTransaction(this.$parent) ? this.$parent : undefined)(...args)
-      }
-    })
-    return client.$extends({ result, model })
-  }
-}
-
-/** A transaction's client can do less than the client itself. */
-function isTransaction(client: object): boolean {
-  return !('$connect' in client)
-}
-
-function mapByModel<Value, Result>(listed: ByModel<Value>, map: (value: Value, model: string) => Result) {
-  const mapNamed = ([model, named]: [string, Record<string, Value>]) => [
-    model,
-    Object.fromEntries(Object.entries(named).map(([name, value]) => [name, map(value, model)])),
-  ]
-  return Object.fromEntries(Object.entries(listed).map(mapNamed))
-}
-
-/** What the runtime asks of a transaction of the host's. */
-export type TransactionLike = Pick<PrismaClientLike, '$queryRawUnsafe'>
+import { columnsOf, delegateOf, type PrismaClientLike, type TransactionLike, type TransactionOf } from './prisma.js'
 
 export interface ConnectOptions {
   /** The URL of the database that the PrismaClient talks to, such as `process.env.DATABASE_URL`. */
@@ -101,10 +14,6 @@ export interface ConnectOptions {
   poolSize?: number
   /** How long a call may keep the transaction that it asked for open. Default: 10 minutes. */
   transactionTimeout?: Duration
-}
-
-interface DataModel {
-  models: Record<string, { fields: { name: string; dbName?: string | null; kind: string }[] } | undefined>
 }
 
 /** One SQL statement, prepared under its name on each connection. */
@@ -209,10 +118,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 
   /** The scalar fields of a model, each with the column that it is stored in. */
   columnsOf(model: string): Map<string, string> {
-    // Prisma keeps this for itself, though it is on every client; without it, fields are taken to be named like columns.
-    const { _runtimeDataModel: data } = this.prisma as { _runtimeDataModel?: DataModel }
-    const fields = data?.models[model]?.fields.filter(({ kind }) => kind !== 'object') ?? []
-    return new Map(fields.map(({ name, dbName }) => [name, dbName ?? name]))
+    return columnsOf(this.prisma, model)
   }
 
   /** Opens a transaction of the PrismaClient's and hands over its two ends. */
@@ -242,19 +148,13 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 
   /** The record of a model with these values, or null. */
   async findRecord(model: string, where: object): Promise<object | null> {
-    return await this.#delegate(model).findFirst({ where })
+    return await delegateOf(this.prisma, model).findFirst({ where })
   }
 
   /** Of several records, those that exist: nothing but the fields that they were looked for by. */
   async existing(model: string, records: Record<string, unknown>[]): Promise<Record<string, unknown>[]> {
     const select = Object.fromEntries(Object.keys(records[0] ?? {}).map((field) => [field, true]))
-    return records.length === 0 ? [] : await this.#delegate(model).findMany({ where: { OR: records }, select })
-  }
-
-  #delegate(model: string): Delegate {
-    const delegate = (this.prisma as Record<string, unknown>)[model] as Partial<Delegate> | undefined
-    if (typeof delegate?.findFirst === 'function') return delegate as Delegate
-    throw new AsyncGenError('UNKNOWN_MODEL', `The PrismaClient has no model "${model}".`)
+    return records.length === 0 ? [] : await delegateOf(this.prisma, model).findMany({ where: { OR: records }, select })
   }
 
   /** A connection outside the pool, for a session that lasts as long as the process. */
@@ -324,12 +224,6 @@ function prepared(statement: Statement, values: unknown[], generation: number): 
   const name = generation === 0 ? statement.name : `${generation}:${statement.name}`
   if (name.length <= MAX_NAME) return { name, text, values }
   return { name: createHash('sha256').update(name).digest('hex').slice(0, MAX_NAME), text, values }
-}
-
-/** The queries of a model. */
-interface Delegate {
-  findFirst(args: { where: object }): Promise<object | null>
-  findMany(args: { where: object; select: object }): Promise<Record<string, unknown>[]>
 }
 
 const readTransactionId: Statement = {

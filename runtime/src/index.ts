@@ -15,14 +15,7 @@ export { attemptBatchTask, attemptTask, reencryptTask } from './attempt/tasks.js
 export type { AttemptClass, AttemptFilter, BaseAttemptOptions, PerformOptions } from './attempt/types.js'
 export type { WaitOptions } from './attempt/wait.js'
 export { backoff } from './backoff.js'
-export {
-  type BoundDatabase,
-  type ConnectOptions,
-  connect,
-  type Database,
-  type PrismaClientLike,
-  type TransactionOf,
-} from './database.js'
+export { type BoundDatabase, type ConnectOptions, connect, type Database } from './database.js'
 export type { Duration } from './duration.js'
 export { AesGcmEncryptor, type Encryptor, NullEncryptor } from './encryptor.js'
 export {
@@ -41,6 +34,7 @@ export {
   WaitTimeoutError,
 } from './errors.js'
 export type { WorkerInfo } from './presence.js'
+export type { PrismaClientLike, TransactionOf } from './prisma.js'
 export {
   type BackgroundReport,
   BaseReport,

@@ -1,5 +1,5 @@
-import type { TransactionLike, TransactionOf } from '../database.js'
 import type { Encryptor } from '../encryptor.js'
+import type { TransactionLike, TransactionOf } from '../prisma.js'
 import type { ArgsOf, MethodOf, TargetRecord, Targets } from './targets.js'
 
 /** The transaction to record a call in: if that rolls back, the call never existed. */

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Database, OpenTransaction, TransactionOf } from '../database.js'
+import type { Database, OpenTransaction } from '../database.js'
 import { AsyncGenError } from '../errors.js'
+import type { TransactionOf } from '../prisma.js'
 import type { AttemptRecord } from './attempt.js'
 
 /** What a call can ask for while it runs, through `Attempt.current()`. */

@@ -1,6 +1,7 @@
-import type { Database, Query, TransactionLike } from '../database.js'
+import type { Database, Query } from '../database.js'
 import type { ErrorRecord } from '../errors.js'
 import { presenceOf } from '../presence.js'
+import type { TransactionLike } from '../prisma.js'
 import type { Json } from '../serialize.js'
 import type { TraceContext } from '../telemetry.js'
 import type { KeptTable } from '../upkeep.js'

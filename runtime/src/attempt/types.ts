@@ -1,5 +1,6 @@
-import type { BoundDatabase, PrismaClientLike } from '../database.js'
+import type { BoundDatabase } from '../database.js'
 import type { Encryptor } from '../encryptor.js'
+import type { PrismaClientLike } from '../prisma.js'
 import type { AttemptRecord } from './attempt.js'
 import type { Content } from './content.js'
 import type { AttemptFields } from './fields.js'

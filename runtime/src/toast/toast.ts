@@ -1,6 +1,7 @@
-import type { BoundDatabase, Database, ModelOf, PrismaClientLike, RecordOf, TransactionLike } from '../database.js'
+import type { BoundDatabase, Database } from '../database.js'
 import { type Duration, milliseconds } from '../duration.js'
 import { AsyncGenError } from '../errors.js'
+import type { ModelOf, PrismaClientLike, RecordOf, TransactionLike } from '../prisma.js'
 import { MAX_BYTES } from '../serialize.js'
 import { idOf, type KeyFields, keyOf, valuesOf } from './key.js'
 import { type NotReady, notReady, type Reading, readingOf } from './reading.js'

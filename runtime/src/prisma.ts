@@ -1,0 +1,113 @@
+import { Decimal } from '@prisma/client/runtime/client'
+import { AsyncGenError } from './errors.js'
+
+/** The class of the PrismaClient's decimals: what the generated client exports as `Prisma.Decimal`. */
+export { Decimal }
+
+/** What the runtime asks of a PrismaClient. Clients extended with `$extends` have it too. */
+export interface PrismaClientLike {
+  // biome-ignore lint/suspicious/noExplicitAny: Prisma overloads $transaction; only the form with a callback is called here
+  $transaction(...args: any[]): Promise<any>
+  $queryRawUnsafe<T = unknown>(query: string, ...values: unknown[]): PromiseLike<T>
+}
+
+/** The client that `$transaction` hands to its callback. */
+export type TransactionOf<Client> = Omit<
+  Client,
+  '$connect' | '$disconnect' | '$on' | '$use' | '$extends' | '$transaction'
+>
+
+/** What the runtime asks of a transaction of the host's. */
+export type TransactionLike = Pick<PrismaClientLike, '$queryRawUnsafe'>
+
+/** The models of a client, by the names of its properties. */
+export type ModelOf<Client> = {
+  [K in keyof Client]: Client[K] extends { findUnique: unknown } ? K : never
+}[keyof Client] &
+  string
+
+/** The scalar fields of a model's record. */
+export type RecordOf<Delegate> = Delegate extends { [K: symbol]: { types: { payload: { scalars: infer Scalars } } } }
+  ? Scalars
+  : never
+
+/** The scalar fields of a model, each with the column that it is stored in. */
+export function columnsOf(client: object, model: string): Map<string, string> {
+  // Prisma keeps this for itself, though it is on every client; without it, fields are taken to be named like columns.
+  const { _runtimeDataModel: data } = client as { _runtimeDataModel?: DataModel }
+  const fields = data?.models[model]?.fields.filter(({ kind }) => kind !== 'object') ?? []
+  return new Map(fields.map(({ name, dbName }) => [name, dbName ?? name]))
+}
+
+interface DataModel {
+  models: Record<string, { fields: { name: string; dbName?: string | null; kind: string }[] } | undefined>
+}
+
+/** The queries of a model. */
+export function delegateOf(client: object, model: string): Delegate {
+  const delegate = (client as Record<string, unknown>)[model] as Partial<Delegate> | undefined
+  if (typeof delegate?.findFirst === 'function') return delegate as Delegate
+  throw new AsyncGenError('UNKNOWN_MODEL', `The PrismaClient has no model "${model}".`)
+}
+
+interface Delegate {
+  findFirst(args: { where: object }): Promise<object | null>
+  findMany(args: { where: object; select: object }): Promise<Record<string, unknown>[]>
+}
+
+/** What `$extends` takes, for methods on the rows of models and on the models themselves. */
+// biome-ignore lint/suspicious/noExplicitAny: Prisma types the client of an extension as any, too
+export type ClientExtension<Rows, Models> = (client: any) => {
+  $extends: {
+    extArgs: {
+      result: { [M in keyof Rows]: { [N in keyof Rows[M]]: () => { compute: () => Rows[M][N] } } }
+      model: { [M in keyof Models]: { [N in keyof Models[M]]: () => Models[M][N] } }
+      query: Record<never, never>
+      client: Record<never, never>
+    }
+  }
+}
+
+/** By model and name. */
+type ByModel<Value> = Record<string, Record<string, Value>>
+
+type Method = (...args: never[]) => unknown
+
+/**
+ * A client extension that makes methods of something that is listed by model and name.
+ *
+ * @param ofRow the method of a row, given its record with all scalar fields
+ * @param ofModel the method of a model, given the transaction in which it is called, if it is called in one
+ */
+export function extendClient<Listed, Rows, Models>(
+  listed: ByModel<Listed>,
+  ofRow: (each: Listed, record: object) => Method,
+  ofModel: (each: Listed, tx: TransactionLike | undefined) => Method,
+): ClientExtension<Rows, Models> {
+  return (client) => {
+    const everyField = (model: string) =>
+      Object.fromEntries(Object.keys(client[model].fields).map((name) => [name, true]))
+    const result = mapByModel(listed, (each, model) => {
+      return { needs: everyField(model), compute: (record: object) => ofRow(each, record) }
+    })
+    const model = mapByModel(listed, (each) => {
+      return function (this: { $parent: TransactionLike }, ...args: never[]) {
+        return ofModel(each, isTransaction(this.$parent) ? this.$parent : undefined)(...args)
+      }
+    })
+    return client.$extends({ result, model })
+  }
+}
+
+/** A transaction's client can do less than the client itself. */
+function isTransaction(client: object): boolean {
+  return !('$connect' in client)
+}
+
+function mapByModel<Value, Result>(listed: ByModel<Value>, map: (value: Value, model: string) => Result) {
+  const mapNamed = ([model, named]: [string, Record<string, Value>]) => [
+    model,
+    Object.fromEntries(Object.entries(named).map(([name, value]) => [name, map(value, model)])),
+  ]
+  return Object.fromEntries(Object.entries(listed).map(mapNamed))
+}
