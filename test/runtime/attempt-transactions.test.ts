@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BaseAttempt, connect, defineTargets } from '@async-gen/runtime'
+import { BaseAttempt, connect, defineTargets, sweep } from '@async-gen/runtime'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
@@ -185,6 +185,18 @@ describe('the queue follows the row', () => {
     const { id } = await prisma.attempt.create({ data: { target: 'Mail', method: 'send', status: 'failed' } })
     await rows(`UPDATE attempts SET status = 'pending' WHERE id = $1`, [id])
     expect(await rows('SELECT key FROM graphile_worker.jobs')).toEqual([{ key: `attempt:${id}` }])
+  })
+
+  it('A13: of what is recorded while Graphile Worker is being installed, nothing fails, and the sweep enqueues it', async () => {
+    await rows('ALTER SCHEMA graphile_worker RENAME TO installed')
+    await rows('CREATE SCHEMA graphile_worker')
+    const attempt = await Attempt.async(Mail).send('Ada').finally(async () => {
+      await rows('DROP SCHEMA graphile_worker')
+      await rows('ALTER SCHEMA installed RENAME TO graphile_worker')
+    })
+    expect(await rows('SELECT FROM graphile_worker.jobs')).toEqual([])
+    await sweep(Attempt.db)
+    expect(await rows('SELECT key FROM graphile_worker.jobs')).toEqual([{ key: `attempt:${attempt.id}` }])
   })
 
   it('A1: claims and finishes leave the queue alone', async () => {
