@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { CommanderError } from 'commander'
 import pc from 'picocolors'
+import type { Change } from '../generators/changes/draft.js'
 import type { Diagnosis } from '../generators/doctor.js'
 import { GENERATORS, type GeneratorName } from '../generators/generator.js'
 import { GeneratorError, UsageError } from '../generators/host/errors.js'
@@ -30,7 +31,7 @@ const program = commandLine(version, async (command, args, flags) => {
   print(
     flags.json
       ? JSON.stringify({ version: 1, asyncGen: version, command, exitCode, ...json }, null, 2)
-      : lines.join('\n'),
+      : lines.join('\n').replace(/^\n/, ''),
   )
   process.exitCode = exitCode
 })
@@ -110,8 +111,14 @@ async function presented(outcome: Outcome, command: string, flags: Flags): Promi
   ])
   const { plan, status, nextSteps } = outcome
   const diff = flags.diff || command === 'diff'
+  // An upgrade goes over all that was ever written: what stays as it is would drown the rest.
+  const isShown = ({ kind }: Change) => kind !== 'identical' || !(command === 'upgrade' || command === 'diff')
   return {
-    lines: [...presentPlan(plan, pc), ...(diff ? ['', ...presentDiff(plan, pc)] : []), ...ending(outcome)],
+    lines: [
+      ...presentPlan({ ...plan, changes: plan.changes.filter(isShown) }, pc),
+      ...(diff ? ['', ...presentDiff(plan, pc)] : []),
+      ...ending(outcome),
+    ],
     json: { status, ...planJson(plan), nextSteps, ...(diff && { diff: presentDiff(plan).join('\n') }) },
     exitCode: status === 'blocked' ? 3 : status === 'differs' ? 5 : 0,
   }
@@ -120,7 +127,7 @@ async function presented(outcome: Outcome, command: string, flags: Flags): Promi
 function ending({ status, nextSteps }: Outcome): string[] {
   switch (status) {
     case 'nothing to do':
-      return []
+      return ['', 'Nothing to do.']
     case 'blocked':
       return [
         '',
@@ -133,7 +140,9 @@ function ending({ status, nextSteps }: Outcome): string[] {
     case 'differs':
       return ['', 'Nothing was written: this only checks.']
     case 'applied':
-      return nextSteps.length > 0 ? ['', 'Next:', ...nextSteps.map((step, i) => `  ${i + 1}. ${step}`)] : []
+      return nextSteps.length > 0
+        ? ['', 'Next:', ...nextSteps.map((step, i) => `  ${i + 1}. ${step.replaceAll('\n', '\n     ')}`)]
+        : []
   }
 }
 

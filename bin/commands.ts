@@ -48,8 +48,7 @@ Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not s
     )
   const command = (usage: string, description: string, examples: string[]) => {
     const added = program.command(usage).description(description)
-    added.addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ npx async-gen ${line}`).join('\n')}`)
-    added.option('--cwd <folder>', 'the folder of the application', '.')
+    added.addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ ${line}`).join('\n')}`)
     return added.action((...parameters: unknown[]) => {
       const [flags, { args }] = parameters.slice(-2) as [Flags, Command]
       return run(added.name(), args, flags)
@@ -58,70 +57,77 @@ Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not s
 
   generating(
     command('install', 'add cached methods (toasts), tasks and the worker process', [
-      'install',
-      'install --dir lib/async --client src/db.ts#prisma',
-      'install --invalidate-on Oat Topping.oat',
-    ]),
-  ).option('--invalidate-on <models...>', 'triggers that make toasts stale from SQL: Oat, Topping.oat')
+      'npx async-gen install',
+      'npx async-gen install --dir lib/async --client src/db.ts#prisma',
+      'npx async-gen install --invalidate-on Oat Topping.oat',
+    ]).option('--invalidate-on <models...>', 'triggers that make toasts stale from SQL: Oat, Topping.oat'),
+  )
   generating(
     command('attempt [name]', 'add durable calls, recorded in your transactions', [
-      'attempt',
-      'attempt EmailAttempt --encrypted',
-    ]),
-  ).option('--encrypted', 'encrypt arguments, results and errors unless a call says otherwise')
+      'npx async-gen attempt',
+      'npx async-gen attempt EmailAttempt --encrypted',
+    ]).option('--encrypted', 'encrypt arguments, results and errors unless a call says otherwise'),
+  )
   generating(
     command('reports [names...]', 'add reports built in the background, a class each', [
-      'reports MonthlySales',
-      'reports --model SalesReport',
-    ]),
-  ).option('--model <name>', 'the model of the reports, where Report is taken: SalesReport')
+      'npx async-gen reports MonthlySales WeeklyUsage',
+      'npx async-gen reports --model SalesReport',
+    ]).option('--model <name>', 'the model of the reports, where Report is taken: SalesReport'),
+  )
   generating(
     command('deploy <kind>', 'add what runs the worker: systemd, docker, kubernetes, pm2 or procfile', [
-      'deploy systemd',
-      'deploy kubernetes',
+      'npx async-gen deploy systemd',
+      'npx async-gen deploy kubernetes --diff',
     ]),
   )
-  changing(
+  merging(
     command('upgrade', 'merge what newer templates have gained into what you have', [
-      'upgrade',
-      'upgrade --check          # in CI: is there anything to upgrade?',
-      'upgrade --on-conflict mine',
+      'npx async-gen upgrade',
+      'npx async-gen upgrade --check          # in CI: is there anything to upgrade?',
+      'npx async-gen upgrade --on-conflict mine',
     ]),
   )
-  placing(command('diff', 'show what an upgrade would change, and write nothing', ['diff'])).option('--json', JSON_FLAG)
+  placing(
+    command('diff', 'show what an upgrade would change, and write nothing', ['npx async-gen diff']).option(
+      '--json',
+      JSON_FLAG,
+    ),
+  )
   changing(
     command('destroy <generator> [name]', 'take out what a generator wrote, where it is as it was written', [
-      'destroy attempt EmailAttempt --dry-run',
-      'destroy reports MonthlySales',
-      'destroy attempt --migration drop',
-    ]),
+      'npx async-gen destroy attempt EmailAttempt --dry-run',
+      'npx async-gen destroy reports MonthlySales',
+      'npx async-gen destroy attempt --migration drop',
+    ])
+      .option('--model <name>', 'of several models for reports, this one')
+      .addOption(
+        new Option(
+          '--migration <what>',
+          'the migrations: leave them, write one that drops the tables, or delete them where they never ran',
+        )
+          .choices(['keep', 'drop', 'delete'])
+          .default('keep'),
+      ),
   )
-    .option('--model <name>', 'of several models for reports, this one')
-    .addOption(
-      new Option(
-        '--migration <what>',
-        'the migrations: leave them, write one that drops the tables, or delete them where they never ran',
-      )
-        .choices(['keep', 'drop', 'delete'])
-        .default('keep'),
-    )
-  changing(
+  merging(
     command('eject [template]', 'copy a template into your project, where it wins over ours', [
-      'eject                    # lists them',
-      'eject attempt/async/__file__.ts',
+      'npx async-gen eject                    # lists them',
+      'npx async-gen eject attempt/async/__file__.ts',
     ]),
   )
   placing(
     command('doctor', 'find what is wrong, in the project and in its database', [
-      'doctor',
+      'npx async-gen doctor',
       'DATABASE_URL=postgres://… npx async-gen doctor --json',
-    ]),
+    ])
+      .option('--fix', 'mend what can be mended without you')
+      .option('--json', JSON_FLAG),
   )
-    .option('--fix', 'mend what can be mended without you')
-    .option('--json', JSON_FLAG)
-  placing(command('info', 'say what async-gen sees of the project', ['info', 'info --json'])).option(
-    '--json',
-    JSON_FLAG,
+  placing(
+    command('info', 'say what async-gen sees of the project', [
+      'npx async-gen info',
+      'npx async-gen info --json',
+    ]).option('--json', JSON_FLAG),
   )
   program
     .command('completion')
@@ -140,27 +146,38 @@ const JSON_FLAG = 'print one JSON object, and nothing else'
 /** The flags that say where the Prisma parts are. */
 function placing(command: Command): Command {
   return command
+    .option('--cwd <folder>', 'the folder of the application', '.')
     .option('--schema <path>', 'the Prisma schema, a file or a folder (default: as Prisma finds it)')
     .option('--config <file>', 'the prisma.config, where there are several')
 }
 
 /** The flags of whatever changes files. */
 function changing(command: Command): Command {
-  return placing(command)
-    .option('--dry-run', 'list what would happen, and write nothing')
-    .option('--diff', 'show it line by line, and write nothing')
-    .option('--check', 'write nothing, and end with 5 where something would be written')
-    .addOption(
+  return placing(
+    command
+      .option('--dry-run', 'list what would happen, and write nothing')
+      .option('--diff', 'show it line by line, and write nothing')
+      .option('--check', 'write nothing, and end with 5 where something would be written')
+      .option('--json', JSON_FLAG)
+      .option('--yes', 'never ask'),
+  )
+}
+
+/** The flags of whatever may meet your edits. */
+function merging(command: Command): Command {
+  return changing(
+    command.addOption(
       new Option('--on-conflict <what>', 'where your edit and ours meet: yours, ours, or both between markers').choices(
         ['mine', 'theirs', 'merge'],
       ),
-    )
-    .option('--json', JSON_FLAG)
-    .option('--yes', 'never ask')
+    ),
+  )
 }
 
 function generating(command: Command): Command {
-  return changing(command)
-    .option('--dir <folder>', 'where the code goes (default: src/async, or async)')
-    .option('--client <module>', 'what exports the PrismaClient: src/db.ts, src/db.ts#prisma, @acme/db#prisma')
+  return merging(
+    command
+      .option('--dir <folder>', 'where the code goes (default: src/async, or async)')
+      .option('--client <module>', 'what exports the PrismaClient: src/db.ts, src/db.ts#prisma, @acme/db#prisma'),
+  )
 }

@@ -39,7 +39,10 @@ export const attempt: Generator = {
     ]
   },
 
-  firstEdit: ({ dir }) => `Name what may be called in ${dir}/targets.ts`,
+  firstEdit({ dir, encrypted }) {
+    const key = encrypted ? ', and put an ATTEMPT_KEY into the environment: openssl rand -base64 32' : ''
+    return `Name what may be called in ${dir}/targets.ts${key}`
+  },
 }
 
 function model({ names }: Answers): string {

@@ -48,7 +48,7 @@ export async function destroy(request: DestroyRequest): Promise<Outcome> {
       await takeOutFiles(draft, after, planning)
       takeOutMigrations(draft, before, after, request.migration ?? 'keep', planning.now)
       if (!remaining.install) takeOutPackages(draft)
-      return []
+      return tablesLeft(draft)
     },
   )
   return {
@@ -141,11 +141,18 @@ function takeOutMigrations(draft: Draft, before: Staged[], after: Staged[], fate
       draft.changes.push({ kind: 'delete', path: file })
       delete draft.manifest.migrations[name]
     } else if (current !== null) {
-      const detail =
-        fate === 'delete' ? 'edited by you' : 'it may have run: --migration drop writes one that takes it back'
+      const detail = fate === 'delete' ? 'edited by you' : 'it may have run'
       draft.changes.push({ kind: 'keep', path: file, detail })
     }
   }
+}
+
+/** Prisma drops what its schema does not name: whoever means to keep the rows has to know. */
+function tablesLeft({ changes }: Draft): string[] {
+  if (!changes.some(({ kind, path }) => kind === 'keep' && path.endsWith('/migration.sql'))) return []
+  return [
+    'the tables are still there, but no longer in the schema: the next `prisma migrate dev` would drop them, and `--migration drop` does it with their triggers and functions',
+  ]
 }
 
 function migrationsIn(staged: Staged[]): StagedMigration[] {

@@ -81,7 +81,7 @@ async function migratedObjects(client: Client, host: Host, manifest: Manifest): 
       findings.push({
         severity: 'error',
         code: 'MIGRATION_PENDING',
-        message: `The database has no table ${missing.join(', ')}.`,
+        message: `The database lacks what this migration makes: ${missing.join(', ')}.`,
         where,
         remedy: `${host.packageManager.exec} prisma migrate deploy`,
       })

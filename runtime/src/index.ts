@@ -12,7 +12,16 @@ export {
   type Targets,
 } from './attempt/targets.js'
 export { attemptBatchTask, attemptTask, reencryptTask } from './attempt/tasks.js'
-export type { AttemptClass, AttemptFilter, BaseAttemptOptions, PerformOptions } from './attempt/types.js'
+export type {
+  AddedFields,
+  AttemptClass,
+  AttemptFilter,
+  BaseAttemptOptions,
+  ClientOf,
+  DataOf,
+  PerformOptions,
+  TargetsOf,
+} from './attempt/types.js'
 export type { WaitOptions } from './attempt/wait.js'
 export { backoff } from './backoff.js'
 export { type BoundDatabase, type ConnectOptions, connect, type Database } from './database.js'

@@ -233,6 +233,14 @@ export function describeMainJob(shape: Shape) {
       })
     })
 
+    it('the specs refuse to run beside a worker, which would take their calls', async () => {
+      const { stdout, stderr } = await run(dir, 'npx', ['--no', 'vitest', 'run', 'src/async/test/attempt.test.ts'], {
+        env,
+        exitCodes: [1],
+      })
+      expect(stdout + stderr).toContain('A worker runs on this database')
+    })
+
     it('npm run async:worker is that worker', async () => {
       const { stdout } = await run(dir, 'npm', ['run', '--silent', 'async:worker', '--', '--once'], { env })
       expect(stdout).toMatch(/"message":"Stopped after [^"]+: 0 succeeded/)

@@ -22,7 +22,8 @@ describe('the command line', () => {
     const again = asyncGen(host, 'install')
     expect(again.status).toBe(0)
     expect(again.stdout).toMatch(/^ {3}identical {2}src\/async\/database\.ts$/m)
-    expect(again.stdout).not.toContain('Next:')
+    expect(again.stdout).toMatch(/\n\nNothing to do\.\n$/)
+    expect(asyncGen(host, 'upgrade').stdout).toBe('Nothing to do.\n')
   })
 
   it('prints an error with its code, its place and the remedy, on stderr alone', () => {
@@ -180,8 +181,18 @@ describe('the command line', () => {
     for (const command of program.commands) {
       let help = ''
       command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp()
-      expect(help, command.name()).toMatch(/\nExamples:\n {2}\$ .*async-gen /)
+      const [, examples = ''] = help.split('\nExamples:\n')
+      expect(examples.trimEnd().split('\n'), command.name()).toSatisfy((lines: string[]) =>
+        lines.every((line) => /^ {2}\$ (\w+=\S+ |source <\()?npx async-gen \w/.test(line)),
+      )
     }
+  })
+
+  it('shows the flags of a command first in its help, then those of all', () => {
+    const { stdout } = asyncGen(sampleHost(), 'attempt', '--help')
+    const at = (flag: string) => stdout.indexOf(`  ${flag}`)
+    expect(at('--encrypted')).toBeLessThan(at('--dir'))
+    expect(at('--dir')).toBeLessThan(at('--cwd'))
   })
 
   it('shows examples in its help', () => {

@@ -63,12 +63,14 @@ describe('destroy', () => {
     expect(host.read('prisma/schema.prisma')).toContain('model Report {')
   })
 
-  it('keeps migrations, which may have run, and says how to take them back', async () => {
+  it('keeps migrations, which may have run, and says what becomes of their tables', async () => {
     const host = sampleHost()
     await generateAll(host)
     const { plan } = await destroyIn(host, 'reports')
     const kept = plan.changes.find(({ path }) => path.endsWith('_create_reports/migration.sql'))
-    expect(kept).toMatchObject({ kind: 'keep', detail: expect.stringContaining('--migration drop') })
+    expect(kept).toMatchObject({ kind: 'keep', detail: 'it may have run' })
+    expect(plan.notes).toEqual([expect.stringMatching(/`prisma migrate dev` would drop them, and `--migration drop` /)])
+    expect((await destroyIn(host, 'attempt', { name: 'EmailAttempt', migration: 'drop' })).plan.notes).toEqual([])
     // Its table is there: generated again, it gets no second migration.
     expect(lines(await host.run('reports')).filter((line) => /^create .*migration/.test(line))).toEqual([])
   })

@@ -147,14 +147,19 @@ describe('install, attempt and reports write', () => {
     expect((await host.run('install')).nextSteps).toEqual([])
   })
 
-  it('what is left to do where the database is pushed: the SQL first, which `migrate dev` would reset it for', async () => {
+  it('what is left to do where there are no migrations: as usual, or the SQL first where `migrate dev` would reset', async () => {
     const host = sampleHost()
-    const { nextSteps } = await host.run('install')
-    expect(nextSteps[1]).toMatch(
-      /^npx prisma db execute --file prisma\/migrations\/\d{14}_create_toasts\/migration\.sql$/,
-    )
-    expect(nextSteps[2]).toMatch(/^npx prisma db push /)
-    expect((await host.run('attempt')).nextSteps[1]).toMatch(/^npx prisma db push /)
+    const step = /^npx prisma migrate dev .*\n.*\n {2}npx prisma db execute --file (\S+)\n {2}npx prisma db push /
+    const first = step.exec((await host.run('install')).nextSteps[1]!)
+    expect(first?.[1]).toMatch(/^prisma\/migrations\/\d{14}_create_toasts\/migration\.sql$/)
+    expect((await host.run('attempt')).nextSteps[0]).toMatch(step)
+  })
+
+  it('what is left to do for encrypted attempts: a key', async () => {
+    const host = sampleHost(MIGRATED)
+    await host.run('install')
+    expect((await host.run('attempt', [], { encrypted: true })).nextSteps.at(-1)).toContain('ATTEMPT_KEY')
+    expect((await host.run('attempt', ['SmsAttempt'])).nextSteps.at(-1)).not.toContain('ATTEMPT_KEY')
   })
 })
 

@@ -190,10 +190,12 @@ describe('the queue follows the row', () => {
   it('A13: of what is recorded while Graphile Worker is being installed, nothing fails, and the sweep enqueues it', async () => {
     await rows('ALTER SCHEMA graphile_worker RENAME TO installed')
     await rows('CREATE SCHEMA graphile_worker')
-    const attempt = await Attempt.async(Mail).send('Ada').finally(async () => {
-      await rows('DROP SCHEMA graphile_worker')
-      await rows('ALTER SCHEMA installed RENAME TO graphile_worker')
-    })
+    const attempt = await Attempt.async(Mail)
+      .send('Ada')
+      .finally(async () => {
+        await rows('DROP SCHEMA graphile_worker')
+        await rows('ALTER SCHEMA installed RENAME TO graphile_worker')
+      })
     expect(await rows('SELECT FROM graphile_worker.jobs')).toEqual([])
     await sweep(Attempt.db)
     expect(await rows('SELECT key FROM graphile_worker.jobs')).toEqual([{ key: `attempt:${attempt.id}` }])
