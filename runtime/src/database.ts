@@ -2,8 +2,16 @@ import { createHash } from 'node:crypto'
 import pg from 'pg'
 import { type Duration, milliseconds } from './duration.js'
 import { AsyncGenError } from './errors.js'
+import { types } from './parsers.js'
 import { livingWorkersOf, type WorkerInfo } from './presence.js'
-import { columnsOf, delegateOf, type PrismaClientLike, type TransactionLike, type TransactionOf } from './prisma.js'
+import {
+  delegateOf,
+  type Field,
+  fieldsOf,
+  type PrismaClientLike,
+  type TransactionLike,
+  type TransactionOf,
+} from './prisma.js'
 
 export interface ConnectOptions {
   /** The URL of the database that the PrismaClient talks to, such as `process.env.DATABASE_URL`. */
@@ -112,13 +120,15 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     if (!id) {
       id = this.within(tx)<{ id: string }>(readTransactionId, []).then(([row]) => row!.id)
       this.#transactionIds.set(tx, id)
+      // The host may go back to a savepoint and go on.
+      id.catch(() => this.#transactionIds.delete(tx))
     }
     return id
   }
 
-  /** The scalar fields of a model, each with the column that it is stored in. */
-  columnsOf(model: string): Map<string, string> {
-    return columnsOf(this.prisma, model)
+  /** The scalar fields of a model. */
+  fieldsOf(model: string): Field[] {
+    return fieldsOf(this.prisma, model)
   }
 
   /** Opens a transaction of the PrismaClient's and hands over its two ends. */
@@ -222,8 +232,8 @@ const MAX_NAME = 63
 function prepared(statement: Statement, values: unknown[], generation: number): pg.QueryConfig {
   const { text } = statement
   const name = generation === 0 ? statement.name : `${generation}:${statement.name}`
-  if (name.length <= MAX_NAME) return { name, text, values }
-  return { name: createHash('sha256').update(name).digest('hex').slice(0, MAX_NAME), text, values }
+  if (name.length <= MAX_NAME) return { name, text, values, types }
+  return { name: createHash('sha256').update(name).digest('hex').slice(0, MAX_NAME), text, values, types }
 }
 
 const readTransactionId: Statement = {

@@ -10,7 +10,7 @@ export function milliseconds(duration: Duration): number {
   if (result === undefined || !Number.isFinite(result) || result < 0) {
     throw new AsyncGenError(
       'INVALID_DURATION',
-      `${JSON.stringify(duration)} is not a duration. Write milliseconds, or text such as '300ms', '5s' or '1 day'.`,
+      `${typeof duration === 'string' ? JSON.stringify(duration) : duration} is not a duration. Write milliseconds, or text such as '300ms', '5s' or '1 day'.`,
     )
   }
   return result

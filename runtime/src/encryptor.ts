@@ -63,13 +63,19 @@ export class AesGcmEncryptor implements Encryptor {
 
   decrypt(content: string, context: string): string {
     const dot = content.lastIndexOf('.')
+    if (dot === -1) throw new DecryptionError('The content is no ciphertext: it is cut, or was changed.')
     const id = content.slice(0, dot)
     const key = this.#keys.get(id)
-    if (!key) throw new UnknownEncryptorError(`The key "${id}" is not among: ${[...this.#keys.keys()].join(', ')}.`)
+    // What stands there may be anything but a key's name, so it is not said.
+    if (!key)
+      throw new UnknownEncryptorError(
+        `The content needs a key that is not among: ${[...this.#keys.keys()].join(', ')}.`,
+      )
     const bytes = Buffer.from(content.slice(dot + 1), 'base64')
     const [nonce, tag] = [bytes.subarray(0, NONCE_BYTES), bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES)]
     try {
-      const decipher = createDecipheriv(ALGORITHM, key, nonce).setAAD(Buffer.from(context)).setAuthTag(tag)
+      const decipher = createDecipheriv(ALGORITHM, key, nonce, { authTagLength: TAG_BYTES })
+      decipher.setAAD(Buffer.from(context)).setAuthTag(tag)
       const rest = decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES))
       return Buffer.concat([rest, decipher.final()]).toString('utf8')
     } catch (error) {

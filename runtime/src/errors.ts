@@ -133,25 +133,72 @@ export interface ErrorRecord {
   errors?: ErrorRecord[]
 }
 
-const MAX_DEPTH = 5
+/** How much is kept of one text of an error: an HTTP client may put a whole response into its message. */
+const MAX_TEXT = 16_384
 
-/** Describes anything that can be thrown. It never throws itself, whatever getters or proxies it is handed. */
-export function describeError(thrown: unknown, depth = 0): ErrorRecord {
+/** How many errors are kept with the one that was thrown: its causes, those that it is made of, and theirs. */
+const MAX_ERRORS = 20
+
+/**
+ * Describes anything that can be thrown. It never throws itself, whatever getters or proxies it is handed, and says each error
+ * once, whatever rings they make.
+ */
+export function describeError(thrown: unknown, told = new Set<unknown>()): ErrorRecord {
+  told.add(thrown)
+  if (!isInstance(thrown, Error)) return { name: 'NonError', message: readable(() => thrown) }
+  const record: ErrorRecord = { name: readable(() => thrown.name), message: readable(() => thrown.message) }
+  const [stack, code] = [read(thrown, 'stack'), read(thrown, 'code')]
+  if (stack) record.stack = readable(() => stack)
+  if (code != null) record.code = readable(() => code)
+  const [cause, errors] = [read(thrown, 'cause'), read(thrown, 'errors')]
+  const isNew = (error: unknown) => told.size <= MAX_ERRORS && !told.has(error)
+  if (cause != null && isNew(cause)) record.cause = describeError(cause, told)
+  if (isInstance(thrown, AggregateError) && Array.isArray(errors))
+    record.errors = errors.flatMap((error) => (isNew(error) ? [describeError(error, told)] : []))
+  return record
+}
+
+type Class = abstract new (...args: never[]) => unknown
+
+/** `instanceof` one of them, for what was thrown: a proxy can refuse to answer. */
+export function isInstance<Types extends Class[]>(
+  thrown: unknown,
+  ...types: Types
+): thrown is InstanceType<Types[number]> {
   try {
-    if (!(thrown instanceof Error))
-      return { name: 'NonError', message: typeof thrown === 'string' ? thrown : show(thrown) }
-    const record: ErrorRecord = { name: String(thrown.name), message: String(thrown.message) }
-    if (thrown.stack) record.stack = String(thrown.stack)
-    if ('code' in thrown && thrown.code != null) record.code = String(thrown.code)
-    if (depth === MAX_DEPTH) return record
-    if (thrown.cause != null) record.cause = describeError(thrown.cause, depth + 1)
-    if (thrown instanceof AggregateError) record.errors = thrown.errors.map((error) => describeError(error, depth + 1))
-    return record
+    return types.some((type) => thrown instanceof type)
   } catch {
-    return { name: 'NonError', message: 'Something was thrown that cannot be described' }
+    return false
   }
 }
 
-function show(value: unknown): string {
-  return JSON.stringify(value) ?? String(value)
+function read(thrown: object, property: string): unknown {
+  try {
+    return Reflect.get(thrown, property)
+  } catch {
+    return undefined
+  }
+}
+
+/** A value as text that a jsonb column takes: neither too long, nor with U+0000 or half a surrogate pair in it. */
+function readable(value: () => unknown): string {
+  const text = firstOf([
+    () => textOf(value()),
+    () => String(value()),
+    () => 'Something was thrown that cannot be described',
+  ])
+  const cut = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}… (cut, of ${text.length} characters)` : text
+  return cut.replaceAll('\0', '\ufffd').toWellFormed()
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value))
+}
+
+function firstOf([first, ...rest]: (() => string)[]): string {
+  try {
+    return first!()
+  } catch {
+    return firstOf(rest)
+  }
 }

@@ -1,6 +1,7 @@
 export { AttemptRecord, BaseAttempt } from './attempt/attempt.js'
 export type { Callee, CallInput, Deferred, RecordOptions, WithinTransaction } from './attempt/calls.js'
 export type { Call } from './attempt/current.js'
+export type { Reencryption } from './attempt/reencrypt.js'
 export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/store.js'
 export {
   defineTargets,

@@ -31,16 +31,40 @@ export type RecordOf<Delegate> = Delegate extends { [K: symbol]: { types: { payl
   ? Scalars
   : never
 
-/** The scalar fields of a model, each with the column that it is stored in. */
-export function columnsOf(client: object, model: string): Map<string, string> {
+/** A scalar field of a model, and the column that it is stored in. */
+export interface Field {
+  name: string
+  column: string
+  /** Prisma's type: `String`, `BigInt`, the name of an enum. */
+  type: string
+}
+
+/** The scalar fields of a model. */
+export function fieldsOf(client: object, model: string): Field[] {
   // Prisma keeps this for itself, though it is on every client; without it, fields are taken to be named like columns.
   const { _runtimeDataModel: data } = client as { _runtimeDataModel?: DataModel }
   const fields = data?.models[model]?.fields.filter(({ kind }) => kind !== 'object') ?? []
-  return new Map(fields.map(({ name, dbName }) => [name, dbName ?? name]))
+  return fields.map(({ name, dbName, type }) => ({ name, column: dbName ?? name, type }))
 }
 
 interface DataModel {
-  models: Record<string, { fields: { name: string; dbName?: string | null; kind: string }[] } | undefined>
+  models: Record<string, { fields: { name: string; dbName?: string | null; kind: string; type: string }[] } | undefined>
+}
+
+/** What a column holds, whether pg or the PrismaClient has read it, as the PrismaClient gives it. */
+export function fromColumn(field: Pick<Field, 'type'>, value: unknown): unknown {
+  if (value === null || value === undefined) return value
+  if (Array.isArray(value) && field.type !== 'Json') return value.map((item) => fromColumn(field, item))
+  if (field.type === 'BigInt') return BigInt(value as string)
+  if (field.type === 'Decimal') return new Decimal(value as string)
+  return field.type === 'Bytes' ? Uint8Array.from(value as Uint8Array) : value
+}
+
+/** A field's value in JSON of which PostgreSQL makes the column's. */
+export function toColumn(value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString()
+  if (value instanceof Uint8Array) return `\\x${Buffer.from(value).toString('hex')}`
+  return Array.isArray(value) ? value.map(toColumn) : value
 }
 
 /** The queries of a model. */

@@ -49,6 +49,7 @@ export const MAX_BYTES = 8 * 2 ** 20
 export function serialize(value: unknown, name = 'value', maxBytes = MAX_BYTES): string {
   const plain = check(value, name, [])
   const text = JSON.stringify(plain && !isEnvelope(value) ? value : envelope(value))
+  if (holdsRefused(text)) throw new UnserializableError(`${name} contains text that PostgreSQL cannot store.`)
   const bytes = Buffer.byteLength(text)
   if (bytes > maxBytes) throw new PayloadTooLargeError(name, bytes, maxBytes)
   return text
@@ -146,4 +147,9 @@ function isDecimal(value: unknown): value is Decimal {
 
 function fitsJsonb(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed()
+}
+
+/** Whether JSON holds what `check` could not see: text of a RegExp, or of a getter that says something else each time. */
+function holdsRefused(json: string): boolean {
+  return json.includes('\\u') && /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/.test(json)
 }

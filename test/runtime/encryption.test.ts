@@ -167,8 +167,8 @@ describe('rotation', () => {
 
     const Rotated = attemptsWith(new AesGcmEncryptor({ now: keys.now, old: keys.old }))
     expect((await Rotated.find(before[1]!.id))?.args).toEqual(['card 1'])
-    expect(await Rotated.reencrypt({ batch: 2 })).toBe(6)
-    expect(await Rotated.reencrypt()).toBe(0)
+    expect(await Rotated.reencrypt({ batch: 2 })).toEqual({ done: 6, left: 0 })
+    expect(await Rotated.reencrypt()).toEqual({ done: 0, left: 0 })
 
     const OnlyNew = attemptsWith(new AesGcmEncryptor({ now: keys.now }))
     expect((await OnlyNew.find(before[0]!.id))?.result).toEqual({ charged: 'card 0' })

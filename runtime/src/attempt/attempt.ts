@@ -1,10 +1,10 @@
 import { backoff } from '../backoff.js'
 import type { BoundDatabase } from '../database.js'
-import { secondsSince } from '../duration.js'
-import { DecryptionError, describeError, InvalidStateError, PermanentError } from '../errors.js'
+import { milliseconds, secondsSince } from '../duration.js'
+import { DecryptionError, describeError, InvalidStateError, isInstance, PermanentError } from '../errors.js'
 import { snakeCase } from '../names.js'
 import { presenceOf } from '../presence.js'
-import type { PrismaClientLike } from '../prisma.js'
+import { fromColumn, type PrismaClientLike } from '../prisma.js'
 import { type Telling, tell, type Outcome as Verdict } from '../telemetry.js'
 import { keptTables } from '../upkeep.js'
 import type { AnyCall, Callee, CallInput, Deferred, RecordOptions, WithinTransaction } from './calls.js'
@@ -14,7 +14,7 @@ import { Call, currentCall } from './current.js'
 import { AttemptFields } from './fields.js'
 import { type Outcome, perform } from './perform.js'
 import { recordCalls, standIn } from './recording.js'
-import { reencryptAll } from './reencrypt.js'
+import { type Reencryption, reencryptAll } from './reencrypt.js'
 import {
   type AttemptError,
   type AttemptRow,
@@ -116,7 +116,8 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     callee: C,
     options: Omit<RecordOptions<DataOf<Class>>, 'scheduledAt'> & WithinTransaction<ClientOf<Class>> = {},
   ): Deferred<C, InstanceType<Class>> {
-    return this.async(callee as never, { priority: 20, ...options, scheduledAt: time } as never) as never
+    const { priority = 20, ...rest } = options
+    return this.async(callee as never, { ...rest, priority, scheduledAt: time } as never) as never
   }
 
   /** The attempt with that id, or null. */
@@ -167,29 +168,30 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     if (!claimed) return null
     const Type = subclasses.find(({ name }) => name === claimed.row.type) ?? this
     const attempt = new Type(claimed.row) as InstanceType<Class>
+    // What its hook throws is told, and is no reason to make the call again.
     await attempt.#run(claimed, signal)
     return attempt
   }
 
-  /** Encrypts everything anew that was encrypted otherwise than new rows are. Returns how many rows those were. */
+  /** Encrypts everything anew that was encrypted otherwise than new rows are. An older key may go once nothing is left. */
   static async reencrypt<Class extends AttemptClass>(
     this: Class,
     { batch = 500 }: { batch?: number } = {},
-  ): Promise<number> {
+  ): Promise<Reencryption> {
     return await reencryptAll(this.store, this.content, batch)
   }
 
-  /** The values of the columns that you have added to the model. */
+  /** The values of the columns that you have added to the model, as the PrismaClient gives them. */
   get data(): Data {
     const { db, model } = this.#class
     const own = (field: string) => field in AttemptFields.prototype || HIDDEN_FIELDS.some((hidden) => hidden === field)
-    const fields = [...db.columnsOf(model)].filter(([field]) => !own(field))
-    return Object.fromEntries(fields.map(([field, column]) => [field, this.row[column]])) as Data
+    const fields = db.fieldsOf(model).filter(({ name }) => !own(name))
+    return Object.fromEntries(fields.map((field) => [field.name, fromColumn(field, this.row[field.column])])) as Data
   }
 
   /** The attempts that were recorded while this one ran, the newest first. */
   async children(): Promise<this[]> {
-    return (await this.#class.where({ parent: this })) as this[]
+    return (await this.#class.where({ parent: this }, { limit: Number.MAX_SAFE_INTEGER })) as this[]
   }
 
   /** The attempt that ran when this one was recorded. */
@@ -202,7 +204,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
    * effects happen at least once: a run whose process dies is made again.
    *
    * @returns whether the call was made; one that is not due is left alone
-   * @throws InvalidStateError unless the attempt is pending
+   * @throws InvalidStateError unless the attempt is pending; and what `handlePerformError` throws
    */
   async perform({ signal }: PerformOptions = {}): Promise<boolean> {
     const claimed = await claim(this.#class, this.id)
@@ -211,7 +213,8 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
       if (!this.isPending) throw this.#invalidState('perform')
       return false
     }
-    await this.#run(claimed, signal)
+    const hook = await this.#run(claimed, signal)
+    if (hook) throw hook.thrown
     return true
   }
 
@@ -222,24 +225,12 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
    */
   async handlePerformError(error: unknown): Promise<void> {
     if (!this.#running) throw new InvalidStateError(`${this.#label} is not running, so no error of it can be handled.`)
-    const { run, started, stopping } = this.#running
-    const entry: AttemptError = {
-      number: run.number,
-      at: new Date().toISOString(),
-      elapsed: secondsSince(started),
-      worker: run.worker,
-      ...describeError(error),
-    }
-    const isLast = run.number >= this.maxAttempts || error instanceof PermanentError || error instanceof DecryptionError
+    const { run, stopping } = this.#running
     // A run that was interrupted is not at fault: another worker makes it at once.
-    const delay = stopping?.aborted ? 0 : this.retryDelay(run.number)
-    await this.#fail(run, {
-      retryAfter: isLast ? null : delay,
-      error: this.content.encodeError(entry, this.owner, error),
-    })
+    await this.#record(error, () => (stopping?.aborted ? 0 : milliseconds(this.retryDelay(run.number))))
   }
 
-  /** Milliseconds to wait after the n-th failed run. */
+  /** Milliseconds to wait after the n-th failed run. One that fails, or is no length of time, is as if it were not overridden. */
   retryDelay(run: number): number {
     return backoff(run)
   }
@@ -296,19 +287,22 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     return new InvalidStateError(`Cannot ${verb} ${this.#label}: it is ${this.status}.`)
   }
 
-  async #run({ row, run }: Claimed, stopping: AbortSignal | undefined): Promise<void> {
+  /** Returns what the hook threw, if it did. */
+  async #run({ row, run }: Claimed, stopping: AbortSignal | undefined): Promise<Thrown | undefined> {
     const { db, store } = this.#class
     this.row = row
     this.#running = { run, started: performance.now(), stopping }
     const call = new Call(db, this as AttemptRecord, run.number, stopping)
+    const telling = this.#telling(run)
     try {
       const make = () => perform(this.#class, this as AttemptRecord, call, run, this.owner)
-      const telling = this.#telling(run)
-      await tell('run', telling, async () => {
+      return await tell('run', telling, async () => {
         const outcome = await cancellable(db, store.table, call, make)
-        await this.#settle(run, outcome)
+        const hook = await this.#settle(run, outcome)
         telling.outcome = this.#verdict(outcome)
-        if (outcome.kind === 'failed') telling.error = this.content.tellable(outcome.error, this.owner)
+        if (outcome.kind === 'failed')
+          telling.error = this.content.tellable(hook ? hook.thrown : outcome.error, this.owner)
+        return hook
       })
     } finally {
       this.#running = undefined
@@ -322,34 +316,59 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   }
 
   #verdict({ kind }: Outcome): Verdict {
-    if (kind === 'failed') return this.isPending ? 'retried' : 'failed'
-    return kind === 'succeeded' ? 'succeeded' : 'overtaken'
+    if (kind === 'succeeded') return 'succeeded'
+    if (kind === 'failed' && this.isPending) return 'retried'
+    return kind === 'failed' && this.isFailed ? 'failed' : 'overtaken'
   }
 
-  async #settle(run: Run, outcome: Outcome): Promise<void> {
-    if (outcome.kind === 'failed') await this.#handle(run, outcome.error)
-    else if (outcome.kind === 'taken away') await this.reload()
+  async #settle(run: Run, outcome: Outcome): Promise<Thrown | undefined> {
+    if (outcome.kind === 'failed') return await this.#handle(run, outcome.error)
+    if (outcome.kind === 'taken away') await this.#catchUp()
     else {
       const result = JSON.parse(outcome.result)
       this.row = { ...this.row, status: 'succeeded', result, completed_at: new Date(), locked_by: null }
     }
+    return undefined
   }
 
-  /** Has the hook decide. One that decides nothing leaves the attempt to be tried again, as does one that fails. */
-  async #handle(run: Run, error: unknown): Promise<void> {
+  /** Has the hook decide. One that decides nothing leaves the attempt to be tried again, as does one that fails: then, what it threw. */
+  async #handle(run: Run, error: unknown): Promise<Thrown | undefined> {
     try {
       await this.handlePerformError(error)
-      if (this.isRunning) await this.#fail(run, { retryAfter: this.retryDelay(run.number) })
-    } catch (hookError) {
-      if (this.isRunning) await AttemptRecord.prototype.handlePerformError.call(this, error)
-      throw hookError
+      if (this.isRunning) await this.#fail(run, { retryAfter: milliseconds(this.retryDelay(run.number)) })
+      return undefined
+    } catch (thrown) {
+      if (this.isRunning) await this.#record(error, () => backoff(run.number))
+      return { thrown }
     }
+  }
+
+  /** Adds an error, and sets the attempt back to wait or, if this was its last run, fails it. */
+  async #record(error: unknown, delay: () => number): Promise<void> {
+    const { run, started } = this.#running!
+    const entry: AttemptError = {
+      number: run.number,
+      at: new Date().toISOString(),
+      elapsed: secondsSince(started),
+      worker: run.worker,
+      ...describeError(error),
+    }
+    const isFinal = isInstance(error, PermanentError, DecryptionError)
+    await this.#fail(run, {
+      retryAfter: isFinal || run.number >= this.maxAttempts ? null : delay(),
+      error: this.content.encodeError(entry, this.owner, error),
+    })
   }
 
   async #fail(run: Run, failure: Failure): Promise<void> {
     const row = await this.#class.store.fail(run, failure)
     if (row) this.row = row
-    else await this.reload()
+    else await this.#catchUp()
+  }
+
+  /** Reads what somebody else has made of the row; a row that was deleted stays as it was. */
+  async #catchUp(): Promise<void> {
+    this.row = (await this.#class.store.find(this.id)) ?? this.row
   }
 
   async #change(change: Promise<AttemptRow | undefined>, verb: string): Promise<void> {
@@ -360,6 +379,10 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     }
     this.row = row
   }
+}
+
+interface Thrown {
+  thrown: unknown
 }
 
 interface Claimed {

@@ -18,7 +18,8 @@ export async function cancellable<Result>(
   try {
     return await run()
   } finally {
-    calls.delete(key)
+    // It may have been taken away and begun again meanwhile, in this very process.
+    if (calls.get(key) === call) calls.delete(key)
   }
 }
 

@@ -3,6 +3,7 @@ import {
   DecryptionError,
   describeError,
   type ErrorRecord,
+  isInstance,
   UnknownEncryptorError,
   UnknownTargetError,
 } from '../errors.js'
@@ -102,9 +103,7 @@ export class Content {
   }
 }
 
-const TELLING_NOTHING = [DecryptionError, UnknownEncryptorError, UnknownTargetError]
-
 /** Whether an error may hold what the row encrypts. Those that say why a row cannot be performed do not, and have to be read. */
 function isSecret({ encryptor }: Owner, thrown: unknown): boolean {
-  return encryptor !== null && !TELLING_NOTHING.some((type) => thrown instanceof type)
+  return encryptor !== null && !isInstance(thrown, DecryptionError, UnknownEncryptorError, UnknownTargetError)
 }

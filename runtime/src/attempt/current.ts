@@ -3,6 +3,8 @@ import type { Database, OpenTransaction } from '../database.js'
 import { AsyncGenError } from '../errors.js'
 import type { TransactionOf } from '../prisma.js'
 import type { AttemptRecord } from './attempt.js'
+import type { AttemptStore } from './store.js'
+import type { AttemptClass } from './types.js'
 
 /** What a call can ask for while it runs, through `Attempt.current()`. */
 export class Call<Attempt = AttemptRecord, Client = unknown> {
@@ -14,6 +16,7 @@ export class Call<Attempt = AttemptRecord, Client = unknown> {
   readonly #cancelled = new AbortController()
   #signal: AbortSignal | undefined
   #transaction: Promise<OpenTransaction<Client>> | undefined
+  #hasEnded = false
 
   constructor(db: Database, attempt: Attempt, run: number, stopping: AbortSignal | undefined) {
     this.#db = db
@@ -34,12 +37,15 @@ export class Call<Attempt = AttemptRecord, Client = unknown> {
    * no connection, and what it does happens at least once.
    */
   readonly tx = async (): Promise<TransactionOf<Client>> => {
+    if (this.#hasEnded)
+      throw new AsyncGenError('CALL_ENDED', 'The call has ended: await what it does before it returns.')
     this.#transaction ??= this.#db.openTransaction()
     return (await this.#transaction).tx
   }
 
-  /** The transaction, if the call asked for one. */
+  /** Once the call has ended: its transaction, if it asked for one. What asks for it later would wait for a commit in vain. */
   async openedTransaction(): Promise<OpenTransaction<Client> | undefined> {
+    this.#hasEnded = true
     return await this.#transaction
   }
 
@@ -70,6 +76,8 @@ export function currentCall(): Call {
   return call
 }
 
-export function currentParentId(): bigint | undefined {
-  return calls.getStore()?.attempt.id
+/** The attempt of the call that runs, if it is one of the same table: ids of two tables have nothing to do with each other. */
+export function currentParentId(store: AttemptStore): bigint | undefined {
+  const attempt = calls.getStore()?.attempt
+  return (attempt?.constructor as AttemptClass | undefined)?.store === store ? attempt?.id : undefined
 }

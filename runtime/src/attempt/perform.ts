@@ -1,3 +1,4 @@
+import { describeError, PermanentError } from '../errors.js'
 import { serialize } from '../serialize.js'
 import type { AttemptRecord } from './attempt.js'
 import type { Owner } from './content.js'
@@ -24,7 +25,9 @@ export async function perform(
 ): Promise<Outcome> {
   const { store, content, targets } = Attempt
   try {
-    const value = await runCall(call, () => targets.resolve(attempt.target, attempt.method)(...attempt.args))
+    const callable = targets.resolve(attempt.target, attempt.method)
+    const args = argumentsOf(attempt)
+    const value = await runCall(call, () => callable(...args))
     const result = content.seal(serializeResult(value), owner, 'result')
     const transaction = await call.openedTransaction()
     if (!transaction) return (await store.succeed(run, result)) ? { kind: 'succeeded', result } : { kind: 'taken away' }
@@ -42,11 +45,17 @@ export async function perform(
   }
 }
 
+/** A row that was written by hand may hold anything; the text "no" is not the arguments "n" and "o". */
+function argumentsOf({ args }: AttemptRecord): unknown[] {
+  if (Array.isArray(args)) return args
+  throw new PermanentError('The args of the row are no list, as the arguments of a call have to be: [1, "two"].')
+}
+
 /** A call that was made is never made again because its result cannot be kept. */
 function serializeResult(value: unknown): string {
   try {
     return serialize(value, 'The result')
   } catch (error) {
-    return serialize({ notStored: (error as Error).message })
+    return serialize({ notStored: describeError(error).message })
   }
 }

@@ -1,7 +1,8 @@
-import { TransactionEndedError } from '../errors.js'
+import { AsyncGenError, TransactionEndedError } from '../errors.js'
+import { toColumn } from '../prisma.js'
 import { serialize } from '../serialize.js'
 import { type Telling, tell, traceContext } from '../telemetry.js'
-import type { AnyCall, WithinTransaction } from './calls.js'
+import type { AnyCall, RecordOptions, WithinTransaction } from './calls.js'
 import { currentParentId } from './current.js'
 import { type AttemptRow, type NewAttempt, tokenKey } from './store.js'
 import { TargetRecord } from './targets.js'
@@ -63,11 +64,13 @@ function tellingOf(Attempt: AttemptClass, attempts: NewAttempt[]): Telling {
 
 function newAttempt(
   Attempt: AttemptClass,
-  { target, method, args = [], encryptor, data = {}, ...options }: AnyCall,
+  { target, method, args = [], encryptor, data = {}, idempotenceToken, ...options }: AnyCall,
 ): NewAttempt {
   const name = Attempt.targets.nameOf(target)
   Attempt.targets.resolve(name, method)
-  const columns = Attempt.db.columnsOf(Attempt.model)
+  refuseOdd(options)
+  const given = Object.entries(data).filter(([, value]) => value !== undefined)
+  const columns = new Map(Attempt.db.fieldsOf(Attempt.model).map(({ name, column }) => [name, column]))
   return {
     ...options,
     type: isSubclass(Attempt) ? Attempt.name : null,
@@ -75,9 +78,23 @@ function newAttempt(
     method,
     args: serialize(args, 'args'),
     encryptor: Attempt.content.nameFor(encryptor),
-    parentId: currentParentId(),
-    data: Object.fromEntries(Object.entries(data).map(([field, value]) => [columns.get(field) ?? field, value])),
+    idempotenceToken: idempotenceToken ?? undefined,
+    parentId: currentParentId(Attempt.store),
+    data: Object.fromEntries(given.map(([field, value]) => [columns.get(field) ?? field, toColumn(value)])),
   }
+}
+
+/** JSON would make null of an invalid Date and of NaN: then a call would be made at once that was meant for later. */
+function refuseOdd({ scheduledAt, priority, maxAttempts }: RecordOptions): void {
+  if (scheduledAt !== undefined && !(scheduledAt instanceof Date && Number.isFinite(scheduledAt.getTime())))
+    throw odd('scheduledAt', scheduledAt, 'a valid Date')
+  if (priority !== undefined && !Number.isInteger(priority)) throw odd('priority', priority, 'a whole number')
+  if (maxAttempts !== undefined && !(Number.isInteger(maxAttempts) && maxAttempts > 0))
+    throw odd('maxAttempts', maxAttempts, 'a whole number from 1')
+}
+
+function odd(option: string, value: unknown, wanted: string): AsyncGenError {
+  return new AsyncGenError('INVALID_OPTION', `${option} is ${value}. It has to be ${wanted}.`)
 }
 
 /** Whether a class extends a class that extends what BaseAttempt returned. */

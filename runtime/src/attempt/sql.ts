@@ -21,7 +21,8 @@ export function insertStatement(table: string, extra: string[]): Statement {
         coalesce(call.id, nextval(pg_get_serial_sequence('"${table}"', 'id'))),
         call.type, call.target, call.method, call.args::jsonb, call.encryptor,
         coalesce(call.priority, 10), coalesce(call."maxAttempts", 25), call."idempotenceToken",
-        coalesce(call."scheduledAt", now()), call."parentId",
+        coalesce(call."scheduledAt", now()),
+        (SELECT parent.id FROM "${table}" AS parent WHERE parent.id = call."parentId"),
         call."traceContext"${values}
       FROM ROWS FROM (
         jsonb_to_recordset($1::jsonb) AS (
@@ -88,7 +89,8 @@ export const statements = (table: string) =>
           AND ($5::bigint IS NULL OR parent_id = $5)`,
     },
 
-    // By id, always: were the status compared as an enum, the planner might go through the index of all that is due.
+    // By id, always: were the status compared as an enum, the planner might go through the index of all that is due. A row that
+    // somebody else has locked is left to the sweep, so that it holds up none of the others.
     claim: {
       name: `${table}:claim`,
       text: `
@@ -98,22 +100,46 @@ export const statements = (table: string) =>
           locked_by = $2,
           started_at = clock_timestamp(),
           updated_at = clock_timestamp()
-        WHERE id = ANY ($1::bigint[]) AND status::text = 'pending' AND scheduled_at <= clock_timestamp()
+        WHERE id IN (
+          SELECT id FROM "${table}"
+          WHERE id = ANY ($1::bigint[]) AND status::text = 'pending' AND scheduled_at <= clock_timestamp()
+          FOR NO KEY UPDATE SKIP LOCKED
+        )
         RETURNING *`,
     },
 
-    // Only a row that runs is locked by anybody.
     succeed: {
       name: `${table}:succeed`,
       text: `
+        UPDATE "${table}" SET
+          status = 'succeeded',
+          result = $4::text::jsonb,
+          locked_by = NULL,
+          completed_at = clock_timestamp(),
+          updated_at = clock_timestamp()
+        WHERE id = $1::bigint AND num_attempts = $2::int AND locked_by = $3::int AND status::text = 'running'
+        RETURNING id`,
+    },
+
+    // The same for many, but for those that somebody else has locked.
+    succeedTogether: {
+      name: `${table}:succeed-together`,
+      text: `
+        WITH run AS (
+          SELECT attempt.id, run.result
+          FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[]) AS run (id, number, worker, result)
+          JOIN "${table}" AS attempt ON attempt.id = run.id
+          WHERE attempt.num_attempts = run.number AND attempt.locked_by = run.worker AND attempt.status::text = 'running'
+          FOR NO KEY UPDATE OF attempt SKIP LOCKED
+        )
         UPDATE "${table}" AS attempt SET
           status = 'succeeded',
           result = run.result::jsonb,
           locked_by = NULL,
           completed_at = clock_timestamp(),
           updated_at = clock_timestamp()
-        FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[]) AS run (id, number, worker, result)
-        WHERE attempt.id = run.id AND attempt.num_attempts = run.number AND attempt.locked_by = run.worker
+        FROM run
+        WHERE attempt.id = run.id
         RETURNING attempt.id`,
     },
 
@@ -127,7 +153,7 @@ export const statements = (table: string) =>
           errors = errors || $4::jsonb,
           locked_by = NULL,
           updated_at = clock_timestamp()
-        WHERE id = $1 AND num_attempts = $2 AND locked_by = $3
+        WHERE id = $1 AND num_attempts = $2 AND locked_by = $3 AND status::text = 'running'
         RETURNING *`,
     },
 
@@ -180,6 +206,11 @@ export const statements = (table: string) =>
         LIMIT $3`,
     },
 
+    countEncryptedOtherwise: {
+      name: `${table}:count-encrypted-otherwise`,
+      text: `SELECT count(*) FROM "${table}" WHERE encryptor <> $1`,
+    },
+
     allowReencryption: {
       name: 'async-gen:allow-reencryption',
       text: `SELECT set_config('async_gen.reencrypt', 'on', true)`,
@@ -201,12 +232,25 @@ export const statements = (table: string) =>
         RETURNING attempt.id`,
     },
 
-    // Dead workers' runs, and those that this process ($1) no longer has in hand ($2) because it could not store how they
-    // ended. A minute is far longer than the answer to a claim takes to arrive.
+    // Dead workers' runs, those of nobody (a status that was changed by hand), and those that this process ($1) no longer has in
+    // hand ($2, $3) because it could not store how they ended. A minute is far longer than the answer to a claim takes to arrive.
+    // What somebody has locked has its turn the next time: that may be the very end of the run.
     rescue: {
       name: `${table}:rescue`,
       text: `
-        UPDATE "${table}" SET
+        WITH lost AS (
+          SELECT id FROM "${table}"
+          WHERE status = 'running' AND (
+            locked_by IS NULL
+            OR locked_by NOT IN (${livingWorkers})
+            OR (
+              locked_by = $1 AND started_at < clock_timestamp() - interval '1 minute'
+              AND (id, num_attempts) NOT IN (SELECT * FROM unnest($2::bigint[], $3::int[]))
+            )
+          )
+          FOR NO KEY UPDATE SKIP LOCKED
+        )
+        UPDATE "${table}" AS attempt SET
           status = CASE
             WHEN num_attempts < max_attempts THEN 'pending'
             WHEN num_attempts >= max_attempts THEN 'failed'
@@ -217,18 +261,16 @@ export const statements = (table: string) =>
           errors = errors || jsonb_build_object(
             'number', num_attempts,
             'at', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-            'elapsed', extract(epoch FROM clock_timestamp() - started_at),
+            'elapsed', coalesce(extract(epoch FROM clock_timestamp() - started_at), 0),
             'worker', locked_by,
             'name', 'WorkerDied',
             'message', 'The worker ended, or lost the database, before it could store how the call ended.'
           ),
           locked_by = NULL,
           updated_at = clock_timestamp()
-        WHERE status = 'running' AND (
-          locked_by NOT IN (${livingWorkers})
-          OR (locked_by = $1 AND id <> ALL ($2::bigint[]) AND started_at < clock_timestamp() - interval '1 minute')
-        )
-        RETURNING id`,
+        FROM lost
+        WHERE attempt.id = lost.id
+        RETURNING attempt.id`,
     },
 
     enqueueDue: {

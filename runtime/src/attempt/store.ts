@@ -17,8 +17,8 @@ interface RunFacts {
   at: string
   /** How long it had run, in seconds. */
   elapsed: number
-  /** The id of the worker that ran it. */
-  worker: number
+  /** The id of the worker that ran it; null where a row was only said to be running, by hand. */
+  worker: number | null
 }
 
 /** One failed run. */
@@ -76,6 +76,17 @@ export interface NewAttempt {
   data: Record<string, unknown>
 }
 
+interface Claim {
+  id: bigint
+  worker: number
+}
+
+interface Success {
+  run: Run
+  /** JSON text, sealed where the row is encrypted. */
+  result: string
+}
+
 /** A run in progress: nobody but the worker that claimed it, in that run, may finish it. */
 export interface Run {
   id: bigint
@@ -117,10 +128,10 @@ export class AttemptStore implements KeptTable {
   readonly table: string
   readonly #task: string
   readonly #sql: ReturnType<typeof statements>
-  /** The runs that this process has in hand; the sweep takes back what it holds without having it. */
-  readonly #inHand = new Set<bigint>()
-  readonly #claim: (request: { id: bigint; worker: number }) => Promise<AttemptRow | undefined>
-  readonly #succeed: (request: { run: Run; result: string }) => Promise<boolean>
+  /** The runs that this process has in hand, by id; the sweep takes back what it holds without having it. */
+  readonly #inHand = new Map<bigint, number>()
+  readonly #claim: (request: Claim) => Promise<{ row: AttemptRow | undefined }>
+  readonly #succeed: (request: Success) => Promise<boolean>
 
   /** @param task the Graphile Worker task that performs a row of the table */
   constructor(db: Database, table: string, task: string) {
@@ -128,8 +139,14 @@ export class AttemptStore implements KeptTable {
     this.table = table
     this.#task = task
     this.#sql = statements(table)
-    this.#claim = microbatch((requests) => this.#claimMany(requests))
-    this.#succeed = microbatch((requests) => this.#succeedMany(requests))
+    this.#claim = microbatch({
+      together: (requests) => this.#claimTogether(requests),
+      alone: async (request) => (await this.#claimTogether([request]))[0]!,
+    })
+    this.#succeed = microbatch({
+      together: (requests) => this.#succeedTogether(requests),
+      alone: (request) => this.#succeedAlone(this.#db.query, request),
+    })
   }
 
   /**
@@ -179,7 +196,7 @@ export class AttemptStore implements KeptTable {
 
   /** Takes a row that is pending and due, and counts the run. Committed at once, so that a crash counts too. */
   async claim(id: bigint, worker: number): Promise<AttemptRow | undefined> {
-    return await this.#claim({ id, worker })
+    return (await this.#claim({ id, worker })).row
   }
 
   /** Ends a run well. Returns whether it was still this worker's to end. */
@@ -189,8 +206,7 @@ export class AttemptStore implements KeptTable {
 
   /** The same as the last statement of the call's own transaction. */
   async succeedWithin(tx: TransactionLike, run: Run, result: string): Promise<boolean> {
-    const values = [[run.id.toString()], [run.number], [run.worker], [result]]
-    return (await this.#db.within(tx)(this.#sql.succeed, values)).length === 1
+    return await this.#succeedAlone(this.#db.within(tx), { run, result })
   }
 
   /** Ends a run badly, for now or for good. Nothing is returned where it was no longer this worker's to end. */
@@ -223,6 +239,11 @@ export class AttemptStore implements KeptTable {
     return await this.#db.query<AttemptRow>(this.#sql.encryptedOtherwise, [name, after, limit])
   }
 
+  async countEncryptedOtherwise(name: string): Promise<number> {
+    const [row] = await this.#db.query<{ count: string }>(this.#sql.countEncryptedOtherwise, [name])
+    return Number(row!.count)
+  }
+
   /** Replaces what is encrypted in rows that have not changed since they were read. Returns how many those were. */
   async reencrypt(rows: Reencrypted[], name: string): Promise<number> {
     return await this.#db.transaction(async (query) => {
@@ -239,13 +260,16 @@ export class AttemptStore implements KeptTable {
   }
 
   /** Says that a run is over for this process, whether or not its end could be stored. */
-  letGo({ id }: Run): void {
-    this.#inHand.delete(id)
+  letGo({ id, number }: Run): void {
+    // It may have been taken back and claimed again meanwhile, even by this process.
+    if (this.#inHand.get(id) === number) this.#inHand.delete(id)
   }
 
   async rescue(query: Query = this.#db.query): Promise<number> {
     const { id: worker } = await presenceOf(this.#db)
-    return (await query(this.#sql.rescue, [worker, [...this.#inHand.keys()]])).length
+    const inHand = [...this.#inHand]
+    const values = [worker, inHand.map(([id]) => id), inHand.map(([, number]) => number)]
+    return (await query(this.#sql.rescue, values)).length
   }
 
   async enqueueDue(query: Query = this.#db.query): Promise<number> {
@@ -258,29 +282,34 @@ export class AttemptStore implements KeptTable {
     }
   }
 
-  async #claimMany(requests: readonly { id: bigint; worker: number }[]): Promise<(AttemptRow | undefined)[]> {
+  async #claimTogether(requests: readonly Claim[]): Promise<{ row: AttemptRow | undefined }[]> {
     const ids = requests.map(({ id }) => id)
     const rows = await this.#db.query<AttemptRow>(this.#sql.claim, [ids, requests[0]!.worker])
     const claimed = new Map(rows.map((row) => [BigInt(row.id), row]))
-    for (const id of claimed.keys()) this.#inHand.add(id)
+    for (const [id, row] of claimed) this.#inHand.set(id, row.num_attempts)
     return ids.map((id) => {
       const row = claimed.get(id)
       // Asked for twice in one batch, it is claimed once.
       claimed.delete(id)
-      return row
+      return { row }
     })
   }
 
-  async #succeedMany(requests: readonly { run: Run; result: string }[]): Promise<boolean[]> {
+  async #succeedTogether(requests: readonly Success[]): Promise<(true | undefined)[]> {
     const runs = requests.map(({ run }) => run)
-    const ended = await this.#db.query<{ id: string }>(this.#sql.succeed, [
+    const ended = await this.#db.query<{ id: string }>(this.#sql.succeedTogether, [
       runs.map(({ id }) => id),
       runs.map(({ number }) => number),
       runs.map(({ worker }) => worker),
       requests.map(({ result }) => result),
     ])
     const ids = new Set(ended.map(({ id }) => BigInt(id)))
-    return runs.map(({ id }) => ids.has(id))
+    return runs.map(({ id }) => ids.has(id) || undefined)
+  }
+
+  async #succeedAlone(query: Query, { run, result }: Success): Promise<boolean> {
+    const values = [run.id.toString(), run.number, run.worker, result]
+    return (await query(this.#sql.succeed, values)).length === 1
   }
 
   #on(tx: TransactionLike | undefined): Query {

@@ -1,4 +1,5 @@
 import type { Task } from 'graphile-worker'
+import { AsyncGenError } from '../errors.js'
 import { tellsItself } from '../telemetry.js'
 import type { AttemptClass } from './types.js'
 
@@ -25,10 +26,18 @@ export function attemptBatchTask(Attempt: AttemptClass): Task {
   }
 }
 
-/** The Graphile Worker task that encrypts everything anew with the first key, once a new one was put there. */
+/**
+ * The Graphile Worker task that encrypts everything anew with the first key, once a new one was put there. It fails, and is tried
+ * again by Graphile Worker, for as long as older keys are still needed.
+ */
 export function reencryptTask(Attempt: AttemptClass): Task {
   return async (_payload, { logger }) => {
-    const rows = await Attempt.reencrypt()
-    logger.info(`${rows} attempts encrypted anew`)
+    const { done, left } = await Attempt.reencrypt()
+    logger.info(`${done} attempts encrypted anew, ${left} left`)
+    if (left === 0) return
+    throw new AsyncGenError(
+      'REENCRYPTION_INCOMPLETE',
+      `${left} attempts are encrypted with an older key still: they were running, or do not decrypt. Keep that key until a later try succeeds.`,
+    )
   }
 }
