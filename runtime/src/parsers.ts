@@ -21,7 +21,7 @@ export const types: pg.CustomTypesConfig = {
 }
 
 /** A time as PostgreSQL writes it, `2026-11-22 01:30:00.123456+05:30`. One without a zone is in UTC, as Prisma stores it. */
-export function toDate(text: string): Date {
+function toDate(text: string): Date {
   if (text.endsWith('infinity')) return new Date(text.startsWith('-') ? -FOREVER : FOREVER)
   const [, day, time = '00:00:00', hours = '+00', minutes = '00'] = ISO.exec(text) ?? []
   return new Date(`${day}T${time}${hours}:${minutes}`)

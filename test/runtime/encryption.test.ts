@@ -1,13 +1,19 @@
 import { randomBytes } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { inspect } from 'node:util'
 import {
   AesGcmEncryptor,
+  attemptTask,
   BaseAttempt,
+  connect,
   defineTargets,
   type Encryptor,
   NullEncryptor,
   PermanentError,
+  reencryptTask,
 } from '@async-gen/runtime'
+import { PrismaPg } from '@prisma/adapter-pg'
+import { type JobHelpers, Logger, runOnce } from 'graphile-worker'
 import { afterEach, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
@@ -29,8 +35,8 @@ const targets = defineTargets({ Cards })
 const key = () => randomBytes(32).toString('base64')
 const keys = { old: key(), now: key() }
 
-const attemptsWith = (encryptor?: Encryptor, encryptors: Encryptor[] = []) =>
-  class Attempt extends BaseAttempt(db, {
+const attemptsWith = (encryptor?: Encryptor, encryptors: Encryptor[] = [], database: typeof db = db) =>
+  class Attempt extends BaseAttempt(database, {
     model: 'Attempt',
     table: 'attempts',
     targets,
@@ -43,6 +49,10 @@ const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
 /** Changes a row as somebody would who can write to the table, past the trigger that refuses it. */
 const tamper = (sql: string, values: unknown[]) =>
   rows(`WITH allowed AS (SELECT set_config('async_gen.reencrypt', 'on', true)) ${sql}`, values)
+
+const reencrypt = async (Attempt: typeof Encrypted) => {
+  await reencryptTask(Attempt)({}, { logger: new Logger(() => () => {}) } as unknown as JobHelpers)
+}
 
 afterEach(() => rows('TRUNCATE attempts, graphile_worker._private_jobs CASCADE'))
 
@@ -73,6 +83,48 @@ describe('an encrypted attempt', () => {
     unsubscribe('tracing:async-gen:run:asyncEnd', listen)
     expect(told).toMatchObject([{ error: { name: 'Encrypted' } }])
     expect(JSON.stringify(told)).not.toContain(SECRET)
+  })
+
+  it('A22: nor does a hook that throws the error on: not to the log, nor to the job', async () => {
+    class Raising extends Encrypted {
+      override async handlePerformError(error: unknown) {
+        await super.handlePerformError(error)
+        throw error
+      }
+    }
+    const told: unknown[] = []
+    const listen = (message: unknown) => told.push(message)
+    const logger = new Logger(() => (_level, message, meta) => void told.push(message, meta))
+    subscribe('tracing:async-gen:run:asyncEnd', listen)
+    await Raising.async(Cards).decline(SECRET)
+    const { id } = await Raising.async(Cards).decline(SECRET)
+    await runOnce({
+      connectionString: url,
+      taskList: { attempt: attemptTask(Raising) },
+      noHandleSignals: true,
+      logger,
+    })
+    unsubscribe('tracing:async-gen:run:asyncEnd', listen)
+    expect(told.length).toBeGreaterThan(2)
+    expect(inspect(told, { depth: 9 })).not.toContain(SECRET)
+    expect(JSON.stringify(await rows('SELECT * FROM graphile_worker._private_jobs'))).not.toContain(SECRET)
+    expect((await Encrypted.find(id))?.errors).toMatchObject([{ message: `${SECRET} was declined` }])
+  })
+
+  it('A22: shows nothing to those who log what the PrismaClient does', async () => {
+    const seen: string[] = []
+    const { PrismaClient } = await import('../.app/src/generated/prisma/client.js')
+    const logging = new PrismaClient({
+      adapter: new PrismaPg({ connectionString: url }),
+      log: [{ emit: 'event', level: 'query' }],
+    })
+    logging.$on('query', ({ query, params }) => seen.push(query, params))
+    const Logged = attemptsWith(new AesGcmEncryptor({ old: keys.old }), [], connect(logging, { connectionString: url }))
+    const { id } = await logging.$transaction((tx) => Logged.async(Cards, { tx }).charge(SECRET))
+    expect((await Logged.find(id))?.args).toEqual([SECRET])
+    expect(seen.join()).toContain('INSERT INTO "attempts"')
+    expect(seen.join()).not.toContain(SECRET)
+    await logging.$disconnect()
   })
 
   it('A14: is the choice of each attempt, too', async () => {
@@ -131,6 +183,20 @@ describe('a ciphertext that is not what it should be', () => {
     expect(await failure(id)).toMatchObject({ status: 'failed', message: expect.stringContaining('it is cut') })
   })
 
+  it.each([
+    ['nothing but the name of the key', (text: string) => text.slice(0, 4)],
+    ['a part of the name of the key', (text: string) => text.slice(0, 2)],
+    ['plain text', () => SECRET],
+    ['nothing', () => ''],
+  ])('A22: cut to %s, fails the attempt at once, and is not told', async (_, cut) => {
+    const { id } = await Encrypted.async(Cards).charge(SECRET)
+    const [{ args }] = await rows('SELECT args FROM attempts')
+    await tamper('UPDATE attempts SET args = to_jsonb($1::text) FROM allowed WHERE id = $2', [cut(args), id])
+    expect(await failure(id)).toMatchObject({ status: 'failed', numAttempts: 1 })
+    const [{ errors }] = await rows('SELECT errors FROM attempts')
+    expect(JSON.stringify(errors)).not.toContain(SECRET.slice(0, 4))
+  })
+
   it('A22: encrypted with another key of that name, fails the attempt', async () => {
     const { id } = await Encrypted.async(Cards).charge(SECRET)
     const WrongKey = attemptsWith(new AesGcmEncryptor({ old: key() }))
@@ -174,6 +240,50 @@ describe('rotation', () => {
     expect((await OnlyNew.find(before[0]!.id))?.result).toEqual({ charged: 'card 0' })
     expect((await OnlyNew.find(failed.id))?.errors).toMatchObject([{ message: `${SECRET} was declined` }])
     expect(await OnlyNew.perform(before[4]!.id)).toMatchObject({ status: 'succeeded', result: { charged: 'card 4' } })
+  })
+
+  it('A22: goes past what does not decrypt, and says that something is left, until nothing is', async () => {
+    const [broken, running] = [
+      await Encrypted.async(Cards).charge('broken'),
+      await Encrypted.async(Cards).charge('runs'),
+    ]
+    const good = await Encrypted.async(Cards).charge('good')
+    await tamper(`UPDATE attempts SET args = to_jsonb(left(args #>> '{}', 30)) FROM allowed WHERE id = $1`, [broken.id])
+    await rows(`UPDATE attempts SET status = 'running' WHERE id = $1`, [running.id])
+
+    const Rotated = attemptsWith(new AesGcmEncryptor({ now: keys.now, old: keys.old }))
+    expect(await Rotated.reencrypt({ batch: 1 })).toEqual({ done: 1, left: 2 })
+    expect((await Rotated.find(good.id))?.encryptor).toBe('aes-256-gcm:now')
+    await expect(reencrypt(Rotated)).rejects.toThrow('2 attempts are encrypted with an older key still')
+
+    await rows('DELETE FROM attempts WHERE id = $1', [broken.id])
+    await rows(`UPDATE attempts SET status = 'pending'`)
+    await reencrypt(Rotated)
+    expect((await Rotated.find(running.id))?.encryptor).toBe('aes-256-gcm:now')
+  })
+
+  it('A22: goes on while the rows are in flight, and every call is made with what it was recorded with, once', async () => {
+    const Rotated = attemptsWith(new AesGcmEncryptor({ now: keys.now, old: keys.old }))
+    const attempts = await Encrypted.createMany(
+      Array.from({ length: 200 }, (_, i) => ({
+        target: Cards,
+        method: 'charge' as const,
+        args: [`card ${i}`] as const,
+      })),
+    )
+    const working = runOnce({
+      connectionString: url,
+      taskList: { attempt: attemptTask(Rotated) },
+      concurrency: 10,
+      noHandleSignals: true,
+      logger: new Logger(() => () => {}),
+    })
+    for (let left = 1; left > 0; ) ({ left } = await Rotated.reencrypt({ batch: 7 }))
+    await working
+    const OnlyNew = attemptsWith(new AesGcmEncryptor({ now: keys.now }))
+    const after = await Promise.all(attempts.map(({ id }) => OnlyNew.find(id)))
+    expect(after.map((attempt) => attempt?.result)).toEqual(attempts.map((_, i) => ({ charged: `card ${i}` })))
+    expect(new Set(after.map((attempt) => attempt?.numAttempts))).toEqual(new Set([1]))
   })
 
   it('A4, A22: is the only way past the trigger that keeps arguments as they were', async () => {

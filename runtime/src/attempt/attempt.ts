@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { backoff } from '../backoff.js'
 import type { BoundDatabase } from '../database.js'
 import { milliseconds, secondsSince } from '../duration.js'
@@ -390,11 +391,18 @@ interface Claimed {
   run: Run
 }
 
+/** Pauses for somebody who has locked the row, in milliseconds. If that takes longer, the sweep finds it again. */
+const PAUSES = [20, 100, 500]
+
 /** Takes the row for this process and counts the run. */
 async function claim({ db, store }: AttemptClass, id: bigint): Promise<Claimed | undefined> {
   const { id: worker } = await presenceOf(db)
-  const row = await store.claim(id, worker)
-  return row && { row, run: { id, number: row.num_attempts, worker } }
+  for (let tries = 0; ; tries++) {
+    const row = await store.claim(id, worker)
+    if (row) return { row, run: { id, number: row.num_attempts, worker } }
+    if (tries === PAUSES.length || !(await store.isDue(id))) return undefined
+    await sleep(PAUSES[tries])
+  }
 }
 
 function storedFilter<T extends Targets>(

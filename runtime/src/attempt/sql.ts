@@ -90,7 +90,7 @@ export const statements = (table: string) =>
     },
 
     // By id, always: were the status compared as an enum, the planner might go through the index of all that is due. A row that
-    // somebody else has locked is left to the sweep, so that it holds up none of the others.
+    // somebody else has locked is passed by, so that it holds up none of the others.
     claim: {
       name: `${table}:claim`,
       text: `
@@ -106,6 +106,11 @@ export const statements = (table: string) =>
           FOR NO KEY UPDATE SKIP LOCKED
         )
         RETURNING *`,
+    },
+
+    isDue: {
+      name: `${table}:is-due`,
+      text: `SELECT FROM "${table}" WHERE id = $1 AND status::text = 'pending' AND scheduled_at <= clock_timestamp()`,
     },
 
     succeed: {

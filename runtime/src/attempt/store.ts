@@ -194,9 +194,14 @@ export class AttemptStore implements KeptTable {
     return Number(row!.count)
   }
 
-  /** Takes a row that is pending and due, and counts the run. Committed at once, so that a crash counts too. */
+  /** Takes a row that is pending, due and not locked, and counts the run. Committed at once, so that a crash counts too. */
   async claim(id: bigint, worker: number): Promise<AttemptRow | undefined> {
     return (await this.#claim({ id, worker })).row
+  }
+
+  /** Whether a row is pending and due: one that could not be claimed is locked by somebody then. */
+  async isDue(id: bigint): Promise<boolean> {
+    return (await this.#db.query(this.#sql.isDue, [id])).length === 1
   }
 
   /** Ends a run well. Returns whether it was still this worker's to end. */
