@@ -76,7 +76,7 @@ function keyOf(model: Model): string[] {
 }
 
 /** The types whose JSON is the same in JavaScript and in SQL. */
-const KEY_TYPES = ['Int', 'BigInt', 'String']
+const KEY_TYPES = ['Int', 'BigInt', 'String', 'Boolean']
 
 /** The same text that the runtime makes of a record's key. */
 function keyExpression(of: Model, columns: string[], source: string): string {

@@ -8,7 +8,7 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 /** A value whose types JSON does not know: SuperJSON's pair of plain JSON and what it stands for. */
 interface Envelope {
   json: Json
-  meta: object
+  meta: { referentialEqualities?: object }
 }
 
 const superjson = new SuperJSON()
@@ -65,7 +65,7 @@ function envelope(value: unknown): Envelope {
   return { json: json as Json, meta: meta ?? {} }
 }
 
-function isEnvelope(value: unknown): value is Envelope {
+export function isEnvelope(value: unknown): value is Envelope {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
   const keys = Object.keys(value)
   return keys.length === 2 && 'json' in value && 'meta' in value

@@ -79,13 +79,19 @@ CREATE TRIGGER "toasts_invalidate_on_delete_oat"
     REFERENCING OLD TABLE AS "old_rows"
     FOR EACH STATEMENT
     EXECUTE FUNCTION "toasts_forget_on_delete"('oat', 'to_jsonb("oat_id")::text');
+
+CREATE TRIGGER "toasts_invalidate_on_truncate_oat"
+    AFTER TRUNCATE ON "pantry"."oats"
+    FOR EACH STATEMENT
+    EXECUTE FUNCTION "toasts_forget_on_delete"('oat', 'to_jsonb("oat_id")::text');
 `)
   })
 
   it('Model.relation: triggers by which the toasts of its parent become stale, inserts and deletes included', () => {
     const { name, text } = migrationsFor('Topping.oat')[0]!
     expect(name).toBe('invalidate_oat_on_topping_oat')
-    for (const when of ['insert', 'update', 'delete']) expect(text).toContain(`"toasts_invalidate_on_${when}_oat"`)
+    for (const when of ['insert', 'update', 'delete', 'truncate'])
+      expect(text).toContain(`"toasts_invalidate_on_${when}_oat"`)
     expect(text).toContain(`'oat', 'to_jsonb("oat''s id")::text'`)
     expect(text).not.toContain('forget')
   })
@@ -118,7 +124,7 @@ CREATE TRIGGER "toasts_invalidate_on_delete_oat"
     ['Topping.shelf', 'RELATION_NOT_FOUND', 'Name one of its own: Topping.oat'],
     ['Oat.toppings', 'RELATION_NOT_FOUND', 'For its own toasts: --invalidate-on Oat'],
     ['Label.oat', 'RELATION_NOT_BY_KEY', 'Toasts are stored by the key.'],
-    ['Jar', 'KEY_TYPE', 'A key of these types works: Int, BigInt, String.'],
+    ['Jar', 'KEY_TYPE', 'A key of these types works: Int, BigInt, String, Boolean.'],
   ])('refuses %s, and says what would do: %s', (source, code, remedy) => {
     expect(() => migrationsFor(source)).toThrow(
       expect.objectContaining({ code, remedy: expect.stringContaining(remedy) }),

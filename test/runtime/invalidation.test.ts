@@ -10,6 +10,8 @@ import { packagedTemplate } from '../../generators/templates.js'
 import { db } from '../.app/src/async/database.js'
 import { prisma } from '../.app/src/db.js'
 import { testDatabase } from '../support/database.js'
+import { eventually } from '../support/eventually.js'
+import { gate } from '../support/gate.js'
 import { APP } from '../support/host.js'
 import { query } from '../support/postgres.js'
 
@@ -143,28 +145,120 @@ describe('T9: a change that is committed while a value is computed is never take
     expect(await slow.isStale(oat)).toBe(true)
   })
 
+  /** A change that has been made and not been committed. */
+  async function openChange(oatId: number) {
+    const [made, end] = [gate(), gate()]
+    const change = prisma.$transaction(
+      async (tx) => {
+        await tx.topping.create({ data: { name: 'Nuts', oatId } })
+        made.open()
+        await end.opened
+      },
+      { timeout: 60_000 },
+    )
+    await Promise.race([made.opened, change])
+    return async () => {
+      end.open()
+      await change
+    }
+  }
+  /** What the worker does when the refresh is due. */
+  const work = async (oat: Awaited<ReturnType<typeof createOat>>) => {
+    await prisma.$executeRaw`UPDATE toasts SET refresh_at = now() WHERE refresh_at IS NOT NULL`
+    await refreshNow(db, breakfast, oat)
+  }
+
   it('when the change was made before the row was there, and is committed after', async () => {
     const oat = await prisma.oat.create({ data: { name: 'Oat' } })
-    let began = () => {}
-    let commit = () => {}
-    const open = new Promise<void>((resolve) => {
-      began = resolve
-    })
-    const wait = new Promise<void>((resolve) => {
-      commit = resolve
-    })
-    const change = prisma.$transaction(async (tx) => {
-      await tx.topping.create({ data: { name: 'Nuts', oatId: oat.id } })
-      began()
-      await wait
-    })
-    await open
+    const commit = await openChange(oat.id)
     // Its trigger has found no row to mark, and what it has written cannot be seen yet.
     expect(await breakfast.fresh(oat)).toMatchObject({ toppings: [] })
-    commit()
-    await change
+    await commit()
     expect(await breakfast(oat)).toMatchObject({ toppings: [], toastr: { stale: true } })
-    await refreshNow(db, breakfast, oat)
+    await work(oat)
     expect(await breakfast(oat)).toMatchObject({ toppings: ['Nuts'], toastr: { stale: false } })
+  })
+
+  it('however often the value is computed before it is committed, but not all the time', async () => {
+    const oat = await prisma.oat.create({ data: { name: 'Oat' } })
+    const commit = await openChange(oat.id)
+    for (let i = 0; i < 3; i++) {
+      await breakfast.fresh(oat)
+      const { refreshAt } = await prisma.toast.findFirstOrThrow()
+      expect(refreshAt!.getTime(), 'it is tried again a second later').toBeGreaterThan(Date.now() + 500)
+    }
+    await work(oat)
+    await commit()
+    expect(await breakfast(oat)).toMatchObject({ toppings: [], toastr: { stale: true } })
+    await work(oat)
+    expect(await breakfast(oat)).toMatchObject({ toppings: ['Nuts'], toastr: { stale: false } })
+  })
+
+  it('and one that has begun since leaves no doubt: a busy table does not keep values from becoming fresh', async () => {
+    const [oat, other] = [
+      await prisma.oat.create({ data: { name: 'Oat' } }),
+      await prisma.oat.create({ data: { name: 'X' } }),
+    ]
+    const commit = await openChange(other.id)
+    await breakfast.fresh(oat)
+    const commitLater = await openChange(other.id)
+    await commit()
+    await work(oat)
+    expect(await breakfast.isStale(oat)).toBe(false)
+    await commitLater()
+  })
+
+  it('when the value was stale already, and was taken in hand while the change was being made', async () => {
+    const oat = await createOat()
+    await breakfast.expire(oat)
+    const commit = await openChange(oat.id)
+    const refreshing = breakfast.fresh(oat)
+    const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+    await eventually('the wait for the change', async () => (await query(url, waiting)).length > 0)
+    await commit()
+    expect(await refreshing).toMatchObject({ toppings: ['Nuts'], toastr: { stale: false } })
+  })
+})
+
+describe('T13: a TRUNCATE', () => {
+  it('of the children makes the toasts of all parents stale, and of no other model', async () => {
+    const [oat, other] = [await createOat(['Nuts']), await createOat()]
+    const shelf = await prisma.shelf.create({ data: { aisle: 9, level: 'a' } })
+    await stock.fresh(shelf)
+    await query(url, 'TRUNCATE "Topping"')
+    expect([await breakfast.isStale(oat), await breakfast.isStale(other)]).toEqual([true, true])
+    expect(await stock.isStale(shelf)).toBe(false)
+    expect(await breakfast.fresh(oat)).toMatchObject({ toppings: [] })
+  })
+
+  it('of the parents removes their toasts', async () => {
+    await createOat()
+    const shelf = await prisma.shelf.create({ data: { aisle: 10, level: 'a' } })
+    await stock.fresh(shelf)
+    await query(url, 'TRUNCATE "Oat" CASCADE')
+    expect(await prisma.toast.findMany()).toMatchObject([{ name: 'shelf.stock' }])
+  })
+})
+
+describe('T13: the triggers', () => {
+  it('find the toasts whatever the search path of the session is', async () => {
+    const oat = await createOat(['Nuts'])
+    await query(url, `SET search_path = pg_catalog; UPDATE public."Topping" SET name = 'Almonds'`)
+    expect(await breakfast.isStale(oat)).toBe(true)
+    await query(url, 'SET search_path = pg_catalog; TRUNCATE public."Oat" CASCADE')
+    expect(await prisma.toast.count()).toBe(0)
+  })
+
+  it('mark what is stale already no further: the count does not run out where data changes all the time', async () => {
+    const oat = await createOat()
+    for (let i = 0; i < 5; i++) await prisma.topping.create({ data: { name: 'Nuts', oatId: oat.id } })
+    expect(await prisma.toast.findFirstOrThrow()).toMatchObject({ valueEpoch: 0, epoch: 1 })
+  })
+
+  it('mark nothing where a statement changes no row', async () => {
+    const oat = await createOat()
+    await prisma.$executeRaw`UPDATE "Oat" SET name = 'None' WHERE false`
+    await prisma.$executeRaw`DELETE FROM "Topping" WHERE false`
+    expect(await breakfast.isStale(oat)).toBe(false)
   })
 })

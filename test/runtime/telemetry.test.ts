@@ -1,5 +1,6 @@
 import { tracingChannel } from 'node:diagnostics_channel'
-import { BaseAttempt, defineTargets, type Telling } from '@async-gen/runtime'
+import { BaseAttempt, defineTargets, defineToast, type Telling } from '@async-gen/runtime'
+import { refreshNow } from '@async-gen/runtime/testing'
 import { context, metrics, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { W3CTraceContextPropagator } from '@opentelemetry/core'
@@ -11,10 +12,12 @@ import {
 } from '@opentelemetry/sdk-metrics'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { toastOf } from '../../runtime/src/report/report.js'
 import { testDatabase } from '../support/database.js'
 
 await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
+const { Report } = await import('../.app/src/async/report.js')
 const { prisma } = await import('../.app/src/db.js')
 
 const Baker = {
@@ -22,6 +25,12 @@ const Baker = {
   burn: async () => {
     throw new Error('smoke')
   },
+}
+
+class Sales extends Report {
+  override async build() {
+    return 1
+  }
 }
 
 class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: defineTargets({ Baker }) }) {}
@@ -112,6 +121,43 @@ describe('OpenTelemetry', () => {
     })
   })
 
+  it('gets a span for a refresh and for a build, linked to the read or the `expire` that asked for it', async () => {
+    const parent = { id: 1, updatedAt: new Date() }
+    const toast = defineToast(db, 'traced', { load: async () => parent, compute: () => 1, expireIn: '1 day' })
+    const report = await Sales.create({})
+    const asked = async (name: string, ask: () => Promise<unknown>) => {
+      return await trace.getTracer('test').startActiveSpan(name, async (request) => {
+        await ask()
+        request.end()
+        return request.spanContext()
+      })
+    }
+    const spanOf = (name: string) => spans.getFinishedSpans().findLast((span) => span.name === name)!
+
+    const read = await asked('GET /toast', () => toast(parent))
+    await refreshNow(db, toast, parent)
+    expect(spanOf('refresh traced').links.map(({ context }) => context)).toMatchObject([
+      { traceId: read.traceId, spanId: read.spanId },
+    ])
+    const expired = await asked('POST /toast', () => toast.expire(parent))
+    await refreshNow(db, toast, parent)
+    expect(spanOf('refresh traced').links.map(({ context }) => context.spanId)).toEqual([expired.spanId])
+
+    const requested = await asked('GET /report', () => report.build())
+    await refreshNow(db, toastOf(Sales), report as never)
+    expect(spanOf('build Sales.build').links.map(({ context }) => context.spanId)).toEqual([requested.spanId])
+
+    // Whoever computes for itself has the computation in its own trace.
+    const demanded = await asked('GET /fresh', async () => {
+      await toast.expire(parent)
+      await toast.fresh(parent)
+    })
+    expect(spanOf('refresh traced')).toMatchObject({
+      links: [],
+      parentSpanContext: { traceId: demanded.traceId, spanId: demanded.spanId },
+    })
+  })
+
   it('gets the error of a run that failed, and a histogram of durations', async () => {
     const { id } = await Attempt.create({ target: Baker, method: 'burn', maxAttempts: 1 })
     await Attempt.perform(id)
@@ -132,5 +178,12 @@ describe('OpenTelemetry', () => {
     propagation.disable()
     const { id } = await Attempt.async(Baker).bake('bread')
     expect(await prisma.attempt.findUnique({ where: { id } })).toMatchObject({ traceContext: null })
+    const report = await Sales.create({})
+    await report.expire()
+    const name = 'Sales.build'
+    expect(await prisma.toast.findFirst({ where: { name } })).toMatchObject({ traceContext: null, epoch: 1 })
+    await prisma.toast.deleteMany({ where: { name } })
+    await report.build()
+    expect(await prisma.toast.findFirst({ where: { name } })).toMatchObject({ traceContext: null, epoch: 0 })
   })
 })

@@ -92,7 +92,8 @@ export class ReportRecord<Args extends object = object> {
     this: Class,
     args: InstanceType<Class>['args'],
   ): Promise<BackgroundReport<InstanceType<Class>>> {
-    const row = await this.store.findOrCreate(this.type, digestOf(args), serialize(args, 'args'))
+    const stored = serialize(args, 'args')
+    const row = await this.store.findOrCreate(this.type, digestOf(args), stored)
     const report = new this(row)
     const toast = toastOf(this)
     return Object.assign(report, {
@@ -117,17 +118,21 @@ export class ReportRecord<Args extends object = object> {
 
 const toasts = new WeakMap<ReportClass, Toast<ReportRecord, unknown>>()
 
-/** The toast behind a report class's `build`, defined when it is first needed. */
-export function toastOf(Report: ReportClass): Toast<ReportRecord, unknown> {
+/**
+ * The toast behind a report class's `build`, defined when it is first needed.
+ *
+ * @param place the file of the class, where it is known
+ */
+export function toastOf(Report: ReportClass, place?: string): Toast<ReportRecord, unknown> {
   let toast = toasts.get(Report)
   if (!toast) {
-    toast = defineReportToast(Report)
+    toast = defineReportToast(Report, place ?? `the class ${Report.name} of ${Report.task}`)
     toasts.set(Report, toast)
   }
   return toast
 }
 
-function defineReportToast(Report: ReportClass): Toast<ReportRecord, unknown> {
+function defineReportToast(Report: ReportClass, place: string): Toast<ReportRecord, unknown> {
   const { db, store, task, type, expireIn, expireIf, maxStale, version, maxBytes } = Report
   const options = {
     load: async (id: number | bigint) => {
@@ -142,5 +147,5 @@ function defineReportToast(Report: ReportClass): Toast<ReportRecord, unknown> {
     ...(version !== undefined && { version }),
     ...(maxBytes !== undefined && { maxBytes }),
   }
-  return defineToast<ReportRecord, unknown>(db, `${type}.build`, options, task)
+  return defineToast<ReportRecord, unknown>(db, `${type}.build`, options, task, { place, code: String(Report) })
 }

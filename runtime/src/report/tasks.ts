@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Task } from 'graphile-worker'
 import { tellsItself } from '../telemetry.js'
+import { toastsOf } from '../toast/registry.js'
 import { refreshToastTask } from '../toast/tasks.js'
 import { type ReportBase, type ReportClass, toastOf } from './report.js'
 
@@ -26,9 +27,12 @@ async function loadReports(Report: ReportBase, folder: URL | string): Promise<vo
   for (const file of (await readdir(path)).filter(isModule)) {
     const module: object = await import(pathToFileURL(join(path, file)).href)
     for (const exported of Object.values(module)) {
-      if (typeof exported === 'function' && exported.prototype instanceof Report) toastOf(exported as ReportClass)
+      if (typeof exported === 'function' && exported.prototype instanceof Report) {
+        toastOf(exported as ReportClass, join(path, file))
+      }
     }
   }
+  toastsOf(Report.db).refuseClashes()
 }
 
 function isModule(file: string): boolean {

@@ -4,7 +4,7 @@ import { type Duration, milliseconds } from '../duration.js'
 import { AsyncGenError } from '../errors.js'
 import { deserialize, MAX_BYTES, serialize } from '../serialize.js'
 import { obtain, refreshToast } from './refresh.js'
-import { nameWithVersion, refuseUnknownOptions, toastsOf } from './registry.js'
+import { callerOf, nameWithVersion, refuseUnknownOptions, toastsOf } from './registry.js'
 import type { Request, ToastRow } from './store.js'
 import { type CompareVersions, isOlder, type Version, versionText } from './version.js'
 
@@ -76,7 +76,9 @@ export function asyncCached<Args extends unknown[], Result>(
   const { store } = registry
   const anyWorkers = () => registry.share('workers', () => hasWorkers(db))
   const storedName = nameWithVersion(name, options.version)
-  registry.definitions.set(storedName, {
+  registry.define({
+    place: callerOf(asyncCached),
+    code: String(compute),
     name: storedName,
     baseName: name,
     maxBytes: options.maxBytes ?? MAX_BYTES,
@@ -160,12 +162,18 @@ export async function clearCached(db: Database): Promise<number> {
   return await toastsOf(db).store.clearCached()
 }
 
-function hasValue({ cached_at, expires_at }: ToastRow): boolean {
-  return cached_at !== null && (expires_at === null || expires_at.getTime() > Date.now())
+function hasValue({ cached_at, expired }: ToastRow): boolean {
+  return cached_at !== null && !expired
 }
 
 /** The arguments are part of what an entry is: 1 and '1' differ, the order of keys does not matter. */
 function keyOf(locator: string, args: unknown[]): string {
   for (const [i, arg] of args.entries()) serialize(arg, `argument ${i + 1}`)
-  return args.length === 0 ? locator : `${locator} ${digestOf(args, 'arguments')}`
+  const key = args.length === 0 ? locator : `${locator} ${digestOf(args, 'arguments')}`
+  return fitsIndex(key) ? key : digestOf([locator, args])
+}
+
+/** An entry of an index takes 2,704 bytes, and with the key comes the name. */
+function fitsIndex(key: string): boolean {
+  return Buffer.byteLength(key) <= 1000 && key.isWellFormed() && !key.includes('\0')
 }

@@ -10,16 +10,24 @@ export type KeyValues = Record<string, unknown>
  * The key of a parent as text, the same that SQL makes of it: `to_jsonb("id")::text` for one field,
  * `jsonb_build_array("a", "b")::text` for several.
  *
- * @throws AsyncGenError NOT_PERSISTED where a field has no value
+ * @throws AsyncGenError NOT_PERSISTED where a field has no value, INVALID_KEY where it has one that is no key
  */
 export function keyOf(name: string, parent: unknown, fields: KeyFields = 'id'): string {
   const part = (field: string) => {
-    const text = textOf((parent as KeyValues | null | undefined)?.[field])
+    const value = (parent as KeyValues | null | undefined)?.[field]
+    const text = textOf(value)
     if (text !== undefined) return text
+    if (value === undefined || value === null) {
+      throw new AsyncGenError(
+        'NOT_PERSISTED',
+        `Record must be persisted before the toast ${name} can be read: it has no ${field}. ` +
+          'A model whose key is another needs the option `id`, with the names of the fields.',
+      )
+    }
+    const type = typeof value === 'object' ? (value.constructor?.name ?? 'object') : typeof value
     throw new AsyncGenError(
-      'NOT_PERSISTED',
-      `Record must be persisted before the toast ${name} can be read: it has no ${field}. ` +
-        'A model whose key is another needs the option `id`, with the names of the fields.',
+      'INVALID_KEY',
+      `The toast ${name} cannot be stored by ${field}, which is a ${type}. A key is made of numbers, texts, booleans and Dates.`,
     )
   }
   return typeof fields === 'string' ? part(fields) : `[${fields.map(part).join(', ')}]`
@@ -45,6 +53,7 @@ function textOf(value: unknown): string | undefined {
   switch (typeof value) {
     case 'number':
     case 'bigint':
+    case 'boolean':
       return String(value)
     case 'string':
       return JSON.stringify(value)
@@ -56,8 +65,8 @@ function textOf(value: unknown): string | undefined {
 }
 
 /** Prisma takes numbers for a BigInt, and texts for a Date: what the text does not tell, it need not know. */
-function fromText(text: string): number | bigint | string {
-  if (text.startsWith('"')) return JSON.parse(text)
+function fromText(text: string): number | bigint | string | boolean {
+  if (/^["tf]/.test(text)) return JSON.parse(text)
   const number = Number(text)
   return Math.abs(number) > Number.MAX_SAFE_INTEGER ? BigInt(text) : number
 }

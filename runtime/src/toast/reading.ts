@@ -1,7 +1,8 @@
 import { type Duration, milliseconds } from '../duration.js'
 import type { ErrorRecord } from '../errors.js'
+import type { Decimal } from '../prisma.js'
 import { deserialize } from '../serialize.js'
-import { ageOf, isStale, type Staleness } from './staleness.js'
+import { isStale, type Staleness } from './staleness.js'
 import type { ToastRow } from './store.js'
 
 /** What went wrong, as far as readers should know: no stack, as readings are often sent to a browser. */
@@ -22,11 +23,22 @@ export interface Toastr {
 }
 
 /** A value and what is known of it. A result that is no plain object stands under `value`. */
-export type Ready<Result> = (Result extends readonly unknown[] | Date | Map<unknown, unknown> | Set<unknown>
+export type Ready<Result> = (Result extends NoPlainObject
   ? { value: Result }
   : Result extends object
     ? Result
     : { value: Result }) & { toastr: Toastr }
+
+/** The objects that can be stored and are no plain ones. */
+type NoPlainObject =
+  | readonly unknown[]
+  | Date
+  | ReadonlyMap<unknown, unknown>
+  | ReadonlySet<unknown>
+  | Uint8Array
+  | URL
+  | RegExp
+  | Pick<Decimal, 'toDecimalPlaces'>
 
 /** What is returned while there is no value yet. */
 export interface NotReady {
@@ -56,11 +68,11 @@ export function readingOf<Result, Parent>(
   parent: Parent,
   options: ReadingOptions<Parent>,
 ): Ready<Result> | undefined {
-  if (!row || row.cached_at === null || row.elapsed === null) return undefined
-  const { cached_at, elapsed, version } = row
-  const cached = { name, cachedAt: cached_at, elapsed, version }
+  if (!row || row.cached_at === null || row.age === null || row.elapsed === null) return undefined
+  const { cached_at, age, elapsed, version } = row
+  const cached = { name, cachedAt: cached_at, age, elapsed, version }
   const stale = row.invalidated || isStale(cached, parent, options)
-  if (stale && options.maxStale !== undefined && ageOf(cached) > milliseconds(options.maxStale)) return undefined
+  if (stale && options.maxStale !== undefined && age > milliseconds(options.maxStale)) return undefined
   const value = deserialize(row.value)
   const toastr: Toastr = { elapsed, cached_at, stale, ...soFar(row) }
   if (row.refresh?.error) toastr.error = failureOf(row.refresh.error)

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { backoff } from '../backoff.js'
 import type { Database } from '../database.js'
@@ -7,7 +8,15 @@ import { presenceOf } from '../presence.js'
 import { serialize } from '../serialize.js'
 import { type Telling, tell, type Outcome as Verdict } from '../telemetry.js'
 import { type Computation, type ToastDefinition, type ToastRegistry, toastsOf, type Work } from './registry.js'
-import { type NewValue, type Refresh, type Request, type ToastId, type ToastRow, textOf } from './store.js'
+import {
+  type NewValue,
+  type Refresh,
+  type Request,
+  type ToastId,
+  type ToastRow,
+  type ToastStore,
+  textOf,
+} from './store.js'
 
 export type RefreshOutcome = 'refreshed' | 'failed' | 'nothing to do' | 'parent gone' | 'overtaken' | 'given back'
 
@@ -25,16 +34,18 @@ export async function refreshToast(db: Database, id: ToastId, stopping?: AbortSi
  * in this process at the same time ask once.
  *
  * @param retry whether a failure here has the worker try again, or leaves the row as if nobody had asked
- * @throws what the computation threw; RefreshFailedError where it failed in another process
+ * @throws what the computation threw; RefreshFailedError where it failed in another process; AsyncGenError NEEDS_ITSELF where
+ * what asks is a part of that computation
  */
-export function obtain(
+export async function obtain(
   db: Database,
   request: Request,
   goodEnough: (row: ToastRow) => boolean,
   retry: 'later' | 'never',
 ): Promise<ToastRow> {
   const registry = toastsOf(db)
-  return registry.share(`obtain\0${textOf(request)}\0${request.version}`, async () => {
+  refuseCircle(request)
+  return await registry.share(`obtain\0${textOf(request)}\0${request.version}`, async () => {
     const { store } = registry
     let row = await store.read(request)
     const failuresBefore = row?.refresh?.failures ?? 0
@@ -91,11 +102,11 @@ async function carryOut(
   retry: 'later' | 'never',
   stopping?: AbortSignal,
 ): Promise<CarriedOut> {
-  const { name, key: id, failures, task } = refresh
+  const { name, key: id, failures, task, askedBy } = refresh
   const isToast = task === 'refresh_toast'
-  const telling: Telling = { type: isToast ? 'Toast' : 'Report', id, name, run: failures + 1 }
+  const telling: Telling = { type: isToast ? 'Toast' : 'Report', id, name, run: failures + 1, askedBy }
   return await tell(isToast ? 'refresh' : 'build', telling, async () => {
-    const done = await computeAndStore(registry, refresh, retry, stopping)
+    const done = await computeAndStore(registry, refresh, retry, stopping).finally(() => registry.store.letGo(refresh))
     telling.outcome = VERDICTS[done.outcome] ?? (retry === 'later' ? 'retried' : 'failed')
     if (done.error !== undefined) telling.error = describeError(done.error)
     return done
@@ -117,16 +128,14 @@ async function computeAndStore(
   stopping?: AbortSignal,
 ): Promise<CarriedOut> {
   const { store } = registry
+  const { computation, release } = computationOf(store, refresh, stopping)
   try {
     const definition = registry.definitionOf(refresh.name)
     // Asked before anything is read: see changesAhead.
-    const doubtful = refresh.first && refresh.args === null && (await store.changesAhead())
+    const doubtful = isUnsettled(refresh) && (await store.changesAhead(refresh.cachedAt))
     const work = await definition.prepare(refresh)
-    if (!work) {
-      await store.remove(refresh)
-      return { outcome: 'parent gone' }
-    }
-    const value = await compute(definition, work, computation(registry, refresh, stopping))
+    if (!work) return { outcome: (await store.remove(refresh)) ? 'parent gone' : 'overtaken' }
+    const value = await within(refresh, () => compute(definition, work, computation))
     return { outcome: (await store.store(refresh, { ...value, doubtful })) ? 'refreshed' : 'overtaken' }
   } catch (error) {
     if (stopping?.aborted) {
@@ -135,7 +144,14 @@ async function computeAndStore(
     }
     await store.postpone(refresh, describeError(error), retry === 'later' ? backoff(refresh.failures + 1) : null)
     return { outcome: 'failed', error }
+  } finally {
+    release()
   }
+}
+
+/** Whether a transaction may be open that began when the row was not there yet. No trigger knows of cached functions. */
+function isUnsettled({ cachedAt, doubtful, args }: Refresh): boolean {
+  return (cachedAt === null || doubtful === true) && args === null
 }
 
 /** The version was read before this begins, so that a change of the parent meanwhile makes the value stale. */
@@ -144,29 +160,63 @@ async function compute(
   { version, compute }: Work,
   computation: Computation,
 ): Promise<Omit<NewValue, 'doubtful'>> {
-  const cachedAt = new Date()
   const started = performance.now()
   const value = await compute(computation)
   const elapsed = secondsSince(started)
-  return { value: serialize(value, `what ${baseName} returned`, maxBytes), version, cachedAt, elapsed }
+  return { value: serialize(value, `what ${baseName} returned`, maxBytes), version, elapsed }
 }
 
 const PROGRESS_EVERY = 500
 
-function computation({ store }: ToastRegistry, refresh: Refresh, stopping?: AbortSignal): Computation {
-  const overtaken = new AbortController()
+function computationOf(store: ToastStore, refresh: Refresh, stopping?: AbortSignal) {
+  const aborting = new AbortController()
+  // Not AbortSignal.any: in Node 20, the signal of a worker would remember each refresh for as long as it runs.
+  const stop = () => aborting.abort(stopping?.reason)
+  if (stopping?.aborted) stop()
+  stopping?.addEventListener('abort', stop)
   let written = Number.NEGATIVE_INFINITY
-  return {
-    signal: stopping ? AbortSignal.any([stopping, overtaken.signal]) : overtaken.signal,
+  const computation: Computation = {
+    signal: aborting.signal,
     progress(done) {
-      if (performance.now() - written < PROGRESS_EVERY) return
+      if (!(performance.now() - written >= PROGRESS_EVERY && done >= 0)) return
       written = performance.now()
       // A computation is not to fail because its progress cannot be told.
-      store.advance(refresh, Math.min(Math.max(done, 0), 1)).then(
+      store.advance(refresh, Math.min(done, 1)).then(
         (ours) =>
-          ours || overtaken.abort(new AsyncGenError('OVERTAKEN', `Another worker computes ${refresh.name} now.`)),
+          ours || aborting.abort(new AsyncGenError('OVERTAKEN', `Another worker computes ${refresh.name} now.`)),
         () => {},
       )
     },
+  }
+  return { computation, release: () => stopping?.removeEventListener('abort', stop) }
+}
+
+/** A computation, and the one that it is a part of. */
+interface Link extends ToastId {
+  over: boolean
+  partOf: Link | undefined
+}
+
+const underWay = new AsyncLocalStorage<Link>()
+
+/** Runs a computation so that all which it asks for knows what it is a part of. */
+async function within<Result>({ name, key }: ToastId, run: () => Promise<Result>): Promise<Result> {
+  const link: Link = { name, key, over: false, partOf: underWay.getStore() }
+  try {
+    return await underWay.run(link, run)
+  } finally {
+    // What it has set going, and goes on after it, may ask for anything.
+    link.over = true
+  }
+}
+
+/** Whoever waits for itself waits for ever. */
+function refuseCircle(wanted: ToastId): void {
+  const chain = [wanted]
+  for (let link = underWay.getStore(); link && !link.over; link = link.partOf) {
+    chain.unshift(link)
+    if (textOf(link) !== textOf(wanted)) continue
+    const circle = chain.map(({ name, key }) => `${name} of ${key}`).join(' needs ')
+    throw new AsyncGenError('NEEDS_ITSELF', `This would wait for itself for ever: ${circle}.`)
   }
 }

@@ -19,8 +19,16 @@ export interface Work {
   compute(computation: Computation): unknown
 }
 
+/** What tells a definition that was evaluated again from another one. */
+export interface Origin {
+  /** `/app/src/async/toasts.ts:12:24` */
+  place: string
+  /** The text of the slow method. */
+  code: string
+}
+
 /** How a process computes a toast from no more than its row. */
-export interface ToastDefinition {
+export interface ToastDefinition extends Origin {
   /** As rows are stored: `oat.breakfast`, and `oat.breakfast@2` where the code has a version. */
   name: string
   /** The name without the version of the code. */
@@ -36,12 +44,30 @@ export interface ToastDefinition {
 export class ToastRegistry {
   readonly store: ToastStore
   readonly definitions = new Map<string, ToastDefinition>()
+  /** The first name that two definitions share. */
+  #clash: string | undefined
   /** Refreshes are carried out by whoever asks for them: for tests. */
   inline = false
   readonly #shared = new Map<string, Promise<unknown>>()
 
   constructor(db: Database) {
     this.store = new ToastStore(db)
+  }
+
+  /** The last definition of a name counts: a development server evaluates modules again when they change. */
+  define(definition: ToastDefinition): void {
+    const { name, place, code } = definition
+    const earlier = this.definitions.get(name)
+    this.definitions.set(name, definition)
+    if (!earlier || (earlier.place === place && earlier.code === code)) return
+    const clash = `${name} is defined twice, and both would share their values: at ${earlier.place} and at ${place}`
+    this.#clash ??= clash
+    if (fileOf(earlier.place) !== fileOf(place)) process.emitWarning(`${clash}.`, { code: DEFINED_TWICE })
+  }
+
+  /** @throws AsyncGenError DEFINED_TWICE where two definitions share a name: in a worker, no module is evaluated again */
+  refuseClashes(): void {
+    if (this.#clash !== undefined) throw new AsyncGenError(DEFINED_TWICE, `${this.#clash}. Give one another name.`)
   }
 
   definitionOf(name: string): ToastDefinition {
@@ -54,11 +80,11 @@ export class ToastRegistry {
     )
   }
 
-  /** Runs something once for all who want the same in this process at the same time. */
-  share<Result>(what: string, run: () => Promise<Result>): Promise<Result> {
+  /** Runs something once for all who want the same in this process at the same time. Each gets a copy of its own. */
+  async share<Result>(what: string, run: () => Promise<Result>): Promise<Result> {
     const running = this.#shared.get(what) ?? run().finally(() => this.#shared.delete(what))
     this.#shared.set(what, running)
-    return running as Promise<Result>
+    return structuredClone((await running) as Result)
   }
 
   /** The row a moment later. All who wait for a toast ask once together. */
@@ -68,6 +94,22 @@ export class ToastRegistry {
       return await this.store.read(id)
     })
   }
+}
+
+const DEFINED_TWICE = 'DEFINED_TWICE'
+
+/** Where a function of ours was called: the file, the line and the column. */
+export function callerOf(ours: (...args: never[]) => unknown): string {
+  const holder: { stack?: string } = {}
+  Error.captureStackTrace(holder, ours)
+  const [, caller = ''] = holder.stack?.split('\n') ?? []
+  const place = caller.replace(/^.*\(|^ *at |\)$/g, '').replace('file://', '')
+  // Development servers add a query that differs each time.
+  return place.replace(/\?.*?(?=:\d+:\d+$)/, '') || 'a place that is not known'
+}
+
+function fileOf(place: string): string {
+  return place.replace(/:\d+:\d+$/, '')
 }
 
 const registries = new WeakMap<Database, ToastRegistry>()

@@ -1,10 +1,12 @@
 import type { Statement } from '../database.js'
 import { livingWorkers } from '../presence.js'
 
-// Few columns, as reading a row takes as long as it has columns; named one by one, as a prepared `SELECT *` breaks on open
+// Ages are told by the clock of the database: those of its clients may differ. Few columns, as reading a row takes as long as it has columns; named one by one, as a prepared `SELECT *` breaks on open
 // connections when a migration adds a column.
 const seen = `
-  value, version, epoch IS DISTINCT FROM value_epoch AS invalidated, cached_at, elapsed, expires_at, run,
+  value, version, epoch IS DISTINCT FROM value_epoch AS invalidated, cached_at, elapsed, run,
+  date_part('epoch', statement_timestamp() - cached_at) * 1000 AS age,
+  coalesce(expires_at <= statement_timestamp(), false) AS expired,
   CASE WHEN refresh_at IS NOT NULL OR failures > 0 THEN
     json_build_object(
       'wanted', refresh_at IS NOT NULL, 'wanted_version', wanted_version, 'behind', wanted_epoch < epoch,
@@ -13,8 +15,12 @@ const seen = `
   END AS refresh`
 
 const claimed = `
-  name, key, task, run, locked_by AS worker, args, epoch, failures,
-  wanted_version AS "wantedVersion", cached_at IS NULL AS first`
+  id, name, key, task, run, locked_by AS worker, args, epoch, failures,
+  wanted_version AS "wantedVersion", trace_context AS "askedBy",
+  cached_at AS "cachedAt", value_epoch < 0 AS doubtful`
+
+// A row that was made anew meanwhile has another id.
+const inHand = 'id = $1 AND run = $2 AND locked_by = $3'
 
 /** The statements of the table `toasts`. */
 export const statements = {
@@ -31,19 +37,26 @@ export const statements = {
       JOIN toasts USING (name, key)`,
   },
 
-  // In one order for everybody, so that no two requests wait for each other.
+  // In one order for everybody, so that no two requests wait for each other. They wait for a transaction that has locked one
+  // of the rows as long as $2 says; the setting is there before the rows are sorted.
   request: {
     name: 'toasts:request',
     text: `
-      INSERT INTO toasts AS toast (name, key, task, args, expires_in, wanted_version, run, refresh_at)
-      SELECT name, key, task, args::jsonb, expires_in, version, seen_run, clock_timestamp()
-      FROM jsonb_to_recordset($1::jsonb)
-        AS wanted (name text, key text, task text, args text, expires_in double precision, version text, seen_run integer)
+      INSERT INTO toasts AS toast (name, key, task, args, expires_in, wanted_version, trace_context, run, refresh_at)
+      SELECT name, key, task, args::jsonb, expires_in, version, trace_context, seen_run, clock_timestamp()
+      FROM
+        (SELECT set_config('lock_timeout', coalesce($2, current_setting('lock_timeout')), true)) AS patience (is_set),
+        jsonb_to_recordset($1::jsonb) AS wanted (
+          name text, key text, task text, args text, expires_in double precision,
+          version text, trace_context jsonb, seen_run integer
+        )
+      WHERE is_set IS NOT NULL
       ORDER BY key, name
       ON CONFLICT (key, name) DO UPDATE SET
         args = excluded.args,
         expires_in = excluded.expires_in,
         wanted_version = excluded.wanted_version,
+        trace_context = excluded.trace_context,
         wanted_epoch = toast.epoch,
         refresh_at = coalesce(toast.refresh_at, clock_timestamp()),
         updated_at = clock_timestamp()
@@ -57,12 +70,13 @@ export const statements = {
   expire: {
     name: 'toasts:expire',
     text: `
-      INSERT INTO toasts AS toast (name, key, task, wanted_version, refresh_at)
-      VALUES ($1, $2, $3, $4, clock_timestamp())
+      INSERT INTO toasts AS toast (name, key, task, wanted_version, trace_context, refresh_at)
+      VALUES ($1, $2, $3, $4, $5::jsonb, clock_timestamp())
       ON CONFLICT (key, name) DO UPDATE SET
         epoch = toast.epoch + 1,
         wanted_epoch = toast.epoch + 1,
         wanted_version = excluded.wanted_version,
+        trace_context = excluded.trace_context,
         refresh_at = CASE
           WHEN toast.locked_by IS NULL THEN least(toast.refresh_at, clock_timestamp())
           ELSE toast.refresh_at
@@ -70,6 +84,7 @@ export const statements = {
         updated_at = clock_timestamp()`,
   },
 
+  // A worker does not wait for a transaction that has locked the row: the sweep enqueues it again.
   claim: {
     name: 'toasts:claim',
     text: `
@@ -79,7 +94,12 @@ export const statements = {
         wanted_epoch = epoch,
         progress = NULL,
         updated_at = clock_timestamp()
-      WHERE name = $1 AND key = $2 AND locked_by IS NULL AND refresh_at <= clock_timestamp()
+      WHERE id = (
+        SELECT id
+        FROM toasts
+        WHERE name = $1 AND key = $2 AND locked_by IS NULL AND refresh_at <= clock_timestamp()
+        FOR UPDATE SKIP LOCKED
+      )
       RETURNING ${claimed}`,
   },
 
@@ -95,6 +115,7 @@ export const statements = {
         expires_in = excluded.expires_in,
         wanted_version = excluded.wanted_version,
         wanted_epoch = toast.epoch,
+        trace_context = NULL,
         refresh_at = coalesce(toast.refresh_at, clock_timestamp()),
         progress = NULL,
         updated_at = clock_timestamp()
@@ -102,7 +123,8 @@ export const statements = {
       RETURNING ${claimed}`,
   },
 
-  // A lock on a table is held until its transaction ends, and the first write takes it before the trigger runs.
+  // A lock on a table is held until its transaction ends, and the first write takes it before the trigger runs. A transaction
+  // that has begun since $1 has a trigger that finds the row.
   changesAhead: {
     name: 'toasts:changes-ahead',
     text: `
@@ -112,40 +134,42 @@ export const statements = {
         WHERE trigger.tgname LIKE 'toasts\\_invalidate\\_on\\_%'
           AND lock.locktype = 'relation' AND lock.mode = 'RowExclusiveLock' AND lock.granted
           AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-          AND lock.pid <> pg_backend_pid()
+          AND lock.pid IS DISTINCT FROM pg_backend_pid()
+          AND NOT EXISTS (
+            SELECT FROM pg_stat_activity AS session WHERE session.pid = lock.pid AND session.xact_start >= $1
+          )
       ) AS ahead`,
   },
 
-  // A reader who saw a newer version or invalidation while the value was computed asked for one more refresh.
+  // A reader who saw a newer version or invalidation while the value was computed asked for one more refresh. A doubtful value
+  // is computed again, but not over and over while the transaction goes on that makes it so.
   store: {
     name: 'toasts:store',
     text: `
       UPDATE toasts SET
-        value = $5::jsonb,
-        version = $6,
-        value_epoch = $7,
-        cached_at = $8,
-        elapsed = $9,
+        value = $4::jsonb,
+        version = $5,
+        value_epoch = $6,
+        cached_at = statement_timestamp() - $7::double precision * interval '1 second',
+        elapsed = $7,
         expires_at = clock_timestamp() + expires_in * interval '1 millisecond',
         refresh_at = CASE
-          WHEN wanted_epoch > $7 THEN clock_timestamp()
-          WHEN wanted_version IS DISTINCT FROM $10 AND wanted_version IS DISTINCT FROM $6 THEN clock_timestamp()
+          WHEN $6 < 0 THEN clock_timestamp() + interval '1 second'
+          WHEN wanted_epoch > $6 THEN clock_timestamp()
+          WHEN wanted_version IS DISTINCT FROM $8 AND wanted_version IS DISTINCT FROM $5 THEN clock_timestamp()
         END,
         locked_by = NULL,
         progress = NULL,
         failures = 0,
         error = NULL,
         updated_at = clock_timestamp()
-      WHERE name = $1 AND key = $2 AND run = $3 AND locked_by = $4
+      WHERE ${inHand}
       RETURNING id`,
   },
 
   advance: {
     name: 'toasts:advance',
-    text: `
-      UPDATE toasts SET progress = $5
-      WHERE name = $1 AND key = $2 AND run = $3 AND locked_by = $4
-      RETURNING id`,
+    text: `UPDATE toasts SET progress = $4 WHERE ${inHand} RETURNING id`,
   },
 
   // A row that holds no value and wants none only remembers its failure, for a day.
@@ -153,29 +177,29 @@ export const statements = {
     name: 'toasts:postpone',
     text: `
       UPDATE toasts SET
-        refresh_at = clock_timestamp() + $6::double precision * interval '1 millisecond',
+        refresh_at = clock_timestamp() + $5::double precision * interval '1 millisecond',
         locked_by = NULL,
         progress = NULL,
         failures = failures + 1,
-        error = $5::jsonb,
+        error = $4::jsonb,
         expires_at = CASE
-          WHEN $6 IS NULL AND cached_at IS NULL THEN clock_timestamp() + interval '1 day'
+          WHEN $5 IS NULL AND cached_at IS NULL THEN clock_timestamp() + interval '1 day'
           ELSE expires_at
         END,
         updated_at = clock_timestamp()
-      WHERE name = $1 AND key = $2 AND run = $3 AND locked_by = $4`,
+      WHERE ${inHand}`,
   },
 
   release: {
     name: 'toasts:release',
     text: `
       UPDATE toasts SET refresh_at = clock_timestamp(), locked_by = NULL, progress = NULL, updated_at = clock_timestamp()
-      WHERE name = $1 AND key = $2 AND run = $3 AND locked_by = $4`,
+      WHERE ${inHand}`,
   },
 
   remove: {
     name: 'toasts:remove',
-    text: 'DELETE FROM toasts WHERE name = $1 AND key = $2',
+    text: `DELETE FROM toasts WHERE ${inHand} RETURNING id`,
   },
 
   clear: {
@@ -198,17 +222,31 @@ export const statements = {
     text: 'DELETE FROM toasts WHERE id = ANY ($1::bigint[]) AND locked_by IS NULL RETURNING id',
   },
 
+  // Dead workers' refreshes, and those that this process ($1) no longer has in hand ($2, $3) because it could not store how they
+  // ended. A minute is far longer than the answer to a claim takes to arrive.
   rescue: {
     name: 'toasts:rescue',
     text: `
       UPDATE toasts SET
-        refresh_at = clock_timestamp() + least(power(2, failures), 3600) * interval '1 second',
+        refresh_at = clock_timestamp() + least(power(2, least(failures, 12)), 3600) * interval '1 second',
         locked_by = NULL,
         progress = NULL,
         failures = failures + 1,
-        error = '{"name": "WorkerDied", "message": "The worker ended before the value was computed."}',
+        error = json_build_object(
+          'name', 'WorkerDied',
+          'message', 'The worker ended, or lost the database, before it could store the value.'
+        ),
         updated_at = clock_timestamp()
-      WHERE locked_by NOT IN (${livingWorkers})
+      WHERE id IN (
+        SELECT id
+        FROM toasts
+        WHERE locked_by NOT IN (${livingWorkers}) OR (
+          locked_by = $1
+          AND (id, run) NOT IN (SELECT * FROM unnest($2::bigint[], $3::integer[]))
+          AND updated_at < clock_timestamp() - interval '1 minute'
+        )
+        FOR UPDATE SKIP LOCKED
+      )
       RETURNING id`,
   },
 
@@ -224,6 +262,7 @@ export const statements = {
         )
         ORDER BY id
         LIMIT $1
+        FOR UPDATE SKIP LOCKED
       )
       SELECT (
         graphile_worker.add_job(

@@ -7,6 +7,8 @@ export interface CachedToast {
   name: string
   /** When the computation of the value began. */
   cachedAt: Date
+  /** How long ago that was, in milliseconds, by the clock of the database. */
+  age: number
   /** Seconds. */
   elapsed: number
   /** The parent's version before the value was computed. */
@@ -21,20 +23,24 @@ export interface Staleness<Parent> {
   expireIf?: (toast: CachedToast, parent: Parent) => boolean
 }
 
+/**
+ * Sees to it that something tells when a value is stale, before there is one.
+ *
+ * @throws AsyncGenError NO_VERSION for a parent without `updatedAt`, where that has to decide
+ */
+export function requirePolicy<Parent>(name: string, parent: Parent, { expireIn, expireIf }: Staleness<Parent>): void {
+  if (expireIn === undefined && !expireIf) requireUpdatedAt(name, parent)
+}
+
 /** Whether a cached value is stale for this parent. */
 export function isStale<Parent>(
   toast: CachedToast,
   parent: Parent,
   { expireIn, expireIf }: Staleness<Parent>,
 ): boolean {
-  if (expireIn !== undefined) return ageOf(toast) > milliseconds(expireIn)
+  if (expireIn !== undefined) return toast.age > milliseconds(expireIn)
   if (expireIf) return Boolean(expireIf(toast, parent))
   return isOlder(toast.version, requireUpdatedAt(toast.name, parent))
-}
-
-/** How long ago the computation of a value began, in milliseconds. */
-export function ageOf({ cachedAt }: Pick<CachedToast, 'cachedAt'>): number {
-  return Date.now() - cachedAt.getTime()
 }
 
 /** The version of a parent: when it was last updated, as an ISO 8601 text; null where it keeps no such time. */

@@ -1,7 +1,10 @@
 import DataLoader from 'dataloader'
-import type { Database, Query } from '../database.js'
+import type { Database, Query, Statement } from '../database.js'
 import type { ErrorRecord } from '../errors.js'
+import { presenceOf } from '../presence.js'
+import type { TransactionLike } from '../prisma.js'
 import type { Json } from '../serialize.js'
+import { type TraceContext, traceContext } from '../telemetry.js'
 import type { KeptTable } from '../upkeep.js'
 import { statements } from './sql.js'
 
@@ -22,8 +25,10 @@ export interface ToastRow {
   cached_at: Date | null
   /** How long the computation took, in seconds. */
   elapsed: number | null
-  /** When the value is as good as none. */
-  expires_at: Date | null
+  /** How long ago that was, in milliseconds. */
+  age: number | null
+  /** Whether the value has had its time, and is as good as none. */
+  expired: boolean
   /** Counts the refreshes: only the latest may write. */
   run: number
   /** Null where none is wanted, and the last one did not fail. */
@@ -62,10 +67,18 @@ export interface Request extends ToastId {
 interface SeenRequest extends Request {
   /** The run that the row was in when the reader saw it. */
   seenRun: number
+  trace: TraceContext | undefined
+}
+
+/** Collects what is asked for in one tick, outside of any transaction or in one of them. */
+interface Batches {
+  reads: DataLoader<ToastId, ToastRow | undefined>
+  requests: DataLoader<SeenRequest, undefined>
 }
 
 /** A refresh in progress: nobody but the worker that claimed it, in that run, may finish it. */
 export interface Refresh extends ToastId {
+  id: string
   /** The Graphile Worker task that refreshes the row. */
   task: string
   run: number
@@ -74,15 +87,18 @@ export interface Refresh extends ToastId {
   epoch: number
   wantedVersion: string | null
   failures: number
-  /** Whether this is the first value that the row gets. */
-  first: boolean
+  /** The trace that asked for it. */
+  askedBy: TraceContext | null
+  /** When the computation of the value that is there began; null where there is none yet. */
+  cachedAt: Date | null
+  /** Whether that value was doubtful when it was stored. */
+  doubtful: boolean | null
 }
 
 export interface NewValue {
   /** Serialized by `serialize`. */
   value: string
   version: string | null
-  cachedAt: Date
   /** Seconds. */
   elapsed: number
   /** Whether the value may have been computed from data that somebody was about to change: it counts as invalidated. */
@@ -98,44 +114,53 @@ export interface StoredToast extends ToastId {
 /** How many rows one statement of the upkeep touches at most. */
 export const BATCH = 1000
 
+/** How long a reader who asks for a refresh waits for a transaction that has locked the row, in milliseconds. */
+const PATIENCE = 100
+
+/** What `epoch` never is. */
+const DOUBTFUL = -1
+
 /** The SQL of the table `toasts`. */
 export class ToastStore implements KeptTable {
   readonly kind = 'toasts'
   readonly table = 'toasts'
   readonly #db: Database
-  readonly #reads: DataLoader<ToastId, ToastRow | undefined>
-  readonly #requests: DataLoader<SeenRequest, undefined>
+  readonly #batches: Batches
+  readonly #batchesWithin = new WeakMap<TransactionLike, Batches>()
+  /** The refreshes that this process carries out. */
+  readonly #inHand = new Set<Refresh>()
 
   constructor(db: Database) {
     this.#db = db
-    this.#reads = new DataLoader((ids) => this.#read(ids), { cache: false })
-    this.#requests = new DataLoader((requests) => this.#request(requests, db.query), { cache: false })
+    this.#batches = {
+      reads: new DataLoader((ids) => this.#read(ids, db.query), { cache: false }),
+      requests: new DataLoader((requests) => this.#requestAtOnce(requests), { cache: false }),
+    }
   }
 
-  /** The row of a toast. Reads in one tick become one query; a read in a transaction of the host's is one of its own. */
-  async read(id: ToastId, query?: Query): Promise<ToastRow | undefined> {
-    return query ? (await this.#read([id], query))[0] : await this.#reads.load(id)
+  /** The row of a toast. Reads in one tick become one query; so do reads in one tick of a transaction of the host's. */
+  async read(id: ToastId, tx?: TransactionLike): Promise<ToastRow | undefined> {
+    return await this.#batchesOf(tx).reads.load(id)
   }
 
   /**
    * Asks for a refresh, unless one is wanted already, or has been carried out since the reader saw the row in that run; a
-   * running one is told of a newer version or invalidation. Requests in one tick become one statement.
+   * running one is told of a newer version or invalidation. Requests in one tick become one statement. Where a transaction has
+   * locked the row for long, nothing is asked for: readers do not wait for it, and the next one asks again.
    */
-  async request(request: Request, seenRun: number, query?: Query): Promise<void> {
-    const seen = { ...request, seenRun }
-    if (query) await this.#request([seen], query)
-    else await this.#requests.load(seen)
+  async request(request: Request, seenRun: number, tx?: TransactionLike): Promise<void> {
+    await this.#batchesOf(tx).requests.load({ ...request, seenRun, trace: traceContext() })
   }
 
   /** Makes the value stale and asks for a refresh as soon as can be, also where the next try was to come later. */
-  async expire({ name, key, task, version }: Request, query: Query = this.#db.query): Promise<void> {
-    await query(statements.expire, [name, key, task, version])
+  async expire({ name, key, task, version }: Request, tx?: TransactionLike): Promise<void> {
+    const query = tx ? this.#db.within(tx) : this.#db.query
+    await query(statements.expire, [name, key, task, version, jsonOf(traceContext())])
   }
 
-  /** Takes a refresh that is due. Nothing where it is not due, or somebody computes it already. */
+  /** Takes a refresh that is due. Nothing where it is not due, or somebody computes it already, or a transaction has locked it. */
   async claim({ name, key }: ToastId, worker: number): Promise<Refresh | undefined> {
-    const [refresh] = await this.#db.query<Refresh>(statements.claim, [name, key, worker])
-    return refresh
+    return this.#hold(await this.#db.query<Refresh>(statements.claim, [name, key, worker]))
   }
 
   /**
@@ -145,45 +170,50 @@ export class ToastStore implements KeptTable {
   async take(request: Request, worker: number, seenRun: number): Promise<Refresh | undefined> {
     const { name, key, task, version, args, expiresIn } = request
     const values = [name, key, task, version, args ?? null, expiresIn ?? null, worker, seenRun]
-    const [refresh] = await this.#db.query<Refresh>(statements.take, values)
-    return refresh
+    return this.#hold(await this.#db.query<Refresh>(statements.take, values))
+  }
+
+  /** Says that a refresh is over for this process, whether or not its end could be stored. */
+  letGo(refresh: Refresh): void {
+    this.#inHand.delete(refresh)
   }
 
   /**
    * Whether a transaction is open at this moment that has written to a table with an invalidating trigger. What it has
    * changed cannot be seen yet, and its trigger may have run before the row was there to be marked.
+   *
+   * @param since when the row was there for certain: transactions that have begun later do not matter
    */
-  async changesAhead(): Promise<boolean> {
-    const [found] = await this.#db.query<{ ahead: boolean }>(statements.changesAhead, [])
+  async changesAhead(since: Date | null): Promise<boolean> {
+    const [found] = await this.#db.query<{ ahead: boolean }>(statements.changesAhead, [since])
     return found!.ahead
   }
 
   /** Stores a value, unless the refresh was taken over meanwhile. Returns whether it was stored. */
-  async store(refresh: Refresh, { value, version, cachedAt, elapsed, doubtful }: NewValue): Promise<boolean> {
-    const { name, key, run, worker, epoch, wantedVersion } = refresh
-    const valueEpoch = doubtful ? epoch - 1 : epoch
-    const values = [name, key, run, worker, value, version, valueEpoch, cachedAt, elapsed, wantedVersion]
-    return (await this.#db.query(statements.store, values)).length === 1
+  async store(refresh: Refresh, { value, version, elapsed, doubtful }: NewValue): Promise<boolean> {
+    const { epoch, wantedVersion } = refresh
+    const values = [value, version, doubtful ? DOUBTFUL : epoch, elapsed, wantedVersion]
+    return await this.#isOurs(statements.store, refresh, values)
   }
 
-  /** Notes how far a computation is. Returns false where it was taken over meanwhile. */
-  async advance({ name, key, run, worker }: Refresh, progress: number): Promise<boolean> {
-    return (await this.#db.query(statements.advance, [name, key, run, worker, progress])).length === 1
+  /** Tells how far a computation is. Returns false where it is no longer the one that counts. */
+  async advance(refresh: Refresh, progress: number): Promise<boolean> {
+    return await this.#isOurs(statements.advance, refresh, [progress])
   }
 
-  /** Records a failure and when to try again, `delay` milliseconds from now; null: at the next request. The value stays. */
-  async postpone({ name, key, run, worker }: Refresh, error: ErrorRecord, delay: number | null): Promise<void> {
-    await this.#db.query(statements.postpone, [name, key, run, worker, JSON.stringify(error), delay])
+  /** Records a failure. The old value stays. The refresh is tried again in so many milliseconds, or, with null, not at all. */
+  async postpone(refresh: Refresh, error: ErrorRecord, wait: number | null): Promise<void> {
+    await this.#db.query(statements.postpone, [...inHand(refresh), JSON.stringify(error), wait])
   }
 
-  /** Gives a refresh back as if it had not been begun. */
-  async release({ name, key, run, worker }: Refresh): Promise<void> {
-    await this.#db.query(statements.release, [name, key, run, worker])
+  /** Gives a refresh back as if it had not been taken. */
+  async release(refresh: Refresh): Promise<void> {
+    await this.#db.query(statements.release, inHand(refresh))
   }
 
-  /** Removes a toast whose parent is gone. */
-  async remove({ name, key }: ToastId): Promise<void> {
-    await this.#db.query(statements.remove, [name, key])
+  /** Removes a toast whose parent is gone, unless the refresh was taken over meanwhile. Returns whether it was removed. */
+  async remove(refresh: Refresh): Promise<boolean> {
+    return await this.#isOurs(statements.remove, refresh, [])
   }
 
   /** Removes all toasts of a name, in all versions of its code. Returns how many there were. */
@@ -207,7 +237,9 @@ export class ToastStore implements KeptTable {
   }
 
   async rescue(query: Query = this.#db.query): Promise<number> {
-    return (await query(statements.rescue, [])).length
+    const { id: worker } = await presenceOf(this.#db)
+    const held = [...this.#inHand]
+    return (await query(statements.rescue, [worker, held.map(({ id }) => id), held.map(({ run }) => run)])).length
   }
 
   async enqueueDue(query: Query = this.#db.query): Promise<number> {
@@ -219,24 +251,72 @@ export class ToastStore implements KeptTable {
     return (await query(statements.pruneExpired, [BATCH])).length
   }
 
-  async #read(ids: readonly ToastId[], query: Query = this.#db.query): Promise<(ToastRow | undefined)[]> {
+  #batchesOf(tx: TransactionLike | undefined): Batches {
+    if (!tx) return this.#batches
+    let batches = this.#batchesWithin.get(tx)
+    if (!batches) {
+      const query = this.#db.within(tx)
+      batches = {
+        reads: new DataLoader((ids) => this.#read(ids, query), { cache: false }),
+        requests: new DataLoader((requests) => this.#request(requests, query, null), { cache: false }),
+      }
+      this.#batchesWithin.set(tx, batches)
+    }
+    return batches
+  }
+
+  #hold([refresh]: Refresh[]): Refresh | undefined {
+    if (refresh) this.#inHand.add(refresh)
+    return refresh
+  }
+
+  async #isOurs(statement: Statement, refresh: Refresh, values: unknown[]): Promise<boolean> {
+    return (await this.#db.query(statement, [...inHand(refresh), ...values])).length > 0
+  }
+
+  async #read(ids: readonly ToastId[], query: Query): Promise<(ToastRow | undefined)[]> {
     if (ids.length === 1) return [(await query<ToastRow>(statements.readOne, [ids[0]!.name, ids[0]!.key]))[0]]
     const rows = await query<ToastRow & ToastId>(statements.readMany, [
       ids.map(({ name }) => name),
       ids.map(({ key }) => key),
     ])
     const found = new Map(rows.map((row) => [textOf(row), row]))
-    return ids.map((id) => found.get(textOf(id)))
+    const handedOut = new Set<ToastRow>()
+    return ids.map((id) => {
+      const row = found.get(textOf(id))
+      // What one reader does to the value is nobody else's business.
+      if (row && handedOut.has(row)) return structuredClone(row)
+      if (row) handedOut.add(row)
+      return row
+    })
   }
 
-  async #request(requests: readonly SeenRequest[], query: Query): Promise<undefined[]> {
-    const distinct = [...new Map(requests.map((request) => [textOf(request), request])).values()]
-    const wanted = distinct.map(({ name, key, task, version, args, expiresIn, seenRun }) => {
-      return { name, key, task, version, args: args ?? null, expires_in: expiresIn ?? null, seen_run: seenRun }
+  async #requestAtOnce(requests: readonly SeenRequest[]): Promise<undefined[]> {
+    return await this.#request(requests, this.#db.query, PATIENCE).catch((error: { code?: string }) => {
+      if (error.code !== LOCK_NOT_AVAILABLE) throw error
+      return requests.map(() => undefined)
     })
-    await query(statements.request, [JSON.stringify(wanted)])
+  }
+
+  async #request(requests: readonly SeenRequest[], query: Query, patience: number | null): Promise<undefined[]> {
+    const distinct = [...new Map(requests.map((request) => [textOf(request), request])).values()]
+    const wanted = distinct.map(({ name, key, task, version, args, expiresIn, seenRun, trace }) => {
+      return { name, key, task, version, args, expires_in: expiresIn, trace_context: trace, seen_run: seenRun }
+    })
+    await query(statements.request, [JSON.stringify(wanted), patience?.toString() ?? null])
     return requests.map(() => undefined)
   }
+}
+
+const LOCK_NOT_AVAILABLE = '55P03'
+
+/** What tells that a refresh is still ours, in the order of the parameters. */
+function inHand({ id, run, worker }: Refresh): unknown[] {
+  return [id, run, worker]
+}
+
+function jsonOf(trace: TraceContext | undefined): string | null {
+  return trace ? JSON.stringify(trace) : null
 }
 
 /** A toast's name and key as one text. */

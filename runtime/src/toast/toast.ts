@@ -6,8 +6,8 @@ import { MAX_BYTES } from '../serialize.js'
 import { idOf, type KeyFields, keyOf, valuesOf } from './key.js'
 import { type NotReady, notReady, type Reading, readingOf } from './reading.js'
 import { obtain, refreshToast } from './refresh.js'
-import { type Computation, nameWithVersion, refuseUnknownOptions, toastsOf } from './registry.js'
-import { type Staleness, versionOf } from './staleness.js'
+import { type Computation, callerOf, nameWithVersion, type Origin, refuseUnknownOptions, toastsOf } from './registry.js'
+import { requirePolicy, type Staleness, versionOf } from './staleness.js'
 import type { Request, ToastRow } from './store.js'
 
 /** How a toast is computed and when it counts as stale. */
@@ -111,6 +111,7 @@ export function hasToast<
       return new Set(records.map((record) => keyOf(name, record, fields)))
     },
     task: 'refresh_toast',
+    origin: { place: callerOf(hasToast), code: String(options.compute) },
   })
 }
 
@@ -122,6 +123,7 @@ function fieldsOf(id: unknown, fields: KeyFields): object {
  * A toast of any parent that has an `id` and can be loaded by it; `hasToast` is the form for Prisma models.
  *
  * @param task the Graphile Worker task that refreshes it
+ * @param origin where it is defined, if that is not where this is called
  */
 export function defineToast<Parent, Result, Placeholder = NotReady, Loaded = Parent>(
   db: Database,
@@ -132,15 +134,17 @@ export function defineToast<Parent, Result, Placeholder = NotReady, Loaded = Par
     living?: (keys: string[]) => Promise<Set<string>>
   },
   task = 'refresh_toast',
+  origin: Origin = { place: callerOf(defineToast), code: String(options.compute) },
 ): Toast<Parent, Result, Placeholder, Loaded> {
   refuseUnknownOptions(`The toast ${name}`, options, [...OPTIONS, 'living'])
-  return define(db, name, { ...options, fields: 'id', task })
+  return define(db, name, { ...options, fields: 'id', task, origin })
 }
 
 interface Definition {
   load: (id: never) => Promise<unknown>
   fields: KeyFields
   task: string
+  origin: Origin
   living?: ((keys: string[]) => Promise<Set<string>>) | undefined
 }
 
@@ -158,10 +162,11 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
 
   const registry = toastsOf(db)
   const { store } = registry
-  const { fields, task, maxBytes = MAX_BYTES } = options
+  const { fields, task, origin, maxBytes = MAX_BYTES } = options
   const name = nameWithVersion(baseName, options.version)
 
-  registry.definitions.set(name, {
+  registry.define({
+    ...origin,
     name,
     baseName,
     maxBytes,
@@ -180,22 +185,26 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
   const requestOf = (parent: Parent): Request => ({ name, key: key(parent), task, version: versionOf(parent) })
   const placeholderOf = (row: ToastRow | undefined) => (options.placeholder ?? notReady(row)) as Placeholder
   const { maxStale: _, ...withoutLimit } = options
-  const interpret = (row: ToastRow | undefined, parent: Parent) =>
-    readingOf<Result, Parent>(baseName, row, parent, options)
+  const interpret = (row: ToastRow | undefined, parent: Parent) => {
+    requirePolicy(baseName, parent, options)
+    return readingOf<Result, Parent>(baseName, row, parent, options)
+  }
 
   const read = async (parent: Parent, { wait, tx }: ReadOptions = {}): Promise<Reading<Result, Placeholder>> => {
     const request = requestOf(parent)
-    const query = tx && db.within(tx)
-    let row = await store.read(request, query)
+    let row = await store.read(request, tx)
     let reading = interpret(row, parent)
     if (reading && !reading.toastr.stale) return reading
-    if (isNews(row, request.version)) await store.request(request, row?.run ?? 0, query)
+    if (isNews(row, request.version)) await store.request(request, row?.run ?? 0, tx)
     if (registry.inline && !tx) {
       await refreshToast(db, request)
       row = await store.read(request)
       reading = interpret(row, parent)
     }
-    return reading ?? (wait === undefined ? placeholderOf(row) : waitFor(parent, row, Date.now() + milliseconds(wait)))
+    return (
+      reading ??
+      (wait === undefined ? placeholderOf(row) : waitFor(parent, row, performance.now() + milliseconds(wait)))
+    )
   }
 
   // A failure ends the wait: the next try comes later than anybody would wait for.
@@ -204,7 +213,7 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
     for (let pause = 10; ; pause = Math.min(pause * 1.5, 250)) {
       const reading = interpret(row, parent)
       if (reading) return reading
-      const left = deadline - Date.now()
+      const left = deadline - performance.now()
       if (left <= 0 || failuresOf(row) > failuresOf(seen)) return placeholderOf(row)
       row = await registry.later({ name, key: key(parent) }, Math.min(pause, left))
     }
@@ -230,7 +239,7 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
       return interpret(await store.read(requestOf(parent)), parent)?.toastr.stale ?? true
     },
     expire: async (parent: Parent, { tx }: Pick<ReadOptions, 'tx'> = {}) => {
-      await store.expire(requestOf(parent), tx && db.within(tx))
+      await store.expire(requestOf(parent), tx)
     },
   })
 }

@@ -30,7 +30,8 @@ export function versionText(version: Version, compare?: CompareVersions): string
 export function isOlder(cached: string | null, version: Version, compare?: CompareVersions): boolean {
   if (cached === null) return true
   if (compare) return compare(cached, versionText(version, compare)) < 0
-  if (version instanceof Date) return !(Date.parse(cached) >= version.getTime())
+  // Date.parse takes a number for a year, too.
+  if (version instanceof Date) return !cached.endsWith('Z') || Date.parse(cached) < version.getTime()
   if (typeof version === 'bigint' && /^-?\d+$/.test(cached)) return BigInt(cached) < version
   return !(Number(cached) >= Number(version))
 }

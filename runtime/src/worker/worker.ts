@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { runMigrations } from 'graphile-worker'
 import type { Database } from '../database.js'
 import { leave, type Presence, presenceOf } from '../presence.js'
+import { toastsOf } from '../toast/registry.js'
 import { doChores } from './chores.js'
 import { serveHealth } from './health.js'
 import { graphileLogger, type Log, openLog, readable } from './log.js'
@@ -53,6 +54,7 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
       })
     }
     const tasks = await loadTasks(settings.tasks)
+    toastsOf(db).refuseClashes()
     await runMigrations({ pgPool: db.pool })
     const first = await presenceOf(db)
     await sweep(db)

@@ -1,0 +1,313 @@
+import { asyncCached, hasToast, sweep } from '@async-gen/runtime'
+import { refreshNow } from '@async-gen/runtime/testing'
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { refreshToast } from '../../runtime/src/toast/refresh.js'
+import { db } from '../.app/src/async/database.js'
+import { prisma } from '../.app/src/db.js'
+import { testDatabase } from '../support/database.js'
+import { eventually } from '../support/eventually.js'
+import { gate } from '../support/gate.js'
+
+await testDatabase()
+
+beforeEach(async () => {
+  await prisma.toast.deleteMany()
+  await prisma.$executeRaw`DELETE FROM graphile_worker._private_jobs`
+})
+
+afterAll(async () => {
+  await db.close()
+  await prisma.$disconnect()
+})
+
+const createOat = () => prisma.oat.create({ data: { name: 'Steel cut' } })
+const rowOf = ({ toastName }: { toastName: string }) => prisma.toast.findFirstOrThrow({ where: { name: toastName } })
+const setRow = (toast: { toastName: string }, data: object) =>
+  prisma.toast.updateMany({ where: { name: toast.toastName }, data })
+
+/** Nobody has this id, and nobody is alive under it. */
+const DEAD = 2 ** 31 - 1
+
+let toasts = 0
+const nextName = () => `race_${++toasts}`
+
+/** Keeps the rows of a toast locked, as a long transaction of the host's does, until it is let go. */
+async function lockRows({ toastName }: { toastName: string }) {
+  const [locked, end] = [gate(), gate()]
+  const transaction = prisma.$transaction(
+    async (tx) => {
+      await tx.$executeRaw`UPDATE toasts SET epoch = epoch WHERE name = ${toastName}`
+      locked.open()
+      await end.opened
+    },
+    { timeout: 60_000 },
+  )
+  await Promise.race([locked.opened, transaction])
+  return async () => {
+    end.open()
+    await transaction
+  }
+}
+
+/** Has the statements of that name fail as often as it is told to, as they do when the connection breaks. */
+function breakStatements(names: string[], times: number) {
+  const { pool } = db
+  const query = pool.query
+  let left = times
+  pool.query = ((config: { name?: string }, ...rest: never[]) => {
+    if (left > 0 && names.includes(config.name ?? '')) {
+      left--
+      return Promise.reject(new Error('Connection terminated unexpectedly'))
+    }
+    return (query as (...args: unknown[]) => unknown).call(pool, config, ...rest)
+  }) as typeof query
+  return () => {
+    pool.query = query
+  }
+}
+
+describe('a refresh whose end could not be stored', () => {
+  it('T8: is taken back by the sweep, though its worker is alive; one that is in hand is not', async () => {
+    const oat = await createOat()
+    const done = gate()
+    const lost = hasToast(db, 'oat', nextName(), { compute: () => 1 })
+    const held = hasToast(db, 'oat', nextName(), { compute: () => done.opened.then(() => 1) })
+    await Promise.all([lost(oat), held(oat)])
+    const mend = breakStatements(['toasts:store', 'toasts:postpone'], 2)
+    await expect(refreshNow(db, lost, oat)).rejects.toThrow('Connection terminated')
+    mend()
+    const holding = refreshNow(db, held, oat)
+    await eventually('the claim', async () => (await rowOf(held)).lockedBy !== null)
+    expect(await sweep(db)).toMatchObject({ rescued: 0 })
+
+    await prisma.$executeRaw`UPDATE toasts SET updated_at = now() - interval '2 minutes'`
+    expect(await sweep(db)).toMatchObject({ rescued: 1 })
+    expect(await rowOf(lost)).toMatchObject({ lockedBy: null, failures: 1, error: { name: 'WorkerDied' } })
+    done.open()
+    await holding
+    expect(await rowOf(held)).toMatchObject({ lockedBy: null, value: 1, failures: 0 })
+  })
+
+  it('T8: is taken back however often it has failed before', async () => {
+    const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
+    await breakfast(await createOat())
+    await setRow(breakfast, { lockedBy: DEAD, failures: 5000 })
+    expect(await sweep(db)).toMatchObject({ rescued: 1 })
+    const { refreshAt, failures } = await rowOf(breakfast)
+    expect(failures).toBe(5001)
+    expect(refreshAt!.getTime() - Date.now()).toBeLessThan(3_700_000)
+  })
+})
+
+describe('a late computation', () => {
+  it('T10: cannot write into a row that was made anew since it began', async () => {
+    const oat = await createOat()
+    const [first, second] = [gate(), gate()]
+    let computations = 0
+    const breakfast = hasToast(db, 'oat', nextName(), {
+      expireIn: '1 year',
+      compute: async () => {
+        const computation = ++computations
+        await (computation === 1 ? first : second).opened
+        return { computation }
+      },
+    })
+    await breakfast(oat)
+    const id = { name: breakfast.toastName, key: breakfast.keyOf(oat) }
+    const late = refreshToast(db, id)
+    await eventually('the first computation', async () => computations === 1)
+    await prisma.$executeRaw`TRUNCATE toasts`
+    await breakfast(oat)
+    const current = refreshToast(db, id)
+    await eventually('the second computation', async () => computations === 2)
+    first.open()
+    expect(await late).toBe('overtaken')
+    second.open()
+    expect(await current).toBe('refreshed')
+    expect(await breakfast(oat)).toMatchObject({ computation: 2 })
+  })
+
+  it('T13: that no longer finds its parent does not remove what another one has stored since', async () => {
+    const oat = await createOat()
+    const slow = gate()
+    let loads = 0
+    const breakfast = hasToast(db, 'oat', nextName(), {
+      load: async () => {
+        if (++loads > 1) return oat
+        await slow.opened
+        return null
+      },
+      compute: () => 1,
+    })
+    await breakfast(oat)
+    const id = { name: breakfast.toastName, key: breakfast.keyOf(oat) }
+    const late = refreshToast(db, id)
+    await eventually('the load', async () => loads === 1)
+    await setRow(breakfast, { lockedBy: DEAD })
+    await breakfast.fresh(oat)
+    slow.open()
+    expect(await late).toBe('overtaken')
+    expect(await breakfast(oat)).toMatchObject({ value: 1, toastr: { stale: false } })
+  })
+})
+
+describe('while a transaction of the host’s has locked a toast', () => {
+  it('T5: readers get the old value and do not wait for it to end', async () => {
+    const breakfast = hasToast(db, 'oat', nextName(), { expireIf: () => true, compute: () => 1 })
+    const oat = await createOat()
+    await breakfast.fresh(oat)
+    const letGo = await lockRows(breakfast)
+    const reading = await Promise.race([
+      breakfast(oat),
+      new Promise((resolve) => setTimeout(resolve, 20_000, 'waited')),
+    ])
+    await letGo()
+    expect(reading).toMatchObject({ value: 1, toastr: { stale: true } })
+    expect(await rowOf(breakfast)).toMatchObject({ refreshAt: null })
+    await breakfast(oat)
+    expect((await rowOf(breakfast)).refreshAt).not.toBeNull()
+  })
+
+  it('T8: the worker does not wait either, and refreshes it afterwards', async () => {
+    const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
+    const oat = await createOat()
+    await breakfast(oat)
+    const letGo = await lockRows(breakfast)
+    const id = { name: breakfast.toastName, key: breakfast.keyOf(oat) }
+    const outcome = await Promise.race([
+      refreshToast(db, id),
+      new Promise((resolve) => setTimeout(resolve, 20_000, 'waited')),
+    ])
+    await prisma.$executeRaw`DELETE FROM graphile_worker._private_jobs`
+    expect(await sweep(db)).toMatchObject({ enqueued: 0 })
+    await letGo()
+    expect(outcome).toBe('nothing to do')
+    expect(await sweep(db)).toMatchObject({ enqueued: 1 })
+    expect(await refreshToast(db, id)).toBe('refreshed')
+  })
+
+  it('T8: the sweep does not wait either: it takes back the rest', async () => {
+    const [locked, free] = [1, 2].map(() => hasToast(db, 'oat', nextName(), { compute: () => 1 }))
+    const oat = await createOat()
+    for (const toast of [locked!, free!]) {
+      await toast(oat)
+      await setRow(toast, { lockedBy: DEAD })
+    }
+    const letGo = await lockRows(locked!)
+    const swept = await Promise.race([sweep(db), new Promise((resolve) => setTimeout(resolve, 20_000, 'waited'))])
+    await letGo()
+    expect(swept).toMatchObject({ rescued: 1 })
+    expect(await rowOf(free!)).toMatchObject({ lockedBy: null })
+    expect(await sweep(db)).toMatchObject({ rescued: 1 })
+  })
+})
+
+describe('a computation that needs a toast', () => {
+  it('T10: of its own is refused, in place of waiting for itself for ever', async () => {
+    const oat = await createOat()
+    const self = hasToast(db, 'oat', nextName(), {
+      compute: async (loaded): Promise<unknown> => await self.fresh(loaded),
+    })
+    await expect(self.fresh(oat)).rejects.toThrow(expect.objectContaining({ code: 'NEEDS_ITSELF' }))
+    await prisma.$executeRaw`UPDATE toasts SET refresh_at = now()`
+    await refreshNow(db, self, oat)
+    expect((await rowOf(self)).error).toMatchObject({ code: 'NEEDS_ITSELF' })
+  })
+
+  it('T10: that needs the first one is refused, and the message has the whole circle', async () => {
+    const oat = await createOat()
+    const [a, b] = [nextName(), nextName()]
+    const first = hasToast(db, 'oat', a, { compute: async (loaded): Promise<unknown> => await second.fresh(loaded) })
+    const second = hasToast(db, 'oat', b, { compute: async (loaded): Promise<unknown> => await first.fresh(loaded) })
+    await expect(first.fresh(oat)).rejects.toThrow(
+      `oat.${a} of ${oat.id} needs oat.${b} of ${oat.id} needs oat.${a} of ${oat.id}`,
+    )
+  })
+
+  it('of another record computes that first', async () => {
+    const [oat, base] = [await createOat(), await createOat()]
+    const sum = hasToast(db, 'oat', nextName(), {
+      compute: async (loaded): Promise<unknown> => (loaded.id === base.id ? 1 : { base: await sum.fresh(base) }),
+    })
+    expect(await sum.fresh(oat)).toMatchObject({ base: { value: 1 } })
+  })
+
+  it('C14: of a cached function that calls itself with the same arguments is refused, with others is not', async () => {
+    const factorial = asyncCached(db, nextName(), async (n: number): Promise<number> => {
+      if (n === 13) return factorial.fetch('n', 1, { arguments: [13] })
+      return n <= 1 ? 1 : n * (await factorial.fetch('n', 1, { arguments: [n - 1] }))
+    })
+    expect(await factorial.fetch('n', 1, { arguments: [5] })).toBe(120)
+    await expect(factorial.fetch('n', 1, { arguments: [13] })).rejects.toThrow(
+      expect.objectContaining({ code: 'NEEDS_ITSELF' }),
+    )
+  })
+})
+
+describe('what readers are handed', () => {
+  it('T7, C4: is theirs alone: what one does to it, the others do not see', async () => {
+    const oat = await createOat()
+    const breakfast = hasToast(db, 'oat', nextName(), { compute: () => ({ list: [1] }) })
+    const thing = asyncCached(db, nextName(), () => ({ list: [1] }))
+    const fetch = () => thing.fetch('thing', 1)
+    for (const read of [() => breakfast.fresh(oat), () => breakfast(oat, { wait: '1s' }), fetch, fetch]) {
+      const all = (await Promise.all([read(), read(), read()])) as { list: number[] }[]
+      for (const { list } of all) list.push(2)
+      expect(all.map(({ list }) => list)).toEqual([
+        [1, 2],
+        [1, 2],
+        [1, 2],
+      ])
+    }
+  })
+})
+
+describe('a clock that is wrong', () => {
+  it('T6: of a reader or a worker does not make a value fresher or older than it is', async () => {
+    const breakfast = hasToast(db, 'oat', nextName(), { expireIn: '1 hour', maxStale: '2 hours', compute: () => 1 })
+    const thing = asyncCached(db, nextName(), () => 1)
+    const oat = await createOat()
+    const fetch = () => thing.fetch('thing', 1, { expiresIn: '1 hour' })
+    for (const days of [-1, 1]) {
+      await prisma.toast.deleteMany()
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + days * 86_400_000 })
+      await Promise.all([breakfast.fresh(oat), fetch()])
+      vi.useRealTimers()
+      expect(await breakfast(oat)).toMatchObject({ toastr: { stale: false } })
+      expect(Math.abs((await rowOf(breakfast)).cachedAt!.getTime() - Date.now())).toBeLessThan(60_000)
+
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + days * 86_400_000 })
+      expect(await breakfast(oat)).toMatchObject({ toastr: { stale: false } })
+      await fetch()
+      vi.useRealTimers()
+      expect(await prisma.toast.findMany({ where: { name: thing.cachedName } })).toMatchObject([{ run: 1 }])
+      await prisma.$executeRaw`UPDATE toasts SET cached_at = cached_at - interval '90 minutes', expires_at = expires_at - interval '90 minutes'`
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + days * 86_400_000 })
+      expect(await breakfast(oat)).toMatchObject({ toastr: { stale: true } })
+      await fetch()
+      vi.useRealTimers()
+      expect(await prisma.toast.findMany({ where: { name: thing.cachedName } })).toMatchObject([{ run: 2 }])
+    }
+  })
+})
+
+describe('many, in a transaction', () => {
+  it('T12: is one read and one statement that asks, and reads see what it has done', async () => {
+    const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
+    const texts: string[] = []
+    const oats = await prisma.$transaction(async (tx) => {
+      await tx.oat.createMany({ data: Array.from({ length: 50 }, (_, i) => ({ name: `Many ${i}` })) })
+      const created = await tx.oat.findMany({ where: { name: { startsWith: 'Many ' } } })
+      const counting = {
+        $queryRawUnsafe: <T>(text: string, ...values: unknown[]) => {
+          texts.push(text)
+          return tx.$queryRawUnsafe<T>(text, ...values)
+        },
+      }
+      await breakfast.many(created, { tx: counting })
+      return created
+    })
+    expect(texts).toHaveLength(2)
+    expect(await prisma.toast.count({ where: { name: breakfast.toastName } })).toBe(oats.length)
+  })
+})
