@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import pg from 'pg'
 import { type Duration, milliseconds } from './duration.js'
 import { AsyncGenError } from './errors.js'
-import { types } from './parsers.js'
+import { PARSERS } from './parsers.js'
 import { livingWorkersOf, type WorkerInfo } from './presence.js'
 import {
   delegateOf,
@@ -12,6 +12,9 @@ import {
   type TransactionLike,
   type TransactionOf,
 } from './prisma.js'
+
+/** The class of the PrismaClient's decimals: what the generated client exports as `Prisma.Decimal`. */
+export { Decimal } from '@prisma/client/runtime/client'
 
 export interface ConnectOptions {
   /** The URL of the database that the PrismaClient talks to, such as `process.env.DATABASE_URL`. */
@@ -225,6 +228,11 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 
 /** How long a call waits for a connection of the PrismaClient: more calls run at a time than it has. Milliseconds. */
 const MAX_WAIT = 60_000
+
+const types: pg.CustomTypesConfig = {
+  getTypeParser: (type: number, format?: 'text' | 'binary') =>
+    PARSERS.get(type) ?? pg.types.getTypeParser(type, format as 'text'),
+}
 
 const MAX_NAME = 63
 

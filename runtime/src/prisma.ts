@@ -1,8 +1,4 @@
-import { Decimal } from '@prisma/client/runtime/client'
 import { AsyncGenError } from './errors.js'
-
-/** The class of the PrismaClient's decimals: what the generated client exports as `Prisma.Decimal`. */
-export { Decimal }
 
 /** What the runtime asks of a PrismaClient. Clients extended with `$extends` have it too. */
 export interface PrismaClientLike {
@@ -49,22 +45,6 @@ export function fieldsOf(client: object, model: string): Field[] {
 
 interface DataModel {
   models: Record<string, { fields: { name: string; dbName?: string | null; kind: string; type: string }[] } | undefined>
-}
-
-/** What a column holds, whether pg or the PrismaClient has read it, as the PrismaClient gives it. */
-export function fromColumn(field: Pick<Field, 'type'>, value: unknown): unknown {
-  if (value === null || value === undefined) return value
-  if (Array.isArray(value) && field.type !== 'Json') return value.map((item) => fromColumn(field, item))
-  if (field.type === 'BigInt') return BigInt(value as string)
-  if (field.type === 'Decimal') return new Decimal(value as string)
-  return field.type === 'Bytes' ? Uint8Array.from(value as Uint8Array) : value
-}
-
-/** A field's value in JSON of which PostgreSQL makes the column's. */
-export function toColumn(value: unknown): unknown {
-  if (typeof value === 'bigint') return value.toString()
-  if (value instanceof Uint8Array) return `\\x${Buffer.from(value).toString('hex')}`
-  return Array.isArray(value) ? value.map(toColumn) : value
 }
 
 /** The queries of a model. */

@@ -1,6 +1,6 @@
+import type { Decimal } from '../database.js'
 import { type Duration, milliseconds } from '../duration.js'
 import type { ErrorRecord } from '../errors.js'
-import type { Decimal } from '../prisma.js'
 import { deserialize } from '../serialize.js'
 import { isStale, type Staleness } from './staleness.js'
 import type { ToastRow } from './store.js'
