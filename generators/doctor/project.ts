@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { join as hostJoin } from 'node:path/posix'
@@ -202,7 +202,7 @@ function installedVersion(root: string, name: string): string | null {
   return null
 }
 
-/** Where the host's own pg is, or the one that Graphile Worker brings along. */
+/** Where the host's own pg is, or the one that Graphile Worker brings along; pnpm keeps that where the link leads. */
 export function pgOf(root: string): string | null {
   const { resolve } = createRequire(join(root, 'package.json'))
   const beside = (resolve.paths('graphile-worker') ?? [])
@@ -210,7 +210,7 @@ export function pgOf(root: string): string | null {
     .find(existsSync)
   for (const from of [join(root, 'package.json'), ...(beside ? [beside] : [])]) {
     try {
-      return createRequire(from).resolve('pg')
+      return createRequire(realpathSync(from)).resolve('pg')
     } catch {
       // not there: look at the next place
     }

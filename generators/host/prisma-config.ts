@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { HostError } from './errors.js'
 import type { PackageJson } from './package-json.js'
+import { prismaElsewhere } from './workspace.js'
 
 export interface PrismaConfig {
   /** The file, absolute; null where there is none. */
@@ -39,7 +40,8 @@ export function installedPrisma(root: string, packageJson: PackageJson): Install
       where: join(root, 'package.json'),
       remedy: named
         ? 'Install the dependencies (`npm install`, or what your package manager calls it), then run the command again.'
-        : 'async-gen adds to an application on Prisma 7 and PostgreSQL. To start one: npm install prisma@7 @prisma/client@7 && npx prisma init',
+        : (prismaElsewhere(root) ??
+          'async-gen adds to an application on Prisma 7 and PostgreSQL. To start one: npm install prisma@7 @prisma/client@7 && npx prisma init'),
     })
   }
   const { version } = JSON.parse(readFileSync(path, 'utf8')) as { version: string }

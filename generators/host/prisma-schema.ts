@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { format, get_config, get_dmmf, validate } from '@prisma/prisma-schema-wasm'
 import { HostError } from './errors.js'
 import { hostPath, isFolder } from './files.js'
+import { prismaElsewhere } from './workspace.js'
 
 export interface SchemaFile {
   path: string
@@ -44,7 +45,7 @@ export function readPrismaSchema(root: string, flag: string | undefined, configu
       code: 'SCHEMA_NOT_FOUND',
       message: `There is no Prisma schema at ${tried.map((path) => hostPath(root, path)).join(' or ')}.`,
       where: root,
-      remedy: `Name the file or the folder: --schema ${candidates(root)[0] ?? '<path>'}, or set \`schema\` in prisma.config.ts`,
+      remedy: nameSchema(root),
     })
   }
   const { datasources, generators } = configOf(files)
@@ -62,6 +63,12 @@ export function readPrismaSchema(root: string, flag: string | undefined, configu
       .filter(({ provider }) => provider.value?.startsWith('prisma-client'))
       .map(({ provider, output }) => ({ provider: provider.value!, output: output?.value ?? null })),
   }
+}
+
+function nameSchema(root: string): string {
+  const [first] = candidates(root)
+  const name = `Name the file or the folder: --schema ${first ?? '<path>'}, or set \`schema\` in prisma.config.ts`
+  return first ? name : (prismaElsewhere(root) ?? name)
 }
 
 /** Files that look like a schema, or folders that hold one in several: what --schema may mean. */

@@ -1,6 +1,9 @@
+import { mkdirSync, renameSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, inject, it } from 'vitest'
 import { type DoctorRequest, doctor } from '../../generators/doctor.js'
 import { version } from '../../generators/own-package.js'
+import { REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { type SampleHost, sampleHost } from './sample-host.js'
 
@@ -108,6 +111,17 @@ describe('doctor finds in the database', () => {
       { code: 'MIGRATION_PENDING' },
       { code: 'MIGRATION_PENDING' },
     ])
+  })
+
+  it('the same with the pg that pnpm hides behind its link to Graphile Worker', async () => {
+    const url = await createDatabase(inject('postgres'))
+    const host = await installed()
+    const store = join(host.root, 'node_modules/.pnpm/graphile-worker@0.17.3/node_modules')
+    mkdirSync(store, { recursive: true })
+    renameSync(join(host.root, 'node_modules/graphile-worker'), join(store, 'graphile-worker'))
+    symlinkSync(join(store, 'graphile-worker'), join(host.root, 'node_modules/graphile-worker'), 'dir')
+    symlinkSync(join(REPOSITORY, 'node_modules/pg'), join(store, 'pg'), 'dir')
+    expect(await codes(host, url)).toEqual(['MIGRATION_PENDING', 'MIGRATION_PENDING'])
   })
 
   it('a trigger that is missing, and one that is disabled', async () => {

@@ -1,9 +1,10 @@
 import { symlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { validate } from '../../generators/changes/validate.js'
 import { ConflictError, type GeneratorError, HostError, UsageError } from '../../generators/host/errors.js'
 import { inspect } from '../../generators/host/inspect.js'
-import type { Request } from '../../generators/run.js'
+import { generate, type Request } from '../../generators/run.js'
 import { folderHost, type SampleHost, SCHEMA, sampleHost } from './sample-host.js'
 
 const PACKAGE = '{ "name": "host" }\n'
@@ -23,6 +24,29 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
     const host = sampleHost({ 'package.json': PACKAGE }, { prisma: 'none' })
     expect(await refusal(host)).toMatchObject({ code: 'NO_PRISMA', exitCode: 4 })
   })
+
+  it.each([
+    ['Prisma', 'NO_PRISMA', { name: 'api' }],
+    ['a schema', 'SCHEMA_NOT_FOUND', { name: 'api', devDependencies: { prisma: '^7' } }],
+  ])(
+    'in an application that leaves %s to another package of its workspace, which is named',
+    async (_what, code, app) => {
+      const workspace = sampleHost(
+        {
+          'package-lock.json': '{}',
+          'packages/db/package.json': PACKAGE.replace('{', '{ "devDependencies": { "prisma": "^7" },'),
+          'apps/api/package.json': JSON.stringify(app),
+          'apps/broken/package.json': '{',
+        },
+        code === 'NO_PRISMA' ? { prisma: 'none' } : {},
+      )
+      const run = generate({ cwd: join(workspace.root, 'apps/api'), generator: 'install', names: [] })
+      await expect(run).rejects.toMatchObject({
+        code,
+        remedy: expect.stringMatching(/: npx async-gen install --cwd \.\.\/\.\.\/packages\/db$/),
+      })
+    },
+  )
 
   it('with a Prisma that is named but not installed', async () => {
     expect(await refusal(sampleHost({}, { prisma: 'none' }))).toMatchObject({
