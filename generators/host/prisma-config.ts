@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { HostError } from './errors.js'
+import { upwards } from './files.js'
 import type { PackageJson } from './package-json.js'
 import { prismaElsewhere } from './workspace.js'
 
@@ -39,7 +40,7 @@ export function installedPrisma(root: string, packageJson: PackageJson): Install
       message: named ? 'package.json names prisma, but it is not installed.' : 'This project does not use Prisma.',
       where: join(root, 'package.json'),
       remedy: named
-        ? 'Install the dependencies (`npm install`, or what your package manager calls it), then run the command again.'
+        ? installIt(root)
         : (prismaElsewhere(root) ??
           'async-gen adds to an application on Prisma 7 and PostgreSQL. To start one: npm install prisma@7 @prisma/client@7 && npx prisma init'),
     })
@@ -55,6 +56,13 @@ export function installedPrisma(root: string, packageJson: PackageJson): Install
     })
   }
   return { version, path }
+}
+
+function installIt(root: string): string {
+  const plugged = upwards(root).some((folder) => existsSync(join(folder, '.pnp.cjs')))
+  return plugged
+    ? "With Yarn's Plug'n'Play only a package of the project sees the others: yarn add -D async-gen, then yarn async-gen … Where Prisma does not run either: `nodeLinker: node-modules` in .yarnrc.yml"
+    : 'Install the dependencies (`npm install`, or what your package manager calls it), then run the command again.'
 }
 
 /** The host's prisma.config, read by the host's own Prisma, so that it means here what it means there. */

@@ -215,7 +215,8 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     if (!connectionString) {
       throw new AsyncGenError(
         'NO_CONNECTION_STRING',
-        'The runtime does not know which database to talk to. Set DATABASE_URL, or pass `connectionString` to connect(prisma, …).',
+        'The runtime does not know which database to talk to. Set DATABASE_URL, or pass `connectionString` to connect(prisma, …). ' +
+          "Where it is in a .env file, somebody has to read that first: import 'dotenv/config' at the top of the program.",
       )
     }
     const pool = new pg.Pool({ connectionString, max: poolSize ?? 10, allowExitOnIdle: true })

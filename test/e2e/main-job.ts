@@ -231,6 +231,14 @@ export function describeMainJob(shape: Shape) {
         expect(built).toMatchObject({ month: 'January', total: 8400 })
         expect(await rows('SELECT count(*)::int AS reports FROM reports')).toEqual([{ reports: 1 }])
       })
+
+      it('T15: it is the same one for a program whose classes a bundler has renamed', async () => {
+        const bundle = ['--bundle', '--minify', '--platform=node', '--format=esm', '--packages=external']
+        await run(dir, 'npx', ['--no', 'esbuild', 'src/scenes/monthly-sales.ts', ...bundle, '--outfile=bundle.mjs'])
+        const { stdout } = await run(dir, process.execPath, ['bundle.mjs'], { env })
+        const { id } = await play('monthly-sales')
+        expect(JSON.parse(stdout)).toMatchObject({ id, built: { total: 8400 } })
+      })
     })
 
     it('the specs refuse to run beside a worker, which would take their calls', async () => {
