@@ -157,6 +157,19 @@ describe('a cached function', () => {
     expect(await other.fetch('thing/7', newer, options)).toMatchObject({ render: 2 })
   })
 
+  it.each<[string, number | bigint | Date, number | bigint | Date]>([
+    ['numbers', 20_300, new Date(0)],
+    ['bigints', 2n ** 60n, new Date()],
+    ['Dates', new Date(9), 1],
+    ['Dates, then bigints', new Date(9), 1n],
+  ])('C3: takes what another kind of version has left for older: %s', async (_, before, after) => {
+    const { thing } = things()
+    const options = { arguments: [7] as [number], synchronousRegen: true }
+    await thing.fetch('thing/7', before, options)
+    expect(await thing.fetch('thing/7', after, options)).toMatchObject({ render: 2 })
+    expect(await thing.fetch('thing/7', after, options)).toMatchObject({ render: 2 })
+  })
+
   it('C3: takes a text with a comparator, and refuses one without', async () => {
     const byNumber = (a: string, b: string) => Number(a.slice(1)) - Number(b.slice(1))
     const { thing } = things({ compare: byNumber })
@@ -177,6 +190,36 @@ describe('a cached function', () => {
     for (const arg of [1, '1', { a: 1, b: 2 }, { b: 2, a: 1 }, [1], null])
       await cached.fetch('it', 1, { arguments: [arg] })
     expect(seen).toEqual([1, '1', { a: 1, b: 2 }, [1], null])
+  })
+
+  it('C5: equal arguments are one entry: of whatever prototype, inside a Map too, one object or two that are equal', async () => {
+    const seen: unknown[] = []
+    const cached = asyncCached(db, `args_${++functions}`, (...args: unknown[]) => seen.push(args))
+    const [day, sameDay] = [new Date(5), new Date(5)]
+    const bare = Object.assign(Object.create(null), { b: 2, a: 1 })
+    const same: unknown[][][] = [
+      [[{ a: 1, b: 2 }], [bare]],
+      [[new Map([['x', { a: 1, b: 2 }]])], [new Map([['x', { b: 2, a: 1 }]])]],
+      [[new Set([{ a: 1, b: 2 }])], [new Set([{ b: 2, a: 1 }])]],
+      [
+        [day, day],
+        [day, sameDay],
+      ],
+    ]
+    for (const args of same.flat()) await cached.fetch('it', 1, { arguments: args })
+    expect(seen).toHaveLength(same.length)
+    for (const args of [[0], [-0], [Number.NaN], [JSON.parse('{"__proto__": 1}')], [{}]])
+      await cached.fetch('it', 1, { arguments: args })
+    expect(seen).toHaveLength(same.length + 5)
+  })
+
+  it('C4: takes any text as a locator, however long', async () => {
+    const cached = asyncCached(db, `long_${++functions}`, (name: string) => name)
+    const random = Array.from({ length: 10_000 }, () => Math.random().toString(36)[2]).join('')
+    const locators = [random, `${random}2`, 'a\0b', '\ud800', '\ud801', '']
+    for (const locator of locators) await cached.fetch(locator, 1, { arguments: [locator.slice(-1)] })
+    for (const locator of locators) await cached.fetch(locator, 1, { arguments: [locator.slice(-1)] })
+    expect(await prisma.toast.findMany({ where: { name: cached.cachedName } })).toHaveLength(locators.length)
   })
 
   it('C5: another code version is another entry', async () => {

@@ -50,6 +50,12 @@ describe('T15: a report', () => {
     expect(new Set(reports.map(({ id }) => id)).size).toBe(1)
   })
 
+  it('refuses arguments that contain themselves', async () => {
+    const args: { month: string; self?: unknown } = { month: 'May' }
+    args.self = args
+    await expect(Sales.create(args)).rejects.toThrow('args.self contains itself')
+  })
+
   it('keeps the types of its arguments', async () => {
     const { args } = await Sales.create({ month: 'January', limit: 2n ** 64n })
     expect(args).toEqual({ month: 'January', limit: 2n ** 64n })

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { asyncCached, hasToast, pruneToasts, sweep } from '@async-gen/runtime'
 import { refreshNow } from '@async-gen/runtime/testing'
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -214,6 +215,20 @@ describe('a worker that is too late', () => {
 })
 
 describe('progress', () => {
+  it('that is no number is not told', async () => {
+    const oat = await createOat()
+    const breakfast = hasToast(db, 'oat', nextName(), {
+      compute: async (_, { progress }) => {
+        progress(Number.NaN)
+        progress(0 / 1)
+        await vi.waitFor(async () => expect((await rowOf(breakfast)).progress).toBe(0))
+        return {}
+      },
+    })
+    await breakfast.fresh(oat)
+    expect(await rowOf(breakfast)).toMatchObject({ failures: 0, progress: null })
+  })
+
   it('is told to readers, with the placeholder and with a stale value, until the refresh ends', async () => {
     const oat = await createOat()
     const seen: unknown[] = []
@@ -240,6 +255,18 @@ describe('progress', () => {
 })
 
 describe('a worker that stops', () => {
+  it('remembers no refresh that is over', async () => {
+    const stopping = new AbortController()
+    const listening = () => getEventListeners(stopping.signal, 'abort').length
+    const seen: number[] = []
+    const breakfast = hasToast(db, 'oat', nextName(), { compute: () => seen.push(listening()) })
+    const oat = await createOat()
+    await breakfast(oat)
+    await refreshToast(db, { name: breakfast.toastName, key: breakfast.keyOf(oat) }, stopping.signal)
+    expect(seen).toEqual([1])
+    expect(listening()).toBe(0)
+  })
+
   it('gives a refresh back that heeds its signal, as if it had not begun', async () => {
     const stopping = new AbortController()
     const oat = await createOat()

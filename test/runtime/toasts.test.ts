@@ -1,9 +1,11 @@
 import { hasToast, isReady, type ToastOptions } from '@async-gen/runtime'
 import { computeInline, refreshNow } from '@async-gen/runtime/testing'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
+import { valuesOf } from '../../runtime/src/toast/key.js'
 import { toastsOf } from '../../runtime/src/toast/registry.js'
 import { db } from '../.app/src/async/database.js'
 import { prisma } from '../.app/src/db.js'
+import { Prisma } from '../.app/src/generated/prisma/client.js'
 import { testDatabase } from '../support/database.js'
 import { countQueries } from '../support/queries.js'
 
@@ -125,8 +127,26 @@ describe('a toast', () => {
     const list = hasToast(db, 'oat', 'list', { compute: () => [1n, 2n] })
     const { value } = await list.fresh(await createOat())
     expect(value).toEqual([1n, 2n])
-    const none = hasToast(db, 'oat', 'none', { compute: () => undefined })
-    expect(await none.fresh(await createOat())).toMatchObject({ value: undefined, toastr: { stale: false } })
+    const priced = hasToast(db, 'oat', 'priced', { compute: () => new Prisma.Decimal('2.50') })
+    const { value: price } = await priced.fresh(await createOat())
+    expect(price.toFixed(2)).toBe('2.50')
+  })
+
+  it.each([undefined, null, false, 0, ''])('C9: is computed once where it is %s', async (value) => {
+    let computations = 0
+    const none = hasToast(db, 'oat', `none_${++toasts}`, {
+      compute: () => {
+        computations++
+        return value
+      },
+    })
+    const oat = await createOat()
+    await none(oat)
+    await refreshNow(db, none, oat)
+    for (const reading of [await none(oat), await none.fresh(oat), await none(oat, { wait: '1s' })]) {
+      expect(reading).toMatchObject({ value, toastr: { stale: false } })
+    }
+    expect(computations).toBe(1)
   })
 
   it('T9: whose parent changes while it is computed is stale, and is refreshed once more', async () => {
@@ -495,6 +515,21 @@ describe('keys', () => {
     ).toContainEqual({
       id,
     })
+  })
+
+  it('of several types in one, and of a type that is none', () => {
+    const parent = { tenant: 2n ** 60n, main: true, day: new Date(0), slug: 'a, "b"' }
+    const toast = hasToast(db, 'shelf', 'mixed', { id: Object.keys(parent) as never, compute: () => 1 })
+    const key = toast.keyOf(parent as never)
+    expect(key).toBe('[1152921504606846976, true, "1970-01-01T00:00:00.000Z", "a, \\"b\\""]')
+    expect(valuesOf(key, Object.keys(parent))).toEqual({ ...parent, day: '1970-01-01T00:00:00.000Z' })
+    const priced = hasToast(db, 'jar', 'priced', { id: 'price', compute: () => 1 })
+    expect(() => priced.keyOf({ price: new Prisma.Decimal(1) } as never)).toThrow(
+      expect.objectContaining({
+        code: 'INVALID_KEY',
+        message: expect.stringMatching(/jar\.priced cannot be stored by price, which is a \w+\. A key is made of/),
+      }),
+    )
   })
 
   it('a uuid, and a text that is not called id', async () => {

@@ -1,8 +1,8 @@
 import type { Statement } from '../database.js'
 import { livingWorkers } from '../presence.js'
 
-// Ages are told by the clock of the database: those of its clients may differ. Few columns, as reading a row takes as long as it has columns; named one by one, as a prepared `SELECT *` breaks on open
-// connections when a migration adds a column.
+// Few columns, as reading a row takes as long as it has columns; named one by one, as a prepared `SELECT *` breaks on open
+// connections when a migration adds a column. Ages by the clock of the database: no two clients have the same.
 const seen = `
   value, version, epoch IS DISTINCT FROM value_epoch AS invalidated, cached_at, elapsed, run,
   date_part('epoch', statement_timestamp() - cached_at) * 1000 AS age,
@@ -219,7 +219,14 @@ export const statements = {
 
   forget: {
     name: 'toasts:forget',
-    text: 'DELETE FROM toasts WHERE id = ANY ($1::bigint[]) AND locked_by IS NULL RETURNING id',
+    text: `
+      DELETE FROM toasts WHERE id IN (
+        SELECT id
+        FROM toasts
+        WHERE id = ANY ($1::bigint[]) AND locked_by IS NULL
+        FOR UPDATE SKIP LOCKED
+      )
+      RETURNING id`,
   },
 
   // Dead workers' refreshes, and those that this process ($1) no longer has in hand ($2, $3) because it could not store how they
