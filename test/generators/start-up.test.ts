@@ -7,7 +7,7 @@ const bin = builtCommandLine()
 
 /** Has a process say on stderr, when it ends, how many microseconds of CPU time it took. */
 const TELL_CPU_TIME =
-  'data:text/javascript,process.on("exit",()=>{const{user,system}=process.cpuUsage();process.stderr.write(`${user+system}`)})'
+  'data:text/javascript,process.on("exit",()=>{const{user,system}=process.cpuUsage();process.stderr.write(String(user+system))})'
 
 /** Milliseconds of CPU time, on which a busy machine has little influence, that a run of node with `args` takes. */
 function cpuTime(args: string[], cwd = process.cwd()): number {
