@@ -1,4 +1,5 @@
-import { readJournal, recover } from './changes/journal.js'
+import { recover } from './changes/commit.js'
+import { readJournal } from './changes/journal.js'
 import { type Manifest, readManifest } from './changes/manifest.js'
 import { databaseFindings } from './doctor/database.js'
 import { type Finding, findingOf } from './doctor/finding.js'

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { readJournal, recover } from './changes/journal.js'
+import { recover } from './changes/commit.js'
+import { readJournal } from './changes/journal.js'
 import { type Manifest, readManifest } from './changes/manifest.js'
 import { UsageError } from './host/errors.js'
 import { isFolder } from './host/files.js'

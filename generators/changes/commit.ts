@@ -4,7 +4,7 @@ import { dirname as hostDirname } from 'node:path/posix'
 import { ConflictError, WriteError } from '../host/errors.js'
 import { readText } from '../host/files.js'
 import type { Write } from './draft.js'
-import { JOURNAL, type Journal, type JournalStep, readJournal, removeIfEmpty } from './journal.js'
+import { JOURNAL, type Journal, type JournalStep, readJournal } from './journal.js'
 import { hashOf } from './manifest.js'
 
 /** The operations that change a disk; a test lets the k-th of them fail, or the process die there. */
@@ -55,6 +55,32 @@ export function commit(root: string, writes: Write[], disk: Disk = realDisk) {
     throw writeError(error, rollBack(undo))
   }
   for (const { path, after } of writes) if (after === null) removeEmptyFolders(root, hostDirname(path))
+}
+
+/** Ends what a killed run began. A file that somebody has changed since stays as it is, and is named. */
+export function recover(root: string, { ready, steps, folders }: Journal): { finished: boolean; left: string[] } {
+  const left: string[] = []
+  for (const { path, temporary, before } of steps) {
+    const file = join(root, path)
+    const waiting = temporary !== null && existsSync(join(root, temporary))
+    if (!ready) {
+      if (waiting) rmSync(join(root, temporary))
+      continue
+    }
+    if (temporary !== null && !waiting) continue // it was done
+    const present = existsSync(file) ? hashOf(readFileSync(file, 'utf8')) : null
+    if (present === before) {
+      if (temporary === null) rmSync(file, { force: true })
+      else renameSync(join(root, temporary), file)
+    } else if (temporary !== null) {
+      left.push(path)
+      rmSync(join(root, temporary))
+    }
+  }
+  if (!ready) for (const folder of folders.toReversed()) removeIfEmpty(join(root, folder))
+  for (const file of [`${JOURNAL}.next`, JOURNAL]) rmSync(join(root, file), { force: true })
+  removeIfEmpty(join(root, dirname(JOURNAL)))
+  return { finished: ready, left }
 }
 
 function apply(root: string, { path, temporary }: JournalStep, disk: Disk, undo: (() => void)[]) {
@@ -135,6 +161,16 @@ function makeFolder(root: string, folder: string, disk: Disk, undo: (() => void)
 function removeEmptyFolders(root: string, folder: string) {
   if (folder === '.' || !removeIfEmpty(join(root, folder))) return
   removeEmptyFolders(root, hostDirname(folder))
+}
+
+/** Whether it was, and is gone. */
+function removeIfEmpty(folder: string): boolean {
+  try {
+    rmdirSync(folder)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function modeOf(file: string): number {

@@ -1,7 +1,6 @@
-import { existsSync, readFileSync, renameSync, rmdirSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { ConflictError } from '../host/errors.js'
-import { hashOf } from './manifest.js'
 
 export const JOURNAL = '.async-gen/journal.json'
 
@@ -45,42 +44,6 @@ export function readJournal(root: string): Journal | null {
 
 /** Killed while it wrote the journal itself. */
 const notBegun: Journal = { pid: 0, ready: false, steps: [], folders: [] }
-
-/** Ends what a killed run began. A file that somebody has changed since stays as it is, and is named. */
-export function recover(root: string, { ready, steps, folders }: Journal): { finished: boolean; left: string[] } {
-  const left: string[] = []
-  for (const { path, temporary, before } of steps) {
-    const file = join(root, path)
-    const waiting = temporary !== null && existsSync(join(root, temporary))
-    if (!ready) {
-      if (waiting) rmSync(join(root, temporary))
-      continue
-    }
-    if (temporary !== null && !waiting) continue // it was done
-    const present = existsSync(file) ? hashOf(readFileSync(file, 'utf8')) : null
-    if (present === before) {
-      if (temporary === null) rmSync(file, { force: true })
-      else renameSync(join(root, temporary), file)
-    } else if (temporary !== null) {
-      left.push(path)
-      rmSync(join(root, temporary))
-    }
-  }
-  if (!ready) for (const folder of folders.toReversed()) removeIfEmpty(join(root, folder))
-  for (const file of [`${JOURNAL}.next`, JOURNAL]) rmSync(join(root, file), { force: true })
-  removeIfEmpty(join(root, dirname(JOURNAL)))
-  return { finished: ready, left }
-}
-
-/** Whether it was, and is gone. */
-export function removeIfEmpty(folder: string): boolean {
-  try {
-    rmdirSync(folder)
-    return true
-  } catch {
-    return false
-  }
-}
 
 function isAlive(pid: number): boolean {
   if (pid === process.pid) return false
