@@ -163,11 +163,12 @@ function makeHost({ schema, modules, formatter, packageManager }: Shape) {
     'tsconfig.json',
     JSON.stringify({
       compilerOptions: {
-        target: 'es2022',
+        target: modules === 'bundler' ? 'es2017' : 'es2022',
         ...(modules === 'bundler'
           ? { module: 'esnext', moduleResolution: 'bundler', paths: { '@/*': ['./src/*'] } }
           : { module: 'nodenext' }),
         strict: true,
+        declaration: true,
         noUncheckedIndexedAccess: true,
         noImplicitOverride: true,
         exactOptionalPropertyTypes: true,

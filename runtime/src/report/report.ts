@@ -80,6 +80,11 @@ export class ReportRecord<Args extends object = object> {
     return this.name
   }
 
+  // Compilers for targets before ES2022 make of `static override type = '…'` an assignment, which a getter alone refuses.
+  static set type(type: string) {
+    Object.defineProperty(this, 'type', { value: type })
+  }
+
   constructor(row: ReportRow) {
     this.id = BigInt(row.id)
     this.args = deserialize(row.args) as Args
