@@ -1,8 +1,10 @@
+import { spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
+import type { WorkerProcess } from '../support/worker.js'
 import { Attempt } from './host/attempt.js'
 import { Probe } from './host/targets.js'
-import { effects, worker } from './scene.js'
+import { effects, sql, worker } from './scene.js'
 
 /** Has a worker die at a step of the attempt's run, another one take over, and returns how often the effect happened. */
 async function timesWhenKilledAt(step: string, attempt: Attempt, effect: string) {
@@ -35,3 +37,57 @@ describe('a worker that is killed in the middle of a run', () => {
     expect(await timesWhenKilledAt(step, attempt, 'done')).toEqual({ runs, times })
   })
 })
+
+describe('a worker that hangs in the middle of a run', () => {
+  /** Has a worker hang at a step of the attempt's run, and PostgreSQL give it up, as it does after some minutes. */
+  async function hangingAt(step: string): Promise<WorkerProcess> {
+    const hanging = await worker({ DIE_AT: step, DIE_BY: 'SIGSTOP' }, { file: 'dying-worker.ts', visible: false })
+    await eventually('the run', async () => (await sql(`SELECT FROM attempts WHERE status = 'running'`)).length === 1)
+    await eventually('the hang', async () => isStopped(hanging.pid))
+    await sql(
+      `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'
+       AND objid IN (SELECT id FROM async_workers WHERE async_workers.pid = $1)`,
+      [hanging.pid],
+    )
+    return hanging
+  }
+
+  const times = async (effect: string) => (await effects()).filter(({ what }) => what === effect).length
+
+  it.each(['claimed', 'made'])(
+    'P13, P17: when it had %s, and comes back when another one has taken over, changes nothing',
+    async (step) => {
+      const attempt = await Attempt.async(Probe).once('written', 0)
+      const zombie = await hangingAt(step)
+      await worker()
+      await eventually('the end of the attempt', async () => (await attempt.reload()).isFinished)
+      const { result, completedAt } = attempt
+
+      zombie.kill('SIGCONT')
+      await eventually('its report', async () => zombie.log().includes('"outcome":"overtaken"'))
+      expect(await attempt.reload()).toMatchObject({ status: 'succeeded', numAttempts: 2, result, completedAt })
+      expect(await times('written')).toBe(1)
+    },
+  )
+
+  it('P13, P17: when it had stored, holds up no other, and may still commit', async () => {
+    const attempt = await Attempt.async(Probe).once('written', 0)
+    const zombie = await hangingAt('stored')
+    const other = await Attempt.async(Probe).once('other', 0)
+    await sql(`INSERT INTO attempts (target, method, args, status) VALUES ('Probe', 'plain', '["lost"]', 'running')`)
+    await worker()
+    await eventually('the other', async () => (await other.reload()).isSucceeded)
+    await eventually('what was lost', async () => (await times('lost')) === 1)
+    expect(await attempt.reload()).toMatchObject({ status: 'running', numAttempts: 1 })
+
+    zombie.kill('SIGCONT')
+    await eventually('its end', async () => (await attempt.reload()).isSucceeded)
+    expect(attempt.numAttempts).toBe(1)
+    expect(await times('written')).toBe(1)
+  })
+})
+
+/** Whether a signal has stopped the process. */
+function isStopped(pid: number): boolean {
+  return spawnSync('ps', ['-o', 'state=', '-p', `${pid}`], { encoding: 'utf8' }).stdout.startsWith('T')
+}

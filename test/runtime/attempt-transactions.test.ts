@@ -91,6 +91,22 @@ describe('calls that ask for their transaction', () => {
   })
 })
 
+describe('a transaction that goes back to a savepoint', () => {
+  it('A1: takes with it what was recorded since, and can record more, even where its first try had failed', async () => {
+    await prisma.$transaction(async (tx) => {
+      await tx.$executeRaw`SAVEPOINT before`
+      await tx.$queryRaw`SELECT 1 / 0`.catch(() => {})
+      await expect(Attempt.async(Mail, { tx }).send('aborted')).rejects.toThrow('25P02')
+      await tx.$executeRaw`ROLLBACK TO SAVEPOINT before`
+      await Attempt.async(Mail, { tx }).send('undone')
+      await tx.$executeRaw`ROLLBACK TO SAVEPOINT before`
+      await Attempt.async(Mail, { tx }).send('kept')
+    })
+    expect(await rows('SELECT args FROM attempts')).toEqual([{ args: ['kept'] }])
+    expect(await rows('SELECT FROM graphile_worker.jobs')).toHaveLength(1)
+  })
+})
+
 describe('an idempotence token', () => {
   it('A3: of 50 transactions that use one at the same time, some of which roll back, leaves one row', async () => {
     const tried = Array.from({ length: 50 }, (_, i) =>
@@ -113,6 +129,47 @@ describe('an idempotence token', () => {
     expect(await rows('SELECT count(*)::int AS n FROM attempts')).toEqual([{ n: 1 }])
   })
 
+  it.each(['RepeatableRead', 'Serializable'] as const)(
+    'A3: that somebody has used since a %s transaction began ends it as any conflict does, and the next try gets the row',
+    async (isolationLevel) => {
+      let tries = 0
+      const record = () =>
+        prisma.$transaction(
+          async (tx) => {
+            await tx.order.count()
+            if (tries++ === 0) await Attempt.async(Mail, { idempotenceToken: 'once' }).send('first')
+            return await Attempt.async(Mail, { tx, idempotenceToken: 'once' }).send('second')
+          },
+          { isolationLevel },
+        )
+      await expect(record()).rejects.toThrow('40001')
+      expect(await record()).toMatchObject({ duplicate: true, args: ['first'] })
+    },
+  )
+
+  it('A3: of several calls at once, against the same in the opposite order, gives each row once', async () => {
+    const tokens = ['a', 'b', 'c', 'd', 'e']
+    const record = (order: string[]) =>
+      prisma.$transaction(async (tx) => {
+        const calls = order.map((token) => ({
+          target: Mail,
+          method: 'send' as const,
+          args: [token] as [string],
+          idempotenceToken: token,
+        }))
+        const attempts = await Attempt.createMany(calls, { tx })
+        await sleep(100) // while the other one waits for its tokens
+        return attempts
+      })
+    const settled = await Promise.allSettled([record(tokens), record(tokens.toReversed()), record(tokens)])
+    const recorded = settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+    expect(recorded).toHaveLength(3)
+    for (const attempts of recorded)
+      for (const attempt of attempts) expect(attempt.args).toEqual([attempt.idempotenceToken])
+    expect(recorded.flat().filter(({ duplicate }) => !duplicate)).toHaveLength(5)
+    expect(await rows('SELECT count(*)::int AS n FROM attempts')).toEqual([{ n: 5 }])
+  })
+
   it('A3: does not matter where it is null', async () => {
     await Attempt.async(Mail).send('Ada')
     const again = await Attempt.async(Mail).send('Ada')
@@ -132,6 +189,60 @@ describe('an idempotence token', () => {
       await Both.async(Other, { idempotenceToken: 't' }).cancel(),
     ]
     expect(recorded.map(({ duplicate }) => duplicate)).toEqual([false, false, false])
+  })
+})
+
+describe('a client of the host’s own making', () => {
+  it('A1, A9: extended, with fields left out and queries intercepted, records and performs all the same', async () => {
+    const operations: string[] = []
+    const extended = new PrismaClient({
+      adapter: new PrismaPg({ connectionString: url }),
+      omit: { attempt: { args: true, status: true } },
+    }).$extends({
+      query: {
+        $allOperations: ({ operation, args, query }) => {
+          operations.push(operation)
+          return query(args)
+        },
+      },
+      result: { attempt: { label: { needs: { id: true }, compute: ({ id }) => `no. ${id}` } } },
+    })
+    const database = connect(extended, { connectionString: url })
+    const Orders = {
+      place: async (number: number) => {
+        const tx = await Extended.current().tx()
+        return (await tx.order.create({ data: { number, customerToken: 'tok' } })).number
+      },
+    }
+    class Extended extends BaseAttempt(database, {
+      model: 'Attempt',
+      table: 'attempts',
+      targets: defineTargets({ Orders }),
+    }) {}
+    const attempt = await extended.$transaction((tx) => Extended.async(Orders, { tx }).place(815))
+    expect(attempt).toMatchObject({ status: 'pending', args: [815], data: {} })
+    await attempt.perform()
+    expect(attempt).toMatchObject({ status: 'succeeded', result: 815 })
+    expect(await rows('SELECT FROM "Order" WHERE number = 815')).toHaveLength(1)
+    expect(operations).toContain('$queryRawUnsafe')
+    await Promise.all([extended.$disconnect(), database.close()])
+  })
+})
+
+describe('an id beyond 2⁵³', () => {
+  it('A2, P17: is kept to the last digit: recorded, performed, rescued, enqueued and cancelled', async () => {
+    await rows(`SELECT setval('attempts_id_seq', 9007199254740993)`)
+    const attempt = await prisma.$transaction((tx) => Attempt.async(Mail, { tx }).send('Ada'))
+    expect(attempt.id).toBe(9007199254740994n)
+    await rows(`UPDATE attempts SET status = 'running', locked_by = 2000000000`)
+    await rows('TRUNCATE graphile_worker._private_jobs')
+    await sweep(Attempt.db)
+    const [{ key, payload }] = await rows('SELECT key, payload FROM graphile_worker._private_jobs')
+    expect({ key, payload }).toEqual({ key: `attempt:${attempt.id}`, payload: { id: `${attempt.id}` } })
+    expect(await Attempt.perform(BigInt(payload.id))).toMatchObject({ id: attempt.id, result: 'Ada' })
+    const other = await Attempt.async(Mail).send('Eve')
+    await other.cancel()
+    expect((await Attempt.find(other.id))?.status).toBe('cancelled')
   })
 })
 

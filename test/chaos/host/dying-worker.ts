@@ -1,4 +1,5 @@
-// A worker that kills itself at one step of a run (DIE_AT), as if the power had failed there.
+// A worker that kills itself at one step of a run (DIE_AT), as if the power had failed there; or, with DIE_BY=SIGSTOP, hangs there
+// until somebody sends it SIGCONT.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runWorker } from '@async-gen/runtime'
 import { Attempt } from './attempt.js'
@@ -6,10 +7,13 @@ import { db } from './database.js'
 
 type Step = 'claimed' | 'made' | 'stored' | 'committed'
 
+let { DIE_AT: end, DIE_BY: signal = 'SIGKILL' } = process.env
+
 async function at<Result>(step: Step, result: Result): Promise<Result> {
-  if (process.env.DIE_AT === step) {
-    process.kill(process.pid, 'SIGKILL')
-    await sleep(10_000)
+  if (end === step) {
+    end = undefined
+    process.kill(process.pid, signal)
+    if (signal === 'SIGKILL') await sleep(10_000)
   }
   return result
 }
