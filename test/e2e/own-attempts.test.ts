@@ -11,9 +11,16 @@ import { run } from '../support/run.js'
 import { addTeamFiles, applyEdit, edits, playScene } from '../support/team.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
-/** The edits of a team that adds a column to its attempts, and a subclass that the worker is to know. */
+const columns = `  account String?
+  fee     Decimal?
+  ledger  BigInt?
+  dueAt   DateTime? @map("due_at")
+  seal    Bytes?
+`
+
+/** The edits of a team that adds columns to its attempts, and a subclass that the worker is to know. */
 const ownEdits = [
-  { file: 'prisma/schema.prisma', changes: [['model Attempt {\n', 'model Attempt {\n  account String?\n']] },
+  { file: 'prisma/schema.prisma', changes: [['model Attempt {\n', `model Attempt {\n${columns}`]] },
   {
     file: 'src/async/tasks/attempt.ts',
     changes: [
@@ -70,8 +77,12 @@ describe('a team’s own attempts', () => {
 
   it('A17, A21, A22: each model has table, task and trigger of its own; columns and subclasses work; one is encrypted', async () => {
     await rows(`INSERT INTO "Order" (number, "customerToken") VALUES (1, 'tok_7355608'), (2, 'tok_7355608')`)
-    const own = await playScene(dir, env, 'record-own')
-    expect(own).toMatchObject({ account: 'acme', args: [{ customerToken: 'tok_7355608', orderNumber: 1 }] })
+    const own = await playScene(dir, { ...env, TZ: 'America/New_York' }, 'record-own')
+    expect(own).toMatchObject({
+      stored: true,
+      read: [true, true, true],
+      args: [{ customerToken: 'tok_7355608', orderNumber: 1 }],
+    })
     expect(await rows('SELECT account FROM attempts WHERE id = $1', [own.attempt])).toEqual([{ account: 'acme' }])
     expect(JSON.stringify(await rows('SELECT args FROM email_attempts'))).not.toContain('tok_7355608')
 

@@ -1,1 +1,6 @@
-ALTER TABLE "attempts" ADD COLUMN "account" TEXT;
+ALTER TABLE "attempts"
+  ADD COLUMN "account" TEXT,
+  ADD COLUMN "fee" DECIMAL(65,30),
+  ADD COLUMN "ledger" BIGINT,
+  ADD COLUMN "due_at" TIMESTAMP(3),
+  ADD COLUMN "seal" BYTEA;
