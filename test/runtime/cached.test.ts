@@ -336,6 +336,12 @@ describe('a cached function', () => {
     expect(row).toMatchObject({ value: null, cachedAt: null, refreshAt: null, lockedBy: null })
     fails = false
     expect(await cached.fetch('it', 1)).toBe('oats')
+
+    // An older value stays, for as long as it was to.
+    fails = true
+    await expect(cached.fetch('it', 2, { synchronousRegen: true })).rejects.toThrow(TypeError)
+    expect(await prisma.toast.findFirst({ where: { name: cached.cachedName } })).toMatchObject({ expiresAt: null })
+    expect(await cached.fetch('it', 1)).toBe('oats')
   })
 
   it('C13: in a job, the error is recorded, the old value is served, and it is tried again later', async () => {
@@ -355,6 +361,9 @@ describe('a cached function', () => {
       expect(error).toMatchObject({ name: 'TypeError', message: 'no oats' })
       expect(failures).toBe(1)
       expect(refreshAt!.getTime()).toBeGreaterThan(Date.now())
+      // Nor do newer and newer versions hurry it.
+      await cached.fetch('it', 3)
+      expect(await row()).toMatchObject({ wantedVersion: '3', refreshAt })
     })
   })
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { asyncCached, hasToast, sweep } from '@async-gen/runtime'
 import { refreshNow } from '@async-gen/runtime/testing'
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -99,8 +100,46 @@ describe('a refresh whose end could not be stored', () => {
   })
 })
 
+describe('a refresh that is carried out', () => {
+  it('T10, C10: is carried out by one, however many jobs there are for it', async () => {
+    const done = gate()
+    let computations = 0
+    const breakfast = hasToast(db, 'oat', nextName(), {
+      compute: async () => {
+        computations++
+        await done.opened
+        return 1
+      },
+    })
+    const oat = await createOat()
+    await breakfast(oat)
+    const id = { name: breakfast.toastName, key: breakfast.keyOf(oat) }
+    const first = refreshToast(db, id)
+    await eventually('the computation', async () => computations === 1)
+    const second = refreshToast(db, id)
+    const demanded = breakfast.fresh(oat)
+    // So long that whoever waits has asked whether the one who computes is still alive.
+    await sleep(1500)
+    done.open()
+    expect([await first, await second]).toEqual(['refreshed', 'nothing to do'])
+    expect(await demanded).toMatchObject({ value: 1 })
+    expect(await refreshToast(db, id)).toBe('nothing to do')
+    expect(computations).toBe(1)
+  })
+})
+
 describe('a late computation', () => {
-  it('T10: cannot write into a row that was made anew since it began', async () => {
+  it.each([
+    ['a row that was made anew since it began', async () => void (await prisma.$executeRaw`TRUNCATE toasts`)],
+    [
+      'a row that the same process has taken again',
+      async () => {
+        await prisma.toast.updateMany({ data: { lockedBy: DEAD } })
+        await sweep(db)
+        await prisma.toast.updateMany({ data: { refreshAt: new Date(0) } })
+      },
+    ],
+  ])('T10: cannot write into %s', async (_, meanwhile) => {
     const oat = await createOat()
     const [first, second] = [gate(), gate()]
     let computations = 0
@@ -116,7 +155,7 @@ describe('a late computation', () => {
     const id = { name: breakfast.toastName, key: breakfast.keyOf(oat) }
     const late = refreshToast(db, id)
     await eventually('the first computation', async () => computations === 1)
-    await prisma.$executeRaw`TRUNCATE toasts`
+    await meanwhile()
     await breakfast(oat)
     const current = refreshToast(db, id)
     await eventually('the second computation', async () => computations === 2)

@@ -222,6 +222,26 @@ describe('a toast', () => {
     await breakfast.fresh(oat)
     const reading = await breakfast(oat)
     expect(isReady(reading) && reading.servings).toBe(1)
+    // The compiler knows it too, of a placeholder of one's own as well.
+    expect('toastr' in reading ? reading.servings : reading.error).toBe(1)
+    const eaten = hasToast(db, 'oat', 'eaten_by', { compute: () => ({ names: ['Ann'] }), placeholder: { names: null } })
+    const names = await eaten(oat)
+    expect('toastr' in names ? names.names.length : names.names).toBeNull()
+  })
+
+  it('T9: a reader who asks for the version that is being computed causes no other refresh', async () => {
+    const oat = await createOat()
+    const breakfast = hasToast(db, 'oat', 'asked_for', {
+      load: async () => {
+        const changed = await change(oat)
+        await breakfast(changed)
+        return changed
+      },
+      compute: (loaded): unknown => loaded.name,
+    })
+    await breakfast(oat)
+    await refreshNow(db, breakfast, oat)
+    expect(await rowOf(breakfast)).toMatchObject({ value: 'Rolled', refreshAt: null })
   })
 
   it('`expire` makes a value stale whatever its age, and asks for a refresh', async () => {
@@ -265,6 +285,23 @@ describe('a toast', () => {
     await refreshNow(db, breakfast, oat)
     expect((await rowOf(breakfast))!.refreshAt).not.toBeNull()
     expect(await breakfast.isStale(oat)).toBe(true)
+  })
+
+  it('T5: what was invalidated before a refresh began is not asked for again while it runs', async () => {
+    const oat = await createOat()
+    let statements = 0
+    const breakfast = hasToast(db, 'oat', 'invalidated_before', {
+      expireIf: () => true,
+      compute: async (loaded) => {
+        statements = await countQueries(db, async () => void (await breakfast(loaded)))
+      },
+    })
+    await breakfast.fresh(oat)
+    await breakfast(oat)
+    await prisma.$executeRaw`SELECT toasts_invalidate('oat', ARRAY[to_jsonb(${oat.id}::int)::text])`
+    await refreshNow(db, breakfast, oat)
+    expect(statements).toBe(1)
+    expect(await rowOf(breakfast)).toMatchObject({ epoch: 1, valueEpoch: 1, refreshAt: null })
   })
 
   it('T10: a reader who is slow to ask does not ask again for what was refreshed meanwhile', async () => {

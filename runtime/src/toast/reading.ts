@@ -47,7 +47,6 @@ export interface NotReady {
   cause?: Failure
   /** How far the computation says it is, from 0 to 1. */
   progress?: number
-  toastr?: never
 }
 
 export type Reading<Result, Placeholder = NotReady> = Ready<Result> | Placeholder

@@ -77,10 +77,7 @@ export const statements = {
         wanted_epoch = toast.epoch + 1,
         wanted_version = excluded.wanted_version,
         trace_context = excluded.trace_context,
-        refresh_at = CASE
-          WHEN toast.locked_by IS NULL THEN least(toast.refresh_at, clock_timestamp())
-          ELSE toast.refresh_at
-        END,
+        refresh_at = least(toast.refresh_at, clock_timestamp()),
         updated_at = clock_timestamp()`,
   },
 
@@ -221,10 +218,7 @@ export const statements = {
     name: 'toasts:forget',
     text: `
       DELETE FROM toasts WHERE id IN (
-        SELECT id
-        FROM toasts
-        WHERE id = ANY ($1::bigint[]) AND locked_by IS NULL
-        FOR UPDATE SKIP LOCKED
+        SELECT id FROM toasts WHERE id = ANY ($1::bigint[]) FOR UPDATE SKIP LOCKED
       )
       RETURNING id`,
   },

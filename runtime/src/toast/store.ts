@@ -231,7 +231,7 @@ export class ToastStore implements KeptTable {
     return await this.#db.query<StoredToast>(statements.page, [after, BATCH])
   }
 
-  /** Removes toasts by their ids, but for those that somebody computes at this moment. Returns how many. */
+  /** Removes toasts by their ids, but for those that a transaction has locked. Returns how many. */
   async forget(ids: string[]): Promise<number> {
     return ids.length === 0 ? 0 : (await this.#db.query(statements.forget, [ids])).length
   }
