@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events'
-import { asyncCached, hasToast, pruneToasts, sweep } from '@async-gen/runtime'
+import { asyncCached, defineToast, hasToast, pruneToasts, sweep } from '@async-gen/runtime'
 import { refreshNow } from '@async-gen/runtime/testing'
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { presenceOf } from '../../runtime/src/presence.js'
@@ -305,6 +305,22 @@ describe('pruning', () => {
     const keys = (await prisma.toast.findMany({ orderBy: { id: 'asc' } })).map(({ key }) => key)
     expect(keys).toEqual([String(kept.id), '[1, "a"]'])
     expect(await pruneToasts(db)).toBe(0)
+  })
+
+  it('T13: removes those of the other models where the parents of one cannot be looked for, and says why', async () => {
+    const broken = `wheat.${nextName()}`
+    const living = async () => {
+      throw new Error('no wheat')
+    }
+    defineToast(db, broken, { load: async () => null, compute: () => 1, living })
+    const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
+    const gone = await createOat()
+    await breakfast(gone)
+    await prisma.oat.delete({ where: { id: gone.id } })
+    await prisma.toast.create({ data: { name: broken, key: '1' } })
+    await expect(pruneToasts(db)).rejects.toThrow('no wheat')
+    toastsOf(db).definitions.delete(broken)
+    expect(await prisma.toast.findMany()).toMatchObject([{ name: broken }])
   })
 
   it('T13: removes the toasts of reports that are gone', async () => {

@@ -13,6 +13,7 @@ const SUPERSEDED_AFTER = 86_400_000
  * the code have left. Each turn looks at the next thousand toasts, and at more as long as it finds some to remove.
  *
  * @returns how many rows were removed
+ * @throws what went wrong with the parents of one toast (their table is not there yet, say), once the others are looked at
  */
 export async function pruneToasts(db: Database): Promise<number> {
   const registry = toastsOf(db)
@@ -36,8 +37,17 @@ async function pruneNextPage(registry: ToastRegistry): Promise<number> {
   const page = await registry.store.page(cursors.get(registry) ?? '0')
   cursors.set(registry, page.length < BATCH ? '0' : page.at(-1)!.id)
   const unneeded = page.filter((toast) => isSuperseded(registry, toast)).map(({ id }) => id)
-  for (const definition of registry.definitions.values()) unneeded.push(...(await orphans(definition, page)))
-  return await registry.store.forget(unneeded)
+  const failures: unknown[] = []
+  for (const definition of registry.definitions.values()) {
+    try {
+      unneeded.push(...(await orphans(definition, page)))
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  const removed = await registry.store.forget(unneeded)
+  if (failures.length > 0) throw failures[0]
+  return removed
 }
 
 async function orphans({ name, living }: ToastDefinition, page: StoredToast[]): Promise<string[]> {
