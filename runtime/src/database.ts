@@ -65,6 +65,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
   /** How often statements were prepared anew under another name. */
   #generation = 0
   readonly #transactionIds = new WeakMap<object, Promise<string>>()
+  readonly #connections = new Set<pg.Client>()
 
   constructor(prisma: Client, options: ConnectOptions) {
     this.prisma = prisma
@@ -194,6 +195,20 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     return living.filter(({ poolId }) => poolId !== null)
   }
 
+  /**
+   * Gives up all connections of the runtime's own pool and of the PrismaClient, with what they have under way: after a failover
+   * nobody may be at their other end, and TCP would wait a quarter of an hour for an answer. New ones are opened when they are needed.
+   */
+  dropConnections(): void {
+    for (const connection of this.#connections) streamOf(connection).destroy()
+    this.disconnectPrisma().catch(() => {})
+  }
+
+  /** Closes the PrismaClient's connections; it opens others when it is used again. */
+  async disconnectPrisma(): Promise<void> {
+    await (this.prisma as { $disconnect?(): Promise<void> }).$disconnect?.()
+  }
+
   /** Closes the connections that the runtime opened. The PrismaClient and a pool of your own stay open. */
   async close(): Promise<void> {
     const pool = this.#pool
@@ -219,7 +234,15 @@ export class BoundDatabase<Client extends PrismaClientLike> {
           "Where it is in a .env file, somebody has to read that first: import 'dotenv/config' at the top of the program.",
       )
     }
-    const pool = new pg.Pool({ connectionString, max: poolSize ?? 10, allowExitOnIdle: true })
+    const connections = this.#connections
+    class Connection extends pg.Client {
+      constructor(config?: pg.ClientConfig) {
+        super({ ...config, connectionTimeoutMillis: CONNECT_WITHIN })
+        connections.add(this)
+        this.once('end', () => connections.delete(this))
+      }
+    }
+    const pool = new pg.Pool({ connectionString, max: poolSize ?? 10, allowExitOnIdle: true, Client: Connection })
     // A connection that the server closes is replaced at the next query; without listeners it would end the process.
     pool.on('error', () => {})
     pool.on('connect', (client) => client.on('error', () => {}))
@@ -227,12 +250,20 @@ export class BoundDatabase<Client extends PrismaClientLike> {
   }
 }
 
+/** How long opening a connection may take, in milliseconds. Waiting for one that others hold may take longer. */
+const CONNECT_WITHIN = 10_000
+
 /** How long a call waits for a connection of the PrismaClient: more calls run at a time than it has. Milliseconds. */
 const MAX_WAIT = 60_000
 
 const types: pg.CustomTypesConfig = {
   getTypeParser: (type: number, format?: 'text' | 'binary') =>
     PARSERS.get(type) ?? pg.types.getTypeParser(type, format as 'text'),
+}
+
+// pg's clients have it, its types do not.
+function streamOf(client: object): { destroy(): void } {
+  return (client as { connection: { stream: { destroy(): void } } }).connection.stream
 }
 
 const MAX_NAME = 63

@@ -92,15 +92,16 @@ async function enter(db: Database): Promise<Presence> {
     // A session that only seems lost must not hold its lock any longer.
     session.end().catch(() => {})
   }
-  let pinging: NodeJS.Timeout | undefined
   session.on('error', lose).on('end', lose)
   session.on('notification', ({ payload = '' }) => listeners.get(db)?.(payload))
+  // From the beginning: a server that falls silent right after it has answered must not be waited for either.
+  const pinging = ping(session, lose)
   const id = await takeLock(session).catch((error) => {
+    clearInterval(pinging)
     session.end().catch(() => {})
     throw error
   })
   letProcessExit(session)
-  pinging = ping(session, lose)
   return {
     id,
     lost: lost.signal,

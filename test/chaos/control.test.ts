@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { prisma } from '../.app/src/db.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
-import { run } from '../support/run.js'
+import { childEnv, run } from '../support/run.js'
 import { Attempt } from './host/attempt.js'
 import { db } from './host/database.js'
 import { Probe } from './host/targets.js'
@@ -34,7 +35,7 @@ describe('P15: async-worker', () => {
     const { stdout } = await asyncWorker('start', HOST, ...traces, '--concurrency', '3', '--sleep', '1')
     const [, pid] = /^Worker 1 is at work as process (\d+)\. It writes to .*async-worker\.1\.log$/m.exec(stdout)!
     expect(await db.workers()).toMatchObject([{ pid: Number(pid) }])
-    expect(readFileSync(join(dir, 'pids/async-worker.1.pid'), 'utf8')).toBe(`${pid}\n`)
+    expect(readFileSync(pidFile(), 'utf8').split('\n')[0]).toBe(pid)
     expect((await asyncWorker('status', ...traces)).stdout).toMatch(new RegExp(`^1  running  process ${pid} `))
 
     const attempt = await Attempt.async(Probe).once('slow', 1000)
@@ -66,26 +67,29 @@ describe('P15: async-worker', () => {
 
   it('takes a process that got the number of a dead worker for what it is', async () => {
     await asyncWorker('start', HOST, ...traces)
+    const pids = readFileSync(pidFile(), 'utf8')
     await asyncWorker('stop', ...traces)
-    const another = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'])
-    writeFileSync(join(dir, 'pids/async-worker.1.pid'), `${another.pid}\n`)
+    const another = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'async-worker', 'run'])
+    writeFileSync(pidFile(), pids.replace(/^\d+/, `${another.pid}`))
     expect(await daemons()).toMatchObject([{ state: 'dead' }])
     expect((await asyncWorker('stop', ...traces)).stdout).toContain('was dead already')
     expect(another.exitCode ?? another.signalCode).toBeNull()
     another.kill()
   })
 
-  it('starts several, restarts them one after the other, and stops one or all', async () => {
-    await asyncWorker('start', HOST, ...traces, '--count', '2')
+  it('starts several, restarts them one after the other as they were started, and stops one or all', async () => {
+    await asyncWorker('start', HOST, ...traces, '--count', '2', '--concurrency', '3', '--health', '0')
     const before = await daemons()
     expect(before).toMatchObject([{ uid: '1' }, { uid: '2' }])
-    await asyncWorker('restart', HOST, ...traces)
+    await asyncWorker('restart', ...traces, '--concurrency', '4')
     const after = await daemons()
     expect(after).toMatchObject([
       { uid: '1', state: 'running' },
       { uid: '2', state: 'running' },
     ])
     expect(after.map(({ pid }) => pid)).not.toEqual(expect.arrayContaining([before[0]!.pid]))
+    const log = readFileSync(join(dir, 'log/async-worker.2.log'), 'utf8')
+    expect(log).toMatch(/takes 3 at a time.*"health":.*takes 4 at a time.*"health":/s)
     await asyncWorker('stop', ...traces, '--uid', '2')
     expect(await daemons()).toMatchObject([{ uid: '1', state: 'running' }])
     await asyncWorker('stop', ...traces)
@@ -102,10 +106,21 @@ describe('P15: async-worker', () => {
 
   it('runs in the foreground until nothing is due', async () => {
     const attempt = await Attempt.async(Probe).once('now', 0)
-    const { code, stdout } = await asyncWorker('run', HOST, '--once')
+    const { code, stdout } = await asyncWorker('run', HOST, '--once', '--log', 'pretty')
     expect(code).toBe(0)
+    expect(stdout).toContain(`  SUCCESS  Attempt(${attempt.id}) Probe.once  `)
     expect(stdout).toContain('1 succeeded')
     expect((await attempt.reload()).status).toBe('succeeded')
+  })
+
+  it('ends at a signal that comes before there is a worker, as the first process of a container, too', async () => {
+    const loading = join(dir, 'worker.mjs')
+    writeFileSync(loading, 'console.log("loading"); setInterval(() => {}, 1000)')
+    const early = spawn(process.execPath, ['--import', 'tsx', BIN, 'run', loading], { env: childEnv() })
+    await once(early.stdout, 'data')
+    early.kill('SIGTERM')
+    // Its own exit code: the default action, which a container's first process does not have, would leave none.
+    expect(await once(early, 'exit')).toEqual([143, null])
   })
 
   it('C12: clears the queue of waiting refreshes, and of nothing else', async () => {
@@ -132,6 +147,8 @@ describe('P15: async-worker', () => {
     expect(stderr).toContain(message)
   })
 })
+
+const pidFile = () => join(dir, 'pids/async-worker.1.pid')
 
 const asyncWorker = (...args: string[]) =>
   run(REPOSITORY, process.execPath, ['--import', 'tsx', BIN, ...args], {

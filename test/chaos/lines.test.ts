@@ -103,6 +103,18 @@ describe('the lines of a worker', () => {
   })
 })
 
+describe('a worker whose lines go nowhere, as the disk is full', () => {
+  it('works on', async () => {
+    await Attempt.async(Probe).plain('first')
+    const toFullDisk = ['sh', '-c', 'exec "$@" > /dev/full', 'sh']
+    const running = await worker({}, { within: toFullDisk })
+    await effect('first')
+    await Attempt.async(Probe).plain('second')
+    await effect('second')
+    expect(await running.stop(), running.log()).toBe(0)
+  })
+})
+
 describe('P21: a worker', () => {
   it('deletes what is done and old, and says so', async () => {
     await sql(`

@@ -38,9 +38,9 @@ afterEach(async () => {
 /** Starts a worker of test/chaos/host, and waits until others can see it, unless told not to. It is gone after the test. */
 export async function worker(
   settings: Record<string, string> = {},
-  { visible = true, file = 'worker.ts' }: { visible?: boolean; file?: string } = {},
+  { visible = true, file = 'worker.ts', within = [] }: { visible?: boolean; file?: string; within?: string[] } = {},
 ): Promise<WorkerProcess> {
-  const started = startWorker(REPOSITORY, { ...env, ...settings }, `test/chaos/host/${file}`)
+  const started = startWorker(REPOSITORY, { ...env, ...settings }, `test/chaos/host/${file}`, within)
   workers.push(started)
   if (!visible) return started
   await eventually('the worker', async () => {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { findWorkerModule } from '../../runtime/src/worker/module.js'
+import { findWorkerModule, loadModule } from '../../runtime/src/worker/module.js'
 import { settingsOf } from '../../runtime/src/worker/settings.js'
 
 describe('the settings of a worker', () => {
@@ -43,6 +43,7 @@ describe('the settings of a worker', () => {
     [{ ASYNC_WORKER_HEALTH: 'localhost' }, 'health address'],
     [{ ASYNC_WORKER_HEALTH: '123456' }, 'health address'],
     [{ ASYNC_WORKER_SLEEP: 'soon' }, 'soon'],
+    [{ ASYNC_WORKER_LOG: 'xml' }, 'pretty or json'],
   ])('refuse %j', (env, message) => {
     expect(() => settingsOf({ tasks }, env)).toThrow(message)
   })
@@ -62,6 +63,12 @@ describe('the worker module', () => {
   it('is the one that was built where nothing runs TypeScript', () => {
     const root = project(['src/async/worker.ts', 'dist/async/worker.js'], { tsx: false })
     expect(findWorkerModule(root, undefined)).toBe(join(root, 'dist/async/worker.js'))
+  })
+
+  it('is no CommonJS by its name, which cannot be run as TypeScript', async () => {
+    const root = project(['src/async/worker.cts', 'dist/async/worker.cjs'], { tsx: true })
+    expect(findWorkerModule(root, undefined)).toBe(join(root, 'dist/async/worker.cjs'))
+    await expect(loadModule(join(root, 'src/async/worker.cts'))).rejects.toThrow('Call it worker.ts')
   })
 
   it('is the one that is named, or none', () => {

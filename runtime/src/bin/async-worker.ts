@@ -7,7 +7,7 @@ import type { Database } from '../database.js'
 import { AsyncGenError } from '../errors.js'
 import { version } from '../version.js'
 import { clearRefreshes } from '../worker/clear.js'
-import { type Daemon, list, type Places, start, stop } from '../worker/control.js'
+import { type Daemon, type Job, jobOf, list, type Places, start, stop } from '../worker/control.js'
 import { findWorkerModule, loadModule } from '../worker/module.js'
 
 const USAGE = `Usage: async-worker <command> [worker module] [options]
@@ -15,7 +15,7 @@ const USAGE = `Usage: async-worker <command> [worker module] [options]
   run        works in the foreground until it is told to stop (Ctrl-C, SIGTERM)
   start      starts one or several workers in the background
   stop       stops them, and waits until they have finished what they had in hand
-  restart    stops them and starts them again, one after the other
+  restart    stops them and starts them again, one after the other, as they were started
   status     tells which run
   clear      takes waiting refreshes of toasts, reports and cached values out of the queue
 
@@ -25,6 +25,7 @@ The worker module is what async-gen has written (src/async/worker.ts); where it 
   --concurrency <n>   how many tasks at the same time
   --sleep <time>      how often to look for jobs that came without a notification: 5 (seconds), 500ms
   --health <address>  serve /livez, /readyz and /metrics: 9394, 0.0.0.0:9394. With --count each worker has the next port
+  --log <format>      pretty or json. Default: pretty on a terminal, json elsewhere
   --uid <name>        which worker. Default: 1; stop, restart and status: all
   --count <n>         start, restart: so many workers, called 1, 2, 3, …
   --pid-dir <folder>  default: tmp/pids
@@ -39,6 +40,7 @@ const OPTIONS = {
   concurrency: { type: 'string' },
   sleep: { type: 'string' },
   health: { type: 'string' },
+  log: { type: 'string' },
   uid: { type: 'string' },
   count: { type: 'string' },
   'pid-dir': { type: 'string' },
@@ -52,7 +54,7 @@ const OPTIONS = {
 type Flags = { [Name in keyof typeof OPTIONS]?: (typeof OPTIONS)[Name]['type'] extends 'boolean' ? boolean : string }
 
 const FOR_DAEMONS = ['uid', 'pid-dir', 'log-dir', 'timeout', 'json'] as const
-const FOR_WORKERS = ['concurrency', 'sleep', 'health'] as const
+const FOR_WORKERS = ['concurrency', 'sleep', 'health', 'log'] as const
 
 /** Which flags each command takes; it refuses the others. */
 const COMMANDS: Record<
@@ -107,16 +109,19 @@ function parse(args: string[]) {
 }
 
 async function runHere(file: string | undefined, flags: Flags): Promise<Printed> {
-  Object.assign(process.env, environment(flags))
+  Object.assign(process.env, settingsOf(flags))
+  endOnSignals()
   await loadModule(findWorkerModule(process.cwd(), file))
   return { lines: [] }
 }
 
 async function startAll(file: string | undefined, flags: Flags): Promise<Printed> {
   const uids = uidsToStart(flags)
-  const worker = findWorkerModule(process.cwd(), file)
+  const module = findWorkerModule(process.cwd(), file)
   const daemons: Daemon[] = []
-  for (const [i, uid] of uids.entries()) daemons.push(await startOne(worker, uid, i, flags))
+  for (const [i, uid] of uids.entries()) {
+    daemons.push(await startOne(uid, { module, settings: settingsOf(flags, i) }, flags))
+  }
   return { lines: daemons.map(started), json: { workers: daemons } }
 }
 
@@ -135,15 +140,17 @@ async function stopAll(_file: string | undefined, flags: Flags): Promise<Printed
 }
 
 async function restartAll(file: string | undefined, flags: Flags): Promise<Printed> {
-  const worker = findWorkerModule(process.cwd(), file)
+  const places = placesOf(flags)
   const known = uidsOf(flags)
   const uids = flags.uid === undefined && flags.count === undefined && known.length > 0 ? known : uidsToStart(flags)
   const daemons: Daemon[] = []
   for (const [i, uid] of uids.entries()) {
-    await stop(uid, placesOf(flags), patience(flags, 60))
-    daemons.push(await startOne(worker, uid, i, flags))
+    const before = jobOf(uid, places)
+    const module = before && !file ? before.module : findWorkerModule(process.cwd(), file)
+    await stop(uid, places, patience(flags, 60))
+    daemons.push(await startOne(uid, { module, settings: { ...before?.settings, ...settingsOf(flags, i) } }, flags))
   }
-  for (const uid of known.filter((each) => !uids.includes(each))) await stop(uid, placesOf(flags), patience(flags, 60))
+  for (const uid of known.filter((each) => !uids.includes(each))) await stop(uid, places, patience(flags, 60))
   return { lines: daemons.map(started), json: { workers: daemons } }
 }
 
@@ -176,31 +183,39 @@ async function clear(file: string | undefined): Promise<Printed> {
     return { lines: [`${cleared} waiting refreshes cleared.`], json: { cleared } }
   } finally {
     await db.close()
-    await db.prisma.$disconnect?.()
+    await db.disconnectPrisma()
   }
 }
 
-async function startOne(worker: string, uid: string, index: number, flags: Flags): Promise<Daemon> {
+async function startOne(uid: string, job: Job, flags: Flags): Promise<Daemon> {
   const self = fileURLToPath(import.meta.url)
-  const health = flags.health && nextPort(flags.health, index)
-  return await start(uid, {
-    places: placesOf(flags),
-    command: [...process.execArgv, self, 'run', worker],
-    env: { ...process.env, ...environment({ ...flags, ...(health && { health }) }) },
-    patience: patience(flags, 30),
-  })
+  const command = [...process.execArgv, self, 'run']
+  return await start(uid, { places: placesOf(flags), job, command, patience: patience(flags, 30) })
+}
+
+/**
+ * Until the worker listens for signals itself, one ends the process at once. The first process of a container, which is what the worker
+ * is there, would otherwise ignore it.
+ */
+function endOnSignals(): void {
+  for (const [signal, exitCode] of [['SIGTERM', 143] as const, ['SIGINT', 130] as const]) {
+    process.on(signal, () => {
+      if (process.listenerCount(signal) === 1) process.exit(exitCode)
+    })
+  }
 }
 
 function started({ uid, pid, log }: Daemon): string {
   return `Worker ${uid} is at work as process ${pid}. It writes to ${relative(process.cwd(), log)}`
 }
 
-/** What `runWorker` reads. */
-function environment({ concurrency, sleep, health, once }: Flags): Record<string, string> {
+/** What `runWorker` reads, for the worker of that number. */
+function settingsOf({ concurrency, sleep, health, log, once }: Flags, index = 0): Record<string, string> {
   return {
     ...(concurrency !== undefined && { ASYNC_WORKER_CONCURRENCY: `${whole(concurrency, 'concurrency')}` }),
     ...(sleep !== undefined && { ASYNC_WORKER_SLEEP: /^[\d.]+$/.test(sleep) ? `${sleep}s` : sleep }),
-    ...(health !== undefined && { ASYNC_WORKER_HEALTH: health }),
+    ...(health !== undefined && { ASYNC_WORKER_HEALTH: nextPort(health, index) }),
+    ...(log !== undefined && { ASYNC_WORKER_LOG: log }),
     ...(once && { ASYNC_WORKER_ONCE: '1' }),
   }
 }
@@ -245,7 +260,9 @@ function complain(error: unknown, json: boolean): number {
   const usage = error instanceof UsageError
   const expected = error instanceof AsyncGenError
   const code = usage ? 'USAGE' : expected ? error.code : 'INTERNAL'
-  const message = usage || expected ? error.message : String(error instanceof Error ? error.stack : error)
+  // What the system refuses (a folder, a port, a process of somebody else's) says all there is to know.
+  const speaking = usage || expected || (error as NodeJS.ErrnoException | undefined)?.syscall
+  const message = error instanceof Error ? (speaking && error.message) || error.stack! : String(error)
   if (json) process.stdout.write(`${JSON.stringify({ version: 1, error: { code, message } })}\n`)
   else process.stderr.write(`${usage ? `${message}\n\n${USAGE}` : message}\n`)
   if (usage) return 2

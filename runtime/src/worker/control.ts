@@ -1,5 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AsyncGenError } from '../errors.js'
@@ -21,11 +32,19 @@ export interface Daemon {
   log: string
 }
 
+/** What a worker was started with, so that it can be started again. */
+export interface Job {
+  /** The worker module. */
+  module: string
+  /** What the environment says to it. */
+  settings: Record<string, string>
+}
+
 export interface StartOptions {
   places: Places
-  /** What to run, after the path of Node itself. */
+  job: Job
+  /** What runs the module, after the path of Node itself: the module comes last. */
   command: string[]
-  env: NodeJS.ProcessEnv
   /** How long it may take until it is at work, in milliseconds. */
   patience: number
 }
@@ -34,19 +53,24 @@ export interface StartOptions {
  * Starts a worker in the background, and waits until it is at work.
  * @throws AsyncGenError ALREADY_RUNNING, or NOT_STARTED with the last lines of its log
  */
-export async function start(uid: string, { places, command, env, patience }: StartOptions): Promise<Daemon> {
+export async function start(uid: string, { places, job, command, patience }: StartOptions): Promise<Daemon> {
   mkdirSync(places.pids, { recursive: true })
   mkdirSync(places.logs, { recursive: true })
   const running = find(uid, places)
   if (running?.state === 'running') {
     throw new AsyncGenError('ALREADY_RUNNING', `Worker ${uid} is running already, as process ${running.pid}.`)
   }
-  if (running) rmSync(pidFile(uid, places))
+  if (running) removeStale(running, places)
   const log = openSync(logFile(uid, places), 'a')
-  const child = spawn(process.execPath, command, { detached: true, env, stdio: ['ignore', log, log, 'ipc'] })
+  const child = spawn(process.execPath, [...command, job.module], {
+    detached: true,
+    env: { ...process.env, ...job.settings },
+    stdio: ['ignore', log, log, 'ipc'],
+  })
   closeSync(log)
   try {
-    writeFileSync(pidFile(uid, places), `${child.pid}\n`, { flag: 'wx' })
+    const note: Note = { ...job, ticks: ticksOf(child.pid!) }
+    writeFileSync(pidFile(uid, places), `${child.pid}\n${JSON.stringify(note)}\n`, { flag: 'wx' })
   } catch (error) {
     child.kill('SIGKILL')
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
@@ -82,7 +106,7 @@ export async function stop(uid: string, places: Places, patience: number): Promi
   if (!daemon) return undefined
   if (daemon.state === 'running') {
     process.kill(daemon.pid, 'SIGTERM')
-    for (const end = Date.now() + patience; isWorker(daemon.pid); await sleep(50)) {
+    for (const end = Date.now() + patience; find(uid, places)?.state === 'running'; await sleep(50)) {
       if (Date.now() < end) continue
       throw new AsyncGenError(
         'NOT_STOPPED',
@@ -101,27 +125,63 @@ export function list(places: Places): Daemon[] {
   return uids.sort((a, z) => a.localeCompare(z, 'en', { numeric: true })).flatMap((uid) => find(uid, places) ?? [])
 }
 
-function find(uid: string, places: Places): Daemon | undefined {
-  const file = pidFile(uid, places)
-  if (!existsSync(file)) return undefined
-  const pid = Number.parseInt(readFileSync(file, 'utf8'), 10)
-  return { uid, pid, state: isWorker(pid) ? 'running' : 'dead', log: logFile(uid, places) }
+/** What a worker was started with; undefined where none was started under that name. */
+export function jobOf(uid: string, places: Places): Job | undefined {
+  return read(uid, places)?.note
 }
 
-/** Whether the process is there, and is not another one that was given the number of a dead worker. */
-function isWorker(pid: number): boolean {
+/** The pid file's second line. */
+interface Note extends Job {
+  /** When the process began, as its system counts: another process that is given the same number has begun later. */
+  ticks: string | undefined
+}
+
+function find(uid: string, places: Places): Daemon | undefined {
+  const found = read(uid, places)
+  if (!found) return undefined
+  const { pid, note } = found
+  const running = note !== undefined && isRunning(pid) && ticksOf(pid) === note.ticks
+  return { uid, pid, state: running ? 'running' : 'dead', log: logFile(uid, places) }
+}
+
+function read(uid: string, places: Places): { pid: number; note: Note | undefined } | undefined {
+  const file = pidFile(uid, places)
+  if (!existsSync(file)) return undefined
+  const [pid, note] = readFileSync(file, 'utf8').split('\n')
+  return { pid: Number.parseInt(pid!, 10), note: note ? JSON.parse(note) : undefined }
+}
+
+/** Takes the file of a dead worker away, and nobody else's: who starts the same worker at this moment may have been faster. */
+function removeStale({ uid, pid }: Daemon, places: Places): void {
+  const file = pidFile(uid, places)
+  const aside = `${file}.${process.pid}`
+  try {
+    renameSync(file, aside)
+  } catch {
+    return
+  }
+  if (Number.parseInt(readFileSync(aside, 'utf8'), 10) !== pid) linkSync(aside, file)
+  rmSync(aside)
+}
+
+function isRunning(pid: number): boolean {
   if (!(pid > 0)) return false
   try {
     process.kill(pid, 0)
+    return true
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
+}
+
+/** Undefined for a process that has ended, though its parent has not noticed, and where there is no /proc. */
+function ticksOf(pid: number): string | undefined {
   try {
-    const [, state] = /^State:\s+(\S)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-    return state !== 'Z' && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('async-worker')
+    // The second field, a name in parentheses, may hold anything.
+    const [state, ...fields] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')
+    return state === 'Z' ? undefined : fields[18]
   } catch {
-    // There is no /proc here; a process of that number is all that can be known.
-    return true
+    return undefined
   }
 }
 

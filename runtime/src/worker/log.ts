@@ -11,10 +11,14 @@ export interface Log {
   say(level: Level, message: string, fields?: object): void
 }
 
-/** Lines for people on a terminal, JSON everywhere else. */
-export function openLog(out: NodeJS.WriteStream = process.stdout): Log {
-  const format = out.isTTY ? forPeople : asJson
-  const write = (line: Line) => void out.write(`${format(line)}\n`)
+export type LogFormat = 'pretty' | 'json'
+
+/** Lines for people on a terminal, JSON everywhere else, unless one of them is asked for. */
+export function openLog(format?: LogFormat, out: NodeJS.WriteStream = process.stdout): Log {
+  const show = (format ?? (out.isTTY ? 'pretty' : 'json')) === 'pretty' ? forPeople : asJson
+  // A disk that is full, or a reader that has gone, keeps nobody from working.
+  out.on('error', () => {})
+  const write = (line: Line) => void out.write(`${show(line)}\n`)
   return {
     done: (deed, telling) => write({ time: new Date(), level: levelOf(telling), deed, telling }),
     say: (level, message, fields) => write({ time: new Date(), level, message, fields }),

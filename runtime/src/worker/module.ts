@@ -38,6 +38,13 @@ export function findWorkerModule(root: string, named: string | undefined): strin
 
 /** Runs a module of the host's, TypeScript included where tsx is installed, and returns what it exports. */
 export async function loadModule(file: string): Promise<Record<string, unknown>> {
+  if (isCommonTypeScript(file)) {
+    throw new AsyncGenError(
+      'NO_TYPESCRIPT',
+      `${relative(process.cwd(), file)} is CommonJS by its name, and tsx does not run such a file together with packages that are ES modules. ` +
+        'Call it worker.ts, and its tasks likewise, or name the file that was built from it.',
+    )
+  }
   if (isTypeScript(file) && !runsTypeScript()) {
     const tsx = resolveTsx(file)
     if (!tsx) {
@@ -60,7 +67,12 @@ function rememberedFolder(root: string): string | undefined {
 }
 
 function canRun(file: string): boolean {
+  if (isCommonTypeScript(file)) return false
   return !isTypeScript(file) || runsTypeScript() || resolveTsx(file) !== undefined
+}
+
+function isCommonTypeScript(file: string): boolean {
+  return extname(file) === '.cts' && !('bun' in process.versions)
 }
 
 function isTypeScript(file: string): boolean {

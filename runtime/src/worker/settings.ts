@@ -3,6 +3,7 @@ import type { Logger } from 'graphile-worker'
 import { type Duration, milliseconds } from '../duration.js'
 import { AsyncGenError } from '../errors.js'
 import type { Address } from './health.js'
+import type { LogFormat } from './log.js'
 import { type KeepFor, keepFor, type Retention } from './retention.js'
 
 export interface RunWorkerOptions {
@@ -33,6 +34,10 @@ export interface RunWorkerOptions {
    * Default: nowhere. `ASYNC_WORKER_HEALTH` overrides it.
    */
   health?: number | string
+  /**
+   * Lines for people (`pretty`) or for programs (`json`). Default: pretty on a terminal, json elsewhere. `ASYNC_WORKER_LOG` overrides it.
+   */
+  log?: LogFormat
   /** Work until nothing is due, then end. `ASYNC_WORKER_ONCE` overrides it. */
   once?: boolean
   /** Takes what Graphile Worker itself and the tasks' own loggers say. Default: among the worker's lines. */
@@ -50,6 +55,7 @@ export interface Settings {
   crontab: string
   retention: KeepFor | false
   health: Address | undefined
+  log: LogFormat | undefined
   once: boolean
   logger: Logger | undefined
 }
@@ -66,6 +72,7 @@ export function settingsOf(options: RunWorkerOptions, env: NodeJS.ProcessEnv): S
     crontab: options.crontab ?? '',
     retention: options.retention !== false && keepFor(options.retention ?? {}),
     health: address(env.ASYNC_WORKER_HEALTH || options.health),
+    log: logFormat(env.ASYNC_WORKER_LOG || options.log),
     once: env.ASYNC_WORKER_ONCE ? env.ASYNC_WORKER_ONCE === '1' : (options.once ?? false),
     logger: options.logger,
   }
@@ -75,6 +82,11 @@ function count(text: string | undefined, name: string): number | undefined {
   if (!text) return undefined
   if (/^[1-9]\d*$/.test(text)) return Number(text)
   throw new AsyncGenError('INVALID_SETTING', `${name} is ${JSON.stringify(text)}. It has to be a whole number from 1.`)
+}
+
+function logFormat(given: string | undefined): LogFormat | undefined {
+  if (given === undefined || given === 'pretty' || given === 'json') return given
+  throw new AsyncGenError('INVALID_SETTING', `The log is ${JSON.stringify(given)}. It has to be pretty or json.`)
 }
 
 function address(given: number | string | undefined): Address | undefined {

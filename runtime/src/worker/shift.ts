@@ -18,7 +18,7 @@ import { type JobInHand, watchTasks } from './tasks.js'
 
 type Pool = Database['pool']
 
-/** How long work that was told to stop may take to do so: in the end, and when the worker is in a hurry. Milliseconds. */
+/** How long work that was told to stop may take to do so: in the end, and when there is no time to lose. Milliseconds. */
 const AFTER_ABORT = { patient: 5000, hurried: 1000 }
 
 /** What the shifts of a worker share. */
@@ -42,16 +42,19 @@ export interface Workplace {
 export async function workShift(workplace: Workplace, presence: Presence): Promise<void> {
   const { settings, stopping } = workplace
   const calls = new AbortController()
-  const graphile = await startGraphile(workplace, presence, calls.signal)
-  workplace.begun(presence)
-  const ended = graphile.ended.then(() => 'ended')
+  const starting = startGraphile(workplace, presence, calls.signal)
+  const ended = starting.then(async (graphile) => {
+    workplace.begun(presence)
+    await graphile.ended
+    return 'ended'
+  })
   if ((await Promise.race([ended, aborted(stopping.asked, presence.lost)])) === 'ended') return
 
-  const finished = graphile.stop().catch(() => {})
-  const enough = aborted(stopping.hurried, presence.lost)
-  await Promise.race([finished, enough, pause(settings.stopTimeout)])
+  const finished = starting.then((graphile) => graphile.stop()).catch(() => {})
+  const enough = AbortSignal.any([stopping.hurried, presence.lost])
+  await Promise.race([finished, aborted(enough), pause(settings.stopTimeout)])
   calls.abort(presence.lost.aborted ? presence.lost.reason : new Error('The worker is stopping.'))
-  await Promise.race([finished, pause(stopping.hurried.aborted ? AFTER_ABORT.hurried : AFTER_ABORT.patient)])
+  await Promise.race([finished, pause(enough.aborted ? AFTER_ABORT.hurried : AFTER_ABORT.patient)])
 }
 
 interface Graphile {
@@ -82,7 +85,12 @@ async function startGraphile(workplace: Workplace, presence: Presence, calls: Ab
     noHandleSignals: true,
     preset: {
       extends: [WorkerPreset],
-      worker: prefetch > 0 ? { localQueue: { size: prefetch }, completeJobBatchDelay: 0 } : {},
+      worker: {
+        ...(prefetch > 0 && { localQueue: { size: prefetch } }),
+        // In batches, an end that cannot be stored ends the shift; one by one, it would be a rejection that ends the process.
+        completeJobBatchDelay: 0,
+        failJobBatchDelay: 0,
+      },
     },
     logger,
   }

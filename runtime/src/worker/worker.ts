@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { runMigrations } from 'graphile-worker'
+import { runMigrations, type TaskList } from 'graphile-worker'
 import type { Database } from '../database.js'
 import { leave, type Presence, presenceOf } from '../presence.js'
 import { toastsOf } from '../toast/registry.js'
@@ -10,13 +10,16 @@ import { graphileLogger, type Log, openLog, readable } from './log.js'
 import { metrics } from './metrics.js'
 import { type RunWorkerOptions, type Settings, settingsOf } from './settings.js'
 import { type Workplace, workShift } from './shift.js'
-import { stopOnSignals } from './stopping.js'
+import { aborted, stopOnSignals } from './stopping.js'
 import { sweep } from './sweep.js'
 import { onWorkDone, Tally } from './tally.js'
 import { loadTasks } from './tasks.js'
 
 /** How long a worker that has stopped waits for a database that does not answer, in milliseconds. */
 const GOING_HOME = 3000
+
+/** How long what comes after that may take, in a process that was told to stop: the host's own last words. In milliseconds. */
+const FAREWELL = 4000
 
 /**
  * Runs a worker until the process is told to stop (SIGTERM, SIGINT). Then the tasks at hand may finish, for as long as
@@ -30,7 +33,7 @@ const GOING_HOME = 3000
 export async function runWorker(db: Database, options: RunWorkerOptions): Promise<void> {
   const settings = settingsOf(options, process.env)
   const stopping = stopOnSignals()
-  const log = openLog()
+  const log = openLog(settings.log)
   const tally = new Tally()
   const unsubscribe = onWorkDone((deed, telling) => {
     tally.add(deed, telling)
@@ -53,11 +56,9 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
         metrics: () => metrics(db, tally),
       })
     }
-    const tasks = await loadTasks(settings.tasks)
-    toastsOf(db).refuseClashes()
-    await runMigrations({ pgPool: db.pool })
-    const first = await presenceOf(db)
-    await sweep(db)
+    const ready = await Promise.race([getReady(db, settings), aborted(stopping.asked)])
+    if (!ready) return
+    const { tasks, first } = ready
     chores = doChores(db, settings, log, done.signal)
     const begun = (presence: Presence) => {
       atWork = presence
@@ -68,7 +69,7 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     }
     const logger = settings.logger ?? graphileLogger(log)
     const workplace: Workplace = { db, tasks, settings, stopping, inHand, logger, begun }
-    for await (const presence of presences(db, first, stopping.asked, log)) {
+    for await (const presence of presences(workplace, first, log)) {
       await workShift(workplace, presence).catch((error) => {
         // While PostgreSQL comes and goes, a shift may fail before it has begun.
         if (!presence.lost.aborted) throw error
@@ -84,17 +85,42 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     if (inHand.size > 0) process.exit(1)
     health?.close()
     await within(GOING_HOME, hangUp(db))
+    db.dropConnections()
     clearInterval(alive)
+    // Nor may connections of the host's keep it, whose server does not answer their farewell.
+    if (stopping.asked.aborted) setTimeout(() => process.exit(), FAREWELL).unref()
   }
 }
 
-/** The presence that the worker begins with, and another one each time that it has lost the one before. */
-async function* presences(db: Database, first: Presence, stop: AbortSignal, log: Log): AsyncGenerator<Presence> {
+/** All that comes before the first job. */
+async function getReady(db: Database, settings: Settings): Promise<{ tasks: TaskList; first: Presence }> {
+  const tasks = await loadTasks(settings.tasks)
+  toastsOf(db).refuseClashes()
+  await runMigrations({ pgPool: db.pool })
+  const first = await presenceOf(db)
+  await sweep(db)
+  return { tasks, first }
+}
+
+/** The presence that the worker begins with, and another one each time that it has lost the one before, or Graphile Worker has given up. */
+async function* presences({ db, settings, stopping }: Workplace, first: Presence, log: Log): AsyncGenerator<Presence> {
+  const stop = stopping.asked
   let presence: Presence | undefined = first
   while (presence) {
     yield presence
-    if (!presence.lost.aborted || stop.aborted) return
-    log.say('error', 'The session with PostgreSQL was lost, and what was in hand was aborted. Connecting again.')
+    if (stop.aborted) return
+    if (presence.lost.aborted) {
+      log.say('error', 'The session with PostgreSQL was lost, and what was in hand was aborted. Connecting again.')
+      // Its server may be gone without a word, and with it the other end of all connections.
+      db.dropConnections()
+    } else if (settings.once) {
+      return
+    } else {
+      log.say('error', 'Graphile Worker has stopped by itself. Beginning anew.')
+      // The next sweep frees what it has left.
+      await leave(db)
+      await sleep(1000, undefined, { signal: stop }).catch(() => {})
+    }
     presence = await enterAgain(db, stop)
   }
 }
@@ -130,7 +156,7 @@ async function goHome(db: Database, chores: Promise<void> | undefined): Promise<
 
 async function hangUp(db: Database): Promise<void> {
   await db.close()
-  await db.prisma.$disconnect?.()
+  await db.disconnectPrisma()
 }
 
 function greeting({ id }: Presence, { concurrency }: Settings, tasks: string[]): string {
