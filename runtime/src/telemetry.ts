@@ -24,6 +24,8 @@ export interface Telling {
   id?: string | undefined
   /** What was called or computed: `OrderClient.fulfill`, `oat.breakfast`. */
   name: string
+  /** How many calls were recorded at once. */
+  calls?: number
   /** Which run it is, from 1. */
   run?: number
   /** The trace that asked for it, as `traceContext` wrote it down. */
@@ -104,8 +106,14 @@ async function timed<Result>(telling: Telling, act: () => Promise<Result>): Prom
 
 type Api = typeof OpenTelemetry
 
-/** An optional peer: a host that has it need not tell us, and one that has not pays nothing. */
-const otel = loadOpenTelemetry()
+/** OpenTelemetry's API, an optional peer: a host that has it need not tell us, and one that has not pays nothing. */
+export const otel = loadOpenTelemetry()
+
+/** The name under which OpenTelemetry knows this instrumentation. */
+export const SCOPE = 'async-gen'
+
+/** Upper bounds of what durations are counted in, in seconds. */
+export const BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 5, 30, 120, 600]
 
 function loadOpenTelemetry(): Api | undefined {
   try {
@@ -118,27 +126,40 @@ function loadOpenTelemetry(): Api | undefined {
 async function inSpan<Result>(api: Api, deed: Deed, telling: Telling, act: () => Promise<Result>): Promise<Result> {
   const asking = telling.askedBy && api.propagation.extract(api.ROOT_CONTEXT, telling.askedBy)
   const asked = asking && api.trace.getSpanContext(asking)
-  const span = api.trace.getTracer('async-gen').startSpan(`${deed} ${telling.name}`, {
+  const span = api.trace.getTracer(SCOPE).startSpan(`${deed} ${telling.name}`, {
     kind: deed === 'create' ? api.SpanKind.PRODUCER : api.SpanKind.CONSUMER,
     links: asked ? [{ context: asked }] : [],
   })
   try {
     return await api.context.with(api.trace.setSpan(api.context.active(), span), () => timed(telling, act))
   } finally {
-    if (span.isRecording()) describeSpan(api, span, telling)
+    if (span.isRecording()) describeSpan(api, span, deed, telling)
     span.end()
-    if (deed !== 'create') measure(api, deed, telling)
+    measure(api, deed, telling)
   }
 }
 
-function describeSpan(api: Api, span: OpenTelemetry.Span, { type, id, name, run, outcome, error }: Telling) {
-  span.setAttributes({
-    'messaging.system': 'async-gen',
-    'messaging.destination.name': type,
-    'messaging.operation.name': name,
-    ...(id !== undefined && { 'messaging.message.id': id }),
-    ...(run !== undefined && { 'async_gen.run': run }),
+/** As the semantic conventions of messaging call it: what is called is a destination, and who calls it processes messages. */
+function attributesOf(deed: Deed, { type, name, calls = 1, outcome, error }: Telling): OpenTelemetry.Attributes {
+  return {
+    'messaging.system': SCOPE,
+    'messaging.operation.name': deed,
+    'messaging.operation.type': deed === 'create' ? 'create' : 'process',
+    // Of many at once, the name is a number, and there are many numbers.
+    ...(calls === 1 && { 'messaging.destination.name': name }),
+    'async_gen.type': type,
     'async_gen.outcome': outcome!,
+    ...(error && { 'error.type': error.name }),
+  }
+}
+
+function describeSpan(api: Api, span: OpenTelemetry.Span, deed: Deed, telling: Telling) {
+  const { id, calls = 1, run, error } = telling
+  span.setAttributes({
+    ...attributesOf(deed, telling),
+    ...(id !== undefined && { 'messaging.message.id': id }),
+    ...(calls > 1 && { 'messaging.batch.message_count': calls }),
+    ...(run !== undefined && { 'async_gen.run': run }),
   })
   if (error) {
     span.recordException(error)
@@ -146,21 +167,43 @@ function describeSpan(api: Api, span: OpenTelemetry.Span, { type, id, name, run,
   }
 }
 
-function measure(api: Api, deed: Deed, { type, name, outcome, elapsed }: Telling) {
-  durations(api).record(elapsed!, { deed, type, name, outcome: outcome! })
+function measure(api: Api, deed: Deed, telling: Telling) {
+  const { sent, consumed, duration } = instrumentsOf(api)
+  const attributes = attributesOf(deed, telling)
+  if (deed === 'create') return sent.add(telling.calls ?? 1, attributes)
+  consumed.add(1, attributes)
+  duration.record(telling.elapsed!, attributes)
 }
 
-let instrument: { provider: unknown; histogram: OpenTelemetry.Histogram } | undefined
+interface Instruments {
+  sent: OpenTelemetry.Counter
+  consumed: OpenTelemetry.Counter
+  duration: OpenTelemetry.Histogram
+}
 
-/** Made anew when the host sets up its metrics after us: what was made before stays without effect. Its count is that of the runs. */
-function durations(api: Api): OpenTelemetry.Histogram {
+let current: { provider: unknown; instruments: Instruments } | undefined
+
+/** Made anew when the host sets up its metrics after us: what was made before stays without effect. */
+function instrumentsOf(api: Api): Instruments {
   const provider = api.metrics.getMeterProvider()
-  if (instrument?.provider !== provider) {
-    const histogram = api.metrics.getMeter('async-gen').createHistogram('async_gen.duration', {
+  if (current?.provider !== provider) current = { provider, instruments: makeInstruments(api.metrics.getMeter(SCOPE)) }
+  return current.instruments
+}
+
+function makeInstruments(meter: OpenTelemetry.Meter): Instruments {
+  return {
+    sent: meter.createCounter('messaging.client.sent.messages', {
+      description: 'Attempts that were recorded, or could not be',
+      unit: '{message}',
+    }),
+    consumed: meter.createCounter('messaging.client.consumed.messages', {
+      description: 'Runs, refreshes, builds and jobs, by outcome',
+      unit: '{message}',
+    }),
+    duration: meter.createHistogram('messaging.process.duration', {
       description: 'How long runs, refreshes, builds and jobs took',
       unit: 's',
-    })
-    instrument = { provider, histogram }
+      advice: { explicitBucketBoundaries: BUCKETS },
+    }),
   }
-  return instrument.histogram
 }

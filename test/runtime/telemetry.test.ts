@@ -1,4 +1,5 @@
 import { tracingChannel } from 'node:diagnostics_channel'
+import { setTimeout } from 'node:timers/promises'
 import { BaseAttempt, defineTargets, defineToast, type Telling } from '@async-gen/runtime'
 import { refreshNow } from '@async-gen/runtime/testing'
 import { context, metrics, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
@@ -6,6 +7,8 @@ import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-ho
 import { W3CTraceContextPropagator } from '@opentelemetry/core'
 import {
   AggregationTemporality,
+  type DataPoint,
+  type Histogram,
   InMemoryMetricExporter,
   MeterProvider,
   PeriodicExportingMetricReader,
@@ -13,7 +16,10 @@ import {
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { toastOf } from '../../runtime/src/report/report.js'
+import { keptTables } from '../../runtime/src/upkeep.js'
+import { offerState } from '../../runtime/src/worker/gauges.js'
 import { testDatabase } from '../support/database.js'
+import { countQueries } from '../support/queries.js'
 
 await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -24,6 +30,9 @@ const Baker = {
   bake: async (what: string) => `${what}, warm`,
   burn: async () => {
     throw new Error('smoke')
+  },
+  char: async () => {
+    throw new TypeError('more smoke')
   },
 }
 
@@ -116,6 +125,8 @@ describe('OpenTelemetry', () => {
     expect(run!.links.map((link) => link.context.spanId)).toEqual([create!.spanContext().spanId])
     expect(run!.attributes).toMatchObject({
       'messaging.message.id': `${id}`,
+      'messaging.operation.name': 'run',
+      'messaging.destination.name': 'Baker.bake',
       'async_gen.run': 1,
       'async_gen.outcome': 'succeeded',
     })
@@ -158,19 +169,97 @@ describe('OpenTelemetry', () => {
     })
   })
 
-  it('gets the error of a run that failed, and a histogram of durations', async () => {
+  /** The data points of each metric, by its name. */
+  async function collect(): Promise<(name: string) => DataPoint<unknown>[]> {
+    const { resourceMetrics, errors } = await reader.collect()
+    expect(errors).toEqual([])
+    const all = resourceMetrics.scopeMetrics.flatMap((scope) => scope.metrics)
+    return (name) => all.find(({ descriptor }) => descriptor.name === name)?.dataPoints ?? []
+  }
+
+  it('gets the error of a run that failed', async () => {
     const { id } = await Attempt.create({ target: Baker, method: 'burn', maxAttempts: 1 })
     await Attempt.perform(id)
     const run = spans.getFinishedSpans().find(({ name }) => name === 'run Baker.burn')!
     expect(run.status).toEqual({ code: SpanStatusCode.ERROR, message: 'smoke' })
     expect(run.events).toMatchObject([{ name: 'exception', attributes: { 'exception.message': 'smoke' } }])
+  })
 
-    await reader.forceFlush()
-    const [metric] = measured.getMetrics().at(-1)!.scopeMetrics[0]!.metrics
-    expect(metric!.descriptor).toMatchObject({ name: 'async_gen.duration', unit: 's' })
-    expect(metric!.dataPoints.filter(({ attributes }) => attributes.name === 'Baker.burn')).toMatchObject([
-      { attributes: { deed: 'run', type: 'Attempt', name: 'Baker.burn', outcome: 'failed' }, value: { count: 1 } },
-    ])
+  it('counts what was recorded, and what became of it, under the names of the conventions', async () => {
+    const char = { target: Baker, method: 'char', maxAttempts: 1 } as const
+    const attempts = await Attempt.createMany([{ target: Baker, method: 'bake', args: ['bread'] }, char, char])
+    for (const { id } of attempts) await Attempt.perform(id)
+
+    const collected = await collect()
+    expect(collected('messaging.client.sent.messages')).toContainEqual(
+      expect.objectContaining({
+        value: 3,
+        attributes: {
+          'messaging.system': 'async-gen',
+          'messaging.operation.name': 'create',
+          'messaging.operation.type': 'create',
+          'async_gen.type': 'Attempt',
+          'async_gen.outcome': 'succeeded',
+        },
+      }),
+    )
+    const failed = {
+      'messaging.system': 'async-gen',
+      'messaging.operation.name': 'run',
+      'messaging.operation.type': 'process',
+      'messaging.destination.name': 'Baker.char',
+      'async_gen.type': 'Attempt',
+      'async_gen.outcome': 'failed',
+      'error.type': 'TypeError',
+    }
+    expect(collected('messaging.client.consumed.messages')).toContainEqual(
+      expect.objectContaining({ attributes: failed, value: 2 }),
+    )
+    const [duration] = collected('messaging.process.duration').filter(
+      ({ attributes }) => attributes['error.type'] === 'TypeError',
+    )
+    expect(duration).toMatchObject({ attributes: failed, value: { count: 2 } })
+    const { boundaries } = (duration!.value as Histogram).buckets
+    expect([boundaries[0], boundaries.at(-1)], 'buckets in seconds').toEqual([0.005, 600])
+  })
+
+  it('reads the state of the tables when it collects, for as long as there is a worker', async () => {
+    await prisma.attempt.deleteMany()
+    await Attempt.create({ target: Baker, method: 'bake', args: ['bread'], scheduledAt: new Date(Date.now() - 60_000) })
+    await Attempt.schedule(new Date(Date.now() + 60_000), Baker).bake('cake')
+    const burnt = await Attempt.create({ target: Baker, method: 'burn', maxAttempts: 1 })
+    await Attempt.perform(burnt.id)
+    let state: Awaited<ReturnType<typeof collect>>
+    const queries = await countQueries(db, async () => {
+      const withdraw = offerState(db)
+      await setTimeout(10)
+      state = await collect()
+      withdraw()
+    })
+    expect(queries, 'one for each table, and one for the workers').toBe(keptTables(db).size + 1)
+
+    const rows = Object.fromEntries(
+      state!('async_gen.rows')
+        .filter(({ attributes }) => attributes['async_gen.table'] === 'attempts')
+        .map(({ attributes, value }) => [attributes['async_gen.state'], value]),
+    )
+    expect(rows).toEqual({ due: 1, running: 0, failed: 1 })
+    expect(state!('async_gen.workers')).toMatchObject([{ value: 0 }])
+    const [oldest] = state!('async_gen.oldest_due').filter(
+      ({ attributes }) => attributes['async_gen.table'] === 'attempts',
+    )
+    expect(oldest!.value).toBeGreaterThanOrEqual(60)
+    expect(await countQueries(db, async () => void (await collect()))).toBe(0)
+  })
+
+  it('asks the database nothing where no SDK collects', async () => {
+    metrics.disable()
+    expect(
+      await countQueries(db, async () => {
+        offerState(db)
+        await reader.forceFlush()
+      }),
+    ).toBe(0)
   })
 
   it('costs no row anything where there is no trace', async () => {

@@ -59,7 +59,8 @@ export function standIn(callee: object, record: (call: AnyCall) => Promise<unkno
 
 function tellingOf(Attempt: AttemptClass, attempts: NewAttempt[]): Telling {
   const [{ target, method }] = attempts as [NewAttempt]
-  return { type: Attempt.name, name: attempts.length === 1 ? `${target}.${method}` : `${attempts.length} calls` }
+  const calls = attempts.length
+  return { type: Attempt.name, name: calls === 1 ? `${target}.${method}` : `${calls} calls`, calls }
 }
 
 function newAttempt(

@@ -1,12 +1,9 @@
-import { channels, type Deed, type Outcome, type Telling } from '../telemetry.js'
+import { BUCKETS, channels, type Deed, type Outcome, type Telling } from '../telemetry.js'
 
 /** What a worker does: all that is told of but the recording of attempts. */
 export type Work = Exclude<Deed, 'create'>
 
 const WORK: Work[] = ['run', 'refresh', 'build', 'job']
-
-/** Upper bounds of the histogram's buckets, in seconds. */
-export const BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 5, 30, 120, 600]
 
 /** How often, and for how long, one kind of work ended in one way. */
 export interface Count {

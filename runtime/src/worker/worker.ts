@@ -5,6 +5,7 @@ import type { Database } from '../database.js'
 import { leave, type Presence, presenceOf } from '../presence.js'
 import { toastsOf } from '../toast/registry.js'
 import { doChores } from './chores.js'
+import { offerState } from './gauges.js'
 import { serveHealth } from './health.js'
 import { graphileLogger, type Log, openLog, readable } from './log.js'
 import { metrics } from './metrics.js'
@@ -45,6 +46,7 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
   const inHand: Workplace['inHand'] = new Set()
   let atWork: Presence | undefined
   let chores: Promise<void> | undefined
+  let withdraw = () => {}
   let health: Awaited<ReturnType<typeof serveHealth>> | undefined
   stopping.asked.addEventListener('abort', () => {
     log.say('info', `Stopping: ${inHand.size} in hand may finish. Tell it once more to hurry.`)
@@ -60,6 +62,7 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     if (!ready) return
     const { tasks, first } = ready
     chores = doChores(db, settings, log, done.signal)
+    withdraw = offerState(db)
     const begun = (presence: Presence) => {
       atWork = presence
       const address = health && { health: `${health.host}:${health.port}` }
@@ -78,6 +81,7 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
   } finally {
     stopping.release()
     done.abort()
+    withdraw()
     await within(GOING_HOME, goHome(db, chores))
     unsubscribe()
     if (atWork) log.say('info', summary(tally, inHand.size))
