@@ -306,10 +306,13 @@ describe('a cached function', () => {
       await thing.fetch('a', 2, { arguments: [1] })
       await asyncCached(db, thing.cachedName, () => 1, { version: 2 }).fetch('a', 1)
       await other.fetch('a', 1, { arguments: [1] })
+      const longer = asyncCached(db, `${thing.cachedName}.json`, () => 1)
+      await longer.fetch('a', 1)
       const { name, key } = (await rows())[0]!
       expect(await thing.clear()).toBe(2)
       expect(await rows()).toEqual([])
       expect(await otherRows()).toHaveLength(1)
+      expect(await prisma.toast.count({ where: { name: longer.cachedName } })).toBe(1)
       expect(await refreshToast(db, { name, key })).toBe('nothing to do')
       await work()
       expect(computed).toEqual([1])

@@ -118,6 +118,8 @@ describe('a refresh that is carried out', () => {
     await eventually('the computation', async () => computations === 1)
     const second = refreshToast(db, id)
     const demanded = breakfast.fresh(oat)
+    await prisma.$executeRaw`DELETE FROM graphile_worker._private_jobs`
+    expect(await sweep(db)).toMatchObject({ rescued: 0, enqueued: 0 })
     // So long that whoever waits has asked whether the one who computes is still alive.
     await sleep(1500)
     done.open()
@@ -261,6 +263,21 @@ describe('a computation that needs a toast', () => {
     await expect(first.fresh(oat)).rejects.toThrow(
       `oat.${a} of ${oat.id} needs oat.${b} of ${oat.id} needs oat.${a} of ${oat.id}`,
     )
+  })
+
+  it('of its own, in what it has set going and what goes on after it, gets it', async () => {
+    const oat = await createOat()
+    const later = gate()
+    let goesOn: Promise<unknown> = Promise.resolve()
+    const breakfast = hasToast(db, 'oat', nextName(), {
+      compute: (loaded): unknown => {
+        goesOn = later.opened.then(() => breakfast.fresh(loaded))
+        return 1
+      },
+    })
+    await breakfast.fresh(oat)
+    later.open()
+    expect(await goesOn).toMatchObject({ value: 1 })
   })
 
   it('of another record computes that first', async () => {

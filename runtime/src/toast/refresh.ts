@@ -132,7 +132,7 @@ async function computeAndStore(
   try {
     const definition = registry.definitionOf(refresh.name)
     // Asked before anything is read: see changesAhead.
-    const doubtful = isUnsettled(refresh) && (await store.changesAhead(refresh.cachedAt))
+    const doubtful = isUnsettled(refresh) && (await store.changesAhead(refresh, refresh.cachedAt))
     const work = await definition.prepare(refresh)
     if (!work) return { outcome: (await store.remove(refresh)) ? 'parent gone' : 'overtaken' }
     const value = await within(refresh, () => compute(definition, work, computation))

@@ -120,8 +120,9 @@ export const statements = {
       RETURNING ${claimed}`,
   },
 
-  // A lock on a table is held until its transaction ends, and the first write takes it before the trigger runs. A transaction
-  // that has begun since $1 has a trigger that finds the row.
+  // A lock on a table is held until its transaction ends, and the first write takes it before the trigger runs. The trigger's
+  // first argument is the model whose toasts it marks, and those of $1 are one. A transaction that has begun since $2 has a
+  // trigger that finds the row.
   changesAhead: {
     name: 'toasts:changes-ahead',
     text: `
@@ -129,17 +130,18 @@ export const statements = {
         SELECT FROM pg_trigger AS trigger
         JOIN pg_locks AS lock ON lock.relation = trigger.tgrelid
         WHERE trigger.tgname LIKE 'toasts\\_invalidate\\_on\\_%'
+          AND starts_with($1, split_part(encode(trigger.tgargs, 'escape'), '\\000', 1) || '.')
           AND lock.locktype = 'relation' AND lock.mode = 'RowExclusiveLock' AND lock.granted
           AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
           AND lock.pid IS DISTINCT FROM pg_backend_pid()
           AND NOT EXISTS (
-            SELECT FROM pg_stat_activity AS session WHERE session.pid = lock.pid AND session.xact_start >= $1
+            SELECT FROM pg_stat_activity AS session WHERE session.pid = lock.pid AND session.xact_start >= $2
           )
       ) AS ahead`,
   },
 
   // A reader who saw a newer version or invalidation while the value was computed asked for one more refresh. A doubtful value
-  // is computed again, but not over and over while the transaction goes on that makes it so.
+  // is computed again, less and less often while the transaction goes on that makes it so.
   store: {
     name: 'toasts:store',
     text: `
@@ -151,7 +153,10 @@ export const statements = {
         elapsed = $7,
         expires_at = clock_timestamp() + expires_in * interval '1 millisecond',
         refresh_at = CASE
-          WHEN $6 < 0 THEN clock_timestamp() + interval '1 second'
+          WHEN $6 < 0 THEN clock_timestamp() + least(
+            greatest(2 * (clock_timestamp() - cached_at), interval '1 second'),
+            interval '1 minute'
+          )
           WHEN wanted_epoch > $6 THEN clock_timestamp()
           WHEN wanted_version IS DISTINCT FROM $8 AND wanted_version IS DISTINCT FROM $5 THEN clock_timestamp()
         END,

@@ -179,13 +179,13 @@ export class ToastStore implements KeptTable {
   }
 
   /**
-   * Whether a transaction is open at this moment that has written to a table with an invalidating trigger. What it has
-   * changed cannot be seen yet, and its trigger may have run before the row was there to be marked.
+   * Whether a transaction is open at this moment that has written to a table with a trigger that invalidates such toasts. What
+   * it has changed cannot be seen yet, and its trigger may have run before the row was there to be marked.
    *
    * @param since when the row was there for certain: transactions that have begun later do not matter
    */
-  async changesAhead(since: Date | null): Promise<boolean> {
-    const [found] = await this.#db.query<{ ahead: boolean }>(statements.changesAhead, [since])
+  async changesAhead({ name }: ToastId, since: Date | null): Promise<boolean> {
+    const [found] = await this.#db.query<{ ahead: boolean }>(statements.changesAhead, [name, since])
     return found!.ahead
   }
 
