@@ -15,7 +15,7 @@ export interface RecordOptions<Data = Record<string, unknown>> {
   priority?: number | undefined
   /** When to make the call. Default: as soon as the transaction has committed. */
   scheduledAt?: Date | undefined
-  /** After how many failed runs the attempt counts as failed. Default: 25, which takes some 15 hours. */
+  /** After how many failed runs the attempt counts as failed. Default: 25, which takes some 14 hours. */
   maxAttempts?: number | undefined
   /** Encrypts arguments, result and errors. Default: the encryptor of the class. */
   encryptor?: Encryptor | undefined
