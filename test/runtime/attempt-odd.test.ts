@@ -89,11 +89,12 @@ const Odd = {
     made.push(args)
     return args[0]
   },
-  hold: async (then?: 'spawn') => {
+  hold: async (then?: 'spawn' | 'fail') => {
     const { signal } = Attempt.current()
     made.push('began')
     await hold()
-    if (then) await Attempt.async(Odd).note('child')
+    if (then === 'spawn') await Attempt.async(Odd).note('child')
+    if (then === 'fail') throw new Error('late')
     return signal.aborted
   },
   linger: async () => {
@@ -240,7 +241,7 @@ describe('options that are odd', () => {
 })
 
 describe('a row that was changed by hand', () => {
-  const begun = async (then?: 'spawn') => {
+  const begun = async (then?: 'spawn' | 'fail') => {
     const { id } = await Attempt.async(Odd).hold(then)
     const running = Attempt.perform(id)
     await eventually('the call', async () => holding.length > 0)
@@ -256,6 +257,12 @@ describe('a row that was changed by hand', () => {
     await prisma.attempt.update({ where: { id }, data: { status: 'cancelled' } })
     expect(await end()).toMatchObject({ status: 'cancelled' })
     expect((await Attempt.find(id))?.status).toBe('cancelled')
+  })
+
+  it('P9: to expired while it runs, stays expired, though the call fails', async () => {
+    const { id, end } = await begun('fail')
+    await rows(`UPDATE attempts SET status = 'expired' WHERE id = $1`, [id])
+    expect(await end()).toMatchObject({ status: 'expired', errors: [] })
   })
 
   it('P9: and deleted while it runs, is dropped without an error, and what it records has no parent', async () => {
@@ -300,8 +307,36 @@ describe('a row that was changed by hand', () => {
   })
 })
 
-describe('a run that was taken away, while the next one is in hand of the same process', () => {
-  it('P9, P17: neither ends it, nor lets it go, nor takes its signal', async () => {
+describe('a run that was taken away', () => {
+  const elsewhere = connect(prisma, { connectionString: url })
+  class Elsewhere extends BaseAttempt(elsewhere, { model: 'Attempt', table: 'attempts', targets }) {}
+  afterAll(() => elsewhere.close())
+
+  it.each([
+    ['here', Attempt, 1],
+    ['elsewhere', Elsewhere, 1],
+    ['elsewhere, after the count was set back by hand', Elsewhere, 0],
+  ] as const)('P13, P17: and goes on %s, is ended by nobody but the run that goes on', async (_, Next, count) => {
+    for (const how of ['fail', undefined] as const) {
+      const { id } = await Attempt.async(Odd).hold(how)
+      const first = Attempt.perform(id)
+      await eventually('the first run', async () => holding.length === 1)
+      await rows(`UPDATE attempts SET status = 'pending', locked_by = NULL, num_attempts = $1 WHERE id = $2`, [
+        count,
+        id,
+      ])
+      const second = Next.perform(id)
+      await eventually('the second run', async () => holding.length === 2)
+      holding[0]!()
+      await first
+      expect(await Attempt.find(id), how).toMatchObject({ status: 'running', numAttempts: count + 1, errors: [] })
+      holding[1]!()
+      expect(await second, how).toMatchObject({ status: how ? 'pending' : 'succeeded' })
+      holding = []
+    }
+  })
+
+  it('P9, P17: neither lets the next one go, nor takes its signal, in the same process', async () => {
     const { id } = await Attempt.async(Odd).hold()
     const first = Attempt.perform(id)
     await eventually('the first run', async () => holding.length === 1)
