@@ -7,8 +7,11 @@ export interface KeptTable {
   readonly table: string
   /** Takes rows back from workers that are dead. Returns how many there were. */
   rescue(query?: Query): Promise<number>
-  /** Gives a job to rows that are due and have none. Returns how many there were. */
-  enqueueDue(query?: Query): Promise<number>
+  /**
+   * Gives a job to rows that are due and have none, those first that are due for longest. Returns how many there were.
+   * @param pages how many thousands of rows that are due to look at, at most
+   */
+  enqueueDue(query?: Query, pages?: number): Promise<number>
 }
 
 const tables = new WeakMap<Database, Set<KeptTable>>()

@@ -91,6 +91,32 @@ describe('the tasks', () => {
   })
 })
 
+describe('of thousands of rows', () => {
+  const lose = (count: number) =>
+    rows(`
+      INSERT INTO attempts (target, method, scheduled_at)
+      SELECT 'Baker', 'bake', now() - least(number, 2) * interval '1 minute' FROM generate_series(1, ${count}) AS number;
+      DELETE FROM graphile_worker._private_jobs`)
+
+  it('A13: each gets its job, those first that are due for longest; a sweep sees so many of them', async () => {
+    await lose(1500)
+    const [last] = await rows('SELECT min(id) AS id FROM attempts')
+    expect(await Attempt.store.enqueueDue(undefined, 1)).toBe(1000)
+    expect(await rows('SELECT FROM graphile_worker.jobs WHERE key = $1', [`attempt:${last.id}`])).toEqual([])
+    expect(await Attempt.store.enqueueDue()).toBe(500)
+    expect(await rows('SELECT count(DISTINCT key)::int AS keys FROM graphile_worker.jobs')).toEqual([{ keys: 1500 }])
+  })
+
+  it('P17: all are taken back from dead workers', async () => {
+    await lose(1500)
+    await rows(`UPDATE attempts SET status = 'running', locked_by = 0, num_attempts = 1, started_at = now()`)
+    expect((await sweep(db)).rescued).toBe(1500)
+    expect(await rows('SELECT status::text, count(*)::int FROM attempts GROUP BY status')).toEqual([
+      { status: 'pending', count: 1500 },
+    ])
+  })
+})
+
 describe('the sweep', () => {
   it('is done by one process at a time', async () => {
     await Attempt.async(Baker).bake()
@@ -131,9 +157,9 @@ describe('P21: retention', () => {
   })
 
   it('goes in batches that several workers share', async () => {
-    await insert('succeeded', '8 days', 5000)
+    await insert('succeeded', '8 days', 25_000)
     const deleted = await Promise.all([prune(db, keepFor({})), prune(db, keepFor({}))])
-    expect(deleted[0]! + deleted[1]!).toBe(5000)
+    expect(deleted[0]! + deleted[1]!).toBe(25_000)
     expect(await kept()).toEqual([])
   })
 

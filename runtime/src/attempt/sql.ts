@@ -253,6 +253,7 @@ export const statements = (table: string) =>
               AND (id, num_attempts) NOT IN (SELECT * FROM unnest($2::bigint[], $3::int[]))
             )
           )
+          LIMIT $4
           FOR NO KEY UPDATE SKIP LOCKED
         )
         UPDATE "${table}" AS attempt SET
@@ -278,25 +279,37 @@ export const statements = (table: string) =>
         RETURNING attempt.id`,
     },
 
+    // A page of rows that are due, those first that are due for longest, after a row that was seen before ($2, $3).
     enqueueDue: {
       name: `${table}:enqueue-due`,
       text: `
-        WITH due AS (
+        WITH due AS MATERIALIZED (
           SELECT id, scheduled_at, priority
           FROM "${table}"
-          WHERE id > $2 AND status = 'pending' AND scheduled_at <= now() AND NOT EXISTS (
+          WHERE status = 'pending' AND scheduled_at <= now() AND (scheduled_at, id) > ($2::timestamptz, $3::bigint)
+          ORDER BY scheduled_at, id
+          LIMIT $4
+        ), without_job AS MATERIALIZED (
+          SELECT * FROM due
+          WHERE NOT EXISTS (
             SELECT FROM graphile_worker.jobs
-            WHERE key = $1 || ':' || "${table}".id AND attempts < max_attempts
+            WHERE key = $1 || ':' || due.id AND attempts < max_attempts
           )
-          ORDER BY id
-          LIMIT $3
+        ), enqueued AS (
+          SELECT
+          FROM without_job, graphile_worker.add_job(
+            $1, json_build_object('id', without_job.id::text),
+            run_at => scheduled_at, job_key => $1 || ':' || without_job.id,
+            priority => greatest(-32768, least(32767, -without_job.priority))
+          )
         )
-        SELECT due.id
-        FROM due, graphile_worker.add_job(
-          $1, json_build_object('id', due.id::text),
-          run_at => due.scheduled_at, job_key => $1 || ':' || due.id,
-          priority => greatest(-32768, least(32767, -due.priority))
-        )
-        ORDER BY due.id`,
+        SELECT
+          (SELECT count(*)::int FROM enqueued) AS enqueued,
+          (SELECT count(*)::int FROM due) AS seen,
+          scheduled_at::text AS "scheduledAt",
+          id
+        FROM due
+        ORDER BY due.scheduled_at DESC, id DESC
+        LIMIT 1`,
     },
   }) satisfies Record<string, Statement>

@@ -118,7 +118,7 @@ export interface Reencrypted {
   errors: StoredError[]
 }
 
-/** How many rows a batch enqueues with one statement. */
+/** How many rows a statement of the sweep takes on. */
 const PAGE = 1000
 
 /** One table of attempts. Its statements are in sql.ts. */
@@ -273,18 +273,25 @@ export class AttemptStore implements KeptTable {
   async rescue(query: Query = this.#db.query): Promise<number> {
     const { id: worker } = await presenceOf(this.#db)
     const inHand = [...this.#inHand]
-    const values = [worker, inHand.map(([id]) => id), inHand.map(([, number]) => number)]
-    return (await query(this.#sql.rescue, values)).length
+    const values = [worker, inHand.map(([id]) => id), inHand.map(([, number]) => number), PAGE]
+    let total = 0
+    for (let rescued = PAGE; rescued === PAGE; total += rescued) {
+      rescued = (await query(this.#sql.rescue, values)).length
+    }
+    return total
   }
 
-  async enqueueDue(query: Query = this.#db.query): Promise<number> {
+  async enqueueDue(query: Query = this.#db.query, pages = Number.POSITIVE_INFINITY): Promise<number> {
     let total = 0
-    for (let after = 0n; ; ) {
-      const page = await query<{ id: string }>(this.#sql.enqueueDue, [this.#task, after, PAGE])
-      total += page.length
-      if (page.length < PAGE) return total
-      after = BigInt(page.at(-1)!.id)
+    let last = { scheduledAt: '-infinity', id: '0' }
+    for (let page = 0; page < pages; page++) {
+      const values = [this.#task, last.scheduledAt, last.id, PAGE]
+      const [row] = await query<typeof last & { enqueued: number; seen: number }>(this.#sql.enqueueDue, values)
+      total += row?.enqueued ?? 0
+      if (!row || row.seen < PAGE) break
+      last = row
     }
+    return total
   }
 
   async #claimTogether(requests: readonly Claim[]): Promise<{ row: AttemptRow | undefined }[]> {

@@ -256,13 +256,19 @@ export const statements = {
       RETURNING id`,
   },
 
+  // Of those that are due for longest; once these have had their turn, others are seen.
   enqueueDue: {
     name: 'toasts:enqueue-due',
     text: `
       WITH due AS (
         SELECT id, name, key, task, refresh_at
         FROM toasts
-        WHERE refresh_at <= now() AND locked_by IS NULL AND NOT EXISTS (
+        WHERE refresh_at <= now() AND locked_by IS NULL AND id = ANY (ARRAY(
+          SELECT id FROM toasts
+          WHERE refresh_at <= now() AND locked_by IS NULL
+          ORDER BY refresh_at
+          LIMIT $1 * 10
+        )) AND NOT EXISTS (
           SELECT FROM graphile_worker.jobs AS job
           WHERE job.key = 'toast:' || toasts.id AND job.attempts < job.max_attempts
         )

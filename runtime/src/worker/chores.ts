@@ -33,7 +33,7 @@ export async function doChores(db: Database, { sweepEvery, retention }: Settings
     retention &&
       repeat(PRUNE_EVERY, stop, () =>
         attempt('Deleting what is old', async () => {
-          const deleted = await prune(db, retention)
+          const deleted = await prune(db, retention, stop)
           if (deleted > 0) log.say('info', `${deleted} old rows deleted.`, { deleted })
         }),
       ),

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database, Query, Statement } from '../database.js'
 import { type Duration, milliseconds } from '../duration.js'
 import { type KeptTable, keptTables } from '../upkeep.js'
@@ -19,9 +20,11 @@ export interface KeepFor {
 /** Of an attempt that goes on failing, so many errors are kept: the latest. */
 const ERRORS_KEPT = 25
 
-/** Rows in a statement, and statements in a turn: a backlog of millions goes in many turns and never in one long transaction. */
+/** Rows in a statement: a backlog of millions goes in many of them, and never in one long transaction. */
 const BATCH = 1000
-const BATCHES = 20
+
+/** How long to leave the database to others after each, in milliseconds. It still deletes more than can be made. */
+const BREATH = 50
 
 export function keepFor({ succeeded = '7 days', ended = '30 days' }: Retention): KeepFor {
   return {
@@ -34,25 +37,27 @@ export function keepFor({ succeeded = '7 days', ended = '30 days' }: Retention):
  * Deletes finished attempts that are older than they need to be, and the older errors of those that go on failing. Workers that
  * do it at the same time share the work.
  *
+ * @param stop ends it early
  * @returns how many rows were deleted
  */
-export async function prune(db: Database, { succeeded, ended }: KeepFor): Promise<number> {
+export async function prune(db: Database, { succeeded, ended }: KeepFor, stop?: AbortSignal): Promise<number> {
+  const inBatches = (statement: Statement, values: unknown[]) => allBatches(db.query, statement, values, stop)
   let deleted = 0
   for (const { table } of [...keptTables(db)].filter(({ kind }: KeptTable) => kind === 'attempts')) {
-    if (succeeded !== false) deleted += await inBatches(db.query, deleteFinished(table), [['succeeded'], succeeded])
-    if (ended !== false)
-      deleted += await inBatches(db.query, deleteFinished(table), [['failed', 'expired', 'cancelled'], ended])
-    await inBatches(db.query, trimErrors(table), [ERRORS_KEPT])
+    if (succeeded !== false) deleted += await inBatches(deleteFinished(table), [['succeeded'], succeeded])
+    if (ended !== false) deleted += await inBatches(deleteFinished(table), [['failed', 'expired', 'cancelled'], ended])
+    await inBatches(trimErrors(table), [ERRORS_KEPT])
   }
   return deleted
 }
 
-async function inBatches(query: Query, statement: Statement, values: unknown[]): Promise<number> {
+async function allBatches(query: Query, statement: Statement, values: unknown[], stop?: AbortSignal): Promise<number> {
   let total = 0
-  for (let i = 0; i < BATCHES; i++) {
+  while (!stop?.aborted) {
     const rows = await query(statement, [...values, BATCH])
     total += rows.length
     if (rows.length < BATCH) break
+    await sleep(BREATH)
   }
   return total
 }

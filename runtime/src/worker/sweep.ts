@@ -4,6 +4,12 @@ import { livingWorkers } from '../presence.js'
 import { tellsItself } from '../telemetry.js'
 import { keptTables } from '../upkeep.js'
 
+/**
+ * Of how many thousands of rows that are due a sweep sees whether they have their jobs. Where more wait, the others have time: once
+ * those before them have had their turn, they are seen.
+ */
+const PAGES = 10
+
 /** What a sweep found to do. */
 export interface Swept {
   /** Workers that had ended without finishing what they had in hand. */
@@ -32,7 +38,7 @@ export async function sweep(db: Database): Promise<Swept> {
       await query(beforeTable, [])
       try {
         swept.rescued += await table.rescue(query)
-        swept.enqueued += await table.enqueueDue(query)
+        swept.enqueued += await table.enqueueDue(query, PAGES)
       } catch (error) {
         failures.push(error)
         await query(asBeforeTable, [])

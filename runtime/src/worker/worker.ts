@@ -102,7 +102,8 @@ async function getReady(db: Database, settings: Settings): Promise<{ tasks: Task
   toastsOf(db).refuseClashes()
   await runMigrations({ pgPool: db.pool })
   const first = await presenceOf(db)
-  await sweep(db)
+  // A table that is not there yet holds up no other; the chores say so.
+  await sweep(db).catch(() => {})
   return { tasks, first }
 }
 
@@ -118,7 +119,9 @@ async function* presences({ db, settings, stopping }: Workplace, first: Presence
       // Its server may be gone without a word, and with it the other end of all connections.
       db.dropConnections()
     } else if (settings.once) {
-      return
+      // More jobs may have been lost than one sweep sees.
+      if ((await sweep(db)).enqueued === 0) return
+      continue
     } else {
       log.say('error', 'Graphile Worker has stopped by itself. Beginning anew.')
       // The next sweep frees what it has left.
