@@ -84,7 +84,12 @@ describe('a cached function', () => {
 
   it('C1, C8: computes at once where nothing is there, and stores value and version', async () => {
     const { thing, computed, rows } = things()
-    expect(await thing.fetch('thing/7', 3, { arguments: [7] })).toEqual({ id: 7, render: 1 })
+    await presenceOf(db)
+    const statements = await countQueries(db, async () => {
+      expect(await thing.fetch('thing/7', 3, { arguments: [7] })).toEqual({ id: 7, render: 1 })
+    })
+    // Twice it is read before it is taken, once it is stored, once it is read.
+    expect(statements).toBe(5)
     expect(await rows()).toMatchObject([{ version: '3', value: { id: 7, render: 1 }, refreshAt: null, lockedBy: null }])
     expect(computed).toEqual([7])
   })

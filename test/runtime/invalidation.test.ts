@@ -117,6 +117,17 @@ describe('T13: with triggers, toasts become stale when what they are computed fr
     expect(await prisma.toast.findMany()).toMatchObject([{ key: String(kept.id) }])
   })
 
+  it('and those of another model with the same key do neither', async () => {
+    const oat = await createOat(['Nuts'])
+    const sack = await prisma.sack.create({ data: { id: oat.id } })
+    const weight = hasToast(db, 'sack', 'weight', { expireIn: '1 year', compute: () => 1 })
+    await weight.fresh(sack)
+    await prisma.topping.updateMany({ where: { oatId: oat.id }, data: { name: 'Almonds' } })
+    expect([await breakfast.isStale(oat), await weight.isStale(sack)]).toEqual([true, false])
+    await prisma.oat.delete({ where: { id: oat.id } })
+    expect(await prisma.toast.findMany()).toMatchObject([{ name: 'sack.weight' }])
+  })
+
   it('and stay fresh where the change is rolled back', async () => {
     const oat = await createOat()
     const change = prisma.$transaction(async (tx) => {

@@ -312,6 +312,18 @@ describe('a toast', () => {
     expect(await rowOf(breakfast)).toMatchObject({ epoch: 1, valueEpoch: 1, refreshAt: null })
   })
 
+  it('T5: a refresh that waits is not asked for again, whatever has changed since: it will see all of it', async () => {
+    const { breakfast } = breakfasts()
+    const oat = await createOat()
+    await breakfast.fresh(oat)
+    await breakfast(await change(oat))
+    const changed = await change(oat)
+    await prisma.$executeRaw`SELECT toasts_invalidate('oat', ARRAY[to_jsonb(${oat.id}::int)::text])`
+    expect(await countQueries(db, async () => void (await breakfast(changed)))).toBe(1)
+    await refreshNow(db, breakfast, changed)
+    expect(await breakfast(changed)).toMatchObject({ toastr: { stale: false } })
+  })
+
   it('T10: a reader who is slow to ask does not ask again for what was refreshed meanwhile', async () => {
     const { breakfast } = breakfasts()
     const oat = await createOat()
