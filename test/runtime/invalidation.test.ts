@@ -231,6 +231,11 @@ describe('T9: a change that is committed while a value is computed is never take
     await stock.fresh(shelf)
     expect(await stock.isStale(shelf)).toBe(false)
     await commit()
+    await prisma.$transaction(async (tx) => {
+      await tx.topping.count()
+      await breakfast.fresh(oat)
+    })
+    expect(await breakfast.isStale(oat), 'nor do transactions that only read').toBe(false)
   })
 
   it('when the value was stale already, and was taken in hand while the change was being made', async () => {

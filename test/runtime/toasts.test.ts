@@ -1,6 +1,7 @@
 import { hasToast, isReady, type ToastOptions } from '@async-gen/runtime'
 import { computeInline, refreshNow } from '@async-gen/runtime/testing'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
+import { presenceOf } from '../../runtime/src/presence.js'
 import { valuesOf } from '../../runtime/src/toast/key.js'
 import { toastsOf } from '../../runtime/src/toast/registry.js'
 import { db } from '../.app/src/async/database.js'
@@ -185,6 +186,8 @@ describe('a toast', () => {
     expect(new Set(readings.map(({ servings }) => servings))).toEqual(new Set([1]))
     await breakfast.fresh(oat)
     expect(computed).toHaveLength(1)
+    await breakfast.fresh(await change(oat))
+    expect(await jobs(), 'no worker is bothered').not.toContainEqual({ key: `toast:${(await rowOf(breakfast))!.id}` })
   })
 
   it('T11: with `wait`, the first read is the data, if it comes in time', async () => {
@@ -334,6 +337,8 @@ describe('a toast', () => {
     await breakfast.expire(oat)
     await refreshNow(db, breakfast, oat)
     await store.request(request, seen!.run)
+    const { id: worker } = await presenceOf(db)
+    expect(await store.take(request, worker, seen!.run), 'nor does it compute by itself').toBeUndefined()
     expect(await rowOf(breakfast)).toMatchObject({ refreshAt: null, run: seen!.run + 1 })
   })
 
