@@ -1,6 +1,7 @@
 import { AsyncGenError, TransactionEndedError } from '../errors.js'
+import { traceContext } from '../opentelemetry.js'
 import { serialize } from '../serialize.js'
-import { type Telling, tell, traceContext } from '../telemetry.js'
+import { type Telling, tell } from '../telemetry.js'
 import type { AnyCall, RecordOptions, WithinTransaction } from './calls.js'
 import { toColumn } from './columns.js'
 import { currentParentId } from './current.js'

@@ -1,6 +1,6 @@
 import type { BatchObservableCallback } from '@opentelemetry/api'
 import type { Database } from '../database.js'
-import { otel, SCOPE } from '../telemetry.js'
+import { otel, SCOPE } from '../opentelemetry.js'
 import { stateOf } from './state.js'
 
 /**

@@ -1,5 +1,5 @@
 import type { Database } from '../database.js'
-import { BUCKETS } from '../telemetry.js'
+import { BUCKETS } from '../opentelemetry.js'
 import { stateOf } from './state.js'
 import type { Tally } from './tally.js'
 

@@ -1,4 +1,5 @@
-import { BUCKETS, channels, type Deed, type Outcome, type Telling } from '../telemetry.js'
+import { BUCKETS } from '../opentelemetry.js'
+import { channels, type Deed, type Outcome, type Telling } from '../telemetry.js'
 
 /** What a worker does: all that is told of but the recording of attempts. */
 export type Work = Exclude<Deed, 'create'>
