@@ -104,6 +104,19 @@ describe('P15: async-worker', () => {
     expect(await daemons()).toEqual([])
   })
 
+  it('refuses a role that may do everything with the jobs and sees none of them, as it does not own them', async () => {
+    await sql(`
+      GRANT ALL ON ALL TABLES IN SCHEMA public, graphile_worker TO pg_read_all_data;
+      GRANT ALL ON ALL SEQUENCES IN SCHEMA public, graphile_worker TO pg_read_all_data`)
+    const another = new URL(url)
+    another.searchParams.set('options', '-c role=pg_read_all_data')
+    const { code, stderr } = await asyncWorkerOn(another.href, 'run', HOST)
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/^The role pg_read_all_data cannot see .* GRANT ".+" TO "pg_read_all_data"$/m),
+    })
+  })
+
   it('runs in the foreground until nothing is due', async () => {
     const attempt = await Attempt.async(Probe).once('now', 0)
     const { code, stdout } = await asyncWorker('run', HOST, '--once', '--log', 'pretty')
@@ -150,9 +163,11 @@ describe('P15: async-worker', () => {
 
 const pidFile = () => join(dir, 'pids/async-worker.1.pid')
 
-const asyncWorker = (...args: string[]) =>
+const asyncWorker = (...args: string[]) => asyncWorkerOn(url, ...args)
+
+const asyncWorkerOn = (database: string, ...args: string[]) =>
   run(REPOSITORY, process.execPath, ['--import', 'tsx', BIN, ...args], {
-    env: { DATABASE_URL: url },
+    env: { DATABASE_URL: database },
     exitCodes: [0, 1, 2, 3, 4],
   })
 

@@ -1,7 +1,8 @@
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runMigrations, type TaskList } from 'graphile-worker'
-import type { Database } from '../database.js'
+import type { Database, Statement } from '../database.js'
+import { AsyncGenError } from '../errors.js'
 import { leave, type Presence, presenceOf } from '../presence.js'
 import { toastsOf } from '../toast/registry.js'
 import { doChores } from './chores.js'
@@ -101,10 +102,22 @@ async function getReady(db: Database, settings: Settings): Promise<{ tasks: Task
   const tasks = await loadTasks(settings.tasks)
   toastsOf(db).refuseClashes()
   await runMigrations({ pgPool: db.pool })
+  await requireJobs(db)
   const first = await presenceOf(db)
   // A table that is not there yet holds up no other; the chores say so.
   await sweep(db).catch(() => {})
   return { tasks, first }
+}
+
+/** Graphile Worker's tables have row security and no policies: a role with all rights to them sees no jobs, and no error. */
+async function requireJobs(db: Database): Promise<void> {
+  const [row] = await db.query<{ role: string; blind: boolean; owner: string }>(seesJobs, [])
+  if (!row?.blind) return
+  throw new AsyncGenError(
+    'NO_JOBS',
+    `The role ${row.role} cannot see Graphile Worker's jobs, as it does not own them. ` +
+      `Connect as ${row.owner}, or make it a member: GRANT "${row.owner}" TO "${row.role}"`,
+  )
 }
 
 /** The presence that the worker begins with, and another one each time that it has lost the one before, or Graphile Worker has given up. */
@@ -178,6 +191,13 @@ function summary(tally: Tally, left: number): string {
     ...(left > 0 ? [`${left} left to other workers`] : []),
   ]
   return `Stopped after ${readable(process.uptime())}: ${parts.join(', ')}.`
+}
+
+const seesJobs: Statement = {
+  name: 'async-gen:sees-jobs',
+  text: `
+    SELECT current_user::text AS role, row_security_active(oid) AS blind, pg_get_userbyid(relowner)::text AS owner
+    FROM pg_class WHERE oid = to_regclass('graphile_worker._private_jobs')`,
 }
 
 async function within(limit: number, work: Promise<void>): Promise<void> {
