@@ -5,7 +5,7 @@ import type { Answers, Generator } from './generator.js'
 import { UsageError } from './host/errors.js'
 import { readText } from './host/files.js'
 import type { Host } from './host/inspect.js'
-import { type ClientExport, clientExports, findClients, isModuleName } from './host/prisma-client.js'
+import { type ClientExport, clientExports, clientMakersIn, findClients, isModuleName } from './host/prisma-client.js'
 import { className } from './names.js'
 
 /** What the command line says, and who can be asked for the rest. */
@@ -103,7 +103,7 @@ async function client(host: Host, manifest: Manifest | null, given: Given): Prom
   const candidates = given.client === undefined ? findClients(host.root) : namedClients(host, given.client)
   if (candidates.length === 1) return candidates[0]!
   if (candidates.length > 1 && given.chooseClient) return given.chooseClient(candidates)
-  throw candidates.length > 1 ? severalClients(candidates) : noClient(given.client)
+  throw candidates.length > 1 ? severalClients(candidates) : noClient(host.root, given.client)
 }
 
 /**
@@ -148,14 +148,23 @@ function severalClients(candidates: ClientExport[]): UsageError {
   })
 }
 
-function noClient(flag: string | undefined): UsageError {
+function noClient(root: string, flag: string | undefined): UsageError {
+  const code = 'CLIENT_NOT_FOUND'
+  if (flag) {
+    return new UsageError({
+      code,
+      message: `--client ${flag} names no module that exports a PrismaClient.`,
+      remedy: 'Name the file and the export: --client src/db.ts#prisma (or #default)',
+    })
+  }
+  const makers = clientMakersIn(root)
   return new UsageError({
-    code: 'CLIENT_NOT_FOUND',
-    message: flag
-      ? `--client ${flag} names no module that exports a PrismaClient.`
-      : 'No module of this project exports a PrismaClient.',
-    remedy: flag
-      ? 'Name the file and the export: --client src/db.ts#prisma (or #default)'
-      : 'Export yours from a module (export const prisma = new PrismaClient({ adapter })), or name it: --client src/db.ts#prisma',
+    code,
+    message:
+      makers.length > 0
+        ? `No module of this project exports a PrismaClient, though these make one: ${makers.join(', ')}.`
+        : 'No module of this project exports a PrismaClient.',
+    remedy:
+      'Export yours from a module (export const prisma = new PrismaClient({ adapter })), or name it: --client src/db.ts#prisma',
   })
 }

@@ -65,7 +65,11 @@ function prettierIn(root: string): Format {
 function biomeIn(root: string): Format {
   const { resolve } = createRequire(join(root, 'package.json'))
   const program = resolve('@biomejs/biome/bin/biome')
-  return (path, text) => pipe(process.execPath, [program, 'format', `--stdin-file-path=${path}`], root, text)
+  const biome = (args: string[], path: string, text: string) =>
+    pipe(process.execPath, [program, ...args, `--stdin-file-path=${path}`], root, text)
+  // With what the host has it do to imports, as its `biome ci` asks for that too; an older Biome only formats.
+  return (path, text) =>
+    biome(['check', '--write', '--linter-enabled=false'], path, text).catch(() => biome(['format'], path, text))
 }
 
 function dprintIn(root: string): Format {

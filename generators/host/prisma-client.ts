@@ -18,14 +18,26 @@ const SKIPPED_FOLDER = /^(\..*|node_modules|dist|build|out|coverage|generated)$/
 const SOURCE = /(?<!\.d|\.test|\.spec)\.[cm]?[jt]sx?$/
 
 /** Every exported PrismaClient of the host, found by reading its sources: nothing is run, no compiler is needed. */
-export function findClients(root: string, folder = ''): ClientExport[] {
+export function findClients(root: string): ClientExport[] {
+  return sources(root).flatMap((path) =>
+    clientExports(readFileSync(join(root, path), 'utf8')).map((name) => ({ path, name })),
+  )
+}
+
+/** The modules that make a PrismaClient, exported or not. */
+export function clientMakersIn(root: string): string[] {
+  return sources(root).filter((path) =>
+    /\bnew\s+(\w+\.)?PrismaClient\b/.test(withoutCommentsAndStrings(readFileSync(join(root, path), 'utf8'))),
+  )
+}
+
+function sources(root: string, folder = ''): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true })
     .sort((a, b) => a.name.localeCompare(b.name))
     .flatMap((entry) => {
       const path = folder ? `${folder}/${entry.name}` : entry.name
-      if (entry.isDirectory()) return SKIPPED_FOLDER.test(entry.name) ? [] : findClients(root, path)
-      if (!entry.isFile() || !SOURCE.test(entry.name)) return []
-      return clientExports(readFileSync(join(root, path), 'utf8')).map((name) => ({ path, name }))
+      if (entry.isDirectory()) return SKIPPED_FOLDER.test(entry.name) ? [] : sources(root, path)
+      return entry.isFile() && SOURCE.test(entry.name) ? [path] : []
     })
 }
 

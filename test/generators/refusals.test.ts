@@ -269,6 +269,18 @@ describe('the PrismaClient', () => {
     expect(error).toMatchObject({ code: 'CLIENT_NOT_FOUND', exitCode: 2, remedy: expect.stringContaining('--client') })
   })
 
+  it('that is made and not exported by itself is asked for, with the module', async () => {
+    const host = sampleHost({
+      'src/db.ts':
+        "import { PrismaClient } from './generated/client.js'\nconst client = new PrismaClient()\nexport default { client }\n",
+      'src/other.ts': '// new PrismaClient() is made in db.ts\n',
+    })
+    expect(await refusal(host)).toMatchObject({
+      code: 'CLIENT_NOT_FOUND',
+      message: expect.stringMatching(/these make one: src\/db\.ts\.$/),
+    })
+  })
+
   it('that is exported twice is asked for, with a list', async () => {
     const error = await refusal(twoClients())
     expect(error).toMatchObject({ code: 'CLIENT_AMBIGUOUS', exitCode: 2 })
