@@ -1,7 +1,8 @@
-import { commit } from './changes/commit.js'
+import { isDeepStrictEqual } from 'node:util'
+import { changedMeanwhile, commit } from './changes/commit.js'
 import type { Decision } from './changes/decide.js'
 import { type Change, Draft } from './changes/draft.js'
-import type { Manifest } from './changes/manifest.js'
+import { MANIFEST, type Manifest } from './changes/manifest.js'
 import { type Plan, type Planning, planOf } from './changes/plan.js'
 import { validate } from './changes/validate.js'
 import { ignoredByGit } from './host/git.js'
@@ -62,6 +63,7 @@ export async function perform(
     }
     if (decided.size > 0) plan = await make()
   }
+  requireSameManifest(session, plan)
   plan = { ...plan, notes: [...plan.notes, ...ignored(host.root, plan)] }
   const status = statusOf(plan, mode)
   if (status !== 'blocked') validate(host, plan.writes)
@@ -70,6 +72,13 @@ export async function perform(
     commit(host.root, plan.writes)
   }
   return { plan, status }
+}
+
+/** Another run may have written it between the first look and the plan, which would leave out what that one added. */
+function requireSameManifest({ manifest }: Session, { writes }: Plan) {
+  const write = writes.find(({ path }) => path === MANIFEST)
+  if (!write || isDeepStrictEqual(write.before === null ? null : JSON.parse(write.before), manifest)) return
+  throw changedMeanwhile(`Changed by another async-gen in the meantime: ${MANIFEST}`)
 }
 
 /** What is not committed is lost to the others of the team: a migration most of all. */

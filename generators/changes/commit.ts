@@ -9,6 +9,8 @@ import { hashOf } from './manifest.js'
 
 /** The operations that change a disk; a test lets the k-th of them fail, or the process die there. */
 export interface Disk {
+  /** Fails with EEXIST where the file is there. */
+  create(path: string, content: string): void
   makeFolder(path: string): void
   removeFolder(path: string): void
   write(path: string, content: string | Buffer, mode: number): void
@@ -16,8 +18,9 @@ export interface Disk {
   remove(path: string): void
 }
 
-const realDisk: Disk = {
-  makeFolder: (path) => mkdirSync(path),
+export const realDisk: Disk = {
+  create: (path, content) => writeFileSync(path, content, { flag: 'wx', flush: true }),
+  makeFolder: (path) => mkdirSync(path, { recursive: true }),
   removeFolder: (path) => rmdirSync(path),
   // Flushed: after a power cut the journal must not speak of texts that never reached the disk.
   write: (path, content, mode) => writeFileSync(path, content, { mode, flush: true }),
@@ -31,28 +34,27 @@ const realDisk: Disk = {
  * purpose: no signal handler runs in the middle of it. For the signal that nobody handles there is the journal.
  */
 export function commit(root: string, writes: Write[], disk: Disk = realDisk) {
-  readJournal(root)
-  requireUnchanged(root, writes)
-  const ours = dirname(JOURNAL)
   const steps = writes.map(stepFor)
-  const folders = missingFolders(root, writes).filter((folder) => folder !== ours)
+  const folders = missingFolders(root, writes).filter((folder) => folder !== OURS)
+  const journal = { pid: process.pid, ready: false, steps, folders }
   const undo: (() => void)[] = []
   try {
-    if (!existsSync(join(root, ours))) makeFolder(root, ours, disk, undo)
-    undo.push(() => disk.remove(join(root, JOURNAL)))
-    undo.push(() => disk.remove(join(root, `${JOURNAL}.next`)))
-    writeJournal(root, { pid: process.pid, ready: false, steps, folders }, disk)
+    begin(root, journal, disk, undo)
+    requireUnchanged(root, writes)
     for (const folder of folders) makeFolder(root, folder, disk, undo)
     for (const [i, { path, temporary }] of steps.entries()) {
       if (temporary === null) continue
       undo.push(() => disk.remove(join(root, temporary)))
       disk.write(join(root, temporary), writes[i]!.after!, modeOf(join(root, path)))
     }
-    writeJournal(root, { pid: process.pid, ready: true, steps, folders }, disk)
+    undo.push(() => disk.remove(join(root, `${JOURNAL}.next`)))
+    disk.write(join(root, `${JOURNAL}.next`), JSON.stringify({ ...journal, ready: true }), 0o666)
+    disk.rename(join(root, `${JOURNAL}.next`), join(root, JOURNAL))
     for (const step of steps) apply(root, step, disk, undo)
     disk.remove(join(root, JOURNAL))
   } catch (error) {
-    throw writeError(error, rollBack(undo))
+    const notUndone = rollBack(undo)
+    throw error instanceof ConflictError && notUndone.length === 0 ? error : writeError(error, notUndone)
   }
   for (const { path, after } of writes) if (after === null) removeEmptyFolders(root, hostDirname(path))
 }
@@ -81,6 +83,27 @@ export function recover(root: string, { ready, steps, folders }: Journal): { fin
   for (const file of [`${JOURNAL}.next`, JOURNAL]) rmSync(join(root, file), { force: true })
   removeIfEmpty(join(root, dirname(JOURNAL)))
   return { finished: ready, left }
+}
+
+const OURS = hostDirname(JOURNAL)
+
+/** The journal is the lock, too: of two runs at the same time one creates it. */
+function begin(root: string, journal: Journal, disk: Disk, undo: (() => void)[]) {
+  if (!existsSync(join(root, OURS))) makeFolder(root, OURS, disk, undo)
+  let mine = true
+  try {
+    disk.create(join(root, JOURNAL), JSON.stringify(journal))
+  } catch (error) {
+    mine = (error as NodeJS.ErrnoException).code !== 'EEXIST'
+    throw mine ? error : takenByAnother(root)
+  } finally {
+    if (mine) undo.push(() => disk.remove(join(root, JOURNAL)))
+  }
+}
+
+function takenByAnother(root: string): ConflictError {
+  readJournal(root)
+  return changedMeanwhile('Another async-gen was interrupted here')
 }
 
 function apply(root: string, { path, temporary }: JournalStep, disk: Disk, undo: (() => void)[]) {
@@ -125,9 +148,13 @@ function writeError(error: unknown, notUndone: Error[]): WriteError {
 function requireUnchanged(root: string, writes: Write[]) {
   const changed = writes.filter(({ path, before }) => readText(root, path) !== before)
   if (changed.length === 0) return
-  throw new ConflictError({
+  throw changedMeanwhile(`Changed by somebody else in the meantime: ${changed.map(({ path }) => path).join(', ')}`)
+}
+
+export function changedMeanwhile(what: string): ConflictError {
+  return new ConflictError({
     code: 'CHANGED_MEANWHILE',
-    message: `Changed by somebody else in the meantime: ${changed.map(({ path }) => path).join(', ')}. Nothing was written.`,
+    message: `${what}. Nothing was written.`,
     remedy: 'Run the command again.',
   })
 }
@@ -140,12 +167,6 @@ function stepFor({ path, before, after }: Write): JournalStep {
   }
 }
 
-function writeJournal(root: string, journal: Journal, disk: Disk) {
-  const next = join(root, `${JOURNAL}.next`)
-  disk.write(next, JSON.stringify(journal), 0o666)
-  disk.rename(next, join(root, JOURNAL))
-}
-
 /** The folders that are to be made, outermost first. */
 function missingFolders(root: string, writes: Write[]): string[] {
   const missing = (folder: string): string[] =>
@@ -155,7 +176,14 @@ function missingFolders(root: string, writes: Write[]): string[] {
 
 function makeFolder(root: string, folder: string, disk: Disk, undo: (() => void)[]) {
   disk.makeFolder(join(root, folder))
-  undo.push(() => disk.removeFolder(join(root, folder)))
+  undo.push(() => {
+    try {
+      disk.removeFolder(join(root, folder))
+    } catch (error) {
+      // Somebody else has put something there.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error
+    }
+  })
 }
 
 function removeEmptyFolders(root: string, folder: string) {

@@ -28,22 +28,27 @@ export interface JournalStep {
 /** The journal of a run that did not end, or null. One that is still at work is left alone. */
 export function readJournal(root: string): Journal | null {
   const file = join(root, JOURNAL)
-  if (!existsSync(file)) return existsSync(`${file}.next`) ? notBegun : null
-  const journal: Journal = JSON.parse(readFileSync(file, 'utf8'))
-  if (isAlive(journal.pid)) {
-    throw new ConflictError({
-      code: 'ALREADY_RUNNING',
-      message: `Another async-gen (process ${journal.pid}) is writing to this project.`,
-      where: file,
-      remedy:
-        'Wait for it to end. If that process is something else, delete the file named above, then run the command again.',
-    })
-  }
-  return journal
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : null
+  if (text === null) return null
+  const journal = parsed(text)
+  if (journal && !isAlive(journal.pid)) return journal
+  throw new ConflictError({
+    code: 'ALREADY_RUNNING',
+    message: `Another async-gen ${journal ? `(process ${journal.pid}) ` : ''}is writing to this project.`,
+    where: file,
+    remedy:
+      'Wait for it to end. If there is none, or that process is something else, delete the file named above, then run the command again.',
+  })
 }
 
-/** Killed while it wrote the journal itself. */
-const notBegun: Journal = { pid: 0, ready: false, steps: [], folders: [] }
+/** Null for one that is just being created. */
+function parsed(text: string): Journal | null {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
 
 function isAlive(pid: number): boolean {
   if (pid === process.pid) return false

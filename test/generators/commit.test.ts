@@ -3,7 +3,9 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { commit, type Disk, recover } from '../../generators/changes/commit.js'
+import type { Write } from '../../generators/changes/draft.js'
 import { JOURNAL, readJournal } from '../../generators/changes/journal.js'
+import type { GeneratorError } from '../../generators/host/errors.js'
 import { diskMeeting, WRITES } from './disk.js'
 import { sampleHost } from './sample-host.js'
 
@@ -15,7 +17,7 @@ const host = () =>
   })
 
 // A folder of our own, the journal, two folders, four texts, the journal, four renames and a removal, the journal.
-const OPERATIONS = 1 + 2 + 2 + 4 + 2 + 5 + 1
+const OPERATIONS = 1 + 1 + 2 + 4 + 2 + 5 + 1
 
 describe('commit', () => {
   it('writes everything, and leaves no temporary file', () => {
@@ -74,6 +76,23 @@ describe('commit', () => {
     expect(other.read('prisma/schema.prisma')).toBe('model Mine {}\n')
   })
 
+  it('beside another one, however the two meet: one writes, the other writes nothing and says so', () => {
+    const other: Write[] = [{ path: 'package.json', before: '{}\n', after: '{ "other": true }\n' }]
+    for (let k = 1; k <= OPERATIONS; k++) {
+      const { root, read, has } = host()
+      let [first, second] = ['applied', 'applied']
+      const meet = () => {
+        second = codeOf(() => commit(root, other))
+      }
+      first = codeOf(() => commit(root, WRITES, diskMeeting(k, meet)))
+      expect([first, second], `operation ${k}`).toContain('applied')
+      expect([first, second], `operation ${k}`).toContain('CHANGED_MEANWHILE')
+      expect(read('package.json'), `operation ${k}`).toBe(first === 'applied' ? WRITES[0]!.after : other[0]!.after)
+      expect(has('src/async'), `operation ${k}`).toBe(first === 'applied')
+      expect(has('.async-gen/journal.json'), `operation ${k}`).toBe(false)
+    }
+  })
+
   it('refuses while another one is at work', () => {
     const { root, write, hash } = host()
     write(JOURNAL, JSON.stringify({ pid: process.ppid, ready: false, steps: [], folders: [] }))
@@ -129,6 +148,15 @@ async function killedCommit(root: string, k: number): Promise<string | null> {
 function refuse(message: string) {
   return () => {
     throw new Error(message)
+  }
+}
+
+function codeOf(action: () => void): string {
+  try {
+    action()
+    return 'applied'
+  } catch (error) {
+    return (error as GeneratorError).code
   }
 }
 

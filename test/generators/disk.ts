@@ -1,5 +1,4 @@
-import { mkdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
-import type { Disk } from '../../generators/changes/commit.js'
+import { type Disk, realDisk } from '../../generators/changes/commit.js'
 
 export const WRITES = [
   { path: 'package.json', before: '{}\n', after: '{ "changed": true }\n' },
@@ -9,20 +8,21 @@ export const WRITES = [
   { path: 'prisma/schema.prisma', before: 'model A {}\r\n', after: 'model A {}\r\nmodel B {}\r\n' },
 ]
 
-/** The real disk, which calls `meet` in place of its k-th operation. */
+/** The real disk, which calls `meet` before its k-th operation. */
 export function diskMeeting(k: number, meet: () => void): Disk {
   let count = 0
   const counted =
     <A extends unknown[]>(operation: (...args: A) => void) =>
     (...args: A) => {
       if (++count === k) meet()
-      else operation(...args)
+      operation(...args)
     }
   return {
-    makeFolder: counted((path) => mkdirSync(path)),
-    removeFolder: counted((path) => rmdirSync(path)),
-    write: counted((path, content, mode) => writeFileSync(path, content, { mode })),
-    rename: counted((from, to) => renameSync(from, to)),
-    remove: counted((path) => rmSync(path, { force: true })),
+    create: counted(realDisk.create),
+    makeFolder: counted(realDisk.makeFolder),
+    removeFolder: counted(realDisk.removeFolder),
+    write: counted(realDisk.write),
+    rename: counted(realDisk.rename),
+    remove: counted(realDisk.remove),
   }
 }

@@ -135,6 +135,23 @@ describe('install, attempt and reports write', () => {
     expect(host.has('.async-gen/journal.json')).toBe(false)
   })
 
+  it('leaves what another run has written since it looked, and says so', async () => {
+    const host = sampleHost({ 'src/async/attempt.ts': '// mine\n' })
+    await host.run('install')
+    const waiting = host.run('attempt', [], {
+      resolveConflict: async () => {
+        await host.run('reports')
+        return 'theirs'
+      },
+    })
+    await expect(waiting).rejects.toMatchObject({ code: 'CHANGED_MEANWHILE', exitCode: 3 })
+    expect(Object.keys(JSON.parse(host.read('.async-gen/manifest.json')).generators)).toEqual([
+      'install',
+      'reports Report',
+    ])
+    expect(host.read('src/async/attempt.ts')).toBe('// mine\n')
+  })
+
   it('what is left to do: install, migrate, generate, edit', async () => {
     const host = sampleHost({ 'pnpm-lock.yaml': '', ...MIGRATED })
     const { nextSteps } = await host.run('install')
