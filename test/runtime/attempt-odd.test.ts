@@ -1,5 +1,4 @@
 // What calls throw and return that nobody thought of, rows that were changed by hand, and neighbours that are in the way.
-import { setTimeout as sleep } from 'node:timers/promises'
 import { attemptTask, BaseAttempt, connect, defineTargets, sweep } from '@async-gen/runtime'
 import { runOnce } from 'graphile-worker'
 import pg from 'pg'

@@ -262,6 +262,16 @@ describe('rotation', () => {
     expect((await Rotated.find(running.id))?.encryptor).toBe('aes-256-gcm:now')
   })
 
+  it('A22: leaves a row that has ended a run since it was read', async () => {
+    const { id } = await Encrypted.async(Cards).decline(SECRET)
+    const now = 'aes-256-gcm:now'
+    const [read] = await Encrypted.store.encryptedOtherwise(now, 0n, 10)
+    await Encrypted.perform(id)
+    const stale = { id, args: JSON.stringify(read!.args), result: null, errors: read!.errors }
+    expect(await Encrypted.store.reencrypt([stale], now)).toBe(0)
+    expect((await Encrypted.find(id))?.errors).toHaveLength(1)
+  })
+
   it('A22: goes on while the rows are in flight, and every call is made with what it was recorded with, once', async () => {
     const Rotated = attemptsWith(new AesGcmEncryptor({ now: keys.now, old: keys.old }))
     const attempts = await Encrypted.createMany(

@@ -89,6 +89,15 @@ describe('the tasks', () => {
     await drain()
     expect(made).toBe(3)
   })
+
+  it('A13: attempt_batch gives another job where the one that there was has failed for good, with the same priority', async () => {
+    await Attempt.async(Baker, { priority: 7 }).bake()
+    await rows('UPDATE graphile_worker._private_jobs SET attempts = max_attempts')
+    expect(await Attempt.store.enqueueDue()).toBe(1)
+    expect(await rows('SELECT attempts, priority FROM graphile_worker.jobs WHERE key IS NOT NULL')).toEqual([
+      { attempts: 0, priority: -7 },
+    ])
+  })
 })
 
 describe('of thousands of rows', () => {
