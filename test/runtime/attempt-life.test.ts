@@ -190,7 +190,10 @@ describe('a worker that stops', () => {
     const running = Attempt.perform(id, { signal: stopping.signal })
     await eventually('the call', async () => performed.length > 0)
     stopping.abort(new Error('the worker stops'))
-    expect(await running).toMatchObject({ status: 'pending', errors: [{ message: 'the worker stops' }] })
+    const attempt = await running
+    expect(attempt).toMatchObject({ status: 'pending', errors: [{ message: 'the worker stops' }] })
+    const delay = attempt!.scheduledAt.getTime() - attempt!.updatedAt.getTime()
+    expect(Math.round(delay / 1000), 'due at once, for another worker').toBe(0)
   })
 })
 
