@@ -16,6 +16,7 @@ const KINDS: Record<string, { files: Record<string, string>; firstEdit: string }
   docker: {
     files: {
       'deploy/docker/Dockerfile.worker': 'Dockerfile.worker',
+      'deploy/docker/Dockerfile.worker.dockerignore': 'Dockerfile.worker.dockerignore',
       'deploy/docker/compose.worker.yaml': 'compose.worker.yaml',
     },
     firstEdit: 'Read Dockerfile.worker; its first lines are the commands',

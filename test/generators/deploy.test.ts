@@ -45,6 +45,8 @@ describe('P18, P19, P20: deploy', () => {
     expect(dockerfile).toMatch(/^CMD \["node_modules\/\.bin\/async-worker", "run"\]$/m)
     expect(dockerfile).toMatch(/^USER node$/m)
     expect(dockerfile).toMatch(/^RUN npm run build$/m)
+    const ignored = host.read('Dockerfile.worker.dockerignore').split('\n')
+    expect(ignored).toEqual(expect.arrayContaining(['**/node_modules', '.env']))
     const { worker } = parse(host.read('compose.worker.yaml')).services
     expect(worker).toMatchObject({ restart: 'always', mem_limit: '512m', build: { dockerfile: 'Dockerfile.worker' } })
     expect(Number.parseInt(worker.stop_grace_period, 10)).toBeGreaterThan(stopSeconds())
@@ -128,9 +130,13 @@ describe('P18, P19, P20: deploy', () => {
 function stopSeconds(): number {
   const settings = readFileSync(new URL('../../runtime/src/worker/settings.ts', import.meta.url), 'utf8')
   const shift = readFileSync(new URL('../../runtime/src/worker/shift.ts', import.meta.url), 'utf8')
+  const worker = readFileSync(new URL('../../runtime/src/worker/worker.ts', import.meta.url), 'utf8')
+  const [goingHome, farewell] = ['GOING_HOME', 'FAREWELL'].map(
+    (name) => Number(new RegExp(`${name} = (\\d+)`).exec(worker)![1]) / 1000,
+  )
   const stopTimeout = Number(/stopTimeout \?\? '(\d+)s'/.exec(settings)![1])
   const afterAbort = Number(/patient: (\d+)/.exec(shift)![1]) / 1000
-  return stopTimeout + afterAbort + 6
+  return stopTimeout + afterAbort + 2 * goingHome! + farewell!
 }
 
 /** systemd's own check, where systemd is. The program and the user have to be there, so they are swapped for some that are. */

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { attemptBatchTask, attemptTask, BaseAttempt, connect, defineTargets, sweep } from '@async-gen/runtime'
 import { Logger, runOnce } from 'graphile-worker'
@@ -6,6 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { presenceOf } from '../../runtime/src/presence.js'
 import { keepFor, prune } from '../../runtime/src/worker/retention.js'
 import { testDatabase } from '../support/database.js'
+import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
 
 const url = await testDatabase()
@@ -195,5 +197,29 @@ describe('P21: retention', () => {
     const [attempt] = await prisma.attempt.findMany()
     const errors = attempt!.errors as { number: number }[]
     expect(errors.map(({ number }) => number)).toEqual(Array.from({ length: 25 }, (_, i) => 16 + i))
+  })
+})
+
+describe('docs/operating.md', () => {
+  it('holds statements that PostgreSQL takes, and makes failed calls again', async () => {
+    await prisma.attempt.create({
+      data: { target: 'OrderClient', method: 'fulfill', status: 'failed', completedAt: new Date() },
+    })
+    const guide = readFileSync(new URL('../../docs/operating.md', import.meta.url), 'utf8')
+    const blocks = [...guide.matchAll(/```sql\n([^`]+)```/g)].map(([, sql]) => sql!)
+    expect(blocks.length).toBeGreaterThanOrEqual(2)
+    for (const sql of blocks) await rows(sql)
+    expect(await rows('SELECT status::text, max_attempts FROM attempts')).toEqual([
+      { status: 'pending', max_attempts: 25 },
+    ])
+    expect(await rows('SELECT FROM graphile_worker.jobs')).toHaveLength(1)
+  })
+
+  it('takes the work of a worker away as it says', async () => {
+    const { id, lost } = await presenceOf(db)
+    const guide = readFileSync(new URL('../../docs/operating.md', import.meta.url), 'utf8')
+    const [terminate] = /SELECT pg_terminate_backend[^;]*/.exec(guide)!
+    await rows(terminate.replace('42', `${id}`))
+    await eventually('the loss', async () => lost.aborted)
   })
 })
