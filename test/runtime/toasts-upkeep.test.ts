@@ -274,6 +274,15 @@ describe('a worker that stops', () => {
     expect(listening()).toBe(0)
   })
 
+  it('tells a refresh that begins too late at once', async () => {
+    const oat = await createOat()
+    const seen: boolean[] = []
+    const breakfast = hasToast(db, 'oat', nextName(), { compute: (_, { signal }) => seen.push(signal.aborted) })
+    await breakfast(oat)
+    await refreshToast(db, { name: breakfast.toastName, key: breakfast.keyOf(oat) }, AbortSignal.abort())
+    expect(seen).toEqual([true])
+  })
+
   it('gives a refresh back that heeds its signal, as if it had not begun', async () => {
     const stopping = new AbortController()
     const oat = await createOat()
