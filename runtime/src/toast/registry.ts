@@ -6,7 +6,7 @@ import { type Refresh, type ToastId, type ToastRow, ToastStore, textOf } from '.
 
 /** What a slow method can ask for while it computes. */
 export interface Computation {
-  /** Aborts when the worker has to stop, or when another has taken the computation over. */
+  /** Aborts when the worker has to stop, and when a progress that is told shows that another has taken the computation over. */
   signal: AbortSignal
   /** Tells readers how far it is, from 0 to 1. Call it as often as you like: it is written twice a second at most. */
   progress(done: number): void
