@@ -1,15 +1,14 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { backoff } from '../backoff.js'
 import type { BoundDatabase } from '../database.js'
 import { milliseconds, secondsSince } from '../duration.js'
 import { DecryptionError, describeError, InvalidStateError, isInstance, PermanentError } from '../errors.js'
 import { snakeCase } from '../names.js'
-import { presenceOf } from '../presence.js'
 import type { PrismaClientLike } from '../prisma.js'
 import { type Telling, tell, type Outcome as Verdict } from '../telemetry.js'
 import { keptTables } from '../upkeep.js'
 import type { AnyCall, Callee, CallInput, Deferred, RecordOptions, WithinTransaction } from './calls.js'
 import { cancellable } from './cancel.js'
+import { type Claimed, claim } from './claim.js'
 import { fromColumn } from './columns.js'
 import { Content } from './content.js'
 import { Call, currentCall } from './current.js'
@@ -385,25 +384,6 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
 
 interface Thrown {
   thrown: unknown
-}
-
-interface Claimed {
-  row: AttemptRow
-  run: Run
-}
-
-/** Pauses for somebody who has locked the row, in milliseconds. If that takes longer, the sweep finds it again. */
-const PAUSES = [20, 100, 500]
-
-/** Takes the row for this process and counts the run. */
-async function claim({ db, store }: AttemptClass, id: bigint): Promise<Claimed | undefined> {
-  const { id: worker } = await presenceOf(db)
-  for (let tries = 0; ; tries++) {
-    const row = await store.claim(id, worker)
-    if (row) return { row, run: { id, number: row.num_attempts, worker } }
-    if (tries === PAUSES.length || !(await store.isDue(id))) return undefined
-    await sleep(PAUSES[tries])
-  }
 }
 
 function storedFilter<T extends Targets>(
