@@ -74,6 +74,9 @@ let signals: AbortSignal[] = []
 let holding: Array<() => void> = []
 const hold = () => new Promise<void>((resolve) => holding.push(resolve))
 
+/** What a call that is held does besides. */
+type Then = 'write' | 'spawn' | 'fail'
+
 const Odd = {
   fail: async (how: keyof typeof THROWN) => {
     throw THROWN[how]![0]
@@ -89,9 +92,10 @@ const Odd = {
     made.push(args)
     return args[0]
   },
-  hold: async (then?: 'spawn' | 'fail') => {
-    const { signal } = Attempt.current()
+  hold: async (then?: Then) => {
+    const { signal, tx } = Attempt.current()
     signals.push(signal)
+    if (then === 'write') await (await tx()).order.create({ data: { number: 1, customerToken: 'tok' } })
     await hold()
     if (then === 'spawn') await Attempt.async(Odd).note('child')
     if (then === 'fail') throw new Error('late')
@@ -241,7 +245,7 @@ describe('options that are odd', () => {
 })
 
 describe('a row that was changed by hand', () => {
-  const begun = async (then?: 'spawn' | 'fail') => {
+  const begun = async (then?: Then) => {
     const { id } = await Attempt.async(Odd).hold(then)
     const running = Attempt.perform(id)
     await eventually('the call', async () => holding.length > 0)
@@ -252,11 +256,12 @@ describe('a row that was changed by hand', () => {
     return { id, end }
   }
 
-  it('P9: to cancelled while it runs, stays cancelled', async () => {
-    const { id, end } = await begun()
+  it('A9, P9: to cancelled while it runs, stays cancelled, and what the call wrote is rolled back', async () => {
+    const { id, end } = await begun('write')
     await prisma.attempt.update({ where: { id }, data: { status: 'cancelled' } })
     expect(await end()).toMatchObject({ status: 'cancelled' })
     expect((await Attempt.find(id))?.status).toBe('cancelled')
+    expect(await rows('SELECT FROM "Order"')).toEqual([])
   })
 
   it('P9: to expired while it runs, stays expired, though the call fails', async () => {
