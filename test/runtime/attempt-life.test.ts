@@ -20,6 +20,7 @@ const { db } = await import('../.app/src/async/database.js')
 const { prisma } = await import('../.app/src/db.js')
 
 let performed: string[] = []
+let handled: unknown[] = []
 
 const Work = {
   note: async (name: string) => {
@@ -46,6 +47,11 @@ const Work = {
 }
 
 class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: defineTargets({ Work }) }) {
+  override async handlePerformError(error: unknown) {
+    handled.push(error)
+    await super.handlePerformError(error)
+  }
+
   override retryDelay(run: number) {
     return run * 1000
   }
@@ -58,6 +64,7 @@ const makeDue = (id: bigint) => rows('UPDATE attempts SET scheduled_at = now() W
 
 beforeEach(() => {
   performed = []
+  handled = []
 })
 afterEach(() => rows('TRUNCATE attempts, graphile_worker._private_jobs CASCADE'))
 
@@ -172,6 +179,7 @@ describe('cancel', () => {
 
     expect(await running).toMatchObject({ status: 'cancelled', errors: [] })
     expect(await rows('SELECT locked_by FROM attempts')).toEqual([{ locked_by: null }])
+    expect(handled, 'to be cancelled is no failure').toEqual([])
     expect(performed).toEqual(['run 1', 'The attempt was cancelled while it ran.'])
     expect(await prisma.order.count({ where: { number: 99 } })).toBe(0)
   })

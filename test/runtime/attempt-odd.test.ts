@@ -476,9 +476,10 @@ describe('several models', () => {
     }
     class Both extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: defineTargets({ Post }) }) {}
     const attempt = await Both.async(Post).write()
+    await rows(`INSERT INTO letters (id, target, method) VALUES ($1, 'Odd', 'note')`, [attempt.id])
     await attempt.perform()
     expect(attempt).toMatchObject({ status: 'succeeded' })
-    expect(await rows('SELECT parent_id FROM letters')).toEqual([{ parent_id: null }])
+    expect(await rows('SELECT parent_id FROM letters')).toEqual([{ parent_id: null }, { parent_id: null }])
     expect((await attempt.children()).map(({ method }) => method)).toEqual(['sign'])
   })
 })

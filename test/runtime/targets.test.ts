@@ -36,7 +36,7 @@ const Orders = recordTarget({
   },
 })
 const targets = defineTargets(
-  { Client, helpers, Orders },
+  { Client, helpers, Orders, instances: Client.prototype },
   { renamed: { 'Client.bill': 'Client.charge', 'OldClient.bill': 'Client.charge' } },
 )
 
@@ -62,6 +62,7 @@ describe('targets', () => {
     ['helpers', 'base'],
     ['helpers', 'trap'],
     ['helpers', 'Symbol(hidden)'],
+    ['instances', 'constructor'],
     ['Orders', 'load'],
     ['Orders', 'for'],
     ['Orders', 'constructor'],
@@ -75,7 +76,7 @@ describe('targets', () => {
 
   it('A20: an unknown one is answered with what there is', () => {
     expect(() => targets.resolve('Cleint', 'charge')).toThrow(
-      'No target is called "Cleint". Listed: Client, helpers, Orders.',
+      'No target is called "Cleint". Listed: Client, helpers, Orders, instances.',
     )
     expect(() => targets.resolve('Orders', 'fulfil')).toThrow('It has: fulfill, archive.')
   })
