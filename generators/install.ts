@@ -47,13 +47,14 @@ export const install: Generator = {
 function packages({ node, packageManager }: Host, dir: string) {
   const bun = packageManager.name === 'bun'
   const runner = bun ? 'bun' : 'async-worker run'
+  const worker = `${dir}/worker.ts`
   return {
     dependencies: {
       '@async-gen/runtime': `^${version}`,
       'graphile-worker': runsGraphileWorker18(node) ? '^0.18.0' : '^0.17.3',
     },
     devDependencies: bun ? {} : { tsx: '^4.19.0' },
-    scripts: { 'async:worker': `${runner} ${dir}/worker.ts` },
+    scripts: { 'async:worker': `${runner} ${/^[\w./@-]+$/.test(dir) ? worker : JSON.stringify(worker)}` },
   }
 }
 

@@ -1,8 +1,18 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { dirname as hostDirname } from 'node:path/posix'
 import { ConflictError, WriteError } from '../host/errors.js'
-import { readText } from '../host/files.js'
+import { hostPath, readText } from '../host/files.js'
 import type { Write } from './draft.js'
 import { JOURNAL, type Journal, type JournalStep, readJournal } from './journal.js'
 import { hashOf } from './manifest.js'
@@ -33,7 +43,8 @@ export const realDisk: Disk = {
  * replaced, so that a full disk or a read-only folder is met while nothing has happened yet. It is synchronous on
  * purpose: no signal handler runs in the middle of it. For the signal that nobody handles there is the journal.
  */
-export function commit(root: string, writes: Write[], disk: Disk = realDisk) {
+export function commit(root: string, plannedWrites: Write[], disk: Disk = realDisk) {
+  const writes = plannedWrites.map((write) => followed(root, write))
   const steps = writes.map(stepFor)
   const folders = missingFolders(root, writes).filter((folder) => folder !== OURS)
   const journal = { pid: process.pid, ready: false, steps, folders }
@@ -83,6 +94,13 @@ export function recover(root: string, { ready, steps, folders }: Journal): { fin
   for (const file of [`${JOURNAL}.next`, JOURNAL]) rmSync(join(root, file), { force: true })
   removeIfEmpty(join(root, dirname(JOURNAL)))
   return { finished: ready, left }
+}
+
+/** A link stays one: what is written is the file that it leads to. */
+function followed(root: string, write: Write): Write {
+  const file = join(root, write.path)
+  if (write.after === null || !existsSync(file)) return write
+  return { ...write, path: hostPath(realpathSync(root), realpathSync(file)) }
 }
 
 const OURS = hostDirname(JOURNAL)

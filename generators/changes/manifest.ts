@@ -48,7 +48,7 @@ export function readManifest(root: string): Manifest | null {
   if (text === null) return null
   try {
     const manifest = JSON.parse(text) as Manifest
-    if (manifest.version === 1) return manifest
+    if (manifest.version === 1 && isWhole(manifest)) return manifest
   } catch {
     // said below
   }
@@ -58,6 +58,12 @@ export function readManifest(root: string): Manifest | null {
     where: MANIFEST,
     remedy: 'Take the file back from your version control, or use the async-gen that wrote it (npx async-gen@latest).',
   })
+}
+
+function isWhole(manifest: Manifest): boolean {
+  const { settings, generators, files, migrations, package: packages } = manifest
+  const parts: unknown[] = [settings, generators, files, migrations, packages]
+  return typeof manifest.asyncGen === 'string' && parts.every((part) => typeof part === 'object' && part !== null)
 }
 
 export function manifestText(manifest: Manifest): string {

@@ -19,7 +19,8 @@ export function validate(host: Host, writes: Write[]) {
 }
 
 function requireInside(root: string, { path }: Write) {
-  const folder = realpathSync(nearestExisting(dirname(join(root, path))))
+  const file = join(root, path)
+  const folder = existsSync(file) ? dirname(realpathSync(file)) : realpathSync(nearestExisting(dirname(file)))
   if (`${folder}${sep}`.startsWith(`${realpathSync(root)}${sep}`)) return
   throw new HostError({
     code: 'OUTSIDE_HOST',

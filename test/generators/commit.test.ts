@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readlinkSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { commit, type Disk, recover } from '../../generators/changes/commit.js'
@@ -28,6 +30,16 @@ describe('commit', () => {
     const kept = before.filter((path) => path !== 'src/old/gone.ts')
     expect(files()).toEqual([...kept, 'src/async/tasks/sweep.ts', 'src/async/worker.ts'].sort())
     expect(has('src/old')).toBe(false)
+  })
+
+  it('writes what a link leads to, and leaves the link', () => {
+    const { root, read, write, remove } = host()
+    remove('prisma/schema.prisma')
+    write('models/schema.prisma', 'model A {}\r\n')
+    symlinkSync('../models/schema.prisma', join(root, 'prisma/schema.prisma'))
+    commit(root, WRITES)
+    expect(readlinkSync(join(root, 'prisma/schema.prisma'))).toBe('../models/schema.prisma')
+    expect(read('models/schema.prisma')).toBe('model A {}\r\nmodel B {}\r\n')
   })
 
   it('failing at its k-th operation, for every k, leaves the tree as it was, empty folders included', () => {

@@ -96,6 +96,13 @@ describe('install, attempt and reports write', () => {
     expect(JSON.parse(host.read('package.json')).scripts['async:worker']).toBe('async-worker run lib/jobs/worker.ts')
   })
 
+  it('names a folder with a space so that shells take it for one', async () => {
+    const host = sampleHost()
+    await host.run('install', [], { dir: 'src/my jobs' })
+    const { scripts } = JSON.parse(host.read('package.json'))
+    expect(scripts['async:worker']).toBe('async-worker run "src/my jobs/worker.ts"')
+  })
+
   it('no specs where vitest is no dependency, and says so once', async () => {
     const host = sampleHost({ 'package.json': '{ "type": "module", "dependencies": { "prisma": "7" } }' })
     const { plan } = await host.run('install')

@@ -120,8 +120,11 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
     expect(await refusal(host)).toMatchObject({ code: 'SCHEMA_BLOCK_BROKEN' })
   })
 
-  it('with a manifest that cannot be read', async () => {
-    const host = sampleHost({ '.async-gen/manifest.json': '<<<<<<< HEAD' })
+  it.each([
+    ['that a merge has left markers in', '<<<<<<< HEAD'],
+    ['of which half is gone', '{ "version": 1, "asyncGen": "0.1.0" }'],
+  ])('with a manifest %s', async (_what, manifest) => {
+    const host = sampleHost({ '.async-gen/manifest.json': manifest })
     expect(await refusal(host)).toMatchObject({ code: 'MANIFEST_INVALID', where: '.async-gen/manifest.json' })
   })
 
@@ -169,6 +172,14 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
     symlinkSync(elsewhere.root, `${host.root}/linked`)
     expect(await refusal(host, { dir: 'linked/async' })).toMatchObject({ code: 'OUTSIDE_HOST' })
     expect(elsewhere.has('async')).toBe(false)
+  })
+
+  it('when the schema is a link out of the project', async () => {
+    const elsewhere = sampleHost()
+    const host = sampleHost({ 'prisma/schema.prisma': null, 'prisma/migrations/.keep': '' })
+    symlinkSync(join(elsewhere.root, 'prisma/schema.prisma'), join(host.root, 'prisma/schema.prisma'))
+    expect(await refusal(host)).toMatchObject({ code: 'OUTSIDE_HOST' })
+    expect(elsewhere.read('prisma/schema.prisma')).toBe(SCHEMA)
   })
 })
 
