@@ -177,6 +177,30 @@ describe('a ciphertext that is not what it should be', () => {
     })
   })
 
+  it.each([
+    ['to another method', `method = 'block'`],
+    ['from the result to the arguments', 'args = result'],
+  ])('A22: moved %s of the same row, fails the attempt', async (_, change) => {
+    const { id } = await Encrypted.async(Cards).charge(SECRET)
+    await Encrypted.perform(id)
+    await tamper(`UPDATE attempts SET status = 'pending', ${change} FROM allowed WHERE id = $1`, [id])
+    expect(await failure(id)).toMatchObject({ status: 'failed', message: expect.stringContaining('was moved') })
+  })
+
+  it('A22: moved to another table, does not decrypt', async () => {
+    const { id } = await Encrypted.async(Cards).charge(SECRET)
+    await rows('CREATE TABLE archive AS SELECT * FROM attempts')
+    class Archived extends BaseAttempt(connect(db.prisma, { connectionString: url }), {
+      model: 'Attempt',
+      table: 'archive',
+      targets,
+      encryptor: new AesGcmEncryptor({ old: keys.old }),
+    }) {}
+    const archived = await Archived.find(id)
+    expect(() => archived?.args).toThrow('was moved')
+    await Archived.db.close()
+  })
+
   it('A22: cut short, fails the attempt', async () => {
     const { id } = await Encrypted.async(Cards).charge(SECRET)
     await tamper(`UPDATE attempts SET args = to_jsonb(left(args #>> '{}', 30)) FROM allowed WHERE id = $1`, [id])
