@@ -134,6 +134,18 @@ describe('recording a call', () => {
     expect((await jobOf(attempt)).run_at).toEqual(new Date(0))
   })
 
+  it('A1, P3: a priority that is changed by hand moves the job, as far as the queue’s priorities go', async () => {
+    const { id } = await Attempt.create({ target: Greeter, method: 'greet', args: ['Ada'], priority: 100_000 })
+    expect(await jobOf({ id })).toMatchObject({ priority: -32768 })
+    for (const [priority, expected] of [
+      [50, -50],
+      [-100_000, 32767],
+    ] as const) {
+      await prisma.attempt.update({ where: { id }, data: { priority } })
+      expect(await jobOf({ id })).toMatchObject({ priority: expected })
+    }
+  })
+
   it('A1: a transaction that has ended is refused, and nothing is recorded', async () => {
     const gone = await prisma.$transaction(async (tx) => tx)
     await expect(Attempt.async(Greeter, { tx: gone }).greet('Ada')).rejects.toThrow(/Transaction/)
