@@ -217,6 +217,15 @@ describe('retry', () => {
     expect(await attempt.reload()).toMatchObject({ status: 'failed', numAttempts: 2 })
   })
 
+  it('is refused while the call runs, and so are its other ends but cancel', async () => {
+    const attempt = await Attempt.async(Work).note('busy')
+    await rows(`UPDATE attempts SET status = 'running'`)
+    for (const verb of ['retry', 'expire', 'fail'] as const)
+      await expect(attempt[verb](), verb).rejects.toThrow(
+        `Cannot ${verb} Attempt ${attempt.id} (Work.note): it is running.`,
+      )
+  })
+
   it('hurries one that waits, and refuses one that has succeeded', async () => {
     const attempt = await Attempt.schedule(new Date(Date.now() + 60_000), Work).note('now')
     await attempt.retry()
