@@ -35,7 +35,7 @@ afterAll(() => {
 })
 
 describe('a worker whose connections fall silent', () => {
-  it('opens others and goes on; where those are silent too, it still stops when it is told to', async () => {
+  it('opens others and goes on; where those are silent too, it still stops when it is told to, also while it starts', async () => {
     const through = new URL(url)
     through.port = String((proxy.address() as AddressInfo).port)
     const running = await worker({ DATABASE_URL: through.href })
@@ -56,6 +56,11 @@ describe('a worker whose connections fall silent', () => {
     dead = true
     fallSilent()
     running.kill('SIGTERM')
+    const known = wires.length
+    const starting = await worker({ DATABASE_URL: through.href }, { visible: false })
+    await eventually('its first connection', async () => wires.length > known)
+    starting.kill('SIGTERM')
     expect(await running.exited, running.log()).toBe(0)
+    expect(await starting.exited, starting.log()).toBe(0)
   })
 })
