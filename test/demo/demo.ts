@@ -90,8 +90,8 @@ async function demo() {
     recorded?.status === 'pending',
     `recorded in the same transaction: ${recorded?.target}.${recorded?.method}, ${recorded?.status}`,
   )
-  command('npm run async:worker &')
-  worker = startWorker(shop, env)
+  command('npm run async:worker -- --log pretty &')
+  worker = startWorker(shop, { ...env, ASYNC_WORKER_LOG: 'pretty' })
   fact(`the worker is process ${worker.pid}`)
   const call = await ended(attempt)
   holds(
