@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parse } from 'jsonc-parser'
 import { upwards } from './files.js'
@@ -73,9 +73,14 @@ function biomeIn(root: string): Format {
 }
 
 function dprintIn(root: string): Format {
-  const { resolve } = createRequire(join(root, 'package.json'))
-  const program = join(dirname(resolve('dprint/package.json')), 'bin.js')
-  return (path, text) => pipe(process.execPath, [program, 'fmt', '--stdin', join(root, path)], root, text)
+  const manifest = createRequire(join(root, 'package.json')).resolve('dprint/package.json')
+  // Where it is has changed: bin.js, bin.cjs.
+  const program = join(dirname(manifest), parse(readFileSync(manifest, 'utf8')).bin)
+  return (path, text) => {
+    // What it includes and excludes goes by the path, which has to be there; of a new file it takes the name alone.
+    const file = join(root, path)
+    return pipe(process.execPath, [program, 'fmt', '--stdin', existsSync(file) ? file : basename(path)], root, text)
+  }
 }
 
 function pipe(command: string, args: string[], cwd: string, text: string): Promise<string> {

@@ -291,6 +291,24 @@ describe("the host's formatter", () => {
     expect(kinds(await host.run('install'))).toEqual(['identical'])
   })
 
+  it('may be dprint, whose program is where its package says, and which takes no path that is not there', async () => {
+    // dprint itself is 27 MB: this takes its arguments as 0.57 does.
+    const program = `
+      const { existsSync, readFileSync } = require('node:fs')
+      const [fmt, stdin, file] = process.argv.slice(2)
+      if (fmt !== 'fmt' || stdin !== '--stdin' || !file.endsWith('.ts') || (file.includes('/') && !existsSync(file))) process.exit(1)
+      process.stdout.write('// formatted\\n' + readFileSync(0, 'utf8').replace('// formatted\\n', ''))`
+    const host = await installed(
+      sampleHost({
+        'dprint.json': '{}',
+        'node_modules/dprint/package.json': '{ "bin": "bin.cjs" }',
+        'node_modules/dprint/bin.cjs': program,
+      }),
+    )
+    expect(host.read('src/async/worker.ts')).toMatch(/^\/\/ formatted\nimport/)
+    expect(kinds(await host.run('install'))).toEqual(['identical'])
+  })
+
   it('takes no other style for an edit, and merges as it is now', async () => {
     const host = await installed(prettierHost())
     host.write('.prettierrc', '{ "singleQuote": true }')
