@@ -242,7 +242,8 @@ export class BoundDatabase<Client extends PrismaClientLike> {
         this.once('end', () => connections.delete(this))
       }
     }
-    const pool = new pg.Pool({ connectionString, max: poolSize ?? 10, allowExitOnIdle: true, Client: Connection })
+    const settings = { max: poolSize ?? 10, allowExitOnIdle: true, Client: Connection }
+    const pool = new pg.Pool({ connectionString, ...inSchemaOf(connectionString), ...settings })
     // A connection that the server closes is replaced at the next query; without listeners it would end the process.
     pool.on('error', () => {})
     pool.on('connect', (client) => client.on('error', () => {}))
@@ -259,6 +260,14 @@ const MAX_WAIT = 60_000
 const types: pg.CustomTypesConfig = {
   getTypeParser: (type: number, format?: 'text' | 'binary') =>
     PARSERS.get(type) ?? pg.types.getTypeParser(type, format as 'text'),
+}
+
+/** Prisma's URLs may name the schema that the tables are in, of which pg knows nothing: `?schema=shop`. */
+function inSchemaOf(connectionString: string): pg.PoolConfig {
+  const schema = URL.canParse(connectionString) && new URL(connectionString).searchParams.get('schema')
+  if (!schema || schema === 'public') return {}
+  const quoted = `"${schema.replaceAll('"', '""')}"`.replaceAll(/[\\ ]/g, '\\$&')
+  return { options: `-c search_path=${quoted},public` }
 }
 
 // pg's clients have it, its types do not.
