@@ -102,7 +102,7 @@ describe('the command line', () => {
     const { status, stdout } = asyncGen(host, 'install', '--diff')
     expect(status).toBe(0)
     expect(stdout).toContain(
-      "--- /dev/null\n+++ b/src/async/worker.ts\n@@ -0,0 +1,5 @@\n+import { runWorker } from '@async-gen/runtime'",
+      "--- /dev/null\n+++ b/src/async/worker.ts\n@@ -0,0 +1,6 @@\n+import { runWorker } from '@async-gen/runtime'",
     )
     expect(stdout).toContain('+    "async:worker": ')
     expect(stdout).not.toContain('.async-gen/base')
