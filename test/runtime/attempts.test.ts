@@ -2,6 +2,7 @@ import { AsyncGenError, BaseAttempt, defineTargets, InvalidStateError } from '@a
 import { afterEach, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
+import { countQueries } from '../support/queries.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -349,5 +350,25 @@ describe('the batch', () => {
        FROM (SELECT split_part(key, ':', 2)::int AS id, lag(split_part(key, ':', 2)::int) OVER (ORDER BY id) AS previous FROM graphile_worker.jobs) AS job`,
     )
     expect(jobs).toEqual({ count: 2500, in_order: true })
+  })
+})
+
+describe('calls that are in hand at the same time', () => {
+  const perform = async (count: number) => {
+    const call = { target: Greeter, method: 'nothing' as const, args: [] as [] }
+    const attempts = await Attempt.createMany(Array.from({ length: count }, () => call))
+    const statements = await countQueries(db, async () => {
+      await Promise.all(attempts.map(({ id }) => Attempt.perform(id)))
+    })
+    expect(await prisma.attempt.count({ where: { status: 'succeeded' } })).toBe(count)
+    return statements
+  }
+
+  it.each([
+    { count: 1, most: 2 },
+    { count: 50, most: 12 },
+    { count: 600, most: 48 },
+  ])('A8: $count of them are claimed and ended by $most statements at most', async ({ count, most }) => {
+    expect(await perform(count)).toBeLessThanOrEqual(most)
   })
 })
