@@ -35,16 +35,20 @@ export function traceContext(): TraceContext | undefined {
 /** Does something in a span that is linked to the trace that asked for it, and measures it: as far as there is an SDK. */
 export async function inSpan<Result>(deed: Deed, telling: Telling, act: () => Promise<Result>): Promise<Result> {
   if (!otel) return await act()
-  const span = startSpan(otel, deed, telling)
+  const span = isTracing(otel) ? startSpan(otel, deed, telling) : undefined
   try {
-    // Without an SDK for tracing there is no span but in name, and no context to go into.
-    const isReal = otel.trace.isSpanContextValid(span.spanContext())
-    return await (isReal ? otel.context.with(otel.trace.setSpan(otel.context.active(), span), act) : act())
+    return await (span ? otel.context.with(otel.trace.setSpan(otel.context.active(), span), act) : act())
   } finally {
-    if (span.isRecording()) describeSpan(otel, span, deed, telling)
-    span.end()
+    if (span?.isRecording()) describeSpan(otel, span, deed, telling)
+    span?.end()
     measure(otel, deed, telling)
   }
+}
+
+/** Whether there is an SDK for tracing. Without one, spans are spans in name only, but they cost something. */
+function isTracing({ trace, ProxyTracerProvider }: Api): boolean {
+  const provider = trace.getTracerProvider()
+  return !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer(SCOPE) !== undefined
 }
 
 function startSpan(api: Api, deed: Deed, { name, askedBy }: Telling): OpenTelemetry.Span {
