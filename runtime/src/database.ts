@@ -80,11 +80,13 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 
   /** Runs a statement on the runtime's own pool, committed at once. */
   query: Query = async <Row>(statement: Statement, values: unknown[]) => {
-    const run = async () => (await this.pool.query(prepared(statement, values, this.#generation))).rows as Row[]
-    return await run().catch((error) => {
-      this.#prepareAnew(error)
-      return run()
-    })
+    const send = () => this.pool.query(prepared(statement, values, this.#generation))
+    try {
+      return (await send()).rows as Row[]
+    } catch (error) {
+      this.#prepareAnew(error as pg.DatabaseError)
+      return (await send()).rows as Row[]
+    }
   }
 
   /** Runs statements in one transaction of the runtime's own. */
@@ -220,7 +222,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
    * A migration that changes the columns of a table makes every prepared `SELECT *` of it fail, on connections that are open
    * for as long as they are. Under another name it is prepared anew. Rethrows what is no such failure.
    */
-  #prepareAnew(error: { code?: string; routine?: string }): void {
+  #prepareAnew(error: pg.DatabaseError): void {
     if (error.code !== '0A000' || error.routine !== 'RevalidateCachedQuery') throw error
     this.#generation++
   }

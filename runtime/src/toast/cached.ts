@@ -162,8 +162,8 @@ export async function clearCached(db: Database): Promise<number> {
   return await toastsOf(db).store.clearCached()
 }
 
-function hasValue({ cached_at, expired }: ToastRow): boolean {
-  return cached_at !== null && !expired
+function hasValue({ age }: ToastRow): boolean {
+  return age !== null
 }
 
 /** The arguments are part of what an entry is: 1 and '1' differ, the order of keys does not matter. */

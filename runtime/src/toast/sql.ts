@@ -5,8 +5,9 @@ import { livingWorkers } from '../presence.js'
 // connections when a migration adds a column. Ages by the clock of the database: no two clients have the same.
 const seen = `
   value, version, epoch IS DISTINCT FROM value_epoch AS invalidated, cached_at, elapsed, run,
-  date_part('epoch', statement_timestamp() - cached_at) * 1000 AS age,
-  coalesce(expires_at <= statement_timestamp(), false) AS expired,
+  CASE WHEN expires_at <= statement_timestamp() THEN NULL
+    ELSE date_part('epoch', statement_timestamp() - cached_at) * 1000
+  END AS age,
   CASE WHEN refresh_at IS NOT NULL OR failures > 0 THEN
     json_build_object(
       'wanted', refresh_at IS NOT NULL, 'wanted_version', wanted_version, 'behind', wanted_epoch < epoch,

@@ -25,10 +25,8 @@ export interface ToastRow {
   cached_at: Date | null
   /** How long the computation took, in seconds. */
   elapsed: number | null
-  /** How long ago that was, in milliseconds. */
+  /** How long ago that was, in milliseconds; null also where the value has had its time, and is as good as none. */
   age: number | null
-  /** Whether the value has had its time, and is as good as none. */
-  expired: boolean
   /** Counts the refreshes: only the latest may write. */
   run: number
   /** Null where none is wanted, and the last one did not fail. */

@@ -8,7 +8,7 @@ import { type NotReady, notReady, type Reading, readingOf } from './reading.js'
 import { obtain, refreshToast } from './refresh.js'
 import { type Computation, callerOf, nameWithVersion, type Origin, refuseUnknownOptions, toastsOf } from './registry.js'
 import { requirePolicy, type Staleness, versionOf } from './staleness.js'
-import type { Request, ToastRow } from './store.js'
+import type { Request, ToastId, ToastRow } from './store.js'
 
 /** How a toast is computed and when it counts as stale. */
 export interface ToastOptions<Parent, Result, Placeholder = NotReady, Loaded = Parent, Id = never>
@@ -182,7 +182,8 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
   })
 
   const key = (parent: Parent) => keyOf(baseName, parent, fields)
-  const requestOf = (parent: Parent): Request => ({ name, key: key(parent), task, version: versionOf(parent) })
+  const placeOf = (parent: Parent): ToastId => ({ name, key: key(parent) })
+  const requestOf = (parent: Parent): Request => ({ ...placeOf(parent), task, version: versionOf(parent) })
   const placeholderOf = (row: ToastRow | undefined) => (options.placeholder ?? notReady(row)) as Placeholder
   const { maxStale: _, ...withoutLimit } = options
   const interpret = (row: ToastRow | undefined, parent: Parent) => {
@@ -191,10 +192,10 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
   }
 
   const read = async (parent: Parent, { wait, tx }: ReadOptions = {}): Promise<Reading<Result, Placeholder>> => {
-    const request = requestOf(parent)
-    let row = await store.read(request, tx)
+    let row = await store.read(placeOf(parent), tx)
     let reading = interpret(row, parent)
     if (reading && !reading.toastr.stale) return reading
+    const request = requestOf(parent)
     if (isNews(row, request.version)) await store.request(request, row?.run ?? 0, tx)
     if (registry.inline && !tx) {
       await refreshToast(db, request)
@@ -232,11 +233,11 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
       return interpret(row, parent) ?? readingOf<Result, Parent>(baseName, row, parent, withoutLimit)!
     },
     peek: async (parent: Parent) => {
-      const row = await store.read(requestOf(parent))
+      const row = await store.read(placeOf(parent))
       return interpret(row, parent) ?? placeholderOf(row)
     },
     isStale: async (parent: Parent) => {
-      return interpret(await store.read(requestOf(parent)), parent)?.toastr.stale ?? true
+      return interpret(await store.read(placeOf(parent)), parent)?.toastr.stale ?? true
     },
     expire: async (parent: Parent, { tx }: Pick<ReadOptions, 'tx'> = {}) => {
       await store.expire(requestOf(parent), tx)
