@@ -99,7 +99,7 @@ async function enter(db: Database): Promise<Presence> {
   const id = await takeLock(session).catch((error) => {
     clearInterval(pinging)
     session.end().catch(() => {})
-    throw error
+    throw error.code === UNDEFINED_TABLE ? notMigrated(error) : error
   })
   letProcessExit(session)
   return {
@@ -115,6 +115,17 @@ async function enter(db: Database): Promise<Presence> {
       await session.end()
     },
   }
+}
+
+const UNDEFINED_TABLE = '42P01'
+
+function notMigrated(cause: Error): AsyncGenError {
+  return new AsyncGenError(
+    'NOT_MIGRATED',
+    'This database has no table async_workers: the migrations of async-gen have not run in it, or it is another one than you ' +
+      'think. Run `npx prisma migrate deploy`, and look at DATABASE_URL.',
+    { cause },
+  )
 }
 
 type Session = ReturnType<Database['openSession']>

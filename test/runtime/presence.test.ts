@@ -25,6 +25,19 @@ describe('the presence of a process', () => {
     await db.close()
   })
 
+  it('says what to do where the migrations have not run', async () => {
+    await query(url, 'ALTER TABLE async_workers RENAME TO elsewhere')
+    const db = database()
+    await expect(presenceOf(db)).rejects.toMatchObject({
+      code: 'NOT_MIGRATED',
+      message: expect.stringContaining('npx prisma migrate deploy'),
+    })
+    await query(url, 'ALTER TABLE elsewhere RENAME TO async_workers')
+    await presenceOf(db)
+    await leave(db)
+    await db.close()
+  })
+
   it('is lost when its session does not answer any more, and is entered anew at the next use', async () => {
     const db = database()
     const session = db.openSession()
