@@ -67,6 +67,19 @@ function breakStatements(names: string[], times: number) {
   }
 }
 
+/** Has something happen right before a statement of that name is sent for the first time. */
+function beforeStatement(name: string, happen: () => Promise<unknown>) {
+  const { pool } = db
+  const query = pool.query
+  pool.query = (async (config: { name?: string }, ...rest: never[]) => {
+    if (config.name === name) {
+      pool.query = query
+      await happen()
+    }
+    return await (query as (...args: unknown[]) => unknown).call(pool, config, ...rest)
+  }) as typeof query
+}
+
 describe('a refresh whose end could not be stored', () => {
   it('T8: is taken back by the sweep, though its worker is alive; one that is in hand is not', async () => {
     const oat = await createOat()
@@ -120,9 +133,11 @@ describe('a refresh that is carried out', () => {
     const demanded = breakfast.fresh(oat)
     await prisma.$executeRaw`DELETE FROM graphile_worker._private_jobs`
     expect(await sweep(db)).toMatchObject({ rescued: 0, enqueued: 0 })
-    // So long that whoever waits has asked whether the one who computes is still alive.
-    await sleep(1500)
-    done.open()
+    // Whoever waits asks after a while whether the one who computes is still alive: at this moment it ends.
+    beforeStatement('toasts:take', () => {
+      done.open()
+      return first
+    })
     expect([await first, await second]).toEqual(['refreshed', 'nothing to do'])
     expect(await demanded).toMatchObject({ value: 1 })
     expect(await refreshToast(db, id)).toBe('nothing to do')

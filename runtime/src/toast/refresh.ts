@@ -55,7 +55,7 @@ export async function obtain(
       if (error && !locked_by && failures > failuresBefore) throw new RefreshFailedError(request, error)
       // Whoever computes may have died meanwhile; a taker is told so by the database.
       if (!locked_by || pause === LONGEST_PAUSE) {
-        const computed = await computeHere(db, registry, request, row?.run ?? 0, retry)
+        const computed = await computeHere(db, registry, request, row, retry)
         if (computed) return computed
       }
       if (locked_by) await sleep(pause)
@@ -72,11 +72,11 @@ async function computeHere(
   db: Database,
   registry: ToastRegistry,
   request: Request,
-  seenRun: number,
+  seen: ToastRow | undefined,
   retry: 'later' | 'never',
 ): Promise<ToastRow | undefined> {
   const { id: worker } = await presenceOf(db)
-  const refresh = await registry.store.take(request, worker, seenRun)
+  const refresh = await registry.store.take(request, worker, seen)
   if (!refresh) return undefined
   const { outcome, error } = await carryOut(registry, refresh, retry)
   if (outcome === 'failed') throw error

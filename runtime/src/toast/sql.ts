@@ -117,7 +117,8 @@ export const statements = {
         refresh_at = coalesce(toast.refresh_at, clock_timestamp()),
         progress = NULL,
         updated_at = clock_timestamp()
-      WHERE toast.run = $8 AND (toast.locked_by IS NULL OR toast.locked_by NOT IN (${livingWorkers}))
+      WHERE toast.run = $8 AND toast.locked_by IS NOT DISTINCT FROM $9
+        AND (toast.locked_by IS NULL OR toast.locked_by NOT IN (${livingWorkers}))
       RETURNING ${claimed}`,
   },
 

@@ -163,11 +163,12 @@ export class ToastStore implements KeptTable {
 
   /**
    * Takes a refresh whether it is due or not, for a reader who computes by itself. Nothing where somebody computes it
-   * already, or has done so since the reader saw the row in that run.
+   * already, or has begun or ended to do so since the reader saw the row.
    */
-  async take(request: Request, worker: number, seenRun: number): Promise<Refresh | undefined> {
+  async take(request: Request, worker: number, seen: ToastRow | undefined): Promise<Refresh | undefined> {
     const { name, key, task, version, args, expiresIn } = request
-    const values = [name, key, task, version, args ?? null, expiresIn ?? null, worker, seenRun]
+    const state = [seen?.run ?? 0, seen?.refresh?.locked_by ?? null]
+    const values = [name, key, task, version, args ?? null, expiresIn ?? null, worker, ...state]
     return this.#hold(await this.#db.query<Refresh>(statements.take, values))
   }
 
