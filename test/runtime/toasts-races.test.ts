@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { asyncCached, hasToast, sweep } from '@async-gen/runtime'
 import { refreshNow } from '@async-gen/runtime/testing'
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
