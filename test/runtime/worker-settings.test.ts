@@ -79,7 +79,7 @@ describe('the worker module', () => {
   })
 
   function project(files: string[], { tsx }: { tsx: boolean }): string {
-    const root = mkdtempSync(join(tmpdir(), 'async-worker-'))
+    const root = mkdtempSync(join(tmpdir(), 'async-gen-worker-'))
     onTestFinished(() => rmSync(root, { recursive: true }))
     const write = (file: string, text: string) => {
       mkdirSync(dirname(join(root, file)), { recursive: true })

@@ -17,9 +17,9 @@ import { AsyncGenError } from '../errors.js'
 
 /** Where the daemons of a host leave their traces. Absolute paths. */
 export interface Places {
-  /** Process ids: async-worker.1.pid */
+  /** Process ids: async-gen-worker.1.pid */
   pids: string
-  /** What they print: async-worker.1.log */
+  /** What they print: async-gen-worker.1.log */
   logs: string
 }
 
@@ -121,7 +121,7 @@ export async function stop(uid: string, places: Places, patience: number): Promi
 /** The workers that were started and not stopped. */
 export function list(places: Places): Daemon[] {
   if (!existsSync(places.pids)) return []
-  const uids = readdirSync(places.pids).flatMap((file) => /^async-worker\.(.+)\.pid$/.exec(file)?.[1] ?? [])
+  const uids = readdirSync(places.pids).flatMap((file) => /^async-gen-worker\.(.+)\.pid$/.exec(file)?.[1] ?? [])
   return uids.sort((a, z) => a.localeCompare(z, 'en', { numeric: true })).flatMap((uid) => find(uid, places) ?? [])
 }
 
@@ -198,9 +198,9 @@ function tail(uid: string, places: Places): string {
 }
 
 function pidFile(uid: string, { pids }: Places): string {
-  return join(pids, `async-worker.${uid}.pid`)
+  return join(pids, `async-gen-worker.${uid}.pid`)
 }
 
 function logFile(uid: string, { logs }: Places): string {
-  return join(logs, `async-worker.${uid}.log`)
+  return join(logs, `async-gen-worker.${uid}.log`)
 }

@@ -32,7 +32,7 @@ export function findWorkerModule(root: string, named: string | undefined): strin
   throw new AsyncGenError(
     'NO_WORKER_MODULE',
     `No worker module was found in ${root}: neither ${folders.join('/worker, ')}/worker. ` +
-      'Name it: async-worker run path/to/worker.ts. If there is none: npx async-gen install',
+      'Name it: async-gen-worker run path/to/worker.ts. If there is none: npx async-gen install',
   )
 }
 

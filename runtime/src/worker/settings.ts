@@ -60,7 +60,7 @@ export interface Settings {
   logger: Logger | undefined
 }
 
-/** What the environment says goes first: it is how `async-worker` hands its flags over. */
+/** What the environment says goes first: it is how `async-gen-worker` hands its flags over. */
 export function settingsOf(options: RunWorkerOptions, env: NodeJS.ProcessEnv): Settings {
   return {
     tasks: typeof options.tasks === 'string' ? options.tasks : fileURLToPath(options.tasks),
