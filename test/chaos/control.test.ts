@@ -155,17 +155,46 @@ describe('P15: async-gen-worker', () => {
     expect(stdout).toMatch(/^Usage: async-gen-worker /)
   })
 
+  it('starts one more worker at each start, under the lowest free number', async () => {
+    await asyncWorker('start', HOST, ...traces, '--health', '0')
+    const second = await asyncWorker('start', HOST, ...traces, '--json')
+    expect(JSON.parse(second.stdout)).toMatchObject({ version: 1, workers: [{ uid: '2', state: 'running' }] })
+    await asyncWorker('stop', '--uid', '1', ...traces)
+    expect((await asyncWorker('start', HOST, ...traces)).stdout).toMatch(/^Worker 1 is at work/)
+    expect((await daemons()).map(({ uid }) => uid)).toEqual(['1', '2'])
+  })
+
+  it('offers the lines for .gitignore where git would see its files', async () => {
+    await run(dir, 'git', ['init', '-q'])
+    const inRepository = (...args: string[]) =>
+      run(dir, process.execPath, ['--import', import.meta.resolve('tsx'), BIN, ...args], { env: { DATABASE_URL: url } })
+    const { stdout } = await inRepository('start', HOST, '--pid-dir', 'pids')
+    expect(stdout).toMatch(/^Git does not ignore these files. Add to .gitignore: \/log\/ \/pids\/$/m)
+    writeFileSync(join(dir, '.gitignore'), '/log/\n/pids/\n')
+    expect((await inRepository('restart', '--pid-dir', 'pids')).stdout).not.toContain('.gitignore')
+    expect((await inRepository('start', HOST, '--pid-dir', 'pids')).stdout).not.toContain('.gitignore')
+  })
+
   it.each([
-    [['strat'], 'There is no command strat.'],
-    [['stop', '--once'], 'async-gen-worker stop takes no --once.'],
-    [['start', '--cuont', '2'], "Unknown option '--cuont'"],
-    [['start', '--count', '0'], '--count takes a whole number from 1, not "0".'],
+    [['strat'], 'There is no command strat. Did you mean start?'],
+    [['start', '--count', '0'], '--count takes a whole number from 1 to 100, not "0".'],
     [['start', '--count', '2', '--uid', 'a'], 'give one of them'],
-    [['run', 'a.ts', 'b.ts'], 'What is b.ts?'],
+    [['start', HOST, '--concurrency', '0'], '--concurrency is "0". It has to be a whole number from 1 to 1000.'],
+    [['run', HOST, '--sleep', '0'], '--sleep is "0s". It has to be a duration from 10ms to 1 hour'],
+    ...['start', 'stop', 'restart', 'status'].map((command): [string[], string] => [
+      [command, '--uid', 'a/../../x'],
+      '--uid takes up to 64 letters, digits, - and _, not "a/../../x".',
+    ]),
   ])('refuses %j', async (args, message) => {
     const { code, stderr } = await asyncWorker(...args)
     expect(code).toBe(2)
     expect(stderr).toContain(message)
+  })
+
+  it('names a variable of the environment that cannot be used, before it loads the worker module', async () => {
+    const options = { env: { ASYNC_WORKER_ONCE: 'yes' }, exitCodes: [1] }
+    const { stderr } = await run(REPOSITORY, process.execPath, ['--import', 'tsx', BIN, 'run', HOST], options)
+    expect(stderr).toBe('ASYNC_WORKER_ONCE is "yes". It has to be 1 or true, 0 or false.\n')
   })
 })
 

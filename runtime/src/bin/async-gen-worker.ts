@@ -2,163 +2,149 @@
 import { existsSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type ParseArgsConfig, parseArgs } from 'node:util'
 import type { Database } from '../database.js'
 import { AsyncGenError } from '../errors.js'
 import { version } from '../version.js'
 import { clearRefreshes } from '../worker/clear.js'
-import { type Daemon, type Job, jobOf, list, type Places, start, stop } from '../worker/control.js'
+import {
+  type Daemon,
+  isUid,
+  type Job,
+  jobOf,
+  list,
+  nextNumber,
+  type Places,
+  start,
+  stop,
+  unignored,
+} from '../worker/control.js'
 import { findWorkerModule, loadModule } from '../worker/module.js'
-
-const USAGE = `Usage: async-gen-worker <command> [worker module] [options]
-
-  run        works in the foreground until it is told to stop (Ctrl-C, SIGTERM)
-  start      starts one or several workers in the background
-  stop       stops them, and waits until they have finished what they had in hand
-  restart    stops them and starts them again, one after the other, as they were started
-  status     tells which run
-  clear      takes waiting refreshes of toasts, reports and cached values out of the queue
-
-The worker module is what async-gen has written (src/async/worker.ts); where it is not named, it is looked for.
-
-  --once              run: work until nothing is due, then end
-  --concurrency <n>   how many tasks at the same time
-  --sleep <time>      how often to look for jobs that came without a notification: 5 (seconds), 500ms
-  --health <address>  serve /livez, /readyz and /metrics: 9394, 0.0.0.0:9394. With --count each worker has the next port
-  --log <format>      pretty or json. Default: pretty on a terminal, json elsewhere
-  --uid <name>        which worker. Default: 1; stop, restart and status: all
-  --count <n>         start, restart: so many workers, called 1, 2, 3, …
-  --pid-dir <folder>  default: tmp/pids
-  --log-dir <folder>  default: log
-  --timeout <seconds> how long to wait for a start (default: 30) or a stop (default: 60)
-  --json              print one JSON object
-
-Exit codes: 0 done · 1 failed · 2 usage · 3 status: not all of them run · 4 start: it runs already`
-
-const OPTIONS = {
-  once: { type: 'boolean' },
-  concurrency: { type: 'string' },
-  sleep: { type: 'string' },
-  health: { type: 'string' },
-  log: { type: 'string' },
-  uid: { type: 'string' },
-  count: { type: 'string' },
-  'pid-dir': { type: 'string' },
-  'log-dir': { type: 'string' },
-  timeout: { type: 'string' },
-  json: { type: 'boolean' },
-  help: { type: 'boolean', short: 'h' },
-  version: { type: 'boolean' },
-} satisfies ParseArgsConfig['options']
-
-type Flags = { [Name in keyof typeof OPTIONS]?: (typeof OPTIONS)[Name]['type'] extends 'boolean' ? boolean : string }
-
-const FOR_DAEMONS = ['uid', 'pid-dir', 'log-dir', 'timeout', 'json'] as const
-const FOR_WORKERS = ['concurrency', 'sleep', 'health', 'log'] as const
-
-/** Which flags each command takes; it refuses the others. */
-const COMMANDS: Record<
-  string,
-  { flags: readonly (keyof Flags)[]; act: (file: string | undefined, flags: Flags) => Promise<Printed> }
-> = {
-  run: { flags: [...FOR_WORKERS, 'once'], act: runHere },
-  start: { flags: [...FOR_DAEMONS, ...FOR_WORKERS, 'count'], act: startAll },
-  stop: { flags: FOR_DAEMONS, act: stopAll },
-  restart: { flags: [...FOR_DAEMONS, ...FOR_WORKERS, 'count'], act: restartAll },
-  status: { flags: FOR_DAEMONS, act: tellAll },
-  clear: { flags: ['json'], act: clear },
-}
+import { type CommandName, type Flags, parseCommandLine, UsageError } from './usage.js'
 
 /** What a command has to say, to people and to programs. */
 interface Printed {
   lines: string[]
-  json?: object
+  json: object
   exitCode?: number
 }
 
-class UsageError extends Error {}
+const ACTIONS: Record<CommandName, (file: string | undefined, flags: Flags) => Promise<Printed>> = {
+  run: runHere,
+  start: startAll,
+  stop: stopAll,
+  restart: restartAll,
+  status: listAll,
+  clear,
+}
+
+/** Each flag for workers, and the variable in which `runWorker` reads it. */
+const VARIABLES = {
+  concurrency: 'ASYNC_WORKER_CONCURRENCY',
+  sleep: 'ASYNC_WORKER_SLEEP',
+  health: 'ASYNC_WORKER_HEALTH',
+  log: 'ASYNC_WORKER_LOG',
+  once: 'ASYNC_WORKER_ONCE',
+} as const
+
+const writeOut = process.stdout.write.bind(process.stdout)
 
 const exitCode = await main(process.argv.slice(2))
 if (exitCode !== undefined) process.exitCode = exitCode
 
 async function main(args: string[]): Promise<number | undefined> {
-  let json = args.includes('--json')
+  // A command line that cannot be read was perhaps meant for a program, too.
+  const json = args.some((argument) => /^--json(=|$)/.test(argument))
+  if (json) reserveStdout()
   try {
-    const { values: flags, positionals } = parse(args)
-    if (flags.version) return print({ lines: [version] }, false)
-    if (flags.help) return print({ lines: [USAGE] }, false)
-    json = flags.json ?? false
-    const [name = '', file, ...surplus] = positionals
-    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-    if (!command) throw new UsageError(name ? `There is no command ${name}.` : 'Which command?')
-    if (surplus.length > 0) throw new UsageError(`What is ${surplus[0]}?`)
-    const foreign = Object.keys(flags).find((flag) => !command.flags.includes(flag as keyof Flags))
-    if (foreign) throw new UsageError(`async-gen-worker ${name} takes no --${foreign}.`)
-    return print(await command.act(file, flags), json)
+    const found = parseCommandLine(args, version)
+    if (typeof found === 'string') return print({ lines: [found], json: { text: found } }, json)
+    return print(await ACTIONS[found.command](found.module, found.flags), json)
   } catch (error) {
     return complain(error, json)
   }
 }
 
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: OPTIONS, allowPositionals: true })
-  } catch (error) {
-    throw new UsageError((error as Error).message)
-  }
+/** What modules of the host print goes to stderr, and what they throw later ends in JSON, too. */
+function reserveStdout(): void {
+  process.stdout.write = process.stderr.write.bind(process.stderr)
+  process.on('uncaughtException', (error) => process.exit(complain(error, true)))
 }
 
 async function runHere(file: string | undefined, flags: Flags): Promise<Printed> {
-  Object.assign(process.env, settingsOf(flags))
+  const settings = settingsFrom(flags)
+  await checkSettings(settings)
+  Object.assign(process.env, settings)
   endOnSignals()
   await loadModule(findWorkerModule(process.cwd(), file))
-  return { lines: [] }
+  return { lines: [], json: {} }
 }
 
 async function startAll(file: string | undefined, flags: Flags): Promise<Printed> {
-  const uids = uidsToStart(flags)
+  requireOneOf(flags)
+  const places = placesOf(flags)
+  const count = countOf(flags)
   const module = findWorkerModule(process.cwd(), file)
   const daemons: Daemon[] = []
-  for (const [i, uid] of uids.entries()) {
-    daemons.push(await startOne(uid, { module, settings: settingsOf(flags, i) }, flags))
+  for (let i = 0; i < count; i++) daemons.push(await startNext(module, flags))
+  const hint = ignoreHint(places)
+  return { lines: [...daemons.map(started), ...hint], json: { workers: daemons, ...(hint[0] && { hint: hint[0] }) } }
+}
+
+/** Starts the worker that was named, or one more. */
+async function startNext(module: string, flags: Flags): Promise<Daemon> {
+  while (true) {
+    const uid = flags.uid ?? nextNumber(placesOf(flags))
+    try {
+      return await startOne(uid, { module, settings: settingsFrom(flags, uid) }, flags)
+    } catch (error) {
+      // Another start at the same moment has taken the number.
+      const taken = error instanceof AsyncGenError && error.code === 'ALREADY_RUNNING'
+      if (!taken || flags.uid !== undefined) throw error
+    }
   }
-  return { lines: daemons.map(started), json: { workers: daemons } }
 }
 
 async function stopAll(_file: string | undefined, flags: Flags): Promise<Printed> {
+  const timeout = timeoutOf(flags, 60)
   const stopped: Daemon[] = []
   for (const uid of uidsOf(flags)) {
-    const daemon = await stop(uid, placesOf(flags), patience(flags, 60))
+    const daemon = await stop(uid, placesOf(flags), timeout)
     if (daemon) stopped.push(daemon)
   }
-  const lines = stopped.map(({ uid, pid, state }) =>
-    state === 'running'
-      ? `Worker ${uid} (process ${pid}) has stopped.`
-      : `Worker ${uid} (process ${pid}) was dead already.`,
-  )
+  const lines = stopped.map(({ uid, pid, state }) => {
+    if (pid === undefined) return `Worker ${uid}: its pid file could not be read and was removed.`
+    return `Worker ${uid} (process ${pid}) ${state === 'running' ? 'has stopped' : 'was dead already'}.`
+  })
   return { lines: lines.length > 0 ? lines : ['No worker runs here.'], json: { workers: stopped } }
 }
 
 async function restartAll(file: string | undefined, flags: Flags): Promise<Printed> {
+  requireOneOf(flags)
   const places = placesOf(flags)
+  const timeout = timeoutOf(flags, 60)
   const known = uidsOf(flags)
-  const uids = flags.uid === undefined && flags.count === undefined && known.length > 0 ? known : uidsToStart(flags)
+  const numbers = Array.from({ length: countOf(flags) }, (_, i) => `${i + 1}`)
+  const uids = flags.count === undefined && known.length > 0 ? known : numbers
   const daemons: Daemon[] = []
-  for (const [i, uid] of uids.entries()) {
+  for (const uid of uids) {
     const before = jobOf(uid, places)
     const module = before && !file ? before.module : findWorkerModule(process.cwd(), file)
-    await stop(uid, places, patience(flags, 60))
-    daemons.push(await startOne(uid, { module, settings: { ...before?.settings, ...settingsOf(flags, i) } }, flags))
+    const settings = { ...before?.settings, ...settingsFrom(flags, uid) }
+    await checkSettings(settings)
+    await stop(uid, places, timeout)
+    daemons.push(await startOne(uid, { module, settings }, flags))
   }
-  for (const uid of known.filter((each) => !uids.includes(each))) await stop(uid, places, patience(flags, 60))
+  for (const uid of known.filter((each) => !uids.includes(each))) await stop(uid, places, timeout)
   return { lines: daemons.map(started), json: { workers: daemons } }
 }
 
-async function tellAll(_file: string | undefined, flags: Flags): Promise<Printed> {
-  const daemons = list(placesOf(flags)).filter(({ uid }) => flags.uid === undefined || flags.uid === uid)
-  const lines = daemons.map(
-    ({ uid, pid, state, log }) => `${uid}  ${state}  process ${pid}  ${relative(process.cwd(), log)}`,
-  )
+async function listAll(_file: string | undefined, flags: Flags): Promise<Printed> {
+  const uids = uidsOf(flags)
+  const daemons = list(placesOf(flags)).filter(({ uid }) => uids.includes(uid))
+  const lines = daemons.map(({ uid, pid, state, log }) => {
+    const process = pid === undefined ? 'its pid file cannot be read' : `process ${pid}`
+    return `${uid}  ${state}  ${process}  ${relativePath(log)}`
+  })
   const allRun = daemons.length > 0 && daemons.every(({ state }) => state === 'running')
   return {
     lines: lines.length > 0 ? lines : ['No worker runs here.'],
@@ -180,7 +166,7 @@ async function clear(file: string | undefined): Promise<Printed> {
     )
   try {
     const cleared = await clearRefreshes(db)
-    return { lines: [`${cleared} waiting refreshes cleared.`], json: { cleared } }
+    return { lines: [`${cleared} waiting refreshes were removed.`], json: { cleared } }
   } finally {
     await db.close()
     await db.disconnectPrisma()
@@ -188,9 +174,10 @@ async function clear(file: string | undefined): Promise<Printed> {
 }
 
 async function startOne(uid: string, job: Job, flags: Flags): Promise<Daemon> {
+  await checkSettings(job.settings)
   const self = fileURLToPath(import.meta.url)
   const command = [...process.execArgv, self, 'run']
-  return await start(uid, { places: placesOf(flags), job, command, patience: patience(flags, 30) })
+  return await start(uid, { places: placesOf(flags), job, command, patience: timeoutOf(flags, 30) })
 }
 
 /**
@@ -206,26 +193,43 @@ function endOnSignals(): void {
 }
 
 function started({ uid, pid, log }: Daemon): string {
-  return `Worker ${uid} is at work as process ${pid}. It writes to ${relative(process.cwd(), log)}`
+  return `Worker ${uid} is at work as process ${pid}. It writes to ${relativePath(log)}`
 }
 
-/** What `runWorker` reads, for the worker of that number. */
-function settingsOf({ concurrency, sleep, health, log, once }: Flags, index = 0): Record<string, string> {
-  return {
-    ...(concurrency !== undefined && { ASYNC_WORKER_CONCURRENCY: `${whole(concurrency, 'concurrency')}` }),
-    ...(sleep !== undefined && { ASYNC_WORKER_SLEEP: /^[\d.]+$/.test(sleep) ? `${sleep}s` : sleep }),
-    ...(health !== undefined && { ASYNC_WORKER_HEALTH: nextPort(health, index) }),
-    ...(log !== undefined && { ASYNC_WORKER_LOG: log }),
-    ...(once && { ASYNC_WORKER_ONCE: '1' }),
+/** What `runWorker` reads. The numbered workers share a health address: each has the next port. */
+function settingsFrom(flags: Flags, uid = '1'): Record<string, string> {
+  const { sleep, health } = flags
+  const values = {
+    ...flags,
+    sleep: sleep && /^[\d.]+$/.test(sleep) ? `${sleep}s` : sleep,
+    health: health && flags.uid === undefined && /^\d{1,6}$/.test(uid) ? laterPort(health, Number(uid) - 1) : health,
+    once: flags.once ? '1' : undefined,
+  }
+  return Object.fromEntries(
+    Object.entries(VARIABLES).flatMap(([flag, variable]) => {
+      const value = values[flag as keyof typeof VARIABLES]
+      // To `runWorker`, an empty variable is none.
+      if (value === '') throw new UsageError(`--${flag} takes a value, not "".`)
+      return value === undefined ? [] : [[variable, value]]
+    }),
+  )
+}
+
+/** Throws what the worker would throw: before anything is stopped or started, and with the name of the flag. */
+async function checkSettings(settings: Record<string, string>): Promise<void> {
+  const { settingsOf } = await import('../worker/settings.js')
+  try {
+    settingsOf({ tasks: '.' }, { ...process.env, ...settings })
+  } catch (error) {
+    const { message } = error as Error
+    const flag = Object.entries(VARIABLES).find(([, name]) => name in settings && message.startsWith(`${name} `))
+    throw flag ? new UsageError(message.replace(flag[1], `--${flag[0]}`)) : error
   }
 }
 
-function uidsToStart({ uid, count }: Flags): string[] {
+function requireOneOf({ uid, count }: Flags): void {
   if (uid !== undefined && count !== undefined)
-    throw new UsageError('--uid names one worker, --count numbers several: give one of them.')
-  if (uid !== undefined && !/^[\w-]+$/.test(uid)) throw new UsageError('--uid takes letters, digits, - and _.')
-  if (uid !== undefined) return [uid]
-  return Array.from({ length: whole(count ?? '1', 'count') }, (_, i) => String(i + 1))
+    throw new UsageError('--uid names one worker, --count is a number of workers: give one of them.')
 }
 
 /** Without --uid: all that were started. */
@@ -233,26 +237,45 @@ function uidsOf(flags: Flags): string[] {
   return flags.uid === undefined ? list(placesOf(flags)).map(({ uid }) => uid) : [flags.uid]
 }
 
+/** Checked here for all commands, so that no file outside of the folders is touched. */
 function placesOf(flags: Flags): Places {
-  return { pids: resolve(flags['pid-dir'] ?? 'tmp/pids'), logs: resolve(flags['log-dir'] ?? 'log') }
+  const { uid, 'pid-dir': pids = 'tmp/pids', 'log-dir': logs = 'log' } = flags
+  if (uid !== undefined && !isUid(uid))
+    throw new UsageError(`--uid takes up to 64 letters, digits, - and _, not ${JSON.stringify(uid)}.`)
+  if (pids === '' || logs === '') throw new UsageError('--pid-dir and --log-dir take the path of a folder, not "".')
+  return { pids: resolve(pids), logs: resolve(logs) }
 }
 
-function patience({ timeout }: Flags, seconds: number): number {
-  return whole(timeout ?? String(seconds), 'timeout') * 1000
+function ignoreHint(places: Places): string[] {
+  const folders = unignored(places).map((folder) => `/${relativePath(folder)}/`)
+  return folders.length > 0 ? [`Git does not ignore these files. Add to .gitignore: ${folders.join(' ')}`] : []
 }
 
-function whole(text: string, flag: string): number {
-  if (/^[1-9]\d*$/.test(text)) return Number(text)
-  throw new UsageError(`--${flag} takes a whole number from 1, not ${JSON.stringify(text)}.`)
+function relativePath(file: string): string {
+  return relative(process.cwd(), file)
 }
 
-function nextPort(address: string, index: number): string {
-  return address.replace(/\d+$/, (port) => String(Number(port) + index))
+function timeoutOf({ timeout }: Flags, seconds: number): number {
+  return whole(timeout ?? String(seconds), 'timeout', 86_400) * 1000
+}
+
+function countOf({ count }: Flags): number {
+  return whole(count ?? '1', 'count', 100)
+}
+
+function whole(text: string, flag: string, to: number): number {
+  if (/^[1-9]\d*$/.test(text) && Number(text) <= to) return Number(text)
+  throw new UsageError(`--${flag} takes a whole number from 1 to ${to}, not ${JSON.stringify(text)}.`)
+}
+
+/** Port 0, any free one, stays. */
+function laterPort(address: string, by: number): string {
+  return address.replace(/\d+$/, (port) => (Number(port) === 0 ? port : String(Number(port) + by)))
 }
 
 function print({ lines, json: object, exitCode }: Printed, json: boolean): number | undefined {
-  if (json && object) process.stdout.write(`${JSON.stringify({ version: 1, ...object })}\n`)
-  else if (lines.length > 0) process.stdout.write(`${lines.join('\n')}\n`)
+  if (json) writeOut(`${JSON.stringify({ version: 1, ...object })}\n`)
+  else if (lines.length > 0) writeOut(`${lines.join('\n')}\n`)
   return exitCode
 }
 
@@ -263,8 +286,8 @@ function complain(error: unknown, json: boolean): number {
   // What the system refuses (a folder, a port, a process of somebody else's) says all there is to know.
   const speaking = usage || expected || (error as NodeJS.ErrnoException | undefined)?.syscall
   const message = error instanceof Error ? (speaking && error.message) || error.stack! : String(error)
-  if (json) process.stdout.write(`${JSON.stringify({ version: 1, error: { code, message } })}\n`)
-  else process.stderr.write(`${usage ? `${message}\n\n${USAGE}` : message}\n`)
+  if (json) writeOut(`${JSON.stringify({ version: 1, error: { code, message } })}\n`)
+  else process.stderr.write(`${message}\n`)
   if (usage) return 2
   return code === 'ALREADY_RUNNING' ? 4 : 1
 }
