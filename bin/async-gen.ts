@@ -18,8 +18,17 @@ interface Result {
   exitCode: number
 }
 
+// A command line that cannot be read was perhaps meant for a program, too.
+const json = process.argv.some((argument) => /^--json(=|$)/.test(argument))
+
 // Nothing is half written when this comes: the commit is one synchronous step.
-process.on('SIGINT', () => process.exit(130))
+process.on('SIGINT', () => {
+  if (json) printError(130, { code: 'INTERRUPTED', message: 'Interrupted.', remedy: 'Run the command again.' })
+  process.exit(130)
+})
+
+// What a prisma.config of the host throws later, out of our sight.
+if (json) process.on('uncaughtException', (error) => process.exit(report(error)))
 
 // `async-gen … | head` has read enough.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -35,6 +44,12 @@ const program = commandLine(version, async (command, args, flags) => {
   )
   process.exitCode = exitCode
 })
+
+let help = ''
+if (json) {
+  for (const each of [program, ...program.commands])
+    each.configureOutput({ writeOut: (text) => (help += text), writeErr: () => {} })
+}
 
 try {
   const asked = process.argv.length === 2 && isAttended({}) ? await (await import('./ask.js')).askForCommand() : []
@@ -175,14 +190,9 @@ function listed(names: string[]): Result {
 }
 
 function report(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  if (error instanceof CommanderError) return reportUsage(error)
   const told = error instanceof GeneratorError
-  if (process.argv.includes('--json')) {
-    const { code, message, where, remedy } = told ? error : { code: 'DEFECT', ...textOf(error) }
-    const exitCode = told ? error.exitCode : 1
-    print(JSON.stringify({ version: 1, asyncGen: version, exitCode, error: { code, message, where, remedy } }, null, 2))
-    return exitCode
-  }
+  if (json) return printError(told ? error.exitCode : 1, told ? error : { code: 'DEFECT', ...textOf(error) })
   if (told) {
     complain(`${pc.red('error')}  ${error.message}  ${pc.dim(`[${error.code}]`)}`)
     if (error.where) complain(`    in  ${error.where}`)
@@ -193,6 +203,28 @@ function report(error: unknown): number {
   complain(`${pc.red('error')}  ${message}`)
   complain(remedy)
   return 1
+}
+
+/** Commander has said it already, except to programs. */
+function reportUsage({ exitCode, code, message }: CommanderError): number {
+  if (!json) return exitCode === 0 ? 0 : 2
+  if (exitCode === 0) {
+    print(JSON.stringify({ version: 1, asyncGen: version, exitCode, text: help.trimEnd() }, null, 2))
+    return 0
+  }
+  return printError(2, {
+    code: 'USAGE',
+    message: code === 'commander.help' ? 'No command was given.' : message.replace(/^error: /, ''),
+    remedy: 'See npx async-gen --help',
+  })
+}
+
+function printError(
+  exitCode: number,
+  { code, message, where, remedy }: { code: string; message: string; where?: string | undefined; remedy: string },
+): number {
+  print(JSON.stringify({ version: 1, asyncGen: version, exitCode, error: { code, message, where, remedy } }, null, 2))
+  return exitCode
 }
 
 function textOf(error: unknown) {

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { commandLine } from '../../bin/commands.js'
 import { builtCommandLine } from './built.js'
@@ -94,6 +95,95 @@ describe('the command line', () => {
     expect(refused.status).toBe(4)
     expect(JSON.parse(refused.stdout)).toMatchObject({ version: 1, exitCode: 4, error: { code: 'NO_PACKAGE_JSON' } })
     expect(refused.stderr).toBe('')
+  })
+
+  it.each([
+    [['install', '--dry-rn', '--json'], 2, "unknown option '--dry-rn'\n(Did you mean --dry-run?)"],
+    [['instal', '--json'], 2, "unknown command 'instal'\n(Did you mean install?)"],
+    [['--json'], 2, "unknown option '--json'"],
+    [['install', '--json=yes'], 2, "unknown option '--json=yes'"],
+    [['install', '--on-conflict', 'hers', '--json'], 2, "argument 'hers' is invalid"],
+    [['attempt', 'One', 'Two', '--json'], 2, 'too many arguments'],
+    [['destroy', '--json'], 2, "missing required argument 'generator'"],
+    [['completion', 'tcsh', '--json'], 2, "unknown option '--json'"],
+  ])('with --json prints one object on stdout when %j is refused', (args, exitCode, message) => {
+    const { status, stdout, stderr } = asyncGen(sampleHost({ 'package.json': 'not read' }), ...args)
+    expect({ status, stderr }).toEqual({ status: exitCode, stderr: '' })
+    const { error, ...rest } = JSON.parse(stdout)
+    expect(rest).toMatchObject({ version: 1, exitCode })
+    expect(error).toEqual({ code: 'USAGE', message: expect.stringContaining(message), remedy: expect.any(String) })
+  })
+
+  it.each([[['install', '--help', '--json']], [['--version', '--json']], [['--help', '--json']], [['help', '--json']]])(
+    'with --json prints one object on stdout for %j',
+    (args) => {
+      const { status, stdout } = asyncGen(sampleHost(), ...args)
+      expect(status).toBe(0)
+      expect(JSON.parse(stdout)).toMatchObject({
+        version: 1,
+        exitCode: 0,
+        text: expect.stringMatching(/async-gen|^\d/),
+      })
+    },
+  )
+
+  it('ends with a documented exit code, without a stack, and with --json with one object, whatever it is given', () => {
+    const word = fc.oneof(
+      fc.constantFrom(
+        'install',
+        'attempt',
+        'reports',
+        'deploy',
+        'upgrade',
+        'diff',
+        'destroy',
+        'eject',
+        'doctor',
+        'info',
+      ),
+      fc.constantFrom(
+        'completion',
+        'bash',
+        'help',
+        '--help',
+        '--version',
+        '--json',
+        '--jsno',
+        '--',
+        '-',
+        '-x',
+        '--yes',
+      ),
+      fc.constantFrom(
+        '--dir',
+        '--client',
+        '--schema',
+        '--model',
+        '--check',
+        '--cwd',
+        '../x',
+        '/',
+        '.',
+        '__proto__',
+        '',
+      ),
+      fc.string({ minLength: 1 }).map((text) => text.replaceAll('\0', '')),
+    )
+    const host = sampleHost()
+    const before = host.hash()
+    fc.assert(
+      fc.property(fc.array(word, { maxLength: 5 }), fc.boolean(), (words, json) => {
+        // After a lone -- everything is an argument.
+        const flags = ['--check', ...(json ? ['--json'] : [])]
+        const args = words.includes('--') ? words : [...words, ...flags]
+        const { status, stdout, stderr } = asyncGen(host, ...args)
+        expect([0, 2, 3, 4, 5, 6]).toContain(status)
+        expect(stdout + stderr).not.toMatch(/^ +at /m)
+        if (args.some((each) => /^--json(=|$)/.test(each))) expect(JSON.parse(stdout)).toMatchObject({ version: 1 })
+      }),
+      { numRuns: 20 },
+    )
+    expect(host.hash()).toBe(before)
   })
 
   it('with --diff shows every line that would change, and writes nothing', () => {
