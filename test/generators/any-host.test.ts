@@ -57,14 +57,14 @@ describe('the schema and the migrations are found', () => {
     })
     await host.run('install')
     expect(host.read('db/main.prisma')).toContain('model Toast {')
-    expect(host.files().filter((file) => file.startsWith('db/history/'))).toHaveLength(1)
+    expect(host.files().filter((file) => file.startsWith('db/history/'))).toHaveLength(2)
   })
 
   it('by a config without a schema, where Prisma looks itself', async () => {
     const host = sampleHost({ 'prisma.config.ts': config(`{ migrations: { path: 'db/history' } }`) })
     await host.run('install')
     expect(host.read('prisma/schema.prisma')).toContain('model Toast {')
-    expect(host.files().filter((file) => file.startsWith('db/history/'))).toHaveLength(1)
+    expect(host.files().filter((file) => file.startsWith('db/history/'))).toHaveLength(2)
   })
 
   it('by a config that asks for variables which are not set', async () => {
@@ -180,6 +180,8 @@ it('what git ignores is named, since the others of the team would not get it', a
   spawnSync('git', ['init', '--quiet'], { cwd: host.root })
   const { plan } = await host.run('install')
   expect(plan.notes).toEqual([
-    expect.stringMatching(/^git ignores prisma\/migrations\/\d+_create_toasts\/migration\.sql: /),
+    expect.stringMatching(
+      /^git ignores prisma\/migrations\/\d+_create_toasts\/migration\.sql, prisma\/migrations\/\d+_harden_toasts\/migration\.sql: /,
+    ),
   ])
 })
