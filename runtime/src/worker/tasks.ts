@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { getTasks, type JobHelpers, type TaskList, WorkerPreset } from 'graphile-worker'
+import { AsyncGenError } from '../errors.js'
 import { doesTellItself, type Telling, tell } from '../telemetry.js'
 
 /** A job that has begun and not ended. */
@@ -11,11 +12,31 @@ export interface RunningJob {
   started: number
 }
 
-/** The tasks of a folder, each called as its file is, loaded by Graphile Worker itself. */
-export async function loadTasks(folder: string): Promise<TaskList> {
-  const preset = { extends: [WorkerPreset], worker: { fileExtensions: await extensionsIn(folder) } }
-  const { tasks } = await getTasks({ preset }, folder)
-  return tasks
+/**
+ * The tasks of a folder, each called as its file is, loaded by Graphile Worker itself; or the tasks that are given.
+ * @throws AsyncGenError NO_TASKS where there are none
+ */
+export async function loadTasks(given: string | TaskList): Promise<TaskList> {
+  const tasks = typeof given === 'string' ? await tasksIn(given) : given
+  if (Object.keys(tasks).length > 0) return tasks
+  throw noTasks(typeof given === 'string' ? `There are no tasks in the folder ${given}.` : 'There are no tasks.')
+}
+
+async function tasksIn(folder: string): Promise<TaskList> {
+  const fileExtensions = await extensionsIn(folder).catch((error: Error) => {
+    throw noTasks(`The folder of tasks cannot be read: ${error.message}.`, error)
+  })
+  const preset = { extends: [WorkerPreset], worker: { fileExtensions } }
+  return (await getTasks({ preset }, folder)).tasks
+}
+
+function noTasks(what: string, cause?: Error): AsyncGenError {
+  return new AsyncGenError(
+    'NO_TASKS',
+    `${what} The option tasks of runWorker names a folder with a file for each task. ` +
+      'Where the worker is bundled, give it the tasks themselves: runWorker(db, { tasks: { attempt, refresh_toast } }).',
+    { cause },
+  )
 }
 
 /** The same tasks, with an abort signal of ours, and with their running jobs in these sets. */

@@ -79,7 +79,7 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     const started = (presence: Presence) => {
       const address = health && { health: `${health.host}:${health.port}` }
       log.say('info', greeting(presence, settings, Object.keys(tasks)), address)
-      // Whoever started the process with a channel (async-worker, pm2) learns that it is up; that they are gone does not matter.
+      // Whoever started the process with a channel (async-gen-worker, pm2) learns that it is up; that they are gone does not matter.
       process.send?.('ready', undefined, undefined, () => {})
     }
     const logger = settings.logger ?? graphileLogger(log)
