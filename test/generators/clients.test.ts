@@ -39,7 +39,7 @@ describe('the emitted code compiles with', () => {
   it.each([
     [
       'a client that is extended in production alone',
-      "const base = new PrismaClient({ adapter })\nconst extended = base.$extends({ result: { order: { label: { needs: { id: true }, compute: ({ id }) => `#${id}` } } }, query: { $allModels: { findMany: ({ args, query }) => query(args) } } })\nexport const prisma = process.env.NODE_ENV === 'production' ? extended : base\n",
+      "const base = new PrismaClient({ adapter })\nconst extended = base.$extends({ result: { order: { label: { needs: { id: true }, compute: ({ id }) => String(id) } } }, query: { $allModels: { findMany: ({ args, query }) => query(args) } } })\nexport const prisma = process.env.NODE_ENV === 'production' ? extended : base\n",
     ],
     [
       'a read replica behind a flag',
