@@ -187,6 +187,12 @@ describe('the variables of the URL', () => {
     ['a pool', 'new PrismaPg(new Pool({ connectionString: process.env.DB_URL }))', ['DB_URL']],
     ['none', 'new PrismaPg({ host, port })', []],
     [
+      'parts that make the URL',
+      'new PrismaPg({ connectionString: "postgres://" + process.env.DB_URL_USER + "@" + process.env.DB_URL_HOST })',
+      [],
+    ],
+    ['a function that requires it', "new PrismaPg({ connectionString: requireEnv('SHOP_URL') })", ['SHOP_URL']],
+    [
       'that of another service',
       'connect({ redis: process.env.REDIS_URL, accelerateUrl: process.env.DATABASE_URL })',
       [],
