@@ -8,6 +8,8 @@ export interface ClientValue {
   origin: string
   /** How a client is had from it, with `$` for its name: `new $()`, `$()`, `$.client`. Null where it wants arguments. */
   access: string | null
+  /** The export of another module that it is: `src/make.ts#makeClient`. */
+  imported?: string
 }
 
 /** Something that a module exports. */
@@ -58,7 +60,9 @@ export class ClientValues {
   readonly #functions = new WeakMap<Node, Scope>()
   /** What is being evaluated: a value that depends on itself is none. */
   readonly #evaluating = new Set<unknown>()
-  /** `src/make.ts#makeClient`: what another module has made a client with. */
+  /** What the export that is being evaluated makes clients with. */
+  #makers: string[] = []
+  /** The exports that a client of another module is made with. */
   readonly used = new Set<string>()
 
   constructor(modules: SourceModules) {
@@ -69,7 +73,7 @@ export class ClientValues {
   exportsOf(path: string): ModuleExport[] {
     const scope = this.#scopeOf(path)
     const exported: ModuleExport[] = []
-    const add = (name: string, node: Node) => exported.push({ name, value: this.#valueOf(node, scope) })
+    const add = (name: string, node: Node) => exported.push({ name, value: this.#valueOfExport(node, scope) })
     for (const statement of this.#modules.program(path).body as Node[]) {
       const { declaration } = statement
       if (statement.exportKind === 'type') continue
@@ -110,12 +114,24 @@ export class ClientValues {
     return bindings.find(({ imported }) => imported?.name === 'PrismaClient')?.imported?.specifier
   }
 
+  /** Another module may make a client for itself: what it makes it with counts as used where that client is exported. */
+  #valueOfExport(node: Node, scope: Scope): ClientValue | null {
+    const outer = this.#makers
+    this.#makers = []
+    const value = this.#valueOf(node, scope)
+    if (value?.kind === 'client') for (const maker of this.#makers) this.used.add(maker)
+    this.#makers = outer
+    return value
+  }
+
   #commonJsExports(scope: Scope): ModuleExport[] {
     const whole = scope.names.get('module.exports')?.values.at(-1)
     const properties = whole?.node.type === 'ObjectExpression' ? propertiesOf(whole.node) : []
     return [
-      ...(whole && properties.length === 0 ? [{ name: 'default', value: this.#valueOf(whole.node, whole.scope) }] : []),
-      ...properties.map(({ name, value }) => ({ name, value: this.#valueOf(value, whole!.scope) })),
+      ...(whole && properties.length === 0
+        ? [{ name: 'default', value: this.#valueOfExport(whole.node, whole.scope) }]
+        : []),
+      ...properties.map(({ name, value }) => ({ name, value: this.#valueOfExport(value, whole!.scope) })),
       ...[...scope.names.keys()]
         .filter((key) => /^module\.exports\.[^.]+$/.test(key))
         .map((key) => ({
@@ -174,7 +190,7 @@ export class ClientValues {
         if (this.#isClientClass(node.callee, scope)) return client
         if (node.callee.name === 'Proxy' && isClient(node.arguments[0])) return client
         const made = this.#valueOf(node.callee, scope)
-        if (made?.kind === 'class') return client
+        if (made?.kind === 'class') return this.#madeWith(made, client)
         return node.arguments.some(isClient) ? { ...client, kind: 'unclear' } : null
       }
       case 'CallExpression':
@@ -208,14 +224,18 @@ export class ClientValues {
     }
   }
 
+  #madeWith({ imported }: ClientValue, client: ClientValue): ClientValue {
+    if (imported) this.#makers.push(imported)
+    return client
+  }
+
   /** A client of another module is that module's; a class or a function makes one here. */
   #valueOfImport({ specifier, name }: { specifier: string; name: string }, from: string): ClientValue | null {
     const path = this.#modules.resolve(specifier, from)
     if (!path || !this.#modules.text(path).includes('PrismaClient')) return null
     const value = this.exportsOf(path).find((each) => each.name === name)?.value
     if (!value || value.kind === 'client') return null
-    this.used.add(`${path}#${name}`)
-    return value
+    return { ...value, imported: `${path}#${name}` }
   }
 
   #valueOfMember(node: Node, scope: Scope): ClientValue | null {
@@ -235,7 +255,7 @@ export class ClientValues {
     if (callee.type === 'MemberExpression' && propertyName(callee) === '$extends')
       return this.#valueOf(callee.object, scope)?.kind === 'client' ? client : null
     const called = this.#valueOf(callee, scope)
-    if (called?.kind === 'factory') return client
+    if (called?.kind === 'factory') return this.#madeWith(called, client)
     if (called?.kind === 'promise') return { ...client, kind: 'promise' }
     // `remember(() => new PrismaClient())` returns what its argument returns. What else is done with a client is not known.
     const given = node.arguments.map((argument: Node) => this.#valueOf(argument, scope))

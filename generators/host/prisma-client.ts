@@ -1,4 +1,3 @@
-import { dirname, join } from 'node:path/posix'
 import { type ClientValue, ClientValues } from './client-values.js'
 import { SourceModules, type Sources } from './source-modules.js'
 import { configuredUrlVariables, urlVariablesIn } from './url-variables.js'
@@ -107,11 +106,9 @@ export class HostClients {
   classImportedBy(path: string): string | undefined {
     const specifier = this.#values.clientClassOf(path)
     if (!specifier) return undefined
-    const file = this.#modules.resolve(specifier, path)
-    if (file || !specifier.startsWith('.')) return file ?? specifier
-    // It is generated, and may not be there yet.
-    const expected = join(dirname(path), specifier)
-    return isModuleName(expected) ? `${expected}.ts` : expected
+    const file = this.#modules.resolve(specifier, path) ?? this.#modules.expected(specifier, path)
+    if (!file) return specifier
+    return isModuleName(file) ? `${file}.ts` : file
   }
 
   /** Whether a module, or one that it imports, is refused to all but a server's React. */

@@ -71,6 +71,12 @@ export class SourceModules {
     return candidates.map((candidate) => this.file(candidate)).find((file) => file !== undefined)
   }
 
+  /** Where an import of the host's own code leads that may not have been generated yet; undefined for a package. */
+  expected(specifier: string, from: string): string | undefined {
+    if (specifier.startsWith('.')) return join(dirname(from), specifier)
+    return this.#aliases(specifier).find((path) => isFolder(join(this.#root, path.split('/')[0]!)))
+  }
+
   /** The source file that a path names, with or without its extension, or with the one that it has once compiled. */
   file(path: string): string | undefined {
     const source = path.replace(/\.([cm]?)js$/, '.$1ts')

@@ -123,6 +123,17 @@ describe('the exports of a module that are a PrismaClient', () => {
     expect(clients).toEqual(['src/db.ts#db'])
   })
 
+  it('not made by a class that another module uses for itself, which stays the one to choose', async () => {
+    const clients = await HostClients.of(
+      hostWith({
+        'src/db.ts': `${IMPORT}export class Db extends PrismaClient {}\n`,
+        'src/count.ts':
+          "import { Db } from './db.js'\nfunction own(): Db {\n  return new Db()\n}\nexport const count = async () => own().order.count()\n",
+      }),
+    )
+    expect(clients.search().candidates).toEqual([{ path: 'src/db.ts', name: 'Db', access: 'new $()' }])
+  })
+
   it('beside those of tests, scripts and seeds, which are not the application', async () => {
     const client = `${IMPORT}export const prisma = new PrismaClient()\n`
     expect(await clientsOf({ 'test/db.ts': client, 'scripts/db.ts': client, 'prisma/seed.ts': client })).toEqual([
