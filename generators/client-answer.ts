@@ -59,8 +59,14 @@ export async function answerClient(
     client: { path: own, name: 'prisma' },
     clientSource,
     urlVariables: variables(path),
-    notes: [...notes, `${path} exports no PrismaClient, but ${name}, which makes one: ${own} makes one for async-gen`],
+    notes: [...notes, `${path} exports no PrismaClient: ${own} ${madeFrom(clientSource)}`],
   }
+}
+
+function madeFrom({ name, access }: ClientSource): string {
+  return access
+    ? `has one for async-gen, ${access.replace('$', name)}`
+    : `makes one for async-gen, as ${name} wants arguments`
 }
 
 /** What the client's module reads, else what prisma.config does. */
