@@ -5,6 +5,8 @@ export interface Flags {
   cwd: string
   schema?: string
   config?: string
+  migrations?: string
+  restoreMigrations?: boolean
   dir?: string
   client?: string
   model?: string
@@ -85,7 +87,8 @@ Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not s
       'npx async-gen upgrade',
       'npx async-gen upgrade --check          # in CI: is there anything to upgrade?',
       'npx async-gen upgrade --on-conflict mine',
-    ]),
+      'npx async-gen upgrade --restore-migrations   # after git clean, or in a folder that was emptied',
+    ]).option('--restore-migrations', 'write migrations again whose files are gone'),
   )
   placing(
     command('diff', 'show what an upgrade would change, and write nothing', ['npx async-gen diff']).option(
@@ -149,6 +152,7 @@ function placing(command: Command): Command {
     .option('--cwd <folder>', 'the folder of the application', '.')
     .option('--schema <path>', 'the Prisma schema, a file or a folder (default: as Prisma finds it)')
     .option('--config <file>', 'the prisma.config, where there are several')
+    .option('--migrations <folder>', 'where migrations go, if a script of yours moves them to where Prisma reads them')
 }
 
 /** The flags of whatever changes files. */

@@ -6,8 +6,9 @@ import { type Finding, findingOf } from './doctor/finding.js'
 import { projectFindings } from './doctor/project.js'
 import { GeneratorError } from './host/errors.js'
 import { type Host, inspect } from './host/inspect.js'
+import { DATABASE_URL } from './host/url-variables.js'
 import { generate } from './run.js'
-import type { Place } from './session.js'
+import { given, type Place } from './session.js'
 
 export interface Diagnosis {
   findings: Finding[]
@@ -42,15 +43,19 @@ export async function doctor(request: DoctorRequest): Promise<Diagnosis> {
   if (host && !manifest) findings.push(notInstalled)
   if (host && manifest) {
     findings.push(...(await withPackages(request, projectFindings(host, manifest))))
-    const url = request.databaseUrl ?? process.env.DATABASE_URL
+    const url = request.databaseUrl ?? databaseUrl(manifest)
     if (url) findings.push(...(await databaseFindings(host, manifest, url)))
   }
   return { findings, healthy: findings.every(({ severity }) => severity === 'fixed') }
 }
 
-function inspectAs({ cwd, schema, config }: Place, manifest: Manifest | null): Promise<Host> {
-  const settings = manifest?.settings
-  return inspect(cwd, { schema: schema ?? settings?.schema, config: config ?? settings?.config })
+/** The variables that the host's own client reads, in its order. */
+function databaseUrl({ settings: { urlVariables = [DATABASE_URL] } }: Manifest): string | undefined {
+  return urlVariables.map((name) => process.env[name]).find(Boolean)
+}
+
+function inspectAs(place: Place, manifest: Manifest | null): Promise<Host> {
+  return inspect(place.cwd, { ...manifest?.settings, ...given(place) })
 }
 
 function interruptedRun({ cwd, fix }: DoctorRequest): Finding[] {

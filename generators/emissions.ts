@@ -6,9 +6,10 @@ import type { Host } from './host/inspect.js'
 import { type ClientExport, isModuleName } from './host/prisma-client.js'
 
 /** What all templates may name. */
-export function sharedContext({ modules, schema }: Host, { dir, client }: Answers): Context {
+export function sharedContext({ modules, schema }: Host, { dir, client, urlVariables }: Answers): Context {
   return {
     dir,
+    databaseUrl: urlVariables.map((name) => `process.env.${name}`).join(' ?? '),
     // A host whose relations Prisma alone enforces has no foreign keys, and would see one as drift.
     foreignKeys: schema.relationMode !== 'prisma',
     ext: modules.ext,
@@ -18,6 +19,25 @@ export function sharedContext({ modules, schema }: Host, { dir, client }: Answer
       import: clientImport(client, dir, modules.ext),
       testImport: clientImport(client, `${dir}/test`, modules.ext),
     },
+  }
+}
+
+/** What the module that makes the client is written from. */
+export function clientContext({ modules }: Host, { dir, clientSource, urlVariables }: Answers): Context | null {
+  if (!clientSource) return null
+  const { path, name, access, clientClass } = clientSource
+  // A default import may have any name.
+  const local = name === 'default' ? 'source' : name
+  const from = (module: string) => specifier(module, dir, modules.ext)
+  return {
+    source: name,
+    sourceFile: path,
+    access: access ? access.replace('$', local) : '',
+    // A class of the host may have more than a client has, which a transaction lacks.
+    typed: access === 'new $()',
+    sourceImport: `import ${name === 'default' ? local : `{ ${name} }`} from '${from(path)}'`,
+    clientClass: from(clientClass),
+    databaseUrl: urlVariables.map((variable) => `process.env.${variable}`).join(' ?? '),
   }
 }
 

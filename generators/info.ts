@@ -1,18 +1,16 @@
-import { clientFlag } from './answers.js'
 import { readManifest } from './changes/manifest.js'
+import { clientFlag } from './client-answer.js'
 import { inspect } from './host/inspect.js'
-import { findClients } from './host/prisma-client.js'
-import type { Place } from './session.js'
+import { HostClients } from './host/prisma-client.js'
+import { given, type Place } from './session.js'
 
 export type Facts = Awaited<ReturnType<typeof info>>
 
 /** What async-gen sees of a host, and remembers of it: plain data. */
-export async function info({ cwd, schema, config }: Place) {
+export async function info(place: Place) {
+  const { cwd } = place
   const manifest = readManifest(cwd)
-  const host = await inspect(cwd, {
-    schema: schema ?? manifest?.settings.schema,
-    config: config ?? manifest?.settings.config,
-  })
+  const host = await inspect(cwd, { ...manifest?.settings, ...given(place) })
   const { packageManager, modules, prisma, migrations } = host
   return {
     root: host.root,
@@ -38,7 +36,7 @@ export async function info({ cwd, schema, config }: Place) {
     generators: host.schema.clients,
     migrations: migrations.path,
     migrationCount: migrations.names.length,
-    clients: findClients(host.root).map(clientFlag),
+    clients: (await HostClients.of(host)).search().candidates.map(clientFlag),
     testRunner: host.testRunner,
     formatter: host.formatter,
     installed: manifest && {

@@ -1,4 +1,4 @@
-import { databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
+import { clientContext, databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Generator } from './generator.js'
 import type { Host } from './host/inspect.js'
 import { modelsOf } from './host/prisma-models.js'
@@ -17,7 +17,9 @@ export const install: Generator = {
     const { dir } = answers
     const owner = this.owner(answers)
     const context = sharedContext(host, answers)
+    const ownClient = clientContext(host, answers)
     return [
+      ...(ownClient ? files(owner, dir, ownClient, ['install/async/client.ts']) : []),
       ...files(owner, dir, context, [
         'install/async/database.ts',
         'install/async/toasts.ts',

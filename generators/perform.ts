@@ -1,3 +1,4 @@
+import { dirname } from 'node:path/posix'
 import { isDeepStrictEqual } from 'node:util'
 import { changedMeanwhile, commit } from './changes/commit.js'
 import type { Decision } from './changes/decide.js'
@@ -17,6 +18,8 @@ export interface Mode {
   check?: boolean | undefined
   /** What to do about every conflict. */
   onConflict?: Decision | undefined
+  /** Writes migrations again whose files are gone. */
+  restoreMigrations?: boolean | undefined
   /** Asks the user about one, which more may follow; absent where nobody is there to answer. */
   resolveConflict?: ((change: Change, more: boolean) => Promise<Decision>) | undefined
   /** Shows the user what becomes of files that are there, and asks; absent where nobody is there to answer. */
@@ -48,6 +51,7 @@ export async function perform(
     format,
     label: `async-gen ${version}`,
     decisions: (path) => mode.onConflict ?? decided.get(path),
+    restoreMigrations: mode.restoreMigrations ?? false,
   }
   const make = async () => {
     const draft = new Draft(host, manifest)
@@ -85,7 +89,15 @@ function requireSameManifest({ manifest }: Session, { writes }: Plan) {
 function ignored(root: string, { writes }: Plan): string[] {
   const created = writes.filter(({ before, after }) => before === null && after !== null).map(({ path }) => path)
   const paths = ignoredByGit(root, created).filter((path) => !path.startsWith('.async-gen/base/'))
-  return paths.length === 0 ? [] : [`git ignores ${paths.join(', ')}: mend .gitignore, so that they are committed`]
+  const migrations = paths.filter((path) => path.endsWith('/migration.sql'))
+  const others = paths.filter((path) => !migrations.includes(path))
+  return [
+    ...migrations.map(
+      (path) =>
+        `git ignores ${path}, so its SQL never reaches your team or production: if a script fills ${dirname(dirname(path))} from another folder, write it there (--migrations <folder>); otherwise change .gitignore`,
+    ),
+    ...(others.length > 0 ? [`git ignores ${others.join(', ')}: change .gitignore, so that they are committed`] : []),
+  ]
 }
 
 function conflictsOf({ changes }: Plan): Change[] {

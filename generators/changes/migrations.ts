@@ -7,8 +7,10 @@ import type { StagedMigration } from './stage.js'
 /**
  * A migration is a fact: it may have run. One that was emitted is never emitted again, not even when its folder has
  * gone (squashed, most likely), and never changed.
+ *
+ * @param restore writes one whose folder has gone, as it was
  */
-export function planMigration(draft: Draft, { name, text }: StagedMigration, now: Date) {
+export function planMigration(draft: Draft, { name, text }: StagedMigration, now: Date, restore = false) {
   const { path, names } = draft.host.migrations
   const emitted = draft.manifest.migrations[name]?.folder ?? unrecorded(draft, name, text)
   const folder = emitted ?? migrationFolder(name, [...names, ...emittedFolders(draft)], now)
@@ -17,10 +19,14 @@ export function planMigration(draft: Draft, { name, text }: StagedMigration, now
   draft.manifest.migrations[name] ??= { folder, hash: hashOf(text) }
 
   // LF everywhere: Prisma's checksum of a migration is over its bytes.
-  if (!emitted) draft.write(file, text, '\n')
-  const kind = !emitted ? 'create' : current === null ? 'removed' : sameText(current, text) ? 'identical' : 'keep'
-  draft.changes.push({ kind, path: file, ...(kind === 'keep' && { detail: 'migrations are never changed' }) })
+  const isWritten = !emitted || (restore && current === null)
+  if (isWritten) draft.write(file, text, '\n')
+  const kind = isWritten ? 'create' : current === null ? 'removed' : sameText(current, text) ? 'identical' : 'keep'
+  const detail = { keep: 'migrations are never changed', removed: RESTORE }[kind as string]
+  draft.changes.push({ kind, path: file, ...(detail && { detail }) })
 }
+
+const RESTORE = 'to have it again: npx async-gen upgrade --restore-migrations'
 
 export function emittedFolders({ manifest }: Draft): string[] {
   return Object.values(manifest.migrations).map(({ folder }) => folder)

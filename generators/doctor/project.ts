@@ -7,6 +7,7 @@ import { hasMarkers } from '../changes/merge.js'
 import { isFolder, readText } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import { isModuleName } from '../host/prisma-client.js'
+import { otherVersion } from '../installed-version.js'
 import { version } from '../own-package.js'
 import { isNewer } from '../session.js'
 import { staleTemplates } from '../templates.js'
@@ -22,6 +23,13 @@ export function projectFindings(host: Host, manifest: Manifest): Finding[] {
     ...missingClient(host, manifest),
     ...installedPackages(host),
     ...behind(manifest),
+    ...otherVersion(host).map((message) => ({
+      severity: 'warning' as const,
+      code: 'OTHER_VERSION',
+      message: `${message[0]!.toUpperCase()}${message.slice(1)}.`,
+      where: 'package.json',
+      remedy: `Use one version everywhere: ${host.packageManager.exec} async-gen`,
+    })),
   ]
 }
 

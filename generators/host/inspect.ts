@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { UsageError } from './errors.js'
 import { type Eol, eolOf, hostPath, isFolder } from './files.js'
 import { type FormatterName, formatterOf } from './formatter.js'
 import { type PackageJson, readPackageJson } from './package-json.js'
@@ -29,13 +30,15 @@ export interface Host {
 
 export async function inspect(
   root: string,
-  flags: { schema?: string | undefined; config?: string | undefined } = {},
+  flags: { schema?: string | undefined; config?: string | undefined; migrations?: string | undefined } = {},
 ): Promise<Host> {
   const packageJson = readPackageJson(root)
   const prisma = installedPrisma(root, packageJson)
   const config = await loadPrismaConfig(root, prisma.path, flags.config)
   const schema = readPrismaSchema(root, flags.schema, config.schema)
-  const migrations = migrationsFolder(root, schema, config.migrations)
+  const migrations = flags.migrations
+    ? namedFolder(root, flags.migrations)
+    : migrationsFolder(root, schema, config.migrations)
   return {
     root,
     node: process.versions.node,
@@ -50,6 +53,17 @@ export async function inspect(
     migrations: { path: migrations, names: migrationNames(join(root, migrations)) },
     src: isFolder(join(root, 'src')),
   }
+}
+
+/** Migrations are the application's: a folder elsewhere is one that it does not deploy. */
+function namedFolder(root: string, flag: string): string {
+  const folder = hostPath(root, resolve(root, flag))
+  if (folder && !folder.startsWith('..')) return folder
+  throw new UsageError({
+    code: 'MIGRATIONS_INVALID',
+    message: `--migrations ${flag} is not a folder inside the project.`,
+    remedy: 'Name one relative to the project: --migrations prisma/migrations',
+  })
 }
 
 const TEST_RUNNERS = ['vitest', 'jest', 'mocha', 'ava'] as const

@@ -8,13 +8,11 @@ import {
   delegateOf,
   type Field,
   fieldsOf,
+  type OneOf,
   type PrismaClientLike,
   type TransactionLike,
   type TransactionOf,
 } from './prisma.js'
-
-/** The class of the PrismaClient's decimals: what the generated client exports as `Prisma.Decimal`. */
-export { Decimal } from '@prisma/client/runtime/client'
 
 export interface ConnectOptions {
   /** The URL of the database that the PrismaClient talks to, such as `process.env.DATABASE_URL`. */
@@ -50,8 +48,8 @@ export type Query = <Row>(statement: Statement, values: unknown[]) => Promise<Ro
 export function connect<Client extends PrismaClientLike>(
   prisma: Client,
   options: ConnectOptions,
-): BoundDatabase<Client> {
-  return new BoundDatabase(prisma, options)
+): BoundDatabase<OneOf<Client>> {
+  return new BoundDatabase(prisma as unknown as OneOf<Client>, options)
 }
 
 /** A database bound to whatever client. */

@@ -7,6 +7,22 @@ export interface PrismaClientLike {
   $queryRawUnsafe<T = unknown>(query: string, ...values: unknown[]): PromiseLike<T>
 }
 
+/**
+ * A client whose type is a union (`PrismaClient | typeof extended`, a read replica behind a flag) cannot be called, as the
+ * signatures of its members differ. All of them have the same models, so one stands for all.
+ */
+export type OneOf<Client extends PrismaClientLike> =
+  Everyone<Client> extends (each: infer Getter) => void
+    ? Getter extends () => infer One
+      ? One extends PrismaClientLike
+        ? One
+        : never
+      : never
+    : never
+
+/** A function for each member: inferring the parameter of all gives their intersection, and that of getters has a last one. */
+type Everyone<Client> = Client extends unknown ? (each: () => Client) => void : never
+
 /** The client that `$transaction` hands to its callback. */
 export type TransactionOf<Client> = Omit<
   Client,

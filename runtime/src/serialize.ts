@@ -1,5 +1,5 @@
 import { SuperJSON } from 'superjson'
-import { Decimal } from './database.js'
+import { Decimal } from './decimal.js'
 import { PayloadTooLargeError, UnserializableError } from './errors.js'
 
 /** JSON as jsonb holds it. */

@@ -1,7 +1,12 @@
 import { spawnSync } from 'node:child_process'
+import { readdirSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { destroy } from '../../generators/destroy.js'
+import { doctor } from '../../generators/doctor.js'
 import { info } from '../../generators/info.js'
+import { upgrade } from '../../generators/upgrade.js'
+import { run } from '../support/run.js'
 import { folderHost, SCHEMA, sampleHost } from './sample-host.js'
 
 describe('a host whose models name schemas of the database', () => {
@@ -76,6 +81,46 @@ describe('the schema and the migrations are found', () => {
     await host.run('install')
     expect(host.read('db/main.prisma')).toContain('model Toast {')
     expect(process.env.UNSET_A).toBeUndefined()
+  })
+
+  it.each(['7.0.1', '7.1.0'])(
+    'by a config of Prisma %s that asks for variables which are not set',
+    async (version) => {
+      const host = sampleHost(
+        {
+          'node_modules/prisma/package.json': JSON.stringify({ name: 'prisma', version }),
+          'prisma.config.ts': `import { defineConfig, env } from '@prisma/config'\nexport default defineConfig({ schema: 'db/main.prisma', datasource: { url: env('UNSET_A') } })\n`,
+          'db/main.prisma': SCHEMA,
+        },
+        { prisma: 'none' },
+      )
+      // Not `npm install`: it would take out what package.json does not name.
+      await run(host.root, 'npm', [
+        'install',
+        '--prefix',
+        'config',
+        '--no-audit',
+        '--no-fund',
+        `@prisma/config@${version}`,
+      ])
+      renameSync(join(host.root, 'config/node_modules/@prisma'), join(host.root, 'node_modules/@prisma'))
+      for (const name of readdirSync(join(host.root, 'config/node_modules')))
+        if (!name.startsWith('.'))
+          renameSync(join(host.root, 'config/node_modules', name), join(host.root, 'node_modules', name))
+      await host.run('install')
+      expect(host.read('db/main.prisma')).toContain('model Toast {')
+    },
+    120_000,
+  )
+
+  it('by prisma7.config.ts, which `prisma init` writes', async () => {
+    const host = sampleHost({
+      'prisma7.config.ts': config(`{ schema: 'db/main.prisma' }`),
+      'db/main.prisma': SCHEMA,
+      'prisma/schema.prisma': null,
+    })
+    await host.run('install')
+    expect(host.read('db/main.prisma')).toContain('model Toast {')
   })
 
   it('by --config where there are several, which later commands remember; decoys are not touched', async () => {
@@ -175,13 +220,113 @@ describe('the package manager is that of the workspace', () => {
   })
 })
 
-it('what git ignores is named, since the others of the team would not get it', async () => {
-  const host = sampleHost({ '.gitignore': 'prisma/migrations\n' })
-  spawnSync('git', ['init', '--quiet'], { cwd: host.root })
-  const { plan } = await host.run('install')
-  expect(plan.notes).toEqual([
-    expect.stringMatching(
-      /^git ignores prisma\/migrations\/\d+_create_toasts\/migration\.sql, prisma\/migrations\/\d+_harden_toasts\/migration\.sql: /,
-    ),
-  ])
+describe('what git ignores is named, since the others of the team would not get it', () => {
+  const ignoring = (line: string) => {
+    const host = sampleHost({ '.gitignore': line })
+    spawnSync('git', ['init', '--quiet'], { cwd: host.root })
+    return host
+  }
+
+  it('code, with what to change', async () => {
+    const { plan } = await ignoring('src/async/worker.ts\n').run('install')
+    expect(plan.notes).toEqual(['git ignores src/async/worker.ts: change .gitignore, so that they are committed'])
+  })
+
+  it('a migration, with the flag for the folder that a script fills it from, which is remembered', async () => {
+    const host = ignoring('prisma/migrations\n')
+    const { plan } = await host.run('install', [], { dryRun: true })
+    expect(plan.notes).toEqual([
+      expect.stringMatching(
+        /^git ignores prisma\/migrations\/\d+_create_toasts\/migration\.sql, .*--migrations <folder>/,
+      ),
+    ])
+    expect((await host.run('install', [], { migrations: 'prisma/sql/' })).plan.notes).toEqual([])
+    await host.run('attempt')
+    expect(host.files().filter((path) => path.endsWith('/migration.sql'))).toEqual([
+      expect.stringMatching(/^prisma\/sql\/\d+_create_toasts\//),
+      expect.stringMatching(/^prisma\/sql\/\d+_harden_toasts\//),
+      expect.stringMatching(/^prisma\/sql\/\d+_create_attempts\//),
+      expect.stringMatching(/^prisma\/sql\/\d+_harden_attempts\//),
+    ])
+    await expect(host.run('reports', [], { migrations: '../elsewhere' })).rejects.toMatchObject({
+      code: 'MIGRATIONS_INVALID',
+    })
+  })
+})
+
+describe('a migration whose file was lost', () => {
+  it('stays away, with the command that writes it again, under its name and as it was', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    const path = host.files().find((file) => file.endsWith('/migration.sql'))!
+    const sql = host.read(path)
+    host.remove('prisma/migrations')
+
+    const { plan } = await host.run('install')
+    expect(plan.changes).toContainEqual({
+      kind: 'removed',
+      path,
+      detail: expect.stringContaining('npx async-gen upgrade --restore-migrations'),
+    })
+    expect((await upgrade({ cwd: host.root })).status).toBe('nothing to do')
+    await upgrade({ cwd: host.root, restoreMigrations: true })
+    expect(host.read(path)).toBe(sql)
+    expect((await upgrade({ cwd: host.root, restoreMigrations: true })).status).toBe('nothing to do')
+  })
+})
+
+describe('the variable that the URL is in', () => {
+  const config = `import { defineConfig, env } from 'prisma/config'\nexport default defineConfig({ datasource: { url: env('POSTGRES_PRISMA_URL') } })\n`
+  const client = (adapter: string) =>
+    `import { PrismaClient } from './generated/client.js'\nexport const prisma = new PrismaClient({ adapter: ${adapter} })\n`
+
+  it.each([
+    ['of the client', { 'src/db.ts': client('new PrismaPg(process.env.SHOP_URL)') }, 'process.env.SHOP_URL'],
+    [
+      'of the client, before that of the config',
+      { 'src/db.ts': client('new PrismaPg(process.env.SHOP_URL)'), 'prisma.config.ts': config },
+      'process.env.SHOP_URL',
+    ],
+    ['of the config', { 'prisma.config.ts': config }, 'process.env.POSTGRES_PRISMA_URL'],
+    [
+      'of the client, and the one in its place',
+      { 'src/db.ts': client('new PrismaPg(process.env.A_URL || process.env.B_URL)') },
+      'process.env.A_URL ?? process.env.B_URL',
+    ],
+    ['of every example', {}, 'process.env.DATABASE_URL'],
+  ])('is the one %s', async (_what, files, variable) => {
+    const host = sampleHost(files)
+    await host.run('install')
+    expect(host.read('src/async/database.ts')).toContain(`{ connectionString: ${variable} }`)
+    expect((await host.run('install')).status).toBe('nothing to do')
+    expect((await upgrade({ cwd: host.root })).status).toBe('nothing to do')
+  })
+
+  it('is the one that doctor reads', async () => {
+    const host = sampleHost({ 'prisma.config.ts': config }, { packages: ['pg', 'graphile-worker'] })
+    await host.run('install')
+    process.env.POSTGRES_PRISMA_URL = 'postgres://127.0.0.1:1/nothing'
+    try {
+      const { findings } = await doctor({ cwd: host.root })
+      expect(findings.map(({ code }) => code)).toContain('DATABASE_UNREACHABLE')
+    } finally {
+      delete process.env.POSTGRES_PRISMA_URL
+    }
+  })
+})
+
+describe('another async-gen than the one of the project', () => {
+  it('is said by a run and by doctor, in a line', async () => {
+    const installed = JSON.stringify({ name: 'async-gen', version: '0.0.9' })
+    const host = sampleHost({
+      'package.json': '{ "name": "host", "devDependencies": { "prisma": "^7.0.0", "async-gen": "^0.0.9" } }\n',
+      'node_modules/async-gen/package.json': installed,
+    })
+    const line = /this is async-gen [\d.]+, and 0\.0\.9 is installed here: run npx async-gen/i
+    expect((await host.run('install')).plan.notes).toContainEqual(expect.stringMatching(line))
+    const { findings } = await doctor({ cwd: host.root })
+    expect(findings).toContainEqual(
+      expect.objectContaining({ code: 'OTHER_VERSION', message: expect.stringMatching(line) }),
+    )
+  })
 })

@@ -7,6 +7,7 @@ import { inspect } from '../../generators/host/inspect.js'
 import { generate, type Request } from '../../generators/run.js'
 import { folderHost, type SampleHost, SCHEMA, sampleHost } from './sample-host.js'
 
+const IMPORT = "import { PrismaClient } from './generated/client.js'\n"
 const PACKAGE = '{ "name": "host" }\n'
 
 describe('a host that cannot be worked in is refused, and left as it was', () => {
@@ -280,16 +281,33 @@ describe('the PrismaClient', () => {
     expect(error).toMatchObject({ code: 'CLIENT_NOT_FOUND', exitCode: 2, remedy: expect.stringContaining('--client') })
   })
 
-  it('that is made and not exported by itself is asked for, with the module', async () => {
+  it('that is made and not exported is asked for, with the module', async () => {
     const host = sampleHost({
-      'src/db.ts':
-        "import { PrismaClient } from './generated/client.js'\nconst client = new PrismaClient()\nexport default { client }\n",
+      'src/db.ts': `${IMPORT}const client = new PrismaClient()\nexport const count = () => client.order.count()\n`,
       'src/other.ts': '// new PrismaClient() is made in db.ts\n',
     })
     expect(await refusal(host)).toMatchObject({
       code: 'CLIENT_NOT_FOUND',
       message: expect.stringMatching(/these make one: src\/db\.ts\.$/),
     })
+  })
+
+  it('that may be exported in a way that is not recognised is asked for, beside the one that is', async () => {
+    const unclear = `${IMPORT}registry.add('db', new PrismaClient())\nexport default registry.db\n`
+    const host = sampleHost({ 'src/main-db.ts': unclear })
+    const error = await refusal(host)
+    expect(error).toMatchObject({ code: 'CLIENT_AMBIGUOUS', remedy: 'Say which: --client src/db.ts#prisma' })
+    expect(error.message).toContain('src/main-db.ts ')
+    await host.run('install', [], { client: 'src/main-db.ts#default' })
+    expect(host.read('src/async/database.ts')).toContain("import prisma from '../main-db.js'")
+  })
+
+  it('of the application is asked for, beside a read replica that throws without its own variable', async () => {
+    const replica = `${IMPORT}if (!process.env.REPLICA_URL) throw new Error('no replica')\nexport const replica = new PrismaClient()\n`
+    const main = `${IMPORT}if (!global.prisma) global.prisma = new PrismaClient()\nexport default global.prisma\n`
+    const error = await refusal(sampleHost({ 'src/replica.ts': replica, 'src/db.ts': main }))
+    expect(error.message).toContain('src/db.ts#default')
+    expect(error.message).toContain('src/replica.ts#replica')
   })
 
   it('that is exported twice is asked for, with a list', async () => {
@@ -323,6 +341,29 @@ describe('the PrismaClient', () => {
 
   it('that --client names is not there', async () => {
     expect(await refusal(sampleHost(), { client: 'src/nothing.ts' })).toMatchObject({ code: 'CLIENT_NOT_FOUND' })
+  })
+
+  it("that imports 'server-only', itself or through another module, gives way to one that does not", async () => {
+    const client = 'export const prisma = new PrismaClient()\n'
+    const host = sampleHost({
+      'src/db.ts': null,
+      'src/server/env.ts': "import 'server-only'\n",
+      'src/server/db.ts': `${IMPORT}import './env.js'\n${client}`,
+      'src/worker/db.ts': `${IMPORT}${client}`,
+    })
+    const { plan } = await host.run('install')
+    expect(host.read('src/async/database.ts')).toContain("from '../worker/db.js'")
+    expect(plan.notes).toContainEqual(
+      expect.stringMatching(/^src\/server\/db\.ts imports 'server-only'.*: src\/worker\/db\.ts is used in its place$/),
+    )
+  })
+
+  it("that alone is there and imports 'server-only' is used, with what to do", async () => {
+    const host = sampleHost({
+      'src/db.ts': `import 'server-only'\n${IMPORT}export const prisma = new PrismaClient()\n`,
+    })
+    const { plan } = await host.run('install')
+    expect(plan.notes).toContainEqual(expect.stringContaining('NODE_OPTIONS=--conditions=react-server'))
   })
 
   function twoClients() {

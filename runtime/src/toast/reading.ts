@@ -1,4 +1,4 @@
-import type { Decimal } from '../database.js'
+import type { Decimal } from '../decimal.js'
 import { type Duration, milliseconds } from '../duration.js'
 import type { ErrorRecord } from '../errors.js'
 import { deserialize } from '../serialize.js'
