@@ -27,6 +27,8 @@ export interface PrismaSchema {
   /** The database schemas that the datasource names; where there are any, every model has to say which is its own. */
   schemas: string[]
   relationMode: 'foreignKeys' | 'prisma'
+  /** What the generators switch on: `partialIndexes`. */
+  previewFeatures: string[]
   /** The generators that make a client, and where. */
   clients: { provider: string; output: string | null }[]
 }
@@ -59,6 +61,7 @@ export function readPrismaSchema(root: string, flag: string | undefined, configu
     schemas: datasources[0]?.schemas ?? [],
     // Prisma's parser does not tell it.
     relationMode: files.some(({ text }) => /^\s*relationMode\s*=\s*"prisma"/m.test(text)) ? 'prisma' : 'foreignKeys',
+    previewFeatures: [...new Set(generators.flatMap(({ previewFeatures }) => previewFeatures))],
     clients: generators
       .filter(({ provider }) => provider.value?.startsWith('prisma-client'))
       .map(({ provider, output }) => ({ provider: provider.value!, output: output?.value ?? null })),
@@ -120,7 +123,11 @@ function schemaFiles(root: string, path: string): SchemaFile[] {
 
 interface ParsedConfig {
   datasources: { activeProvider: string; schemas: string[]; sourceFilePath: string }[]
-  generators: { provider: { value: string | null }; output: { value: string | null } | null }[]
+  generators: {
+    provider: { value: string | null }
+    output: { value: string | null } | null
+    previewFeatures: string[]
+  }[]
 }
 
 function configOf(files: SchemaFile[]): ParsedConfig {
