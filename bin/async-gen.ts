@@ -47,7 +47,7 @@ async function carryOut(command: string, args: string[], flags: Flags): Promise<
   const place = { ...flags, cwd: resolve(flags.cwd ?? '.') }
   switch (command) {
     case 'doctor':
-      return (await import('../generators/doctor.js')).doctor(place).then(diagnosed)
+      return (await import('../generators/doctor.js')).doctor(place).then((diagnosis) => diagnosed(diagnosis, flags))
     case 'info':
       return (await import('../generators/info.js')).info(place).then(informed)
     case 'eject':
@@ -146,7 +146,7 @@ function ending({ status, nextSteps }: Outcome): string[] {
   }
 }
 
-function diagnosed({ findings, healthy }: Diagnosis): Result {
+function diagnosed({ findings, unchecked, healthy }: Diagnosis, { check }: Flags): Result {
   const mark = { error: pc.red('error'), warning: pc.yellow('warn'), fixed: pc.green('fixed') }
   return {
     lines: [
@@ -155,10 +155,16 @@ function diagnosed({ findings, healthy }: Diagnosis): Result {
         ...(where ? [`    in  ${where}`] : []),
         ...(severity === 'fixed' ? [] : [`    do  ${remedy}`]),
       ]),
-      healthy ? pc.green('All is well.') : '',
+      ...unchecked
+        .filter(({ code }) => findings.every((finding) => finding.code !== code))
+        .flatMap(({ code, message, remedy }) => [
+          `${pc.yellow('note')}  ${message}  ${pc.dim(`[${code}]`)}`,
+          `    do  ${remedy}`,
+        ]),
+      healthy ? pc.green(unchecked.length > 0 ? 'Nothing wrong was found in the project.' : 'All is well.') : '',
     ],
-    json: { healthy, findings },
-    exitCode: healthy ? 0 : 5,
+    json: { healthy, findings, unchecked },
+    exitCode: !healthy ? 5 : check && unchecked.length > 0 ? 6 : 0,
   }
 }
 

@@ -44,7 +44,7 @@ Examples:
   $ npx async-gen attempt --diff          # shows what would happen, line by line
   $ npx async-gen upgrade                 # merges newer templates with your edits
 
-Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not supported, 5 --check or doctor found something`,
+Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not supported, 5 --check or doctor found something, 6 doctor --check could not look at everything`,
     )
   const command = (usage: string, description: string, examples: string[]) => {
     const added = program.command(usage).description(description)
@@ -119,8 +119,10 @@ Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not s
     command('doctor', 'find what is wrong, in the project and in its database', [
       'npx async-gen doctor',
       'DATABASE_URL=postgres://… npx async-gen doctor --json',
+      'npx async-gen doctor --check           # in CI: ends with 6 where the database could not be looked at',
     ])
       .option('--fix', 'mend what can be mended without you')
+      .option('--check', 'end with 6 where something could not be looked at')
       .option('--json', JSON_FLAG),
   )
   placing(
