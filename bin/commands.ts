@@ -10,7 +10,7 @@ export interface Flags {
   model?: string
   encrypted?: boolean
   invalidateOn?: string[]
-  migration?: 'keep' | 'drop' | 'delete'
+  migration?: 'keep' | 'drop' | 'delete' | 'delete-unchecked'
   onConflict?: 'mine' | 'theirs' | 'merge'
   dryRun?: boolean
   diff?: boolean
@@ -103,9 +103,9 @@ Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not s
       .addOption(
         new Option(
           '--migration <what>',
-          'the migrations: leave them, write one that drops the tables, or delete them where they never ran',
+          'the migrations: leave them, write one that drops the tables, or delete them where the database has not run them',
         )
-          .choices(['keep', 'drop', 'delete'])
+          .choices(['keep', 'drop', 'delete', 'delete-unchecked'])
           .default('keep'),
       ),
   )
