@@ -6,9 +6,9 @@ import type { Change } from '../generators/changes/draft.js'
 import type { Diagnosis } from '../generators/doctor.js'
 import { GENERATORS, type GeneratorName } from '../generators/generator.js'
 import { GeneratorError, UsageError } from '../generators/host/errors.js'
-import type { Facts } from '../generators/info.js'
 import { version } from '../generators/own-package.js'
 import type { Outcome } from '../generators/perform.js'
+import type { Place } from '../generators/session.js'
 import { commandLine, type Flags } from './commands.js'
 
 /** What a command has come to: text for people, an object for programs. */
@@ -49,7 +49,7 @@ async function carryOut(command: string, args: string[], flags: Flags): Promise<
     case 'doctor':
       return (await import('../generators/doctor.js')).doctor(place).then((diagnosis) => diagnosed(diagnosis, flags))
     case 'info':
-      return (await import('../generators/info.js')).info(place).then(informed)
+      return informed(place)
     case 'eject':
       if (args.length === 0) return listed((await import('../generators/templates.js')).templateNames())
       break
@@ -168,11 +168,10 @@ function diagnosed({ findings, unchecked, healthy }: Diagnosis, { check }: Flags
   }
 }
 
-function informed(facts: Facts): Result {
-  const lines = Object.entries(facts).map(([name, fact]) => {
-    const text = typeof fact === 'object' ? JSON.stringify(fact) : String(fact)
-    return `${pc.dim(name.padStart(16))}  ${text}`
-  })
+async function informed(place: Place): Promise<Result> {
+  const { describe, info } = await import('../generators/info.js')
+  const facts = await info(place)
+  const lines = describe(facts).map(([label, text]) => `${pc.dim(label.padStart(16))}  ${text}`)
   return { lines, json: { host: facts }, exitCode: 0 }
 }
 
