@@ -33,7 +33,6 @@ export const install: Generator = {
         template: 'install/schema.prisma',
         context,
         databaseSchema: databaseSchema(host),
-        ifTaken: 'Rename yours (`@@map` and `@map` keep its table as it is), then run the command again.',
       },
       { kind: 'migration', owner, name: 'create_toasts', template: 'install/migration.sql', context },
       ...invalidation(modelsOf(host.schema.files), answers.invalidateOn ?? [], owner),

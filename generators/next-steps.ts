@@ -1,3 +1,4 @@
+import { parse } from 'jsonc-parser'
 import type { Manifest } from './changes/manifest.js'
 import type { Plan } from './changes/plan.js'
 import type { Host } from './host/inspect.js'
@@ -16,7 +17,30 @@ export function nextSteps(host: Host, manifest: Manifest, { writes }: Plan, firs
     ...(sql.length > 0 ? [migrate(host, manifest, sql)] : []),
     ...(sql.length > 0 || written(/\.prisma$/) ? [prismaCommand(host, manifest, 'generate')] : []),
     ...(written(/^(?!\.async-gen\/)/) ? [firstEdit] : []),
+    ...exportsHint(host, manifest, writes),
   ]
+}
+
+/** A package for others that names its `exports` hides what is new in it. */
+function exportsHint({ packageJson }: Host, { settings: { dir } }: Manifest, writes: Plan['writes']): string[] {
+  const isNew = writes.some(
+    ({ path, before, after }) => before === null && after !== null && path.startsWith(`${dir}/`),
+  )
+  const { exports } = parse(packageJson.text) ?? {}
+  if (!isNew || exports === undefined) return []
+  const inside = dir.replace(/^src\//, '')
+  const targets = targetsOf(exports).map((target) => target.replace(/^\.\/(?:(?:src|dist|build|lib|out)\/)?/, ''))
+  const shows = (target: string) =>
+    target.includes('*') ? `${inside}/`.startsWith(target.split('*')[0]!) : target.startsWith(`${inside}/`)
+  if (targets.some(shows)) return []
+  return [
+    `"exports" in package.json hides ${dir} from other packages. For those that record calls or read toasts, add an entry, such as "./${inside}/*": "./${dir}/*.ts" (or where your build puts it), or export the classes from your index`,
+  ]
+}
+
+function targetsOf(exports: unknown): string[] {
+  if (typeof exports === 'string') return [exports]
+  return typeof exports === 'object' && exports !== null ? Object.values(exports).flatMap(targetsOf) : []
 }
 
 /** A command of Prisma's, with the `--schema` and the `--config` that async-gen was given: Prisma needs them as well. */
