@@ -46,9 +46,9 @@ function targetsOf(exports: unknown): string[] {
 /** A command of Prisma's, with the `--schema` and the `--config` that async-gen was given: Prisma needs them as well. */
 export function prismaCommand(host: Host, manifest: Manifest, command: string): string {
   const { schema, config } = manifest.settings
-  const flags = Object.entries({ schema, config }).flatMap(([name, value]) =>
-    value ? [`--${name}`, quoted(value)] : [],
-  )
+  // `db execute` reads no schema, and refuses the flag.
+  const taken = command.startsWith('db execute') ? { config } : { schema, config }
+  const flags = Object.entries(taken).flatMap(([name, value]) => (value ? [`--${name}`, quoted(value)] : []))
   return [host.packageManager.exec, 'prisma', command, ...flags].join(' ')
 }
 

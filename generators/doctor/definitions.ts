@@ -74,7 +74,7 @@ function readTrigger(statement: string): Created | undefined {
 }
 
 /** Triggers of two tables may have the same name. */
-export function triggerName(name: string, table: string): string {
+function triggerName(name: string, table: string): string {
   return `${name} on ${table}`
 }
 

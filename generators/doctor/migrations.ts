@@ -34,7 +34,7 @@ export async function migrationFindings(client: Client, host: Host, manifest: Ma
  * What the migrations of ours create, in their order. A later migration of the host's own counts where it replaces a function:
  * what it drops may have been written by Prisma, which does not know these objects.
  */
-export async function definitionsOf(host: Host, manifest: Manifest): Promise<Definitions> {
+async function definitionsOf(host: Host, manifest: Manifest): Promise<Definitions> {
   const definitions: Definitions = new Map()
   const ours = new Map<string, string>()
   for (const { folder, text } of await migrationTexts(host, manifest)) ours.set(folder, text)

@@ -69,6 +69,8 @@ describe('what a host should be told', () => {
       expect(nextSteps.join('\n')).toContain(`npx prisma migrate dev ${flags} `)
       expect(nextSteps.join('\n')).toContain(`npx prisma migrate deploy ${flags})`)
       expect(nextSteps).toContain(`npx prisma generate ${flags}`)
+      expect(nextSteps.join('\n')).toMatch(/prisma db execute --file \S+ --config db\/prisma\.config\.ts$/m)
+      expect(nextSteps.join('\n')).toContain(`npx prisma db push ${flags} `)
     }
   })
 })
