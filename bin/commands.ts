@@ -12,7 +12,7 @@ export interface Flags {
   model?: string
   encrypted?: boolean
   invalidateOn?: string[]
-  migration?: 'keep' | 'drop' | 'delete'
+  migration?: 'keep' | 'drop' | 'delete' | 'delete-unchecked'
   onConflict?: 'mine' | 'theirs' | 'merge'
   dryRun?: boolean
   diff?: boolean
@@ -46,7 +46,7 @@ Examples:
   $ npx async-gen attempt --diff          # shows what would happen, line by line
   $ npx async-gen upgrade                 # merges newer templates with your edits
 
-Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not supported, 5 --check or doctor found something`,
+Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not supported, 5 --check or doctor found something, 6 doctor --check could not look at everything`,
     )
   const command = (usage: string, description: string, examples: string[]) => {
     const added = program.command(usage).description(description)
@@ -106,9 +106,9 @@ Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not s
       .addOption(
         new Option(
           '--migration <what>',
-          'the migrations: leave them, write one that drops the tables, or delete them where they never ran',
+          'the migrations: leave them, write one that drops the tables, or delete them where the database has not run them',
         )
-          .choices(['keep', 'drop', 'delete'])
+          .choices(['keep', 'drop', 'delete', 'delete-unchecked'])
           .default('keep'),
       ),
   )
@@ -122,8 +122,10 @@ Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not s
     command('doctor', 'find what is wrong, in the project and in its database', [
       'npx async-gen doctor',
       'DATABASE_URL=postgres://… npx async-gen doctor --json',
+      'npx async-gen doctor --check           # in CI: ends with 6 where the database could not be looked at',
     ])
       .option('--fix', 'mend what can be mended without you')
+      .option('--check', 'end with 6 where something could not be looked at')
       .option('--json', JSON_FLAG),
   )
   placing(

@@ -1,6 +1,6 @@
 import { databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Answers, Generator } from './generator.js'
-import { modelNames } from './names.js'
+import { freeName, modelNames } from './names.js'
 
 /** Durable deferred calls, recorded in the transaction that wants them. */
 export const attempt: Generator = {
@@ -33,7 +33,7 @@ export const attempt: Generator = {
         template: 'attempt/schema.prisma',
         context,
         databaseSchema: databaseSchema(host),
-        ifTaken: 'Give the model another name: npx async-gen attempt EmailAttempt',
+        ifTaken: `Give the model another name: npx async-gen attempt ${freeName(host, ['EmailAttempt', 'CallAttempt', `Async${names.model}`])}${encrypted ? ' --encrypted' : ''}`,
       },
       ...migrations(owner, context, [
         { name: `create_${names.table}`, template: 'attempt/migrations/001_create.sql' },

@@ -12,6 +12,8 @@ export function sharedContext({ modules, schema }: Host, { dir, client, urlVaria
     databaseUrl: urlVariables.map((name) => `process.env.${name}`).join(' ?? '),
     // A host whose relations Prisma alone enforces has no foreign keys, and would see one as drift.
     foreignKeys: schema.relationMode !== 'prisma',
+    // Without the preview feature Prisma does not see partial indexes. With it, it drops those that the schema does not declare.
+    partialIndexes: schema.previewFeatures.includes('partialIndexes'),
     ext: modules.ext,
     esm: modules.esm,
     client: {

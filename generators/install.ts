@@ -35,7 +35,6 @@ export const install: Generator = {
         template: 'install/schema.prisma',
         context,
         databaseSchema: databaseSchema(host),
-        ifTaken: 'Rename yours (`@@map` and `@map` keep its table as it is), then run the command again.',
       },
       ...migrations(owner, context, [
         { name: 'create_toasts', template: 'install/migrations/001_create.sql' },

@@ -6,6 +6,7 @@ import { type Change, Draft } from './changes/draft.js'
 import { MANIFEST, type Manifest } from './changes/manifest.js'
 import { type Plan, type Planning, planOf } from './changes/plan.js'
 import { validate } from './changes/validate.js'
+import { formatterNotes } from './host/formatter.js'
 import { ignoredByGit } from './host/git.js'
 import { version } from './own-package.js'
 import type { Session } from './session.js'
@@ -68,7 +69,8 @@ export async function perform(
     if (decided.size > 0) plan = await make()
   }
   requireSameManifest(session, plan)
-  plan = { ...plan, notes: [...plan.notes, ...ignored(host.root, plan)] }
+  const notes = [...ignored(host.root, plan), ...formatterNotes(host.formatter, format)]
+  plan = { ...plan, notes: [...plan.notes, ...notes] }
   const status = statusOf(plan, mode)
   if (status !== 'blocked') validate(host, plan.writes)
   if (status === 'applied') {

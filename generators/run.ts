@@ -33,7 +33,7 @@ export async function generate(request: Request): Promise<Outcome> {
     await draftChanges(draft, staged, planning)
     return [...notes, ...notesOf(staged), ...olderParts(manifest)]
   })
-  return { plan, status, nextSteps: nextSteps(host, manifest, plan, generator.firstEdit(answers)) }
+  return { plan, status, nextSteps: nextSteps(host, recorded, plan, generator.firstEdit(answers)) }
 }
 
 export function notesOf(staged: Staged[]): string[] {

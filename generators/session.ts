@@ -5,7 +5,7 @@ import { readJournal } from './changes/journal.js'
 import { type Manifest, readManifest } from './changes/manifest.js'
 import { UsageError } from './host/errors.js'
 import { isFolder } from './host/files.js'
-import { type Format, formatWith } from './host/formatter.js'
+import { type FormatWithFailures, formatWith } from './host/formatter.js'
 import { type Host, inspect } from './host/inspect.js'
 import { otherVersion } from './installed-version.js'
 import { version } from './own-package.js'
@@ -30,7 +30,7 @@ export function given({ schema, config, migrations }: Place) {
 export interface Session {
   host: Host
   manifest: Manifest | null
-  format: Format
+  format: FormatWithFailures
   /** What was found and mended on the way in. */
   notes: string[]
 }

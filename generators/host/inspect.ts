@@ -1,12 +1,12 @@
 import { readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { UsageError } from './errors.js'
+import { HostError, UsageError } from './errors.js'
 import { type Eol, eolOf, hostPath, isFolder } from './files.js'
 import { type FormatterName, formatterOf } from './formatter.js'
 import { type PackageJson, readPackageJson } from './package-json.js'
 import { type PackageManager, packageManagerOf } from './package-manager.js'
 import { installedPrisma, loadPrismaConfig } from './prisma-config.js'
-import { migrationsFolder, type PrismaSchema, readPrismaSchema } from './prisma-schema.js'
+import { migrationsFolder, type PrismaSchema, readPrismaSchema, refuseOtherProviders } from './prisma-schema.js'
 import { type ModuleStyle, moduleStyleOf } from './typescript.js'
 
 /** The host project as plain data: all that a generator may know of it. Paths are relative to `root`. */
@@ -33,7 +33,7 @@ export async function inspect(
   flags: { schema?: string | undefined; config?: string | undefined; migrations?: string | undefined } = {},
 ): Promise<Host> {
   const packageJson = readPackageJson(root)
-  const prisma = installedPrisma(root, packageJson)
+  const prisma = prismaOf(root, packageJson)
   const config = await loadPrismaConfig(root, prisma.path, flags.config)
   const schema = readPrismaSchema(root, flags.schema, config.schema)
   const migrations = flags.migrations
@@ -64,6 +64,16 @@ function namedFolder(root: string, flag: string): string {
     message: `--migrations ${flag} is not a folder inside the project.`,
     remedy: 'Name one relative to the project: --migrations prisma/migrations',
   })
+}
+
+/** The refusal that leads somewhere comes first: who has another database gains nothing by another Prisma. */
+function prismaOf(root: string, packageJson: PackageJson) {
+  try {
+    return installedPrisma(root, packageJson)
+  } catch (error) {
+    if (error instanceof HostError && error.code === 'PRISMA_MAJOR') refuseOtherProviders(root)
+    throw error
+  }
 }
 
 const TEST_RUNNERS = ['vitest', 'jest', 'mocha', 'ava'] as const

@@ -25,6 +25,61 @@ describe('a host whose models name schemas of the database', () => {
   })
 })
 
+describe('what a host should be told', () => {
+  it('a formatter that fails, and on what', async () => {
+    const host = sampleHost({
+      '.prettierrc': '{ "parser": "no-such-parser" }',
+      'package.json': JSON.stringify({ type: 'module', devDependencies: { prettier: '3', vitest: '4' } }),
+      'node_modules/prettier/package.json': '{ "name": "prettier", "version": "3.0.0", "main": "index.js" }',
+      'node_modules/prettier/index.js': `module.exports = {
+        getFileInfo: async () => ({ ignored: false, inferredParser: 'typescript' }),
+        resolveConfig: async () => ({}),
+        format: async () => { throw new Error('Cannot find plugin "tidy"\\nsomewhere') },
+      }`,
+    })
+    const { plan, status } = await host.run('install')
+    expect(status).toBe('applied')
+    expect(plan.notes).toEqual([
+      expect.stringMatching(
+        /^prettier failed on \S+ and \d+ more: Cannot find plugin "tidy"\. What it failed on is written/,
+      ),
+    ])
+  })
+
+  it.each([
+    ['{ ".": "./dist/index.js" }', true],
+    ['"./src/index.ts"', true],
+    ['{ ".": "./src/index.ts", "./*": { "import": "./dist/*.js" } }', false],
+    ['{ ".": "./src/index.ts", "./async/*": "./src/async/*.ts" }', false],
+  ])('"exports": %s hides our classes: %s', async (exports, hides) => {
+    const host = sampleHost({
+      'package.json': `{ "type": "module", "exports": ${exports}, "devDependencies": { "prisma": "7" } }`,
+    })
+    const { nextSteps } = await host.run('install')
+    expect(nextSteps.some((step) => step.includes('"exports" in package.json hides src/async'))).toBe(hides)
+    expect((await host.run('install')).nextSteps).toEqual([])
+  })
+
+  it('the commands of Prisma with the --schema and the --config that async-gen was given', async () => {
+    const config = `import { defineConfig } from 'prisma/config'\nexport default defineConfig({ migrations: { path: 'db/migrations' } })\n`
+    const host = sampleHost({
+      'prisma/schema.prisma': null,
+      'db/shop.prisma': SCHEMA,
+      'db/prisma.config.ts': config,
+    })
+    const flags = '--schema db/shop.prisma --config db/prisma.config.ts'
+    const first = await host.run('install', [], { schema: 'db/shop.prisma', config: 'db/prisma.config.ts' })
+    const later = await host.run('attempt')
+    for (const { nextSteps } of [first, later]) {
+      expect(nextSteps.join('\n')).toContain(`npx prisma migrate dev ${flags} `)
+      expect(nextSteps.join('\n')).toContain(`npx prisma migrate deploy ${flags})`)
+      expect(nextSteps).toContain(`npx prisma generate ${flags}`)
+      expect(nextSteps.join('\n')).toMatch(/prisma db execute --file \S+ --config db\/prisma\.config\.ts$/m)
+      expect(nextSteps.join('\n')).toContain(`npx prisma db push ${flags} `)
+    }
+  })
+})
+
 describe('a host whose relations Prisma alone enforces', () => {
   it('gets no foreign key, which Prisma would see as drift', async () => {
     const host = sampleHost({
@@ -183,6 +238,21 @@ describe('the client is found', () => {
     await host.run('install', [], { client: '@/lib/db' })
     expect(host.read('src/async/database.ts')).toContain("import { prisma } from '../lib/db/index.js'")
     await host.run('attempt')
+  })
+
+  it('by a path alias that only a referenced tsconfig.app.json has, whose options count too', async () => {
+    const host = sampleHost({
+      'src/db.ts': null,
+      'src/lib/db.ts': CLIENT,
+      'tsconfig.json':
+        '{ "files": [], "references": [{ "path": "./tsconfig.node.json" }, { "path": "./tsconfig.app.json" }] }',
+      'tsconfig.node.json': '{ "compilerOptions": { "module": "nodenext" }, "include": ["vite.config.ts"] }',
+      'tsconfig.app.json':
+        '{ "compilerOptions": { "module": "esnext", "moduleResolution": "bundler", "allowImportingTsExtensions": true, "noEmit": true, "paths": { "~/*": ["./src/*"] } }, "include": ["src"] }',
+    })
+    await host.run('install', [], { client: '~/lib/db' })
+    expect(host.read('src/async/database.ts')).toContain("import { prisma } from '../lib/db.ts'")
+    expect((await info({ cwd: host.root })).paths).toEqual({ '~/*': ['./src/*'] })
   })
 
   it('in a package of the workspace, by its name and its export', async () => {

@@ -71,6 +71,54 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
     expect(error.where).toContain('prisma/schema.prisma')
   })
 
+  it('on another database with Prisma 6: to upgrade Prisma would lead nowhere', async () => {
+    const host = sampleHost({
+      'node_modules/prisma/package.json': '{ "name": "prisma", "version": "6.1.0" }',
+      'prisma/schema.prisma': 'datasource db {\n  provider = "sqlite"\n  url      = "file:./dev.db"\n}\n',
+    })
+    expect(await refusal(host)).toMatchObject({
+      code: 'PROVIDER',
+      message: expect.stringContaining('"sqlite"'),
+      remedy: expect.not.stringContaining('prisma@'),
+    })
+  })
+
+  it('in an application of a workspace with several packages that have Prisma: one to choose, and no long list', async () => {
+    const db = (name: string) => ({
+      [`packages/${name}/package.json`]: PACKAGE.replace('{', '{ "devDependencies": { "prisma": "^7" },'),
+      [`packages/${name}/prisma/schema.prisma`]: SCHEMA,
+    })
+    const workspace = sampleHost(
+      {
+        'package-lock.json': '{}',
+        'prisma/schema.prisma': null,
+        'packages/tools/package.json': PACKAGE.replace('{', '{ "devDependencies": { "prisma": "^7" },'),
+        ...Object.fromEntries(['a', 'b', 'c', 'd'].flatMap((name) => Object.entries(db(name)))),
+        'apps/api/package.json': JSON.stringify({ name: 'api' }),
+      },
+      { prisma: 'none' },
+    )
+    const error = await generate({ cwd: join(workspace.root, 'apps/api'), generator: 'install', names: [] }).catch(
+      (refused) => refused,
+    )
+    expect(error.remedy).toContain('4 packages of this workspace have one; choose yours')
+    expect(error.remedy.match(/--cwd/g)).toHaveLength(3)
+    expect(error.remedy).not.toContain('packages/tools')
+    expect(error.remedy).toContain('(and 1 more)')
+  })
+
+  it('with a schema somewhere else, and lists what is there', async () => {
+    const host = sampleHost({
+      'prisma/schema.prisma': null,
+      'src/modules/shop/shop.prisma': SCHEMA,
+      'infra/db/schema.prisma': SCHEMA,
+      'src/generated/schema.prisma': SCHEMA,
+    })
+    expect((await refusal(host)).remedy).toBe(
+      'Name one of those that are here: --schema infra/db/schema.prisma, or --schema src/modules/shop/shop.prisma; or set `schema` in prisma.config.ts',
+    )
+  })
+
   it('without a schema', async () => {
     const error = await refusal(sampleHost({ 'prisma/schema.prisma': null }))
     expect(error).toMatchObject({ code: 'SCHEMA_NOT_FOUND', remedy: expect.stringContaining('--schema') })
@@ -194,6 +242,30 @@ describe('T16: a name that the host has is found before anything is written', ()
     expect(error).toBeInstanceOf(ConflictError)
     expect(error).toMatchObject({ code: 'NAME_TAKEN', exitCode: 3 })
     expect(error.message).toContain(called)
+  })
+
+  it.each([
+    [
+      'whose table has another name',
+      '',
+      /^Rename yours in the Prisma schema\. .*model YourToast \{ … @@map\("Toast"\) \}/,
+    ],
+    ['whose table is ours too', '\n  @@map("toasts")', /ALTER TABLE "toasts" RENAME TO "your_toasts";/],
+  ])('a model Toast %s, with the lines that rename it', async (_what, map, remedy) => {
+    const host = sampleHost({ 'prisma/schema.prisma': `${SCHEMA}\nmodel Toast {\n  id Int @id${map}\n}\n` })
+    expect(await refusal(host)).toMatchObject({ code: 'NAME_TAKEN', remedy: expect.stringMatching(remedy) })
+  })
+
+  it('a model Report, with the names of the reports in the command that goes around it', async () => {
+    const host = sampleHost({
+      'prisma/schema.prisma': `${SCHEMA}\nmodel Report {\n  id Int @id\n}\nmodel SalesReport {\n  id Int @id\n}\n`,
+    })
+    await host.run('install')
+    expect(await refusal(host, { generator: 'reports', names: ['MonthlySales', 'WeeklySales'] })).toMatchObject({
+      code: 'NAME_TAKEN',
+      remedy: expect.stringMatching(/async-gen reports MonthlySales WeeklySales --model BackgroundReport$/),
+    })
+    await host.run('reports', ['MonthlySales', 'WeeklySales'], { model: 'BackgroundReport' })
   })
 
   it('the type of an enum, with the command that goes around it', async () => {

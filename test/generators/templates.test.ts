@@ -25,7 +25,7 @@ function emissions(esm: boolean): Emission[] {
     packageJson: { text: '{}', packages: ['vitest'], scripts: {} },
     packageManager: { name: 'npm' },
     modules: { ext: '.js', esm },
-    schema: { files: [{ path: 'schema.prisma', text: SCHEMA }], schemas: [] },
+    schema: { files: [{ path: 'schema.prisma', text: SCHEMA }], names: [], schemas: [], previewFeatures: [] },
   } as unknown as Host
   return [
     ...install.emissions(host, { ...answers, invalidateOn: ['Order'] }),

@@ -231,12 +231,13 @@ export const statements = {
   },
 
   // Dead workers' refreshes, and those that this process ($1) no longer has in hand ($2, $3) because it could not store how they
-  // ended. A minute is far longer than the answer to a claim takes to arrive.
+  // ended. A minute is far longer than the answer to a claim takes to arrive. They wait for as long as `backoff` says ($4).
   rescue: {
     name: 'toasts:rescue',
     text: `
       UPDATE toasts SET
-        refresh_at = clock_timestamp() + least(power(2, least(failures, 12)), 3600) * interval '1 second',
+        refresh_at = clock_timestamp()
+          + ($4::float8[])[least(failures + 1, cardinality($4::float8[]))] * interval '1 millisecond',
         locked_by = NULL,
         progress = NULL,
         failures = failures + 1,

@@ -1,4 +1,5 @@
 import DataLoader from 'dataloader'
+import { backoffs } from '../backoff.js'
 import type { Database, Query, Statement } from '../database.js'
 import type { ErrorRecord } from '../errors.js'
 import { type TraceContext, traceContext } from '../opentelemetry.js'
@@ -240,7 +241,8 @@ export class ToastStore implements KeptTable {
   async rescue(query: Query = this.#db.query): Promise<number> {
     const { id: worker } = await presenceOf(this.#db)
     const held = [...this.#inHand]
-    return (await query(statements.rescue, [worker, held.map(({ id }) => id), held.map(({ run }) => run)])).length
+    const values = [worker, held.map(({ id }) => id), held.map(({ run }) => run), backoffs()]
+    return (await query(statements.rescue, values)).length
   }
 
   async enqueueDue(query: Query = this.#db.query): Promise<number> {
