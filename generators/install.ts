@@ -49,7 +49,7 @@ export const install: Generator = {
 
 function packages({ node, packageManager }: Host, dir: string) {
   const bun = packageManager.name === 'bun'
-  const runner = bun ? 'bun' : 'async-worker run'
+  const runner = bun ? 'bun' : 'async-gen-worker run'
   const worker = `${dir}/worker.ts`
   return {
     dependencies: {

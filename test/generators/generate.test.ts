@@ -95,14 +95,16 @@ describe('install, attempt and reports write', () => {
     await host.run('attempt')
     expect(host.has('lib/jobs/attempt.ts')).toBe(true)
     expect(host.read('lib/jobs/test/attempt.test.ts')).toContain("from '../../../src/db.js'")
-    expect(JSON.parse(host.read('package.json')).scripts['async:worker']).toBe('async-worker run lib/jobs/worker.ts')
+    expect(JSON.parse(host.read('package.json')).scripts['async:worker']).toBe(
+      'async-gen-worker run lib/jobs/worker.ts',
+    )
   })
 
   it('names a folder with a space so that shells take it for one', async () => {
     const host = sampleHost()
     await host.run('install', [], { dir: 'src/my jobs' })
     const { scripts } = JSON.parse(host.read('package.json'))
-    expect(scripts['async:worker']).toBe('async-worker run "src/my jobs/worker.ts"')
+    expect(scripts['async:worker']).toBe('async-gen-worker run "src/my jobs/worker.ts"')
   })
 
   it('no specs where vitest is no dependency, and says so once', async () => {

@@ -192,6 +192,23 @@ describe('an upgrade', () => {
     expect(JSON.parse(host.read('package.json')).dependencies['@async-gen/runtime']).toBe('^0.3.0')
   })
 
+  it.each([
+    [
+      'npm run generate && async-worker run src/async/worker.ts',
+      'npm run generate && async-worker run src/async/worker.ts',
+    ],
+    ['async-worker run src/async/worker.ts', 'async-gen-worker run src/async/worker.ts'],
+  ])('updates the worker script of 0.1.0 unless the user has changed it (case %#)', async (script, upgraded) => {
+    const host = await installed()
+    const now = 'async-gen-worker run src/async/worker.ts'
+    const of010 = 'async-worker run src/async/worker.ts'
+    host.write('package.json', host.read('package.json').replace(now, script))
+    host.write('.async-gen/manifest.json', host.read('.async-gen/manifest.json').replace(now, of010))
+    await upgradeIn(host)
+    expect(JSON.parse(host.read('package.json')).scripts['async:worker']).toBe(upgraded)
+    expect((await upgradeIn(host)).status).toBe('nothing to do')
+  })
+
   it('with --check and as a dry run writes nothing, and tells whether it would', async () => {
     const host = await installed()
     expect((await upgradeIn(host, { check: true })).status).toBe('nothing to do')
