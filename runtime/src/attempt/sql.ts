@@ -278,7 +278,8 @@ export const statements = (table: string) =>
             locked_by IS NULL
             OR locked_by NOT IN (${livingWorkers})
             OR (
-              locked_by = $1 AND started_at < clock_timestamp() - interval '1 minute'
+              locked_by = $1
+              AND (started_at BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() + interval '1 minute') IS NOT TRUE
               AND (id, num_attempts) NOT IN (SELECT * FROM unnest($2::bigint[], $3::int[]))
             )
           )
@@ -293,7 +294,7 @@ export const statements = (table: string) =>
           END,
           completed_at = CASE WHEN num_attempts < max_attempts THEN NULL ELSE clock_timestamp() END,
           scheduled_at = least(scheduled_at, clock_timestamp()),
-          errors = errors || jsonb_build_object(
+          errors = CASE WHEN jsonb_typeof(errors) = 'array' THEN errors ELSE '[]' END || jsonb_build_object(
             'number', num_attempts,
             'at', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
             'elapsed', coalesce(extract(epoch FROM clock_timestamp() - CASE WHEN isfinite(started_at) THEN started_at END), 0),

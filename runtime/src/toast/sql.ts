@@ -263,7 +263,7 @@ export const statements = {
         WHERE locked_by NOT IN (${livingWorkers}) OR (
           locked_by = $1
           AND (id, run) NOT IN (SELECT * FROM unnest($2::bigint[], $3::integer[]))
-          AND updated_at < clock_timestamp() - interval '1 minute'
+          AND (updated_at BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() + interval '1 minute') IS NOT TRUE
         )
         FOR UPDATE SKIP LOCKED
       )
