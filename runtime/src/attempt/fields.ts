@@ -1,5 +1,5 @@
 import type { Content, Owner } from './content.js'
-import type { AttemptError, AttemptRow, AttemptStatus } from './store.js'
+import type { AttemptError, AttemptRow, AttemptStatus, StoredError } from './store.js'
 
 /** What a row says, as it was when it was read. */
 export abstract class AttemptFields {
@@ -74,7 +74,9 @@ export abstract class AttemptFields {
   }
   /** One entry for every run that failed, the oldest first. */
   get errors(): AttemptError[] {
-    return this.row.errors.map((entry) => this.content.decodeError(entry, this.owner))
+    const stored: unknown = this.row.errors
+    const entries = Array.isArray(stored) ? stored : [stored]
+    return entries.map((entry) => (isObject(entry) ? this.content.decodeError(entry, this.owner) : unreadable(entry)))
   }
 
   get isPending(): boolean {
@@ -103,4 +105,14 @@ export abstract class AttemptFields {
   get isFinished(): boolean {
     return !this.isPending && !this.isRunning
   }
+}
+
+function isObject(entry: unknown): entry is StoredError {
+  return typeof entry === 'object' && entry !== null && !Array.isArray(entry)
+}
+
+/** What a row that was written by hand holds in place of an error. */
+function unreadable(entry: unknown): AttemptError {
+  const message = `The row holds ${JSON.stringify(entry)} in place of an error.`
+  return { number: 0, at: new Date(0).toISOString(), elapsed: 0, worker: null, name: 'InvalidErrors', message }
 }

@@ -1,8 +1,12 @@
 import type { Statement } from '../database.js'
 import { livingWorkers } from '../presence.js'
 
+/** The last number that a column of type integer holds. */
+const LAST_INTEGER = 2_147_483_647
+
 /**
- * Inserts the calls of a JSON array, unless the host's transaction has ended ($2).
+ * Inserts the calls of a JSON array, unless the host's transaction has ended ($2). A call without a time gets the time at which it
+ * is recorded, and never that of the one before it: the queue knows no order among calls of the same time.
  * @param extra columns that the host has added and that are given
  */
 export function insertStatement(table: string, extra: string[]): Statement {
@@ -21,7 +25,7 @@ export function insertStatement(table: string, extra: string[]): Statement {
         coalesce(call.id, nextval(pg_get_serial_sequence('"${table}"', 'id'))),
         call.type, call.target, call.method, call.args::jsonb, call.encryptor,
         coalesce(call.priority, 10), coalesce(call."maxAttempts", 25), call."idempotenceToken",
-        coalesce(call."scheduledAt", now()),
+        coalesce(call."scheduledAt", clock_timestamp() + call.ordinality * interval '1 microsecond'),
         (SELECT parent.id FROM "${table}" AS parent WHERE parent.id = call."parentId"),
         call."traceContext"${values}
       FROM ROWS FROM (
@@ -36,6 +40,19 @@ export function insertStatement(table: string, extra: string[]): Statement {
       ON CONFLICT (target, method, idempotence_token) WHERE idempotence_token IS NOT NULL DO NOTHING
       RETURNING *`,
   }
+}
+
+/** The column errors as a list, and one more error in it. */
+function errorsWith(name: string, message: string): string {
+  return `
+              CASE WHEN jsonb_typeof(errors) = 'array' THEN errors ELSE '[]' END || jsonb_build_object(
+                'number', num_attempts,
+                'at', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+                'elapsed', 0,
+                'worker', $2::int,
+                'name', '${name}',
+                'message', ${message}
+              )`
 }
 
 function quote(column: string): string {
@@ -90,15 +107,26 @@ export const statements = (table: string) =>
     },
 
     // By id, always: were the status compared as an enum, the planner might go through the index of all that is due. A row that
-    // somebody else has locked is passed by, so that it holds up none of the others.
+    // somebody else has locked is passed by, so that it holds up none of the others. Rows that were written by hand are put right
+    // here: one whose runs cannot be counted any further fails, and errors that are no list become one.
     claim: {
       name: `${table}:claim`,
       text: `
         UPDATE "${table}" SET
-          status = 'running',
-          num_attempts = num_attempts + 1,
-          locked_by = $2,
+          status = CASE
+            WHEN num_attempts < ${LAST_INTEGER} THEN 'running'
+            WHEN num_attempts = ${LAST_INTEGER} THEN 'failed'
+            ELSE status
+          END,
+          num_attempts = greatest(least(num_attempts, ${LAST_INTEGER - 1}), -1) + 1,
+          locked_by = CASE WHEN num_attempts < ${LAST_INTEGER} THEN $2::int END,
           started_at = clock_timestamp(),
+          completed_at = CASE WHEN num_attempts = ${LAST_INTEGER} THEN clock_timestamp() END,
+          errors = CASE
+            WHEN num_attempts = ${LAST_INTEGER} THEN ${errorsWith('TooManyRuns', `'num_attempts is ${LAST_INTEGER}: further runs cannot be counted.'`)}
+            WHEN jsonb_typeof(errors) <> 'array' THEN ${errorsWith('InvalidErrors', `'The column errors held no list, but: ' || left(errors::text, 1000)`)}
+            ELSE errors
+          END,
           updated_at = clock_timestamp()
         WHERE id IN (
           SELECT id FROM "${table}"
@@ -195,7 +223,7 @@ export const statements = (table: string) =>
         UPDATE "${table}" SET
           status = 'pending',
           scheduled_at = clock_timestamp(),
-          max_attempts = greatest(max_attempts, num_attempts + 1),
+          max_attempts = greatest(max_attempts, least(num_attempts, ${LAST_INTEGER - 1}) + 1),
           completed_at = NULL,
           updated_at = clock_timestamp()
         WHERE id = $1 AND status IN ('pending', 'failed', 'expired', 'cancelled')
@@ -250,7 +278,8 @@ export const statements = (table: string) =>
             locked_by IS NULL
             OR locked_by NOT IN (${livingWorkers})
             OR (
-              locked_by = $1 AND started_at < clock_timestamp() - interval '1 minute'
+              locked_by = $1
+              AND (started_at BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() + interval '1 minute') IS NOT TRUE
               AND (id, num_attempts) NOT IN (SELECT * FROM unnest($2::bigint[], $3::int[]))
             )
           )
@@ -265,10 +294,10 @@ export const statements = (table: string) =>
           END,
           completed_at = CASE WHEN num_attempts < max_attempts THEN NULL ELSE clock_timestamp() END,
           scheduled_at = least(scheduled_at, clock_timestamp()),
-          errors = errors || jsonb_build_object(
+          errors = CASE WHEN jsonb_typeof(errors) = 'array' THEN errors ELSE '[]' END || jsonb_build_object(
             'number', num_attempts,
             'at', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-            'elapsed', coalesce(extract(epoch FROM clock_timestamp() - started_at), 0),
+            'elapsed', coalesce(extract(epoch FROM clock_timestamp() - CASE WHEN isfinite(started_at) THEN started_at END), 0),
             'worker', locked_by,
             'name', 'WorkerDied',
             'message', 'The worker ended, or lost the database, before it could store how the call ended.'
@@ -298,16 +327,25 @@ export const statements = (table: string) =>
           )
         ), enqueued AS (
           SELECT
-          FROM without_job, graphile_worker.add_job(
-            $1, json_build_object('id', without_job.id::text),
-            run_at => scheduled_at, job_key => $1 || ':' || without_job.id,
-            priority => greatest(-32768, least(32767, -without_job.priority))
-          )
+          FROM (
+            SELECT array_agg((
+              $1,
+              json_build_object('id', id::text),
+              NULL,
+              scheduled_at,
+              NULL,
+              $1 || ':' || id,
+              greatest(-32768, least(32767, -priority::bigint)),
+              NULL
+            )::graphile_worker.job_spec ORDER BY priority DESC, scheduled_at, id) AS jobs
+            FROM without_job
+            HAVING count(*) > 0
+          ) AS page, graphile_worker.add_jobs(page.jobs)
         )
         SELECT
           (SELECT count(*)::int FROM enqueued) AS enqueued,
           (SELECT count(*)::int FROM due) AS seen,
-          scheduled_at::text AS "scheduledAt",
+          to_json(scheduled_at) #>> '{}' AS "scheduledAt",
           id
         FROM due
         ORDER BY due.scheduled_at DESC, id DESC

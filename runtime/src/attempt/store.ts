@@ -121,6 +121,9 @@ export interface Reencrypted {
 /** How many rows a statement of the sweep takes on. */
 const PAGE = 1000
 
+/** The first that a column of type bigint holds: rows that were written by hand may have any. */
+const FIRST_ID = '-9223372036854775808'
+
 /** One table of attempts. Its statements are in sql.ts. */
 export class AttemptStore implements KeptTable {
   readonly kind = 'attempts'
@@ -287,7 +290,7 @@ export class AttemptStore implements KeptTable {
 
   async enqueueDue(query: Query = this.#db.query, pages = Number.POSITIVE_INFINITY): Promise<number> {
     let total = 0
-    let last = { scheduledAt: '-infinity', id: '0' }
+    let last = { scheduledAt: '-infinity', id: FIRST_ID }
     for (let page = 0; page < pages; page++) {
       const values = [this.#task, last.scheduledAt, last.id, PAGE]
       const [row] = await query<typeof last & { enqueued: number; seen: number }>(this.#sql.enqueueDue, values)
@@ -301,7 +304,7 @@ export class AttemptStore implements KeptTable {
   async #claimTogether(requests: readonly Claim[]): Promise<{ row: AttemptRow | undefined }[]> {
     const ids = requests.map(({ id }) => id)
     const rows = await this.#db.query<AttemptRow>(this.#sql.claim, [ids, requests[0]!.worker])
-    const claimed = new Map(rows.map((row) => [BigInt(row.id), row]))
+    const claimed = new Map(rows.flatMap((row) => (row.status === 'running' ? [[BigInt(row.id), row]] : [])))
     for (const [id, row] of claimed) this.#inHand.set(id, row.num_attempts)
     return ids.map((id) => {
       const row = claimed.get(id)

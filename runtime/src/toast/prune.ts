@@ -33,9 +33,12 @@ export async function pruneToasts(db: Database): Promise<number> {
 
 const cursors = new WeakMap<ToastRegistry, string>()
 
+/** Before the first that a column of type bigint holds: rows that were written by hand may have any id. */
+const BEFORE_ALL = '-9223372036854775808'
+
 async function pruneNextPage(registry: ToastRegistry): Promise<number> {
-  const page = await registry.store.page(cursors.get(registry) ?? '0')
-  cursors.set(registry, page.length < BATCH ? '0' : page.at(-1)!.id)
+  const page = await registry.store.page(cursors.get(registry) ?? BEFORE_ALL)
+  cursors.set(registry, page.length < BATCH ? BEFORE_ALL : page.at(-1)!.id)
   const unneeded = page.filter((toast) => isSuperseded(registry, toast)).map(({ id }) => id)
   const failures: unknown[] = []
   for (const definition of registry.definitions.values()) {

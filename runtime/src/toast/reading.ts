@@ -1,7 +1,7 @@
 import type { Decimal } from '../decimal.js'
 import { type Duration, milliseconds } from '../duration.js'
 import type { ErrorRecord } from '../errors.js'
-import { deserialize } from '../serialize.js'
+import { deserialize, type Json } from '../serialize.js'
 import { isStale, type Staleness } from './staleness.js'
 import type { ToastRow } from './store.js'
 
@@ -72,10 +72,22 @@ export function readingOf<Result, Parent>(
   const cached = { name, cachedAt: cached_at, age, elapsed, version }
   const stale = row.invalidated || isStale(cached, parent, options)
   if (stale && options.maxStale !== undefined && age > milliseconds(options.maxStale)) return undefined
-  const value = deserialize(row.value)
+  const value = readable(row.value)
+  if (value === UNREADABLE) return undefined
   const toastr: Toastr = { elapsed, cached_at, stale, ...soFar(row) }
   if (row.refresh?.error) toastr.error = failureOf(row.refresh.error)
   return (isPlainObject(value) ? { ...value, toastr } : { value, toastr }) as Ready<Result>
+}
+
+const UNREADABLE = Symbol('unreadable')
+
+/** A value that somebody wrote by hand may not be one of ours; then there is none, and the next refresh brings one. */
+function readable(stored: Json): unknown {
+  try {
+    return deserialize(stored)
+  } catch {
+    return UNREADABLE
+  }
 }
 
 export function notReady(row: ToastRow | undefined): NotReady {
