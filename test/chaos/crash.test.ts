@@ -72,6 +72,18 @@ describe('a worker that dies', () => {
     await eventually('an empty queue', async () => (await sql('SELECT FROM graphile_worker.jobs')).length === 0, WITHIN)
   })
 
+  it.concurrent('leaves the job of a waiting call locked, by a pool that nobody knows: the call gets another job', async ({
+    place,
+  }) => {
+    const { sql, start, record, allSucceeded } = place
+    await record(1)
+    await sql(
+      `UPDATE graphile_worker._private_jobs SET locked_by = 'nobody', locked_at = now() - interval '61 seconds'`,
+    )
+    await start()
+    await allSucceeded()
+  })
+
   it.concurrent('has its work rescued in its old place in the queue, before what is due since then', async ({
     place,
     expect,

@@ -259,8 +259,6 @@ describe('the client is found', () => {
     const host = sampleHost({ 'src/db.ts': null, 'node_modules/@acme/db/package.json': '{}' })
     await host.run('install', [], { client: '@acme/db#client' })
     expect(host.read('async/database.ts')).toContain("import { client as prisma } from '@acme/db'")
-    await host.run('attempt')
-    expect(host.read('async/attempt.factory.ts')).toContain("from '@acme/db'")
     await expect(host.run('install', [], { client: '@acme/other#client' })).rejects.toMatchObject({
       code: 'CLIENT_NOT_FOUND',
     })

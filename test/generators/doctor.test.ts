@@ -188,8 +188,8 @@ describe('doctor finds in the database', () => {
     ['FUNCTION_MISSING', 'toasts_invalidate', 'DROP FUNCTION toasts_invalidate'],
     [
       'FUNCTION_DIFFERS',
-      'attempts_enqueue',
-      'CREATE OR REPLACE FUNCTION attempts_enqueue() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$',
+      'attempts_refuse_change',
+      'CREATE OR REPLACE FUNCTION attempts_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$',
     ],
     [
       'TRIGGER_DIFFERS',

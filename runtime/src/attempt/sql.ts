@@ -309,7 +309,9 @@ export const statements = (table: string) =>
         RETURNING attempt.id`,
     },
 
-    // A page of rows that are due, those first that are due for longest, after a row that was seen before ($2, $3).
+    // A page of rows that are due, those first that are due for longest, after a row that was seen before ($2, $3). A job that has been
+    // locked for a minute while its row still waits counts as lost: whoever locked it has died late, or never got the answer to its
+    // fetch. Where it was only fetched ahead, the second job finds nothing to do.
     enqueueDue: {
       name: `${table}:enqueue-due`,
       text: `
@@ -324,6 +326,7 @@ export const statements = (table: string) =>
           WHERE NOT EXISTS (
             SELECT FROM graphile_worker.jobs
             WHERE key = $1 || ':' || due.id AND attempts < max_attempts
+              AND (locked_at IS NULL OR locked_at > now() - interval '1 minute')
           )
         ), enqueued AS (
           SELECT

@@ -271,7 +271,8 @@ export const statements = {
       RETURNING id`,
   },
 
-  // Of those that are due for longest; once these have had their turn, others are seen.
+  // Of those that are due for longest; once these have had their turn, others are seen. A job that has been locked for a minute while
+  // its row still waits counts as lost.
   enqueueDue: {
     name: 'toasts:enqueue-due',
     text: `
@@ -286,6 +287,7 @@ export const statements = {
         )) AND NOT EXISTS (
           SELECT FROM graphile_worker.jobs AS job
           WHERE job.key = 'toast:' || toasts.id AND job.attempts < job.max_attempts
+            AND (job.locked_at IS NULL OR job.locked_at > now() - interval '1 minute')
         )
         ORDER BY id
         LIMIT $1
