@@ -1,6 +1,6 @@
 import { backoff } from '../backoff.js'
 import type { BoundDatabase } from '../database.js'
-import { milliseconds, secondsSince } from '../duration.js'
+import { type Duration, milliseconds, secondsSince } from '../duration.js'
 import { DecryptionError, describeError, InvalidStateError, isInstance, PermanentError } from '../errors.js'
 import { snakeCase } from '../names.js'
 import type { PrismaClientLike } from '../prisma.js'
@@ -24,6 +24,7 @@ import {
   type Failure,
   type Filter,
   type Run,
+  type StoredError,
 } from './store.js'
 import type { Targets } from './targets.js'
 import {
@@ -71,7 +72,8 @@ function scope(status: AttemptStatus) {
 export class AttemptRecord<Data = unknown> extends AttemptFields {
   /** Whether `create` found an attempt with the same token instead of making one. */
   readonly duplicate: boolean
-  #running: { run: Run; started: number; stopping: AbortSignal | undefined } | undefined
+  /** The run that this object holds. */
+  #held: HeldRun | undefined
 
   constructor(row: AttemptRow, duplicate = false) {
     super(row)
@@ -169,8 +171,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     if (!claimed) return null
     const Type = subclasses.find(({ name }) => name === claimed.row.type) ?? this
     const attempt = new Type(claimed.row) as InstanceType<Class>
-    // What its hook throws is told, and is no reason to make the call again.
-    await attempt.#run(claimed, signal)
+    await attempt.#performClaimed(claimed, signal)
     return attempt
   }
 
@@ -204,17 +205,24 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
    * Makes the call now, if it is due. What the call writes through `Attempt.current().tx()` happens exactly once; its other
    * effects happen at least once: a run whose process dies is made again.
    *
+   * Override it to do something around every run, and call `super`: the worker calls it, too, with the run already claimed
+   * (`status` is `running`). There, `fail`, `expire`, `cancel` and `retry` end the run without making the call. An error thrown
+   * before `super` counts as an error of the run. An override that does neither puts the call off by `retryDelay`.
+   *
    * @returns whether the call was made; one that is not due is left alone
    * @throws InvalidStateError unless the attempt is pending; and what `handlePerformError` throws
    */
   async perform({ signal }: PerformOptions = {}): Promise<boolean> {
-    const claimed = await claim(this.#class, this.id)
-    if (!claimed) {
-      await this.reload()
-      if (!this.isPending) throw this.#invalidState('perform')
-      return false
+    if (this.#held?.phase !== 'claimed') {
+      const claimed = await claim(this.#class, this.id)
+      if (!claimed) {
+        await this.reload()
+        if (!this.isPending) throw this.#invalidState('perform')
+        return false
+      }
+      this.#hold(claimed, signal)
     }
-    const hook = await this.#run(claimed, signal)
+    const hook = await this.#run(this.#held!)
     if (hook) throw hook.thrown
     return true
   }
@@ -222,11 +230,12 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   /**
    * Every failed run ends here. The default records the error and tries again after `retryDelay`, or fails the attempt: when
    * it was the last run that it has, when the call threw a PermanentError, and when its content does not decrypt. Override
-   * it to alert somebody, and call `super`.
+   * it to alert somebody, and call `super`; or decide otherwise: `fail`, `expire`, `cancel` and `retry` record the error and end
+   * the run so, and a PermanentError thrown here fails the attempt.
    */
   async handlePerformError(error: unknown): Promise<void> {
-    if (!this.#running) throw new InvalidStateError(`${this.#label} is not running, so no error of it can be handled.`)
-    const { run, stopping } = this.#running
+    if (!this.#held) throw new InvalidStateError(`${this.#label} is not running, so no error of it can be handled.`)
+    const { run, stopping } = this.#held
     // A run that was interrupted is not at fault: another worker makes it at once.
     await this.#record(error, () => (stopping?.aborted ? 0 : milliseconds(this.retryDelay(run.number))))
   }
@@ -236,24 +245,29 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     return backoff(run)
   }
 
-  /** Ends a pending attempt that is no longer wanted, because its time has passed. */
+  /** Ends a pending attempt that is no longer wanted, because its time has passed; in a hook, the attempt whose run failed. */
   async expire(): Promise<void> {
-    await this.#change(this.#class.store.end(this.id, 'expired'), 'expire')
+    await this.#end('expired', 'expire')
   }
 
-  /** Ends a pending attempt as failed. */
+  /** Ends a pending attempt as failed; in a hook, the attempt whose run failed. */
   async fail(): Promise<void> {
-    await this.#change(this.#class.store.end(this.id, 'failed'), 'fail')
+    await this.#end('failed', 'fail')
   }
 
   /** Ends an attempt that is pending or running. A call that runs has its signal aborted, and what it returns is dropped. */
   async cancel(): Promise<void> {
-    await this.#change(this.#class.store.cancel(this.id), 'cancel')
+    const change = this.#endRun('cancelled') ?? this.#class.store.cancel(this.id)
+    await this.#change(change, 'cancel')
   }
 
-  /** Makes a call due now that waits, or that ended without success; it gets one more run at least. */
-  async retry(): Promise<void> {
-    await this.#change(this.#class.store.retry(this.id), 'retry')
+  /**
+   * Makes a call due that waits, or that ended without success; in a hook, the one whose run failed. It gets one more run at least.
+   * @param options `delay`: how long to wait first, in place of not at all
+   */
+  async retry({ delay = 0 }: { delay?: Duration } = {}): Promise<void> {
+    const wait = milliseconds(delay)
+    await this.#change(this.#endRun('pending', wait) ?? this.#class.store.retry(this.id, wait), 'retry')
   }
 
   /**
@@ -288,27 +302,54 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     return new InvalidStateError(`Cannot ${verb} ${this.#label}: it is ${this.status}.`)
   }
 
-  /** Returns what the hook threw, if it did. */
-  async #run({ row, run }: Claimed, stopping: AbortSignal | undefined): Promise<Thrown | undefined> {
-    const { db, store } = this.#class
+  #hold({ row, run }: Claimed, stopping: AbortSignal | undefined): HeldRun {
     this.row = row
-    this.#running = { run, started: performance.now(), stopping }
+    this.#held = { run, started: performance.now(), stopping, phase: 'claimed', decided: false }
+    return this.#held
+  }
+
+  /** Has `perform` make the call of a run that is claimed already, and sees to it that the run ends if an override does not. */
+  async #performClaimed(claimed: Claimed, signal: AbortSignal | undefined): Promise<void> {
+    const held = this.#hold(claimed, signal)
+    try {
+      await this.perform(signal ? { signal } : {})
+    } catch (thrown) {
+      if (held.phase === 'claimed') await this.#run(held, { thrown })
+      else if (held.hook?.thrown !== thrown) warnOf(this.#label, thrown)
+    }
+    if (held.phase === 'claimed' && this.isRunning) await this.#run(held, 'put off')
+    this.#letGo(held)
+  }
+
+  /** Makes the call, unless an override of `perform` has failed or put it off. Returns what the hook threw, if it did. */
+  async #run(held: HeldRun, instead?: Thrown | 'put off'): Promise<Thrown | undefined> {
+    const { db, store } = this.#class
+    const { run, stopping } = held
+    held.phase = 'calling'
     const call = new Call(db, this as AttemptRecord, run.number, stopping)
     const telling = this.#telling(run)
+    const make = async (): Promise<Outcome> => {
+      if (instead === 'put off') return { kind: 'put off' }
+      if (instead) return { kind: 'failed', error: instead.thrown }
+      return await perform(this.#class, this as AttemptRecord, call, run, this.owner)
+    }
     try {
-      const make = () => perform(this.#class, this as AttemptRecord, call, run, this.owner)
       return await tell('run', telling, async () => {
         const outcome = await cancellable(db, store.table, call, make)
-        const hook = await this.#settle(run, outcome)
-        telling.outcome = this.#verdict(outcome)
+        held.hook = await this.#settle(held, outcome)
+        telling.outcome = this.#verdict(outcome, held)
         if (outcome.kind === 'failed')
-          telling.error = this.content.tellable(hook ? hook.thrown : outcome.error, this.owner)
-        return hook
+          telling.error = this.content.tellable(held.hook ? held.hook.thrown : outcome.error, this.owner)
+        return held.hook
       })
     } finally {
-      this.#running = undefined
-      store.letGo(run)
+      this.#letGo(held)
     }
+  }
+
+  #letGo(held: HeldRun): void {
+    if (this.#held === held) this.#held = undefined
+    this.#class.store.letGo(held.run)
   }
 
   #telling(run: Run): Telling {
@@ -316,15 +357,17 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     return { type: this.constructor.name, id: `${run.id}`, name, run: run.number, askedBy: this.row.trace_context }
   }
 
-  #verdict({ kind }: Outcome): Verdict {
+  #verdict({ kind }: Outcome, { decided }: HeldRun): Verdict {
     if (kind === 'succeeded') return 'succeeded'
-    if (kind === 'failed' && this.isPending) return 'retried'
-    return kind === 'failed' && this.isFailed ? 'failed' : 'overtaken'
+    if (kind === 'taken away') return 'overtaken'
+    if (this.isPending) return 'retried'
+    return decided || this.isFailed ? 'failed' : 'overtaken'
   }
 
-  async #settle(run: Run, outcome: Outcome): Promise<Thrown | undefined> {
-    if (outcome.kind === 'failed') return await this.#handle(run, outcome.error)
+  async #settle(held: HeldRun, outcome: Outcome): Promise<Thrown | undefined> {
+    if (outcome.kind === 'failed') return await this.#handle(held, outcome.error)
     if (outcome.kind === 'taken away') await this.#catchUp()
+    else if (outcome.kind === 'put off') await this.#fail(held.run, { retryAfter: this.#safeDelay(held.run) })
     else {
       const result = JSON.parse(outcome.result)
       this.row = { ...this.row, status: 'succeeded', result, completed_at: new Date(), locked_by: null }
@@ -333,20 +376,41 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   }
 
   /** Has the hook decide. One that decides nothing leaves the attempt to be tried again, as does one that fails: then, what it threw. */
-  async #handle(run: Run, error: unknown): Promise<Thrown | undefined> {
+  async #handle(held: HeldRun, error: unknown): Promise<Thrown | undefined> {
+    held.phase = 'handling'
+    held.error = { thrown: error }
+    const { run } = held
     try {
       await this.handlePerformError(error)
       if (this.isRunning) await this.#fail(run, { retryAfter: milliseconds(this.retryDelay(run.number)) })
       return undefined
     } catch (thrown) {
-      if (this.isRunning) await this.#record(error, () => backoff(run.number))
+      const isFinal = isInstance(thrown, PermanentError)
+      if (isFinal && (this.isRunning || this.isPending)) await this.#end('failed', 'fail').catch(() => {})
+      else if (this.isRunning) await this.#record(error, () => backoff(run.number))
       return { thrown }
+    }
+  }
+
+  #safeDelay(run: Run): number {
+    try {
+      return milliseconds(this.retryDelay(run.number))
+    } catch {
+      return backoff(run.number)
     }
   }
 
   /** Adds an error, and sets the attempt back to wait or, if this was its last run, fails it. */
   async #record(error: unknown, delay: () => number): Promise<void> {
-    const { run, started } = this.#running!
+    const held = this.#held!
+    const isFinal = isInstance(error, PermanentError, DecryptionError)
+    await this.#fail(held.run, {
+      retryAfter: isFinal || held.run.number >= this.maxAttempts ? null : delay(),
+      error: this.#entry(held, error),
+    })
+  }
+
+  #entry({ run, started }: HeldRun, error: unknown): StoredError {
     const entry: AttemptError = {
       number: run.number,
       at: new Date().toISOString(),
@@ -354,17 +418,33 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
       worker: run.worker,
       ...describeError(error),
     }
-    const isFinal = isInstance(error, PermanentError, DecryptionError)
-    await this.#fail(run, {
-      retryAfter: isFinal || run.number >= this.maxAttempts ? null : delay(),
-      error: this.content.encodeError(entry, this.owner, error),
-    })
+    return this.content.encodeError(entry, this.owner, error)
   }
 
   async #fail(run: Run, failure: Failure): Promise<void> {
     const row = await this.#class.store.fail(run, failure)
     if (row) this.row = row
     else await this.#catchUp()
+  }
+
+  async #end(status: 'expired' | 'failed', verb: string): Promise<void> {
+    const run = this.#decidable?.run.number
+    await this.#change(this.#endRun(status) ?? this.#class.store.end(this.id, status, run), verb)
+  }
+
+  /** In a hook: ends the run as the hook has decided, with the error that it was called for. Nothing outside of hooks. */
+  #endRun(status: AttemptStatus, retryAfter: number | null = null): Promise<AttemptRow | undefined> | undefined {
+    const held = this.#decidable
+    if (!held) return undefined
+    held.decided = true
+    if (!this.isRunning) return undefined
+    const error = held.error && this.#entry(held, held.error.thrown)
+    return this.#class.store.endRun(held.run, { status, retryAfter, ...(error && { error }) })
+  }
+
+  /** The run of which a hook may decide: before its call, in an override of `perform`, and after it, in `handlePerformError`. */
+  get #decidable(): HeldRun | undefined {
+    return this.#held?.phase === 'calling' ? undefined : this.#held
   }
 
   /** Reads what somebody else has made of the row; a row that was deleted stays as it was. */
@@ -384,6 +464,29 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
 
 interface Thrown {
   thrown: unknown
+}
+
+/** A run in progress, as the object of its attempt knows it. */
+interface HeldRun {
+  run: Run
+  /** A reading of `performance.now()`. */
+  started: number
+  stopping: AbortSignal | undefined
+  phase: 'claimed' | 'calling' | 'handling'
+  /** Whether a hook has ended it. */
+  decided: boolean
+  /** What the call threw. */
+  error?: Thrown
+  /** What the hook threw, if it did. */
+  hook?: Thrown | undefined
+}
+
+/** An override of `perform` has failed after its run had ended, which changes nothing. */
+function warnOf(label: string, thrown: unknown): void {
+  const { name, message } = describeError(thrown)
+  process.emitWarning(`perform() of ${label} threw after the run had ended: ${name}: ${message}`, {
+    code: 'PERFORM_THREW',
+  })
 }
 
 function storedFilter<T extends Targets>(

@@ -162,6 +162,21 @@ export const statements = (table: string) =>
         RETURNING *`,
     },
 
+    endRun: {
+      name: `${table}:end-run`,
+      text: `
+        UPDATE "${table}" SET
+          status = $5,
+          scheduled_at = coalesce(clock_timestamp() + $6::float8 * interval '1 millisecond', scheduled_at),
+          max_attempts = CASE WHEN $6 IS NULL THEN max_attempts ELSE greatest(max_attempts, num_attempts + 1) END,
+          completed_at = CASE WHEN $6 IS NULL THEN clock_timestamp() END,
+          errors = errors || $4::jsonb,
+          locked_by = NULL,
+          updated_at = clock_timestamp()
+        WHERE id = $1 AND num_attempts = $2 AND locked_by = $3 AND status::text = 'running'
+        RETURNING *`,
+    },
+
     end: {
       name: `${table}:end`,
       text: `
@@ -169,7 +184,7 @@ export const statements = (table: string) =>
           status = $2,
           completed_at = clock_timestamp(),
           updated_at = clock_timestamp()
-        WHERE id = $1 AND status = 'pending'
+        WHERE id = $1 AND status = 'pending' AND ($3::int IS NULL OR num_attempts = $3)
         RETURNING *`,
     },
 
@@ -194,7 +209,7 @@ export const statements = (table: string) =>
       text: `
         UPDATE "${table}" SET
           status = 'pending',
-          scheduled_at = clock_timestamp(),
+          scheduled_at = clock_timestamp() + $2::float8 * interval '1 millisecond',
           max_attempts = greatest(max_attempts, num_attempts + 1),
           completed_at = NULL,
           updated_at = clock_timestamp()

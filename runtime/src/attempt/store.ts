@@ -110,6 +110,14 @@ export interface Failure {
   error?: StoredError
 }
 
+/** How a hook ends a run. */
+export interface Decision {
+  status: AttemptStatus
+  /** Milliseconds until the next run; null where there is none. */
+  retryAfter: number | null
+  error?: StoredError
+}
+
 /** A row whose content was encrypted anew. */
 export interface Reencrypted {
   id: bigint
@@ -221,9 +229,19 @@ export class AttemptStore implements KeptTable {
     return row
   }
 
-  /** Ends a row that is pending. */
-  async end(id: bigint, status: 'expired' | 'failed'): Promise<AttemptRow | undefined> {
-    const [row] = await this.#db.query<AttemptRow>(this.#sql.end, [id, status])
+  /** Ends a run as a hook has decided. Nothing is returned where it was no longer this worker's to end. */
+  async endRun(run: Run, { status, retryAfter, error }: Decision): Promise<AttemptRow | undefined> {
+    const values = [run.id, run.number, run.worker, JSON.stringify(error ? [error] : []), status, retryAfter]
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.endRun, values)
+    return row
+  }
+
+  /**
+   * Ends a row that is pending.
+   * @param number its last run, where another one must not have begun since
+   */
+  async end(id: bigint, status: 'expired' | 'failed', number?: number): Promise<AttemptRow | undefined> {
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.end, [id, status, number ?? null])
     return row
   }
 
@@ -233,9 +251,9 @@ export class AttemptStore implements KeptTable {
     return row
   }
 
-  /** Makes a row due now that waits, or that ended without success; it gets one more run at least. */
-  async retry(id: bigint): Promise<AttemptRow | undefined> {
-    const [row] = await this.#db.query<AttemptRow>(this.#sql.retry, [id])
+  /** Makes a row due in so many milliseconds that waits, or that ended without success; it gets one more run at least. */
+  async retry(id: bigint, wait: number): Promise<AttemptRow | undefined> {
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.retry, [id, wait])
     return row
   }
 
