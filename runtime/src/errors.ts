@@ -123,6 +123,24 @@ export class RefreshFailedError extends AsyncGenError {
   }
 }
 
+/** PostgreSQL's codes for a table and for a column that there is not. */
+const MISSING = /^(?:42P01|42703)$/
+
+/** What is thrown in place of PostgreSQL's or Prisma's error of a missing table or column of ours; nothing for other errors. */
+export function notMigrated(error: unknown): AsyncGenError | undefined {
+  const { code, message = '' } = (error ?? {}) as { code?: string; message?: string }
+  const raw = code === 'P2010' ? /Code: `(\w+)`/.exec(message)?.[1] : code
+  // Graphile Worker's schema is made by the worker.
+  if (!raw || !MISSING.test(raw) || message.includes('graphile_worker')) return undefined
+  const [missing = 'table of async-gen'] = /(?:relation|column) [^`\n]+?(?= does not exist)/.exec(message) ?? []
+  return new AsyncGenError(
+    'NOT_MIGRATED',
+    `This database has no ${missing.replaceAll('relation', 'table').replaceAll('"', '')}: the migrations of async-gen have not run in ` +
+      'it, or it is another one than you think. Run `npx prisma migrate deploy`, and look at DATABASE_URL.',
+    { cause: error },
+  )
+}
+
 /** What can be said of anything that was thrown, in a shape that fits into a jsonb column. */
 export interface ErrorRecord {
   name: string

@@ -21,7 +21,15 @@ class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', tar
 /** Never called: only its types matter. */
 const neverCalled = (async () => {
   const attempt = await Attempt.async(Client).charge('4111', 100)
-  expectTypeOf(attempt).toEqualTypeOf<Attempt>()
+  expectTypeOf(attempt).toExtend<Attempt>()
+  expectTypeOf(attempt.result).toEqualTypeOf<{ card: string; cents: number } | undefined>()
+  expectTypeOf(await attempt.wait({ timeout: '5s' })).toEqualTypeOf<{ card: string; cents: number }>()
+  expectTypeOf((await Attempt.schedule(new Date(), Orders.for({ id: 1 })).ship('van')).result).toEqualTypeOf<
+    string | undefined
+  >()
+  expectTypeOf(await (await Attempt.async(Client).ping()).wait()).toEqualTypeOf<void>()
+  expectTypeOf(await attempt.children()).toEqualTypeOf<Attempt[]>()
+  expectTypeOf(await attempt.reload()).toExtend<Attempt>()
   expectTypeOf(await Attempt.find(1n)).toEqualTypeOf<Attempt | null>()
   expectTypeOf(Attempt.async(Orders.for({ id: 1 })).ship).parameters.toEqualTypeOf<[carrier: 'van' | 'bicycle']>()
   expectTypeOf((await Attempt.current().tx()).order.create).toBeFunction()

@@ -6,13 +6,13 @@ import { snakeCase } from '../names.js'
 import type { PrismaClientLike } from '../prisma.js'
 import { type Telling, tell, type Outcome as Verdict } from '../telemetry.js'
 import { keptTables } from '../upkeep.js'
-import type { AnyCall, Callee, CallInput, Deferred, RecordOptions, WithinTransaction } from './calls.js'
+import type { AnyCall, Callee, CallInput, Deferred, NotListed, RecordOptions, WithinTransaction } from './calls.js'
 import { cancellable } from './cancel.js'
 import { type Claimed, claim } from './claim.js'
 import { fromColumn } from './columns.js'
 import { Content } from './content.js'
 import { Call, currentCall } from './current.js'
-import { AttemptFields } from './fields.js'
+import { AttemptFields, OWN_FIELDS } from './fields.js'
 import { type Outcome, perform } from './perform.js'
 import { recordCalls, standIn } from './recording.js'
 import { type Reencryption, reencryptAll } from './reencrypt.js'
@@ -27,23 +27,22 @@ import {
   type StoredError,
 } from './store.js'
 import type { Targets } from './targets.js'
-import {
-  type AddedFields,
-  type AttemptClass,
-  type AttemptFilter,
-  type BaseAttemptOptions,
-  type ClientOf,
-  type DataOf,
-  HIDDEN_FIELDS,
-  type PerformOptions,
-  type TargetsOf,
+import type {
+  AddedFields,
+  AttemptClass,
+  AttemptFilter,
+  BaseAttemptOptions,
+  ClientOf,
+  DataOf,
+  PerformOptions,
+  TargetsOf,
 } from './types.js'
 import { type WaitOptions, waitFor } from './wait.js'
 
 /** A base class for the attempts of one table, bound to a database and to what they may call. */
 export function BaseAttempt<Client extends PrismaClientLike, const Model extends string, const T extends Targets>(
   db: BoundDatabase<Client>,
-  { model, table, targets, encryptor, encryptors }: BaseAttemptOptions<Model, T>,
+  { model, table, targets, encryptor, encryptors, priorities = {} }: BaseAttemptOptions<Model, T>,
 ): AttemptClass<Client, T, AddedFields<Client, Model>> {
   const binding = {
     db,
@@ -51,6 +50,7 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
     targets,
     store: new AttemptStore(db, table, snakeCase(model)),
     content: new Content(table, encryptor, encryptors),
+    priorities,
   }
   keptTables(db).add(binding.store)
   return Object.assign(class extends AttemptRecord<AddedFields<Client, Model>> {}, binding)
@@ -104,22 +104,22 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   }
 
   /** A stand-in for the target: calling a method of it records the call. */
-  static async<Class extends AttemptClass, const C extends Callee<TargetsOf<Class>>>(
+  static async<Class extends AttemptClass, const C extends object>(
     this: Class,
-    callee: C,
+    callee: C extends Callee<TargetsOf<Class>> ? C : NotListed,
     { tx, ...options }: RecordOptions<DataOf<Class>> & WithinTransaction<ClientOf<Class>> = {},
   ): Deferred<C, InstanceType<Class>> {
-    return standIn(callee, (call) => this.create({ ...options, ...call } as never, { tx } as never)) as never
+    return standIn(callee as object, (call) => this.create({ ...options, ...call } as never, { tx } as never)) as never
   }
 
   /** Like `async`, for a call that is to be made at a given time. */
-  static schedule<Class extends AttemptClass, const C extends Callee<TargetsOf<Class>>>(
+  static schedule<Class extends AttemptClass, const C extends object>(
     this: Class,
     time: Date,
-    callee: C,
+    callee: C extends Callee<TargetsOf<Class>> ? C : NotListed,
     options: Omit<RecordOptions<DataOf<Class>>, 'scheduledAt'> & WithinTransaction<ClientOf<Class>> = {},
   ): Deferred<C, InstanceType<Class>> {
-    const { priority = 20, ...rest } = options
+    const { priority = this.priorities.schedule ?? 20, ...rest } = options
     return this.async(callee as never, { ...rest, priority, scheduledAt: time } as never) as never
   }
 
@@ -186,9 +186,13 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   /** The values of the columns that you have added to the model, as the PrismaClient gives them. */
   get data(): Data {
     const { db, model } = this.#class
-    const own = (field: string) => field in AttemptFields.prototype || HIDDEN_FIELDS.some((hidden) => hidden === field)
-    const fields = db.fieldsOf(model).filter(({ name }) => !own(name))
+    const fields = db.fieldsOf(model).filter(({ name }) => !OWN_FIELDS.some((own) => own === name))
     return Object.fromEntries(fields.map((field) => [field.name, fromColumn(field, this.row[field.column])])) as Data
+  }
+
+  /** What the row's target names in `targets.ts`: the class, the object of functions, or the records of a model. */
+  get targetObject(): object {
+    return this.#class.targets.find(this.target)
   }
 
   /** The attempts that were recorded while this one ran, the newest first. */

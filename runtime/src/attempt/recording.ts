@@ -1,10 +1,14 @@
 import { AsyncGenError, TransactionEndedError } from '../errors.js'
+import { snakeCase } from '../names.js'
+import { isTransactionOpen, warnOfForgottenTransaction } from '../open-transactions.js'
 import { traceContext } from '../opentelemetry.js'
 import { serialize } from '../serialize.js'
 import { type Telling, tell } from '../telemetry.js'
+import type { AttemptRecord } from './attempt.js'
 import type { AnyCall, RecordOptions, WithinTransaction } from './calls.js'
 import { toColumn } from './columns.js'
-import { currentParentId } from './current.js'
+import { currentParentId, isCallsTransactionOpen } from './current.js'
+import { OWN_FIELDS } from './fields.js'
 import { type AttemptRow, type NewAttempt, tokenKey } from './store.js'
 import { TargetRecord } from './targets.js'
 import type { AttemptClass } from './types.js'
@@ -24,6 +28,8 @@ export async function recordCalls(
   tx: Transaction,
 ): Promise<Recorded[]> {
   if (calls.length === 0) return []
+  if (!tx && (isTransactionOpen(Attempt.db.prisma) || isCallsTransactionOpen()))
+    warnOfForgottenTransaction(`A call of ${Attempt.name} was recorded`)
   const attempts = calls.map((call) => newAttempt(Attempt, call))
   await sealArguments(Attempt, attempts, tx)
   const inserted = await tell('create', tellingOf(Attempt, attempts), () => Attempt.store.insert(traced(attempts), tx))
@@ -66,24 +72,47 @@ function tellingOf(Attempt: AttemptClass, attempts: NewAttempt[]): Telling {
 
 function newAttempt(
   Attempt: AttemptClass,
-  { target, method, args = [], encryptor, data = {}, idempotenceToken, ...options }: AnyCall,
+  { target, method, args = [], encryptor, data = {}, idempotenceToken, parent, ...options }: AnyCall,
 ): NewAttempt {
   const name = Attempt.targets.nameOf(target)
   Attempt.targets.resolve(name, method)
   refuseOdd(options)
-  const given = Object.entries(data).filter(([, value]) => value !== undefined)
-  const columns = new Map(Attempt.db.fieldsOf(Attempt.model).map(({ name, column }) => [name, column]))
   return {
     ...options,
+    priority: options.priority ?? Attempt.priorities.async,
     type: isSubclass(Attempt) ? Attempt.name : null,
     target: name,
     method,
     args: serialize(args, 'args'),
     encryptor: Attempt.content.nameFor(encryptor),
     idempotenceToken: idempotenceToken ?? undefined,
-    parentId: currentParentId(Attempt.store),
-    data: Object.fromEntries(given.map(([field, value]) => [columns.get(field) ?? field, toColumn(value)])),
+    parentId: parent === undefined ? currentParentId(Attempt.store) : parentId(Attempt, parent),
+    data: columnsOf(Attempt, data),
   }
+}
+
+function parentId({ store }: AttemptClass, parent: AttemptRecord | null): bigint | undefined {
+  if (parent === null) return undefined
+  if ((parent.constructor as AttemptClass).store === store) return parent.id
+  throw odd('parent', `an attempt of another table`, `an attempt of ${store.table}, or null`)
+}
+
+const OWN_COLUMNS: readonly string[] = OWN_FIELDS.map(snakeCase)
+
+/** The values of the host's own fields, by column. */
+function columnsOf({ db, model }: AttemptClass, data: Record<string, unknown>): Record<string, unknown> {
+  const columns = new Map(db.fieldsOf(model).map(({ name, column }) => [name, column]))
+  const given = Object.entries(data).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(
+    given.map(([field, value]) => {
+      const column = columns.get(field) ?? field
+      if (OWN_COLUMNS.includes(column) || OWN_COLUMNS.includes(snakeCase(field)))
+        throw odd('data', `set to change "${field}"`, 'about columns that you have added to the model')
+      if (columns.size > 0 && !columns.has(field))
+        throw odd('data', `set to change "${field}"`, `about fields of ${model}`)
+      return [column, toColumn(value)]
+    }),
+  )
 }
 
 /** JSON would make null of an invalid Date and of NaN: then a call would be made at once that was meant for later. */

@@ -25,6 +25,13 @@ export type ArgsOf<T, M> = M extends keyof MethodsOf<T>
     : never
   : never
 
+/** What a call of a target's method resolves with, as it is stored and read again. */
+export type ResultOf<T, M> = M extends keyof MethodsOf<T>
+  ? MethodsOf<T>[M] extends (...args: never[]) => infer Result
+    ? Awaited<Result>
+    : never
+  : never
+
 type MethodsOf<T> = T extends RecordTarget<infer _Record, infer _Id, infer M> ? M : T
 
 type Methods = Record<string, Callable>
@@ -86,6 +93,16 @@ export class TargetList<T extends Targets = Targets> {
   }
 
   /**
+   * The target that is listed under a name.
+   * @throws UnknownTargetError that says what there is
+   */
+  find(name: string): Target {
+    const target = Object.hasOwn(this.#all, name) ? this.#all[name] : undefined
+    if (!target) throw new UnknownTargetError(`No target is called ${JSON.stringify(name)}. ${this.#listed}`)
+    return target
+  }
+
+  /**
    * The function that a row names.
    * @throws UnknownTargetError that says what there is
    */
@@ -111,14 +128,15 @@ export class TargetList<T extends Targets = Targets> {
   #find(path: string): Callable {
     const dot = path.indexOf('.')
     const [name, method] = [path.slice(0, dot), path.slice(dot + 1)]
-    const target = Object.hasOwn(this.#all, name) ? this.#all[name] : undefined
-    if (!target) throw new UnknownTargetError(`No target is called ${JSON.stringify(name)}. ${this.#listed}`)
+    const target = this.find(name)
     const methods = target instanceof RecordTarget ? target.methods : target
     const names = ownFunctionsOf(methods)
     if (!names.includes(method)) {
-      throw new UnknownTargetError(
-        `The target ${name} has no method ${JSON.stringify(method)}. It has: ${names.join(', ') || 'none'}.`,
-      )
+      const why =
+        method in methods
+          ? `has no own method ${JSON.stringify(method)}: it inherits it`
+          : `has no method ${JSON.stringify(method)}`
+      throw new UnknownTargetError(`The target ${name} ${why}. It has: ${names.join(', ') || 'none'}.`)
     }
     const callable = (methods[method as never] as Callable).bind(methods)
     return target instanceof RecordTarget ? target.loadingFirst(name, callable) : callable
