@@ -57,7 +57,10 @@ interface DataModel {
 export function delegateOf(client: object, model: string): Delegate {
   const delegate = (client as Record<string, unknown>)[model] as Partial<Delegate> | undefined
   if (typeof delegate?.findFirst === 'function') return delegate as Delegate
-  throw new AsyncGenError('UNKNOWN_MODEL', `The PrismaClient has no model "${model}".`)
+  const { _runtimeDataModel: data } = client as { _runtimeDataModel?: DataModel }
+  const models = Object.keys(data?.models ?? {}).map((name) => name[0]!.toLowerCase() + name.slice(1))
+  const known = models.length > 0 ? ` It has: ${models.join(', ')}.` : ''
+  throw new AsyncGenError('UNKNOWN_MODEL', `The PrismaClient has no model "${model}".${known}`)
 }
 
 interface Delegate {

@@ -12,7 +12,7 @@ const { prisma } = await import('../.app/src/db.js')
 
 const Work = {
   note: async (name: string) => name,
-  record: async () => {
+  record: async (): Promise<(bigint | null)[]> => {
     await (await Attempt.current().tx()).order.count()
     const inside = await Attempt.async(Work).note('inside')
     const orphan = await Attempt.create({ target: Work, method: 'note', args: ['orphan'], parent: null })
@@ -79,7 +79,7 @@ describe('tx', () => {
   })
 
   it('that is forgotten while a transaction is open is warned of, once for each place', async () => {
-    for (const client of [prisma, prisma, prisma.$extends({})]) {
+    for (const client of [prisma, prisma, prisma.$extends({}) as never as typeof prisma]) {
       await client.$transaction(async (tx) => {
         await tx.oat.count()
         await Attempt.async(Work).note('forgotten')

@@ -47,17 +47,18 @@ export type NotListed = 'This is not a target: list it in targets.ts'
 /** A target whose methods record the call instead of making it. */
 export type Deferred<C, Attempt> =
   C extends TargetRecord<infer Target>
-    ? {
-        [M in MethodOf<Target>]: (...args: Tail<ArgsOf<Target, M>>) => Promise<WithResult<Attempt, ResultOf<Target, M>>>
-      }
-    : { [M in MethodOf<C>]: (...args: ArgsOf<C, M>) => Promise<WithResult<Attempt, ResultOf<C, M>>> }
+    ? { [M in MethodOf<Target>]: (...args: Tail<ArgsOf<Target, M>>) => Promise<AttemptOf<Attempt, Target, M>> }
+    : { [M in MethodOf<C>]: (...args: ArgsOf<C, M>) => Promise<AttemptOf<Attempt, C, M>> }
 
-/** An attempt of which the compiler knows what its call returns. */
-export type WithResult<Attempt, Result> = {
+/**
+ * An attempt of which the compiler knows what its call returns. The type is looked up where it is asked for, as a method that records
+ * another call of itself would have to know its own type.
+ */
+export type AttemptOf<Attempt, Target, Method> = {
   /** What the call returned: undefined until it has succeeded. */
-  readonly result: Result | undefined
+  readonly result: ResultOf<Target, Method> | undefined
   /** Waits for the end of the attempt, and resolves with what the call returned. */
-  wait(options?: WaitOptions): Promise<Result>
+  wait(options?: WaitOptions): Promise<ResultOf<Target, Method>>
   // Their calls are others.
   children(): Promise<Attempt[]>
   parent(): Promise<Attempt | null>

@@ -220,6 +220,11 @@ export class ToastStore implements KeptTable {
     return (await this.#db.query(statements.clear, [name])).length
   }
 
+  /** Takes the refreshes of a name that wait out of the queue, in all versions of its code. Returns how many there were. */
+  async clearRefreshes(name: string): Promise<number> {
+    return (await this.#db.query(statements.clearRefreshes, [name])).length
+  }
+
   /** Removes everything that functions have cached. Returns how many entries there were. */
   async clearCached(): Promise<number> {
     return (await this.#db.query(statements.clearCached, [])).length

@@ -65,10 +65,10 @@ export function settingsOf(options: RunWorkerOptions, env: NodeJS.ProcessEnv): S
   return {
     tasks: typeof options.tasks === 'string' ? options.tasks : fileURLToPath(options.tasks),
     concurrency: count(env.ASYNC_WORKER_CONCURRENCY, 'ASYNC_WORKER_CONCURRENCY') ?? options.concurrency ?? 10,
-    pollInterval: milliseconds(env.ASYNC_WORKER_SLEEP || (options.pollInterval ?? '2s')),
+    pollInterval: milliseconds((env.ASYNC_WORKER_SLEEP as Duration) || (options.pollInterval ?? '2s')),
     prefetch: options.prefetch ?? 0,
     sweepEvery: milliseconds(options.sweepEvery ?? '3s'),
-    stopTimeout: milliseconds(env.ASYNC_WORKER_STOP_TIMEOUT || (options.stopTimeout ?? '20s')),
+    stopTimeout: milliseconds((env.ASYNC_WORKER_STOP_TIMEOUT as Duration) || (options.stopTimeout ?? '20s')),
     crontab: options.crontab ?? '',
     retention: options.retention !== false && keepFor(options.retention ?? {}),
     health: address(env.ASYNC_WORKER_HEALTH || options.health),
