@@ -4,11 +4,13 @@ import type { Answers } from './generator.js'
 import { HostError } from './host/errors.js'
 import type { Host } from './host/inspect.js'
 import { type ClientExport, isModuleName } from './host/prisma-client.js'
+import type { ModuleStyle } from './host/typescript.js'
 
 /** What all templates may name. */
 export function sharedContext({ modules, schema }: Host, { dir, client }: Answers): Context {
   return {
     dir,
+    databaseUrl: environmentVariable('DATABASE_URL', modules),
     // A host whose relations Prisma alone enforces has no foreign keys, and would see one as drift.
     foreignKeys: schema.relationMode !== 'prisma',
     ext: modules.ext,
@@ -19,6 +21,11 @@ export function sharedContext({ modules, schema }: Host, { dir, client }: Answer
       testImport: clientImport(client, `${dir}/test`, modules.ext),
     },
   }
+}
+
+/** How the host's compiler wants a variable of the environment to be read. */
+export function environmentVariable(name: string, { options }: ModuleStyle): string {
+  return options.noPropertyAccessFromIndexSignature ? `process.env['${name}']` : `process.env.${name}`
 }
 
 /** Files of one generator, from its folder of templates into the host's folder, as they are laid out there. */

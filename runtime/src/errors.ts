@@ -1,9 +1,14 @@
+/** What `Error` takes. Named here, as compilers for targets before ES2022 do not know ErrorOptions. */
+interface Cause {
+  cause?: unknown
+}
+
 /** Every error that the runtime throws on purpose: a stable `code` to branch on, a message that says what to do. */
 export class AsyncGenError extends Error {
   override readonly name: string = 'AsyncGenError'
   readonly code: string
 
-  constructor(code: string, message: string, options?: ErrorOptions) {
+  constructor(code: string, message: string, options?: Cause) {
     super(message, options)
     this.code = code
   }
@@ -44,7 +49,7 @@ export class UnknownTargetError extends AsyncGenError {
 export class DecryptionError extends AsyncGenError {
   override readonly name = 'DecryptionError'
 
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: Cause) {
     super('DECRYPTION_FAILED', message, options)
   }
 }
@@ -62,7 +67,7 @@ export class UnknownEncryptorError extends AsyncGenError {
 export class PermanentError extends AsyncGenError {
   override readonly name = 'PermanentError'
 
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: Cause) {
     super('PERMANENT', message, options)
   }
 }
@@ -71,7 +76,7 @@ export class PermanentError extends AsyncGenError {
 export class AttemptEndedError extends AsyncGenError {
   override readonly name = 'AttemptEndedError'
 
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: Cause) {
     super('ATTEMPT_ENDED', message, options)
   }
 }

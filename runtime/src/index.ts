@@ -53,7 +53,6 @@ export {
   UnserializableError,
   WaitTimeoutError,
 } from './errors.js'
-export type { TraceContext } from './opentelemetry.js'
 export type { WorkerInfo } from './presence.js'
 export type { PrismaClientLike, TransactionFor, TransactionOf } from './prisma.js'
 export {
@@ -66,7 +65,7 @@ export {
   ReportRecord,
 } from './report/report.js'
 export { refreshReportTask } from './report/tasks.js'
-export type { Deed, Outcome, Telling } from './telemetry.js'
+export type { Deed, Outcome, Telling, TraceContext } from './telemetry.js'
 export {
   type AsyncCached,
   type AsyncCachedOptions,

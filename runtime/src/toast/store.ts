@@ -1,10 +1,11 @@
 import DataLoader from 'dataloader'
 import type { Database, Query, Statement } from '../database.js'
 import type { ErrorRecord } from '../errors.js'
-import { type TraceContext, traceContext } from '../opentelemetry.js'
+import { traceContext } from '../opentelemetry.js'
 import { presenceOf } from '../presence.js'
 import type { TransactionLike } from '../prisma.js'
 import type { Json } from '../serialize.js'
+import type { TraceContext } from '../telemetry.js'
 import type { KeptTable } from '../upkeep.js'
 import { statements } from './sql.js'
 
