@@ -22,13 +22,12 @@ const columns = `  account String?
 const ownEdits = [
   { file: 'prisma/schema.prisma', changes: [['model Attempt {\n', `model Attempt {\n${columns}`]] },
   {
-    file: 'src/async/tasks/attempt.ts',
+    file: 'src/async/attempt.ts',
     changes: [
       [
-        `import { Attempt } from '../attempt.js'\n`,
-        `import { UrgentAttempt } from '../../urgent_attempt.js'\nimport { Attempt } from '../attempt.js'\n`,
+        '  /** Every failed run',
+        "  static override readonly subclasses = () => [import('../urgent_attempt.js')]\n\n  /** Every failed run",
       ],
-      ['attemptTask(Attempt)', 'attemptTask(Attempt, [UrgentAttempt])'],
     ],
   },
 ] satisfies typeof edits

@@ -56,7 +56,7 @@ describe('in handlePerformError', () => {
 
     await work(ThreeTimes)
 
-    const attempt = await ThreeTimes.find(id)
+    const attempt = await Attempt.find(id)
     expect(performed).toHaveLength(3)
     expect(attempt).toMatchObject({ status: 'failed', numAttempts: 3 })
     expect(attempt?.errors, 'the error of the run that was the last').toMatchObject([
@@ -86,7 +86,7 @@ describe('in handlePerformError', () => {
     for (const Type of [Before, After]) {
       const { id } = await Attempt.async(Work).break()
       await work(Type)
-      const attempt = await Type.find(id)
+      const attempt = await Attempt.find(id)
       expect(attempt, Type.name).toMatchObject({ status, numAttempts: 1, errors: [{ message: 'no answer' }] })
       expect(attempt?.completedAt, Type.name).toBeInstanceOf(Date)
     }
@@ -109,7 +109,7 @@ describe('in handlePerformError', () => {
     for (const Type of [Before, After]) {
       const { id } = await Attempt.async(Work).break()
       await work(Type)
-      const attempt = await Type.find(id)
+      const attempt = await Attempt.find(id)
       expect(attempt, Type.name).toMatchObject({ status: 'failed', errors: [{ message: 'no answer' }] })
     }
   })

@@ -274,20 +274,6 @@ describe('performing', () => {
     expect(await Attempt.where({}), 'of a query, a hundred unless it asks for more').toHaveLength(100)
   })
 
-  it('A21: an attempt of a subclass runs with the hooks of its own, where the worker knows it', async () => {
-    const heard: string[] = []
-    class Loud extends Attempt {
-      override async handlePerformError(error: unknown) {
-        heard.push((error as Error).message)
-        await super.handlePerformError(error)
-      }
-    }
-    const [loud, plain] = [await Loud.async(Greeter).fail(), await Attempt.async(Greeter).fail()]
-    for (const { id } of [loud, plain]) await Attempt.perform(id, { subclasses: [Loud] })
-    expect(heard).toEqual(['no answer'])
-    expect((await prisma.attempt.findMany({ orderBy: { id: 'asc' } })).map(({ type }) => type)).toEqual(['Loud', null])
-  })
-
   it('A10: a result that cannot be stored does not make the call again', async () => {
     const attempt = await Attempt.async(Greeter).unstorable()
     await attempt.perform()

@@ -26,6 +26,7 @@ import {
   type Run,
   type StoredError,
 } from './store.js'
+import { classes, rootOf, typesOf } from './subclasses.js'
 import type { Targets } from './targets.js'
 import type {
   AddedFields,
@@ -53,7 +54,7 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
     priorities,
   }
   keptTables(db).add(binding.store)
-  return Object.assign(class extends AttemptRecord<AddedFields<Client, Model>> {}, binding)
+  return Object.assign(class extends AttemptRecord<AddedFields<Client, Model>> {}, binding, { subclasses: () => [] })
 }
 
 const DEFAULT_LIMIT = 100
@@ -100,7 +101,9 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     { tx }: WithinTransaction<ClientOf<Class>> = {},
   ): Promise<InstanceType<Class>[]> {
     const recorded = await recordCalls(this, calls as readonly AnyCall[], tx)
-    return recorded.map(({ row, duplicate }) => new this(row, duplicate) as InstanceType<Class>)
+    // A duplicate may be of another class.
+    const classOf = await classes(this)
+    return recorded.map(({ row, duplicate }) => new (classOf(row))(row, duplicate) as InstanceType<Class>)
   }
 
   /** A stand-in for the target: calling a method of it records the call. */
@@ -123,10 +126,10 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     return this.async(callee as never, { ...rest, priority, scheduledAt: time } as never) as never
   }
 
-  /** The attempt with that id, or null. */
+  /** The attempt with that id, as an instance of its subclass, or null. A subclass finds its own attempts alone. */
   static async find<Class extends AttemptClass>(this: Class, id: bigint | number): Promise<InstanceType<Class> | null> {
-    const row = await this.store.find(BigInt(id))
-    return row ? (new this(row) as InstanceType<Class>) : null
+    const row = await this.store.find(BigInt(id), await typesOf(this))
+    return row ? (new ((await classes(this))(row))(row) as InstanceType<Class>) : null
   }
 
   /** The newest attempts that match. For all else there is the Prisma model. */
@@ -135,15 +138,16 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     filter: AttemptFilter<TargetsOf<Class>>,
     { limit = DEFAULT_LIMIT }: { limit?: number } = {},
   ): Promise<InstanceType<Class>[]> {
-    const rows = await this.store.select(storedFilter(this, filter), limit)
-    return rows.map((row) => new this(row) as InstanceType<Class>)
+    const rows = await this.store.select(await storedFilter(this, filter), limit)
+    const classOf = await classes(this)
+    return rows.map((row) => new (classOf(row))(row) as InstanceType<Class>)
   }
 
   static async count<Class extends AttemptClass>(
     this: Class,
     filter: AttemptFilter<TargetsOf<Class>> = {},
   ): Promise<number> {
-    return await this.store.count(storedFilter(this, filter))
+    return await this.store.count(await storedFilter(this, filter))
   }
 
   static readonly pending = scope('pending')
@@ -159,18 +163,18 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   }
 
   /**
-   * Performs an attempt by id; the worker does this. Returns null where it is not pending, not due, or gone.
-   * @param subclasses classes whose attempts are performed as what they are, hooks and all
+   * Performs an attempt by id, as an instance of its subclass; the worker does this. Returns null where it is not pending, not due,
+   * or gone.
    */
   static async perform<Class extends AttemptClass>(
     this: Class,
     id: bigint,
-    { signal, subclasses = [] }: PerformOptions & { subclasses?: readonly AttemptClass[] } = {},
+    { signal }: PerformOptions = {},
   ): Promise<InstanceType<Class> | null> {
+    const classOf = await classes(this)
     const claimed = await claim(this, id)
     if (!claimed) return null
-    const Type = subclasses.find(({ name }) => name === claimed.row.type) ?? this
-    const attempt = new Type(claimed.row) as InstanceType<Class>
+    const attempt = new (classOf(claimed.row))(claimed.row) as InstanceType<Class>
     await attempt.#performClaimed(claimed, signal)
     return attempt
   }
@@ -197,12 +201,12 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
 
   /** The attempts that were recorded while this one ran, the newest first. */
   async children(): Promise<this[]> {
-    return (await this.#class.where({ parent: this }, { limit: Number.MAX_SAFE_INTEGER })) as this[]
+    return (await rootOf(this.#class).where({ parent: this }, { limit: Number.MAX_SAFE_INTEGER })) as this[]
   }
 
   /** The attempt that ran when this one was recorded. */
   async parent(): Promise<this | null> {
-    return this.parentId === null ? null : ((await this.#class.find(this.parentId)) as this | null)
+    return this.parentId === null ? null : ((await rootOf(this.#class).find(this.parentId)) as this | null)
   }
 
   /**
@@ -493,9 +497,10 @@ function warnOf(label: string, thrown: unknown): void {
   })
 }
 
-function storedFilter<T extends Targets>(
-  { targets }: AttemptClass,
+async function storedFilter<T extends Targets>(
+  Attempt: AttemptClass,
   { target, parent, ...filter }: AttemptFilter<T>,
-): Filter {
-  return { ...filter, target: target && targets.nameOf(target), parentId: parent?.id }
+): Promise<Filter> {
+  const types = await typesOf(Attempt)
+  return { ...filter, target: target && Attempt.targets.nameOf(target), parentId: parent?.id, types }
 }

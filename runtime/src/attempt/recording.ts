@@ -10,6 +10,7 @@ import { toColumn } from './columns.js'
 import { currentParentId, isCallsTransactionOpen } from './current.js'
 import { OWN_FIELDS } from './fields.js'
 import { type AttemptRow, type NewAttempt, tokenKey } from './store.js'
+import { isSubclass } from './subclasses.js'
 import { TargetRecord } from './targets.js'
 import type { AttemptClass } from './types.js'
 
@@ -126,11 +127,6 @@ function refuseOdd({ scheduledAt, priority, maxAttempts }: RecordOptions): void 
 
 function odd(option: string, value: unknown, wanted: string): AsyncGenError {
   return new AsyncGenError('INVALID_OPTION', `${option} is ${value}. It has to be ${wanted}.`)
-}
-
-/** Whether a class extends a class that extends what BaseAttempt returned. */
-function isSubclass(Attempt: AttemptClass): boolean {
-  return !Object.hasOwn(Attempt, 'store') && !Object.hasOwn(Object.getPrototypeOf(Attempt), 'store')
 }
 
 /** A ciphertext belongs to one row, so the row's id has to be known before it is inserted. */

@@ -62,7 +62,7 @@ export const statements = (table: string) =>
 
     find: {
       name: `${table}:find`,
-      text: `SELECT * FROM "${table}" WHERE id = $1`,
+      text: `SELECT * FROM "${table}" WHERE id = $1 AND ($2::text[] IS NULL OR type = ANY ($2))`,
     },
 
     select: {
@@ -74,8 +74,9 @@ export const statements = (table: string) =>
           AND ($3::text IS NULL OR method = $3)
           AND ($4::text IS NULL OR idempotence_token = $4)
           AND ($5::bigint IS NULL OR parent_id = $5)
+          AND ($6::text[] IS NULL OR type = ANY ($6))
         ORDER BY id DESC
-        LIMIT $6`,
+        LIMIT $7`,
     },
 
     count: {
@@ -86,7 +87,8 @@ export const statements = (table: string) =>
           AND ($2::text IS NULL OR target = $2)
           AND ($3::text IS NULL OR method = $3)
           AND ($4::text IS NULL OR idempotence_token = $4)
-          AND ($5::bigint IS NULL OR parent_id = $5)`,
+          AND ($5::bigint IS NULL OR parent_id = $5)
+          AND ($6::text[] IS NULL OR type = ANY ($6))`,
     },
 
     // By id, always: were the status compared as an enum, the planner might go through the index of all that is due. A row that

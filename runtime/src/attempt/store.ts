@@ -101,6 +101,7 @@ export interface Filter {
   method?: string | undefined
   idempotenceToken?: string | undefined
   parentId?: bigint | undefined
+  types?: string[] | undefined
 }
 
 /** What a run that failed leads to. */
@@ -187,8 +188,9 @@ export class AttemptStore implements KeptTable {
     ])
   }
 
-  async find(id: bigint): Promise<AttemptRow | undefined> {
-    const [row] = await this.#db.query<AttemptRow>(this.#sql.find, [id])
+  /** @param types those that the row may have; any, where it is left out */
+  async find(id: bigint, types?: string[]): Promise<AttemptRow | undefined> {
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.find, [id, types ?? null])
     return row
   }
 
@@ -369,6 +371,6 @@ export function tokenKey(row: Pick<AttemptRow, 'target' | 'method' | 'idempotenc
   return JSON.stringify([row.target, row.method, row.idempotence_token])
 }
 
-function filterValues({ status, target, method, idempotenceToken, parentId }: Filter): unknown[] {
-  return [status ?? null, target ?? null, method ?? null, idempotenceToken ?? null, parentId ?? null]
+function filterValues({ status, target, method, idempotenceToken, parentId, types }: Filter): unknown[] {
+  return [status ?? null, target ?? null, method ?? null, idempotenceToken ?? null, parentId ?? null, types ?? null]
 }

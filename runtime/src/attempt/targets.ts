@@ -132,15 +132,21 @@ export class TargetList<T extends Targets = Targets> {
     const methods = target instanceof RecordTarget ? target.methods : target
     const names = ownFunctionsOf(methods)
     if (!names.includes(method)) {
-      const why =
-        method in methods
-          ? `has no own method ${JSON.stringify(method)}: it inherits it`
-          : `has no method ${JSON.stringify(method)}`
+      const why = inherits(methods, method)
+        ? `inherits its method ${JSON.stringify(method)}, and only own methods can be called`
+        : `has no method ${JSON.stringify(method)}`
       throw new UnknownTargetError(`The target ${name} ${why}. It has: ${names.join(', ') || 'none'}.`)
     }
     const callable = (methods[method as never] as Callable).bind(methods)
     return target instanceof RecordTarget ? target.loadingFirst(name, callable) : callable
   }
+}
+
+/** Whether a class or object has a method from a class that it extends. */
+function inherits(target: Target, method: string): boolean {
+  const parent: object | null = Object.getPrototypeOf(target)
+  if (parent === null || parent === Function.prototype || parent === Object.prototype) return false
+  return ownFunctionsOf(parent).includes(method) || inherits(parent, method)
 }
 
 function ownFunctionsOf(target: Target): string[] {

@@ -6,14 +6,12 @@ import type { AttemptClass } from './types.js'
 /**
  * The Graphile Worker task that performs one attempt; its payload is `{ id }`. It always resolves: what fails is recorded in the
  * row, and tried again from there. A second job for the same attempt finds nothing to do.
- *
- * @param subclasses classes that extend it, so that their attempts run with their own hooks
  */
-export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptClass[] = []): Task {
+export function attemptTask(Attempt: AttemptClass): Task {
   Attempt.targets.check()
   return tellsItself<Task>(async (payload, { logger, abortSignal, job }) => {
     const id = BigInt((payload as { id: string }).id)
-    const attempt = await Attempt.perform(id, { signal: abortSignal, subclasses })
+    const attempt = await Attempt.perform(id, { signal: abortSignal })
     if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending or not due: nothing to do`)
   })
 }
