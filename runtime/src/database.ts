@@ -112,7 +112,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
       await client.query('ROLLBACK').catch(() => {
         broken = true
       })
-      throw error
+      throw notMigrated(error) ?? error
     } finally {
       client.release(broken)
     }

@@ -7,11 +7,12 @@ interface WatchedTransaction {
   ended: boolean
 }
 
-type Transact = (...args: unknown[]) => Promise<unknown>
+/** With the client that is watched: those that `$extends` makes of it have its method. */
+type Transact = ((...args: unknown[]) => Promise<unknown>) & { [WATCHED]?: object }
 
 // One for the process: a development server evaluates modules again, while the PrismaClient stays.
 const STORE = Symbol.for('async-gen:open-transactions')
-const WATCHED = Symbol.for('async-gen:watched')
+const WATCHED: unique symbol = Symbol.for('async-gen:watched')
 const shared = globalThis as { [STORE]?: AsyncLocalStorage<WatchedTransaction> }
 
 /**
@@ -19,30 +20,32 @@ const shared = globalThis as { [STORE]?: AsyncLocalStorage<WatchedTransaction> }
  * there, a call that is recorded beside an open transaction is usually a forgotten `{ tx }`.
  */
 export function watchTransactions(client: { $transaction: Transact }): void {
-  if ((client.$transaction as { [WATCHED]?: true })[WATCHED]) return
+  if (client.$transaction[WATCHED]) return
   shared[STORE] ??= new AsyncLocalStorage()
   const open = shared[STORE]
-  client.$transaction = new Proxy(client.$transaction, {
-    get: (transact, property, receiver) => property === WATCHED || Reflect.get(transact, property, receiver),
+  const watched = new Proxy(client.$transaction, {
+    get: (transact, property, receiver) => (property === WATCHED ? client : Reflect.get(transact, property, receiver)),
     apply: (transact, self, [run, ...options]: unknown[]) => {
       if (typeof run !== 'function') return Reflect.apply(transact, self, [run, ...options])
-      const watched: WatchedTransaction = { client, ended: false }
+      const transaction: WatchedTransaction = { client, ended: false }
       const runWatched = async (tx: unknown) => {
         try {
-          return await open.run(watched, () => run(tx))
+          return await open.run(transaction, () => run(tx))
         } finally {
-          watched.ended = true
+          transaction.ended = true
         }
       }
       return Reflect.apply(transact, self, [runWatched, ...options])
     },
   })
+  // One that cannot be changed is left as it is.
+  Reflect.set(client, '$transaction', watched)
 }
 
 /** Whether this is called in the callback of a transaction of the client that is still open. */
-export function isTransactionOpen(client: object): boolean {
-  const watched = shared[STORE]?.getStore()
-  return watched !== undefined && watched.client === client && !watched.ended
+export function isTransactionOpen(client: { $transaction: Transact }): boolean {
+  const transaction = shared[STORE]?.getStore()
+  return transaction !== undefined && transaction.client === client.$transaction[WATCHED] && !transaction.ended
 }
 
 const warned = new Set<string>()

@@ -93,6 +93,32 @@ describe('tx', () => {
     })
   })
 
+  it('is known of a client that is extended, and its transactions stay what they were', async () => {
+    const extended = prisma.$extends({ client: { $twice: (number: number) => 2 * number } })
+    const bound = connect(extended, { connectionString: url })
+    class Extended extends BaseAttempt(bound, table) {}
+    const [inside, four] = await extended.$transaction(async (tx) => {
+      await Extended.async(Work).note('forgotten')
+      return [await Extended.async(Work, { tx }).note('inside'), tx.$twice(2)] as const
+    })
+    expect([inside.status, four]).toEqual(['pending', 4])
+    await new Promise(setImmediate)
+    expect(warnings.map(({ code }) => code)).toEqual(['FORGOTTEN_TRANSACTION'])
+    await bound.close()
+  })
+
+  it('is missed where a toast is expired, too', async () => {
+    const breakfast = hasToast(db, 'oat', 'expired', { compute: () => 1 })
+    await prisma.$transaction(async (tx) => {
+      const oat = await tx.oat.create({ data: { name: 'Rolled' } })
+      await breakfast.expire(oat)
+    })
+    await new Promise(setImmediate)
+    expect(warnings.map(({ message }) => message)).toEqual([
+      expect.stringContaining('The toast oat.expired was expired'),
+    ])
+  })
+
   it('that is forgotten beside the transaction of the call that runs is warned of', async () => {
     const attempt = await Attempt.async(Work).record()
     await attempt.perform()
@@ -111,7 +137,33 @@ describe('tx', () => {
   })
 })
 
+describe('in production', () => {
+  it('the client stays as it is', () => {
+    const before = process.env.NODE_ENV
+    process.env.NODE_ENV = 'production'
+    try {
+      const $transaction = async () => {}
+      const client = { $transaction, $queryRawUnsafe: async () => [] as never }
+      connect(client, { connectionString: url })
+      expect(client.$transaction).toBe($transaction)
+    } finally {
+      process.env.NODE_ENV = before
+    }
+  })
+})
+
 describe('before the migrations have run', () => {
+  it('reading a toast says so', async () => {
+    const breakfast = hasToast(db, 'oat', 'unmigrated', { compute: () => 1 })
+    await rows('ALTER TABLE toasts RENAME TO elsewhere')
+    const read = breakfast({ id: 1, updatedAt: new Date() })
+    await expect(read).rejects.toMatchObject({
+      code: 'NOT_MIGRATED',
+      message: expect.stringContaining('no table toasts'),
+    })
+    await rows('ALTER TABLE elsewhere RENAME TO toasts')
+  })
+
   it('recording and reading say so, on their own and in a transaction', async () => {
     class Missing extends BaseAttempt(db, { ...table, table: 'missing_attempts' }) {}
     const refused = {

@@ -1,6 +1,7 @@
 import type { BoundDatabase, Database } from '../database.js'
 import { type Duration, milliseconds } from '../duration.js'
 import { AsyncGenError } from '../errors.js'
+import { isTransactionOpen, warnOfForgottenTransaction } from '../open-transactions.js'
 import { delegateOf, type ModelOf, type PrismaClientLike, type RecordOf, type TransactionLike } from '../prisma.js'
 import { MAX_BYTES } from '../serialize.js'
 import { idOf, type KeyFields, keyOf, valuesOf } from './key.js'
@@ -265,6 +266,7 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
       return (await interpret(await store.read(placeOf(parent)), parent))?.toastr.stale ?? true
     },
     expire: async (parent: Parent, { tx }: Pick<ReadOptions, 'tx'> = {}) => {
+      if (!tx && isTransactionOpen(db.prisma)) warnOfForgottenTransaction(`The toast ${baseName} was expired`)
       await store.expire(requestOf(parent), tx)
     },
   })
