@@ -22,12 +22,13 @@ const columns = `  account String?
 const ownEdits = [
   { file: 'prisma/schema.prisma', changes: [['model Attempt {\n', `model Attempt {\n${columns}`]] },
   {
-    file: 'src/async/attempt.ts',
+    file: 'src/async/tasks/attempt.ts',
     changes: [
       [
-        '  /** Every failed run',
-        "  static override readonly subclasses = () => [import('../urgent_attempt.js')]\n\n  /** Every failed run",
+        `import { Attempt } from '../attempt.js'\n`,
+        `import { UrgentAttempt } from '../../urgent_attempt.js'\nimport { Attempt } from '../attempt.js'\n`,
       ],
+      ['attemptTask(Attempt)', 'attemptTask(Attempt, [UrgentAttempt])'],
     ],
   },
 ] satisfies typeof edits

@@ -229,7 +229,7 @@ describe('an attempt', () => {
   it('names its target, and gives it', async () => {
     const attempt = await Attempt.async(Work).note('x')
     expect(attempt.target).toBe('Work')
-    expect(attempt.targetObject).toBe(Work)
+    expect(await attempt.targetObject()).toBe(Work)
   })
 })
 

@@ -153,6 +153,13 @@ describe('recording a call', () => {
     expect(await prisma.attempt.count()).toBe(0)
   })
 
+  it('keeps arguments as they were when it was called, whatever is changed before it is recorded', async () => {
+    const options = { names: ['Ada'] }
+    const recording = Attempt.async(Greeter).greet(options as never)
+    options.names.push('Eve')
+    expect((await recording).args).toEqual([{ names: ['Ada'] }])
+  })
+
   it('names what is wrong with a target, a method or an argument', async () => {
     const create = (call: object) => Attempt.create(call as never)
     await expect(create({ target: class Stranger {}, method: 'x' })).rejects.toThrow('Stranger is not a target')

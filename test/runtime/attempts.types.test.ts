@@ -2,7 +2,15 @@
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { BaseAttempt, connect, defineTargets, hasToast, recordTarget } from '@async-gen/runtime'
+import {
+  BaseAttempt,
+  type CallInput,
+  connect,
+  defineTargets,
+  hasToast,
+  recordTarget,
+  type TargetsOf,
+} from '@async-gen/runtime'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import { PrismaClient } from '../.app/src/generated/prisma/client.js'
@@ -58,6 +66,16 @@ const neverCalled = (async () => {
 
   await Attempt.create({ target: Client, method: 'ping' })
   await Attempt.create({ target: Orders, method: 'ship', args: [1, 'van'], priority: 3 })
+  const created = await Attempt.create({ target: Client, method: 'charge', args: ['4111', 100] })
+  expectTypeOf(created.result).toEqualTypeOf<{ card: string; cents: number } | undefined>()
+  const any = {} as CallInput<TargetsOf<typeof Attempt>>
+  expectTypeOf(await Attempt.createMany([any])).toEqualTypeOf<Attempt[]>()
+  // @ts-expect-error a target that is not listed
+  await Attempt.create({ target: Date, method: 'now' })
+  // @ts-expect-error a method that there is not
+  await Attempt.create({ target: Client, method: 'chrage', args: ['4111', 100] })
+  // @ts-expect-error an argument of another type
+  await Attempt.create({ target: Client, method: 'charge', args: ['4111', '100'] })
 
   // @ts-expect-error a target that is not listed
   Attempt.async(Date)
@@ -118,6 +136,7 @@ describe('P1, A19: the compiler', () => {
         .map((line) => line.replace(/^.*: error /, ''))
       expect(errors).toEqual([
         `TS2345: Argument of type 'typeof Mailer' is not assignable to parameter of type '"This is not a target: list it in targets.ts"'.`,
+        `TS2322: Type 'typeof Mailer' is not assignable to type '"This is not a target: list it in targets.ts"'.`,
         `TS2345: Argument of type 'typeof Mailer' is not assignable to parameter of type '"This is not a target: list it in targets.ts"'.`,
       ])
     } finally {
@@ -157,5 +176,6 @@ class Mailer {
 class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: defineTargets({ OrderClient }) }) {}
 
 export const recorded = Attempt.async(Mailer).send('ada@example.org')
+export const created = Attempt.create({ target: Mailer, method: 'send', args: ['ada@example.org'] })
 export const scheduled = Attempt.schedule(new Date(), Mailer, { priority: 3 }).send('ada@example.org')
 `

@@ -28,7 +28,8 @@ const DIST = fileURLToPath(new URL('../../runtime/dist', import.meta.url))
 function importsOf(file: string, seen: Set<string>): string[] {
   if (seen.has(file)) return []
   seen.add(file)
-  const specifiers = [...readFileSync(file, 'utf8').matchAll(/(?:from|import\()\s*'([^']+)'/g)].map(([, name]) => name!)
+  const code = readFileSync(file, 'utf8').replaceAll(/\/\*[\s\S]*?\*\//g, '')
+  const specifiers = [...code.matchAll(/(?:from|import\()\s*'([^']+)'/g)].map(([, name]) => name!)
   return specifiers.flatMap((name) =>
     name.startsWith('.') ? importsOf(join(dirname(file), name.replace(/\.js$/, '.d.ts')), seen) : [name],
   )

@@ -6,7 +6,17 @@ import { snakeCase } from '../names.js'
 import type { PrismaClientLike } from '../prisma.js'
 import { type Telling, tell, type Outcome as Verdict } from '../telemetry.js'
 import { keptTables } from '../upkeep.js'
-import type { AnyCall, Callee, CallInput, Deferred, NotListed, RecordOptions, WithinTransaction } from './calls.js'
+import type {
+  AnyCall,
+  AttemptOf,
+  Callee,
+  CallInput,
+  Call as CallOf,
+  Deferred,
+  NotListed,
+  RecordOptions,
+  WithinTransaction,
+} from './calls.js'
 import { cancellable } from './cancel.js'
 import { type Claimed, claim } from './claim.js'
 import { fromColumn } from './columns.js'
@@ -54,7 +64,7 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
     priorities,
   }
   keptTables(db).add(binding.store)
-  return Object.assign(class extends AttemptRecord<AddedFields<Client, Model>> {}, binding, { subclasses: () => [] })
+  return Object.assign(class extends AttemptRecord<AddedFields<Client, Model>> {}, binding)
 }
 
 const DEFAULT_LIMIT = 100
@@ -85,13 +95,13 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
    * Records a call. In a transaction it exists only if that commits, and from then on it is made for certain.
    * @throws TransactionEndedError where the transaction is gone, UnknownTargetError, UnserializableError
    */
-  static async create<Class extends AttemptClass>(
+  static async create<Class extends AttemptClass, T extends object, const M extends string>(
     this: Class,
-    call: CallInput<TargetsOf<Class>> & RecordOptions<DataOf<Class>>,
+    call: CallOf<T, M, TargetsOf<Class>> & RecordOptions<DataOf<Class>>,
     within: WithinTransaction<ClientOf<Class>> = {},
-  ): Promise<InstanceType<Class>> {
-    const [attempt] = await this.createMany([call], within)
-    return attempt!
+  ): Promise<AttemptOf<InstanceType<Class>, T, M>> {
+    const [attempt] = await this.createMany([call as never], within)
+    return attempt as never
   }
 
   /** Records any number of calls with one statement, and returns their attempts in the same order. */
@@ -165,13 +175,14 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   /**
    * Performs an attempt by id, as an instance of its subclass; the worker does this. Returns null where it is not pending, not due,
    * or gone.
+   * @param subclasses classes that extend it and that `defineTargets` does not list
    */
   static async perform<Class extends AttemptClass>(
     this: Class,
     id: bigint,
-    { signal }: PerformOptions = {},
+    { signal, subclasses = [] }: PerformOptions & { subclasses?: readonly AttemptClass[] } = {},
   ): Promise<InstanceType<Class> | null> {
-    const classOf = await classes(this)
+    const classOf = await classes(this, subclasses)
     const claimed = await claim(this, id)
     if (!claimed) return null
     const attempt = new (classOf(claimed.row))(claimed.row) as InstanceType<Class>
@@ -195,7 +206,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   }
 
   /** What the row's target names in `targets.ts`: the class, the object of functions, or the records of a model. */
-  get targetObject(): object {
+  async targetObject(): Promise<object> {
     return this.#class.targets.find(this.target)
   }
 

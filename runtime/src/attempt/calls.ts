@@ -32,11 +32,18 @@ type ValueOf<T> = T[keyof T]
 /** A call, with target, method and arguments as the compiler knows them. */
 export type CallInput<T extends Targets> = ValueOf<{
   [N in keyof T]: ValueOf<{
-    [M in MethodOf<T[N]>]: { target: T[N]; method: M } & (ArgsOf<T[N], M> extends readonly []
-      ? { args?: ArgsOf<T[N], M> }
-      : { args: ArgsOf<T[N], M> })
+    [M in MethodOf<T[N]>]: { target: T[N]; method: M } & ArgsInput<ArgsOf<T[N], M>>
   }>
 }>
+
+/** One call of one target: what `create` takes. */
+export type Call<T, M, Listed extends Targets> = {
+  target: T extends ValueOf<Listed> ? T : NotListed
+  method: M & MethodOf<T>
+} & ArgsInput<ArgsOf<T, M>>
+
+/** Arguments may be left out where there are none. */
+type ArgsInput<Args> = Args extends readonly [] ? { args?: Args } : { args: Args }
 
 /** What `async` takes: a target that is listed, or one record of it. */
 export type Callee<T extends Targets> = ValueOf<T> | ValueOf<{ [N in keyof T]: TargetRecord<T[N]> }>

@@ -10,7 +10,7 @@ import { toColumn } from './columns.js'
 import { currentParentId, isCallsTransactionOpen } from './current.js'
 import { OWN_FIELDS } from './fields.js'
 import { type AttemptRow, type NewAttempt, tokenKey } from './store.js'
-import { isSubclass } from './subclasses.js'
+import { typeOf } from './subclasses.js'
 import { TargetRecord } from './targets.js'
 import type { AttemptClass } from './types.js'
 
@@ -31,7 +31,10 @@ export async function recordCalls(
   if (calls.length === 0) return []
   if (!tx && (isTransactionOpen(Attempt.db.prisma) || isCallsTransactionOpen()))
     warnOfForgottenTransaction(`A call of ${Attempt.name} was recorded`)
-  const attempts = calls.map((call) => newAttempt(Attempt, call))
+  const attempts = await named(
+    Attempt,
+    calls.map((call) => copied(Attempt, call)),
+  )
   await sealArguments(Attempt, attempts, tx)
   const inserted = await tell('create', tellingOf(Attempt, attempts), () => Attempt.store.insert(traced(attempts), tx))
   if (inserted.every((row) => row !== undefined)) return inserted.map((row) => ({ row, duplicate: false }))
@@ -71,18 +74,19 @@ function tellingOf(Attempt: AttemptClass, attempts: NewAttempt[]): Telling {
   return { type: Attempt.name, name: calls === 1 ? `${target}.${method}` : `${calls} calls`, calls }
 }
 
-function newAttempt(
+/** A call before it is known under which names its target and its class are listed. */
+type CopiedCall = Omit<NewAttempt, 'target' | 'type'> & { callee: object }
+
+/** A call as it is at this moment: what the caller changes afterwards, while names are looked up, is no part of it. */
+function copied(
   Attempt: AttemptClass,
-  { target, method, args = [], encryptor, data = {}, idempotenceToken, parent, ...options }: AnyCall,
-): NewAttempt {
-  const name = Attempt.targets.nameOf(target)
-  Attempt.targets.resolve(name, method)
+  { target: callee, method, args = [], encryptor, data = {}, idempotenceToken, parent, ...options }: AnyCall,
+): CopiedCall {
   refuseOdd(options)
   return {
     ...options,
     priority: options.priority ?? Attempt.priorities.async,
-    type: isSubclass(Attempt) ? Attempt.name : null,
-    target: name,
+    callee,
     method,
     args: serialize(args, 'args'),
     encryptor: Attempt.content.nameFor(encryptor),
@@ -90,6 +94,17 @@ function newAttempt(
     parentId: parent === undefined ? currentParentId(Attempt.store) : parentId(Attempt, parent),
     data: columnsOf(Attempt, data),
   }
+}
+
+/** @throws UnknownTargetError for a target or a method that is not listed */
+async function named(Attempt: AttemptClass, calls: CopiedCall[]): Promise<NewAttempt[]> {
+  const { targets } = Attempt
+  const type = await typeOf(Attempt)
+  return calls.map(({ callee, ...call }) => {
+    const target = targets.nameOf(callee)
+    targets.resolve(target, call.method)
+    return { ...call, type, target }
+  })
 }
 
 function parentId({ store }: AttemptClass, parent: AttemptRecord | null): bigint | undefined {

@@ -42,6 +42,8 @@ type PathIn<T extends Targets> = { [N in keyof T & string]: `${N}.${MethodOf<T[N
 export interface TargetOptions<T extends Targets> {
   /** Old paths of methods that were renamed or moved, so that rows in flight survive: `{ 'OrderClient.send': 'OrderClient.fulfill' }`. */
   renamed?: Record<string, PathIn<T>>
+  /** Classes that extend a class of attempts, by the names that their rows remember: `{ UrgentAttempt }`. */
+  subclasses?: Record<string, object>
 }
 
 /**
@@ -52,10 +54,10 @@ export function defineTargets<T extends Targets>(define: () => T, options?: Targ
 export function defineTargets<T extends Targets>(targets: T, options?: TargetOptions<NoInfer<T>>): TargetList<T>
 export function defineTargets<T extends Targets>(
   targets: T | (() => T),
-  { renamed = {} }: TargetOptions<T> = {},
+  { renamed = {}, subclasses = {} }: TargetOptions<T> = {},
 ): TargetList<T> {
-  if (typeof targets === 'function') return new TargetList(targets as () => T, renamed)
-  const list = new TargetList(() => targets, renamed)
+  if (typeof targets === 'function') return new TargetList(targets as () => T, renamed, subclasses)
+  const list = new TargetList(() => targets, renamed, subclasses)
   list.check()
   return list
 }
@@ -64,12 +66,31 @@ export function defineTargets<T extends Targets>(
 export class TargetList<T extends Targets = Targets> {
   readonly #define: () => T
   readonly #renamed: Record<string, string>
+  readonly #subclasses: Record<string, object>
   #targets: T | undefined
   readonly #resolved = new Map<string, Callable>()
 
-  constructor(define: () => T, renamed: Record<string, string>) {
+  constructor(define: () => T, renamed: Record<string, string>, subclasses: Record<string, object>) {
     this.#define = define
     this.#renamed = renamed
+    this.#subclasses = subclasses
+  }
+
+  /** The listed class for the type of a row, if it is the class that is asked, or extends it. */
+  subclassOf(Attempt: Class, type: string): object | undefined {
+    const listed = Object.hasOwn(this.#subclasses, type) ? this.#subclasses[type] : undefined
+    return listed && extendsOrIs(listed, Attempt) ? listed : undefined
+  }
+
+  /** The name under which a subclass is listed. */
+  typeOf(Attempt: Class): string | undefined {
+    return Object.entries(this.#subclasses).find(([, listed]) => listed === Attempt)?.[0]
+  }
+
+  /** The names of a subclass and of all that extend it. */
+  typesOf(Attempt: Class): string[] {
+    const entries = Object.entries(this.#subclasses)
+    return entries.filter(([, listed]) => extendsOrIs(listed, Attempt)).map(([name]) => name)
   }
 
   /** @throws AsyncGenError where something is listed that cannot be called */
@@ -140,6 +161,12 @@ export class TargetList<T extends Targets = Targets> {
     const callable = (methods[method as never] as Callable).bind(methods)
     return target instanceof RecordTarget ? target.loadingFirst(name, callable) : callable
   }
+}
+
+type Class = abstract new (...args: never[]) => unknown
+
+function extendsOrIs(listed: object, Attempt: Class): boolean {
+  return listed === Attempt || (typeof listed === 'function' && listed.prototype instanceof Attempt)
 }
 
 /** Whether a class or object has a method from a class that it extends. */

@@ -6,12 +6,14 @@ import type { AttemptClass } from './types.js'
 /**
  * The Graphile Worker task that performs one attempt; its payload is `{ id }`. It always resolves: what fails is recorded in the
  * row, and tried again from there. A second job for the same attempt finds nothing to do.
+ *
+ * @param subclasses classes that extend it and that `defineTargets` does not list
  */
-export function attemptTask(Attempt: AttemptClass): Task {
+export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptClass[] = []): Task {
   Attempt.targets.check()
   return tellsItself<Task>(async (payload, { logger, abortSignal, job }) => {
     const id = BigInt((payload as { id: string }).id)
-    const attempt = await Attempt.perform(id, { signal: abortSignal })
+    const attempt = await Attempt.perform(id, { signal: abortSignal, subclasses })
     if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending or not due: nothing to do`)
   })
 }

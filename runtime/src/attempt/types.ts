@@ -5,7 +5,6 @@ import type { AttemptRecord } from './attempt.js'
 import type { Content } from './content.js'
 import type { OWN_FIELDS } from './fields.js'
 import type { AttemptRow, AttemptStatus, AttemptStore } from './store.js'
-import type { SubclassModules } from './subclasses.js'
 import type { TargetList, Targets } from './targets.js'
 
 export interface BaseAttemptOptions<Model extends string, T extends Targets> {
@@ -38,7 +37,6 @@ export interface AttemptBinding<Client extends PrismaClientLike, T extends Targe
   readonly store: AttemptStore
   readonly content: Content
   readonly priorities: Priorities
-  readonly subclasses: SubclassModules
 }
 
 /** What `BaseAttempt` returns, and what every class of attempts extends. */
