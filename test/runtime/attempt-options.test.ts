@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { AesGcmEncryptor, BaseAttempt, connect, defineTargets, hasToast } from '@async-gen/runtime'
 import { SuperJSON } from 'superjson'
@@ -131,6 +132,11 @@ describe('tx', () => {
       await Attempt.async(Work, { tx }).note('inside')
     })
     await Attempt.async(Work).note('after')
+    let late: Promise<unknown> | undefined
+    await prisma.$transaction(async () => {
+      late = sleep(50).then(() => Attempt.async(Work).note('set going by it'))
+    })
+    await late
     await prisma.$transaction([prisma.oat.count()])
     await new Promise(setImmediate)
     expect(warnings).toEqual([])
