@@ -1,4 +1,4 @@
-import { databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
+import { databaseSchema, environmentVariable, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Answers, Generator } from './generator.js'
 import { freeName, modelNames } from './names.js'
 
@@ -15,7 +15,13 @@ export const attempt: Generator = {
     const owner = this.owner(answers)
     const names = modelNames(model(answers))
     const encrypted = answers.encrypted ?? false
-    const context = { ...sharedContext(host, answers), ...names, task: names.file, encrypted }
+    const context = {
+      ...sharedContext(host, answers),
+      ...names,
+      task: names.file,
+      encrypted,
+      key: environmentVariable('ATTEMPT_KEY', host.modules),
+    }
     return [
       ...files(owner, dir, context, ['attempt/async/__file__.ts']),
       ...files(owner, dir, context, ['attempt/async/targets.ts'], true),
@@ -25,7 +31,11 @@ export const attempt: Generator = {
         'attempt/async/tasks/__task___batch.ts',
         ...(encrypted ? ['attempt/async/tasks/__task___reencrypt.ts'] : []),
       ]),
-      ...specs(host, owner, dir, context, ['attempt/async/test/__file__.test.ts']),
+      ...specs(host, owner, dir, context, [
+        'attempt/async/test/__file__.test.ts',
+        'attempt/async/test/tasks/__task__.test.ts',
+        'attempt/async/test/tasks/__task___batch.test.ts',
+      ]),
       {
         kind: 'fragment',
         owner,

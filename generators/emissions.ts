@@ -4,12 +4,13 @@ import type { Answers } from './generator.js'
 import { HostError } from './host/errors.js'
 import type { Host } from './host/inspect.js'
 import { type ClientExport, isModuleName } from './host/prisma-client.js'
+import type { ModuleStyle } from './host/typescript.js'
 
 /** What all templates may name. */
 export function sharedContext({ modules, schema }: Host, { dir, client, urlVariables }: Answers): Context {
   return {
     dir,
-    databaseUrl: urlVariables.map((name) => `process.env.${name}`).join(' ?? '),
+    databaseUrl: urlExpression(urlVariables, modules),
     // A host whose relations Prisma alone enforces has no foreign keys, and would see one as drift.
     foreignKeys: schema.relationMode !== 'prisma',
     // Without the preview feature Prisma does not see partial indexes. With it, it drops those that the schema does not declare.
@@ -39,8 +40,17 @@ export function clientContext({ modules }: Host, { dir, clientSource, urlVariabl
     typed: access === 'new $()',
     sourceImport: `import ${name === 'default' ? local : `{ ${name} }`} from '${from(path)}'`,
     clientClass: from(clientClass),
-    databaseUrl: urlVariables.map((variable) => `process.env.${variable}`).join(' ?? '),
+    databaseUrl: urlExpression(urlVariables, modules),
   }
+}
+
+function urlExpression(variables: string[], modules: ModuleStyle): string {
+  return variables.map((name) => environmentVariable(name, modules)).join(' ?? ')
+}
+
+/** How the host's compiler wants a variable of the environment to be read. */
+export function environmentVariable(name: string, { options }: ModuleStyle): string {
+  return options.noPropertyAccessFromIndexSignature ? `process.env['${name}']` : `process.env.${name}`
 }
 
 /** Files of one generator, from its folder of templates into the host's folder, as they are laid out there. */

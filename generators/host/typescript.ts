@@ -17,7 +17,12 @@ export interface ModuleStyle {
   /** Whether a .ts file is an ES module when it runs; a CommonJS file has no `import.meta`. */
   esm: boolean
   /** The strictness that what we emit has to pass. */
-  options: { verbatimModuleSyntax: boolean; exactOptionalPropertyTypes: boolean; erasableSyntaxOnly: boolean }
+  options: {
+    verbatimModuleSyntax: boolean
+    exactOptionalPropertyTypes: boolean
+    erasableSyntaxOnly: boolean
+    noPropertyAccessFromIndexSignature: boolean
+  }
   /** `compilerOptions.paths`: `@/*` and the like. */
   paths: Record<string, string[]>
   /** Where those lead for a specifier, relative to the host. */
@@ -37,6 +42,7 @@ export function moduleStyleOf(root: string, type: 'module' | 'commonjs'): Module
       verbatimModuleSyntax: options?.verbatimModuleSyntax ?? false,
       exactOptionalPropertyTypes: options?.exactOptionalPropertyTypes ?? false,
       erasableSyntaxOnly: options?.erasableSyntaxOnly ?? false,
+      noPropertyAccessFromIndexSignature: options?.noPropertyAccessFromIndexSignature ?? false,
     },
     paths: Object.assign({}, ...tsconfigs.toReversed().map(({ config }) => config.compilerOptions?.paths)),
     resolvePath: (specifier) => matchers.flatMap((matcher) => matcher(specifier)).map((path) => hostPath(root, path)),

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import pg from 'pg'
 import { type Duration, milliseconds } from './duration.js'
-import { AsyncGenError } from './errors.js'
+import { AsyncGenError, notMigrated } from './errors.js'
+import { watchTransactions } from './open-transactions.js'
 import { PARSERS } from './parsers.js'
 import { livingWorkersOf, type WorkerInfo } from './presence.js'
 import {
@@ -10,6 +11,7 @@ import {
   fieldsOf,
   type OneOf,
   type PrismaClientLike,
+  requireTransaction,
   type TransactionLike,
   type TransactionOf,
 } from './prisma.js'
@@ -59,6 +61,7 @@ export type Database = BoundDatabase<any>
 export class BoundDatabase<Client extends PrismaClientLike> {
   readonly prisma: Client
   readonly #options: ConnectOptions
+  readonly #transactionTimeout: number
   #pool: pg.Pool | undefined
   /** How often statements were prepared anew under another name. */
   #generation = 0
@@ -68,6 +71,8 @@ export class BoundDatabase<Client extends PrismaClientLike> {
   constructor(prisma: Client, options: ConnectOptions) {
     this.prisma = prisma
     this.#options = options
+    this.#transactionTimeout = milliseconds(options.transactionTimeout ?? '10 minutes')
+    if (process.env.NODE_ENV !== 'production') watchTransactions(prisma)
   }
 
   /** The runtime's own connections, opened when they are first needed. */
@@ -82,6 +87,8 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     try {
       return (await send()).rows as Row[]
     } catch (error) {
+      const missing = notMigrated(error)
+      if (missing) throw missing
       this.#prepareAnew(error as pg.DatabaseError)
       return (await send()).rows as Row[]
     }
@@ -103,7 +110,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
       await client.query('ROLLBACK').catch(() => {
         broken = true
       })
-      throw error
+      throw notMigrated(error) ?? error
     } finally {
       client.release(broken)
     }
@@ -111,8 +118,14 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 
   /** Runs statements inside a transaction of the host's. */
   within(tx: TransactionLike): Query {
-    return async <Row>(statement: Statement, values: unknown[]) =>
-      await tx.$queryRawUnsafe<Row[]>(statement.text, ...values)
+    requireTransaction(tx)
+    return async <Row>(statement: Statement, values: unknown[]) => {
+      try {
+        return await tx.$queryRawUnsafe<Row[]>(statement.text, ...values)
+      } catch (error) {
+        throw notMigrated(error) ?? error
+      }
+    }
   }
 
   /**
@@ -154,7 +167,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
               },
             })
           }),
-        { timeout: milliseconds(this.#options.transactionTimeout ?? '10 minutes'), maxWait: MAX_WAIT },
+        { timeout: this.#transactionTimeout, maxWait: MAX_WAIT },
       )
       ended.catch(reject)
     })

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import type { Database, Statement } from './database.js'
-import { AsyncGenError } from './errors.js'
+import { AsyncGenError, notMigrated } from './errors.js'
 import { version } from './version.js'
 
 /** The first key of every worker's advisory lock ("AGen" in ASCII); the second is the worker's id. */
@@ -99,7 +99,7 @@ async function enter(db: Database): Promise<Presence> {
   const id = await takeLock(session).catch((error) => {
     clearInterval(pinging)
     session.end().catch(() => {})
-    throw error.code === UNDEFINED_TABLE ? notMigrated(error) : error
+    throw notMigrated(error) ?? error
   })
   letProcessExit(session)
   return {
@@ -118,17 +118,6 @@ async function enter(db: Database): Promise<Presence> {
       clearTimeout(closing)
     },
   }
-}
-
-const UNDEFINED_TABLE = '42P01'
-
-function notMigrated(cause: Error): AsyncGenError {
-  return new AsyncGenError(
-    'NOT_MIGRATED',
-    'This database has no table async_workers: the migrations of async-gen have not run in it, or it is another one than you ' +
-      'think. Run `npx prisma migrate deploy`, and look at DATABASE_URL.',
-    { cause },
-  )
 }
 
 type Session = ReturnType<Database['openSession']>

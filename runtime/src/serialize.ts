@@ -55,6 +55,11 @@ export function serialize(value: unknown, name = 'value', maxBytes = MAX_BYTES):
   return text
 }
 
+/** The plain JSON of what a jsonb column holds: as it is, or without what says which types it stands for. */
+export function jsonOf(stored: Json): Json {
+  return isEnvelope(stored) ? stored.json : stored
+}
+
 /** The value of what a jsonb column holds, written by `serialize` or by hand as plain JSON. */
 export function deserialize(stored: Json): unknown {
   return isEnvelope(stored) ? superjson.deserialize(stored as never) : stored

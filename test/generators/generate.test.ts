@@ -29,6 +29,8 @@ describe('install, attempt and reports write', () => {
       'src/async/test/attempt.test.ts',
       'src/async/test/monthly_sales.test.ts',
       'src/async/test/report.test.ts',
+      'src/async/test/tasks/attempt.test.ts',
+      'src/async/test/tasks/attempt_batch.test.ts',
       'src/async/test/toasts.test.ts',
       'src/async/toasts.ts',
       'src/async/worker.ts',

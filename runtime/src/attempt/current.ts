@@ -49,6 +49,11 @@ export class Call<Attempt = AttemptRecord, Client = unknown> {
     return await this.#transaction
   }
 
+  /** Whether its transaction is open, or about to be. */
+  get hasTransaction(): boolean {
+    return this.#transaction !== undefined && !this.#hasEnded
+  }
+
   cancel(): void {
     this.#cancelled.abort(new AsyncGenError('CANCELLED', 'The attempt was cancelled while it ran.'))
   }
@@ -74,6 +79,11 @@ export function currentCall(): Call {
     )
   }
   return call
+}
+
+/** Whether the call that runs has asked for its transaction. Asked in development only. */
+export function isCallsTransactionOpen(): boolean {
+  return process.env.NODE_ENV !== 'production' && calls.getStore()?.hasTransaction === true
 }
 
 /** The attempt of the call that runs, if it is one of the same table: ids of two tables have nothing to do with each other. */

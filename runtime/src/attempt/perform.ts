@@ -6,10 +6,11 @@ import { type Call, runCall } from './current.js'
 import type { Run } from './store.js'
 import type { AttemptClass } from './types.js'
 
-/** How a run ended: with a result, with an error, or it was no longer this worker's to end. */
+/** How a run ended: with a result, with an error, without a call, or it was no longer this worker's to end. */
 export type Outcome =
   | { kind: 'succeeded'; result: string }
   | { kind: 'failed'; error: unknown }
+  | { kind: 'put off' }
   | { kind: 'taken away' }
 
 /**

@@ -79,7 +79,7 @@ export const statements = (table: string) =>
 
     find: {
       name: `${table}:find`,
-      text: `SELECT * FROM "${table}" WHERE id = $1`,
+      text: `SELECT * FROM "${table}" WHERE id = $1 AND ($2::text[] IS NULL OR type = ANY ($2))`,
     },
 
     select: {
@@ -91,8 +91,9 @@ export const statements = (table: string) =>
           AND ($3::text IS NULL OR method = $3)
           AND ($4::text IS NULL OR idempotence_token = $4)
           AND ($5::bigint IS NULL OR parent_id = $5)
+          AND ($6::text[] IS NULL OR type = ANY ($6))
         ORDER BY id DESC
-        LIMIT $6`,
+        LIMIT $7`,
     },
 
     count: {
@@ -103,7 +104,8 @@ export const statements = (table: string) =>
           AND ($2::text IS NULL OR target = $2)
           AND ($3::text IS NULL OR method = $3)
           AND ($4::text IS NULL OR idempotence_token = $4)
-          AND ($5::bigint IS NULL OR parent_id = $5)`,
+          AND ($5::bigint IS NULL OR parent_id = $5)
+          AND ($6::text[] IS NULL OR type = ANY ($6))`,
     },
 
     // By id, always: were the status compared as an enum, the planner might go through the index of all that is due. A row that
@@ -190,6 +192,21 @@ export const statements = (table: string) =>
         RETURNING *`,
     },
 
+    endRun: {
+      name: `${table}:end-run`,
+      text: `
+        UPDATE "${table}" SET
+          status = $5,
+          scheduled_at = coalesce(clock_timestamp() + $6::float8 * interval '1 millisecond', scheduled_at),
+          max_attempts = CASE WHEN $6 IS NULL THEN max_attempts ELSE greatest(max_attempts, num_attempts + 1) END,
+          completed_at = CASE WHEN $6 IS NULL THEN clock_timestamp() END,
+          errors = errors || $4::jsonb,
+          locked_by = NULL,
+          updated_at = clock_timestamp()
+        WHERE id = $1 AND num_attempts = $2 AND locked_by = $3 AND status::text = 'running'
+        RETURNING *`,
+    },
+
     end: {
       name: `${table}:end`,
       text: `
@@ -197,7 +214,7 @@ export const statements = (table: string) =>
           status = $2,
           completed_at = clock_timestamp(),
           updated_at = clock_timestamp()
-        WHERE id = $1 AND status = 'pending'
+        WHERE id = $1 AND status = 'pending' AND ($3::int IS NULL OR num_attempts = $3)
         RETURNING *`,
     },
 
@@ -222,7 +239,7 @@ export const statements = (table: string) =>
       text: `
         UPDATE "${table}" SET
           status = 'pending',
-          scheduled_at = clock_timestamp(),
+          scheduled_at = clock_timestamp() + $2::float8 * interval '1 millisecond',
           max_attempts = greatest(max_attempts, least(num_attempts, ${LAST_INTEGER - 1}) + 1),
           completed_at = NULL,
           updated_at = clock_timestamp()

@@ -1,9 +1,9 @@
 import type { Database, Query } from '../database.js'
 import type { ErrorRecord } from '../errors.js'
-import type { TraceContext } from '../opentelemetry.js'
 import { presenceOf } from '../presence.js'
 import type { TransactionLike } from '../prisma.js'
 import type { Json } from '../serialize.js'
+import type { TraceContext } from '../telemetry.js'
 import type { KeptTable } from '../upkeep.js'
 import { microbatch } from './batch.js'
 import { insertStatement, statements } from './sql.js'
@@ -101,10 +101,19 @@ export interface Filter {
   method?: string | undefined
   idempotenceToken?: string | undefined
   parentId?: bigint | undefined
+  types?: string[] | undefined
 }
 
 /** What a run that failed leads to. */
 export interface Failure {
+  /** Milliseconds until the next run; null where there is none. */
+  retryAfter: number | null
+  error?: StoredError
+}
+
+/** How a hook ends a run. */
+export interface Decision {
+  status: AttemptStatus
   /** Milliseconds until the next run; null where there is none. */
   retryAfter: number | null
   error?: StoredError
@@ -186,8 +195,9 @@ export class AttemptStore implements KeptTable {
     ])
   }
 
-  async find(id: bigint): Promise<AttemptRow | undefined> {
-    const [row] = await this.#db.query<AttemptRow>(this.#sql.find, [id])
+  /** @param types those that the row may have; any, where it is left out */
+  async find(id: bigint, types?: string[]): Promise<AttemptRow | undefined> {
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.find, [id, types ?? null])
     return row
   }
 
@@ -228,9 +238,19 @@ export class AttemptStore implements KeptTable {
     return row
   }
 
-  /** Ends a row that is pending. */
-  async end(id: bigint, status: 'expired' | 'failed'): Promise<AttemptRow | undefined> {
-    const [row] = await this.#db.query<AttemptRow>(this.#sql.end, [id, status])
+  /** Ends a run as a hook has decided. Nothing is returned where it was no longer this worker's to end. */
+  async endRun(run: Run, { status, retryAfter, error }: Decision): Promise<AttemptRow | undefined> {
+    const values = [run.id, run.number, run.worker, JSON.stringify(error ? [error] : []), status, retryAfter]
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.endRun, values)
+    return row
+  }
+
+  /**
+   * Ends a row that is pending.
+   * @param number its last run, where another one must not have begun since
+   */
+  async end(id: bigint, status: 'expired' | 'failed', number?: number): Promise<AttemptRow | undefined> {
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.end, [id, status, number ?? null])
     return row
   }
 
@@ -240,9 +260,9 @@ export class AttemptStore implements KeptTable {
     return row
   }
 
-  /** Makes a row due now that waits, or that ended without success; it gets one more run at least. */
-  async retry(id: bigint): Promise<AttemptRow | undefined> {
-    const [row] = await this.#db.query<AttemptRow>(this.#sql.retry, [id])
+  /** Makes a row due in so many milliseconds that waits, or that ended without success; it gets one more run at least. */
+  async retry(id: bigint, wait: number): Promise<AttemptRow | undefined> {
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.retry, [id, wait])
     return row
   }
 
@@ -358,6 +378,6 @@ export function tokenKey(row: Pick<AttemptRow, 'target' | 'method' | 'idempotenc
   return JSON.stringify([row.target, row.method, row.idempotence_token])
 }
 
-function filterValues({ status, target, method, idempotenceToken, parentId }: Filter): unknown[] {
-  return [status ?? null, target ?? null, method ?? null, idempotenceToken ?? null, parentId ?? null]
+function filterValues({ status, target, method, idempotenceToken, parentId, types }: Filter): unknown[] {
+  return [status ?? null, target ?? null, method ?? null, idempotenceToken ?? null, parentId ?? null, types ?? null]
 }

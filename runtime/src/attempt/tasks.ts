@@ -7,7 +7,7 @@ import type { AttemptClass } from './types.js'
  * The Graphile Worker task that performs one attempt; its payload is `{ id }`. It always resolves: what fails is recorded in the
  * row, and tried again from there. A second job for the same attempt finds nothing to do.
  *
- * @param subclasses classes that extend it, so that their attempts run with their own hooks
+ * @param subclasses classes that extend it and that `defineTargets` does not list
  */
 export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptClass[] = []): Task {
   Attempt.targets.check()

@@ -3,7 +3,7 @@ import type { Encryptor } from '../encryptor.js'
 import type { PrismaClientLike } from '../prisma.js'
 import type { AttemptRecord } from './attempt.js'
 import type { Content } from './content.js'
-import type { AttemptFields } from './fields.js'
+import type { OWN_FIELDS } from './fields.js'
 import type { AttemptRow, AttemptStatus, AttemptStore } from './store.js'
 import type { TargetList, Targets } from './targets.js'
 
@@ -18,6 +18,15 @@ export interface BaseAttemptOptions<Model extends string, T extends Targets> {
   encryptor?: Encryptor
   /** More encryptors, that single attempts ask for or older rows name. */
   encryptors?: Encryptor[]
+  /** The priorities of calls that are not given one: higher runs first. */
+  priorities?: Priorities
+}
+
+export interface Priorities {
+  /** Through `async` and `create`. Default: 10. */
+  async?: number
+  /** Through `schedule`. Default: 20. */
+  schedule?: number
 }
 
 /** What every class of attempts is bound to. */
@@ -27,6 +36,7 @@ export interface AttemptBinding<Client extends PrismaClientLike, T extends Targe
   readonly targets: TargetList<T>
   readonly store: AttemptStore
   readonly content: Content
+  readonly priorities: Priorities
 }
 
 /** What `BaseAttempt` returns, and what every class of attempts extends. */
@@ -52,10 +62,7 @@ type ScalarsOf<Client, Delegate extends string> = Client extends {
   ? Scalars
   : unknown
 
-/** Fields of the generated model that are no getters of an attempt. */
-export const HIDDEN_FIELDS = ['type', 'lockedBy', 'traceContext'] as const
-
-type OwnField = Exclude<keyof AttemptFields, `is${string}`> | (typeof HIDDEN_FIELDS)[number]
+type OwnField = (typeof OWN_FIELDS)[number]
 
 /** Which attempts to look for; what is left out does not matter. */
 export interface AttemptFilter<T extends Targets = Targets> {

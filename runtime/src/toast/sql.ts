@@ -223,6 +223,17 @@ export const statements = {
     text: `DELETE FROM toasts WHERE name = $1 OR starts_with(name, $1 || '@') RETURNING id`,
   },
 
+  clearRefreshes: {
+    name: 'toasts:clear-refreshes',
+    text: `
+      WITH cleared AS (
+        UPDATE toasts SET refresh_at = NULL, updated_at = clock_timestamp()
+        WHERE (name = $1 OR starts_with(name, $1 || '@')) AND refresh_at IS NOT NULL AND locked_by IS NULL
+        RETURNING id
+      )
+      SELECT (graphile_worker.remove_job('toast:' || id)).id FROM cleared`,
+  },
+
   clearCached: {
     name: 'toasts:clear-cached',
     text: 'DELETE FROM toasts WHERE args IS NOT NULL RETURNING id',

@@ -3,8 +3,10 @@ import { AsyncGenError } from '../errors.js'
 import { isOlder } from './version.js'
 
 /** A value in the cache, as `expireIf` sees it. */
-export interface CachedToast {
+export interface CachedToast<Parent = unknown> {
   name: string
+  /** The record that the toast is read with. */
+  parent: Parent
   /** When the computation of the value began. */
   cachedAt: Date
   /** How long ago that was, in milliseconds, by the clock of the database. */
@@ -19,9 +21,11 @@ export interface CachedToast {
 export interface Staleness<Parent> {
   /** Stale when older than this. */
   expireIn?: Duration
-  /** Stale when this says so. */
-  expireIf?: (toast: CachedToast, parent: Parent) => boolean
+  /** Stale when this says so; it may ask the database. `parent` is `toast.parent`. */
+  expireIf?: ExpireIf<Parent>
 }
+
+export type ExpireIf<Parent> = (toast: CachedToast<Parent>, parent: Parent) => boolean | Promise<boolean>
 
 /**
  * Sees to it that something tells when a value is stale, before there is one.
@@ -34,13 +38,19 @@ export function requirePolicy<Parent>(name: string, parent: Parent, { expireIn, 
 
 /** Whether a cached value is stale for this parent. */
 export function isStale<Parent>(
-  toast: CachedToast,
+  toast: CachedToast<Parent>,
   parent: Parent,
   { expireIn, expireIf }: Staleness<Parent>,
-): boolean {
+): boolean | Promise<boolean> {
   if (expireIn !== undefined) return toast.age > milliseconds(expireIn)
-  if (expireIf) return Boolean(expireIf(toast, parent))
+  if (expireIf) return decision(expireIf(toast, parent))
   return isOlder(toast.version, requireUpdatedAt(toast.name, parent))
+}
+
+/** What is no promise is decided at once: most reads need none. */
+function decision(stale: boolean | PromiseLike<boolean>): boolean | Promise<boolean> {
+  const isPromise = typeof (stale as Partial<PromiseLike<boolean>> | undefined)?.then === 'function'
+  return isPromise ? Promise.resolve(stale).then(Boolean) : Boolean(stale)
 }
 
 /** The version of a parent: when it was last updated, as an ISO 8601 text; null where it keeps no such time. */
@@ -59,6 +69,7 @@ function requireUpdatedAt(name: string, parent: unknown): Date {
   throw new AsyncGenError(
     'NO_VERSION',
     `The toast ${name} cannot tell when its parent has changed: the parent has no updatedAt. ` +
-      'Give the model an `updatedAt DateTime @updatedAt`, or the toast `expireIn` or `expireIf`.',
+      'Give the model an `updatedAt DateTime @updatedAt`, or the toast `expireIn` or `expireIf`. ' +
+      'A row that was read with `select` has to have it, too.',
   )
 }

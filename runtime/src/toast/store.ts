@@ -2,10 +2,11 @@ import DataLoader from 'dataloader'
 import { backoffs } from '../backoff.js'
 import type { Database, Query, Statement } from '../database.js'
 import type { ErrorRecord } from '../errors.js'
-import { type TraceContext, traceContext } from '../opentelemetry.js'
+import { traceContext } from '../opentelemetry.js'
 import { presenceOf } from '../presence.js'
 import type { TransactionLike } from '../prisma.js'
 import type { Json } from '../serialize.js'
+import type { TraceContext } from '../telemetry.js'
 import type { KeptTable } from '../upkeep.js'
 import { statements } from './sql.js'
 
@@ -221,6 +222,11 @@ export class ToastStore implements KeptTable {
   /** Removes all toasts of a name, in all versions of its code. Returns how many there were. */
   async clear(name: string): Promise<number> {
     return (await this.#db.query(statements.clear, [name])).length
+  }
+
+  /** Takes the refreshes of a name that wait out of the queue, in all versions of its code. Returns how many there were. */
+  async clearRefreshes(name: string): Promise<number> {
+    return (await this.#db.query(statements.clearRefreshes, [name])).length
   }
 
   /** Removes everything that functions have cached. Returns how many entries there were. */

@@ -98,7 +98,7 @@ function whole({ name, value }: Given, { from, to }: { from: number; to: number 
   throw invalid(name, value, `a whole number from ${from} to ${to}`)
 }
 
-function time({ name, value }: Given, { from, to }: { from: string; to: string }): number | undefined {
+function time({ name, value }: Given, { from, to }: { from: Duration; to: Duration }): number | undefined {
   if (value === undefined) return undefined
   const result = durationOrNothing(value)
   if (result !== undefined && result >= milliseconds(from) && result <= milliseconds(to)) return result
