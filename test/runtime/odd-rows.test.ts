@@ -246,6 +246,25 @@ describe('rows that were written by hand', () => {
     )
   })
 
+  it('P3: the lowest priority is enqueued last, by the trigger and by the sweep', async () => {
+    for (const priority of [-2147483648, 2147483647, 0])
+      await insert('attempts', { target: 'Work', method: 'note', args: '["x"]', priority })
+    const priorities = () => rows('SELECT priority FROM graphile_worker.jobs ORDER BY priority')
+    const expected = [{ priority: -32768 }, { priority: 0 }, { priority: 32767 }]
+    expect(await priorities()).toEqual(expected)
+    await rows('TRUNCATE graphile_worker._private_jobs')
+    await sweep(db)
+    expect(await priorities()).toEqual(expected)
+  })
+
+  it('P17: a call whose runs cannot be counted any further fails, and says so', async () => {
+    const { id } = await insert('attempts', { target: 'Work', method: 'note', num_attempts: 2147483647, errors: '{}' })
+    await maintain()
+    const attempt = await Attempt.find(BigInt(id!))
+    expect(attempt).toMatchObject({ isFailed: true, numAttempts: 2147483647 })
+    expect(attempt!.errors.at(-1)).toMatchObject({ name: 'TooManyRuns' })
+  })
+
   it('P17: a worker or a report that nobody knows holds up nothing', async () => {
     const workers = [
       { id: -5, host: '', pid: -1, version: '', started_at: 'infinity' },

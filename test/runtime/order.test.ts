@@ -27,7 +27,9 @@ const note = (name: number | string) => ({ target: Work, method: 'note' as const
 beforeEach(async () => {
   await work()
   await rows('TRUNCATE attempts, graphile_worker._private_jobs CASCADE')
-  await rows(`INSERT INTO attempts (target, method, args) SELECT 'Work', 'note', '["before"]' FROM generate_series(1, 3000)`)
+  await rows(
+    `INSERT INTO attempts (target, method, args) SELECT 'Work', 'note', '["before"]' FROM generate_series(1, 3000)`,
+  )
   await rows('DELETE FROM graphile_worker._private_jobs WHERE id % 3 > 0')
   await rows('DELETE FROM attempts WHERE id % 3 > 0')
   await rows('VACUUM graphile_worker._private_jobs')
