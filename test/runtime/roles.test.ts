@@ -110,6 +110,19 @@ describe('such a role enqueues exactly what it inserts', () => {
     }
   })
 
+  it('and is told where a token is taken by a row that it cannot see', async () => {
+    await rows(`
+      ALTER TABLE attempts ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY mine ON attempts TO ${tenant} USING (priority < 50) WITH CHECK (true)`)
+    try {
+      const call = { target: Mail, method: 'send' as const, args: ['Ada'] as [string], idempotenceToken: 'order-1' }
+      await Attempt.create({ ...call, priority: 99 })
+      await expect(asTenant((tx) => Attempt.create(call, { tx }))).rejects.toMatchObject({ code: 'TOKEN_HIDDEN' })
+    } finally {
+      await rows('DROP POLICY mine ON attempts; ALTER TABLE attempts DISABLE ROW LEVEL SECURITY')
+    }
+  })
+
   it('no job by itself: neither by Graphile Worker, nor by calling the function that enqueues', async () => {
     await expect(execute(`SELECT graphile_worker.add_job('attempt', '{}')`)).rejects.toThrow(/permission denied/)
     await expect(execute('SELECT attempts_enqueue()')).rejects.toThrow(
