@@ -1,7 +1,8 @@
 // An application with row security runs a request's statements as a lesser role: SET LOCAL ROLE, inside the transaction.
-import { attemptTask, BaseAttempt, defineTargets, hasToast, refreshToastTask, sweep } from '@async-gen/runtime'
+import { attemptTask, BaseAttempt, connect, defineTargets, hasToast, refreshToastTask, sweep } from '@async-gen/runtime'
 import { runOnce } from 'graphile-worker'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { checkRowSecurity } from '../../runtime/src/worker/row-security.js'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 
@@ -109,6 +110,19 @@ describe('such a role enqueues exactly what it inserts', () => {
     }
   })
 
+  it('and is told where a token is taken by a row that it cannot see', async () => {
+    await rows(`
+      ALTER TABLE attempts ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY mine ON attempts TO ${tenant} USING (priority < 50) WITH CHECK (true)`)
+    try {
+      const call = { target: Mail, method: 'send' as const, args: ['Ada'] as [string], idempotenceToken: 'order-1' }
+      await Attempt.create({ ...call, priority: 99 })
+      await expect(asTenant((tx) => Attempt.create(call, { tx }))).rejects.toMatchObject({ code: 'TOKEN_HIDDEN' })
+    } finally {
+      await rows('DROP POLICY mine ON attempts; ALTER TABLE attempts DISABLE ROW LEVEL SECURITY')
+    }
+  })
+
   it('no job by itself: neither by Graphile Worker, nor by calling the function that enqueues', async () => {
     await expect(execute(`SELECT graphile_worker.add_job('attempt', '{}')`)).rejects.toThrow(/permission denied/)
     await expect(execute('SELECT attempts_enqueue()')).rejects.toThrow(
@@ -145,15 +159,64 @@ describe('such a role enqueues exactly what it inserts', () => {
   })
 })
 
-it('where the owner of the function may not add jobs, a row is recorded all the same, and the sweep enqueues it', async () => {
-  await rows(`GRANT CREATE ON SCHEMA public TO ${tenant}; ALTER FUNCTION attempts_enqueue() OWNER TO ${tenant}`)
-  try {
-    const attempt = await Attempt.async(Mail).send('Ada')
-    expect(await jobs()).toEqual([])
-    await sweep(db)
-    await work()
-    expect((await attempt.reload()).isSucceeded).toBe(true)
-  } finally {
-    await rows(`ALTER FUNCTION attempts_enqueue() OWNER TO CURRENT_USER; REVOKE CREATE ON SCHEMA public FROM ${tenant}`)
-  }
+describe('a worker', () => {
+  const said: string[] = []
+  const log = { done: () => {}, say: (_level: string, message: string) => void said.push(message) }
+  const worker = `worker_${tenant}`
+  const asWorker = new URL(url)
+  asWorker.searchParams.set('options', `-c role=${worker}`)
+  const bound = connect(prisma, { connectionString: asWorker.href })
+  class Seen extends BaseAttempt(bound, { model: 'Attempt', table: 'attempts', targets: defineTargets({ Mail }) }) {}
+
+  beforeAll(async () => {
+    await rows(`
+      CREATE ROLE ${worker} NOLOGIN;
+      GRANT ALL ON SCHEMA public, graphile_worker TO ${worker};
+      GRANT ALL ON ALL TABLES IN SCHEMA public, graphile_worker TO ${worker}`)
+  })
+  afterAll(async () => {
+    await bound.close()
+    await rows(`DROP OWNED BY ${worker}; DROP ROLE ${worker}`)
+  })
+
+  it('does not start where it cannot see the jobs', async () => {
+    await expect(checkRowSecurity(bound, log)).rejects.toMatchObject({ code: 'NO_JOBS' })
+  })
+
+  it('does not start where row security hides rows from it, and says which and what to do', async () => {
+    const { relowner } = (await rows(`SELECT relowner::regrole FROM pg_class WHERE relname = '_private_jobs'`))[0]
+    await rows(
+      `ALTER TABLE graphile_worker._private_jobs OWNER TO ${worker}; ALTER TABLE attempts ENABLE ROW LEVEL SECURITY`,
+    )
+    try {
+      expect(Seen.store.table).toBe('attempts')
+      await expect(checkRowSecurity(bound, log)).rejects.toMatchObject({
+        code: 'NO_ROWS',
+        message: expect.stringMatching(/rows of attempts from the role worker_.*BYPASSRLS/),
+      })
+      await rows(`ALTER ROLE ${worker} BYPASSRLS`)
+      await checkRowSecurity(bound, log)
+    } finally {
+      await rows(`
+        ALTER TABLE attempts DISABLE ROW LEVEL SECURITY;
+        ALTER TABLE graphile_worker._private_jobs OWNER TO ${relowner}`)
+    }
+  })
+
+  it('says where the owner of the function may not add jobs; rows are recorded, and the sweep enqueues them', async () => {
+    await rows(`GRANT CREATE ON SCHEMA public TO ${tenant}; ALTER FUNCTION attempts_enqueue() OWNER TO ${tenant}`)
+    try {
+      await checkRowSecurity(db, log)
+      expect(said).toEqual([expect.stringMatching(/^attempts_enqueue\(\) belongs to tenant_.*ALTER FUNCTION/)])
+      const attempt = await Attempt.async(Mail).send('Ada')
+      expect(await jobs()).toEqual([])
+      await sweep(db)
+      await work()
+      expect((await attempt.reload()).isSucceeded).toBe(true)
+    } finally {
+      await rows(
+        `ALTER FUNCTION attempts_enqueue() OWNER TO CURRENT_USER; REVOKE CREATE ON SCHEMA public FROM ${tenant}`,
+      )
+    }
+  })
 })

@@ -71,7 +71,12 @@ export class Content {
   encodeError(entry: AttemptError, owner: Owner, thrown: unknown): StoredError {
     if (!isSecret(owner, thrown)) return entry
     const { number, at, elapsed, worker, ...record } = entry
-    return { number, at, elapsed, worker, encrypted: JSON.parse(this.seal(JSON.stringify(record), owner, 'errors')) }
+    try {
+      return { number, at, elapsed, worker, encrypted: JSON.parse(this.seal(JSON.stringify(record), owner, 'errors')) }
+    } catch (error) {
+      // The row names an encryptor that is not there: that is what is wrong with it, and no secret.
+      return { number, at, elapsed, worker, ...describeError(error) }
+    }
   }
 
   decodeError(entry: StoredError, owner: Owner): AttemptError {

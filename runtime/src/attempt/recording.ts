@@ -1,3 +1,4 @@
+import type { Statement } from '../database.js'
 import { AsyncGenError, TransactionEndedError } from '../errors.js'
 import { snakeCase } from '../names.js'
 import { isTransactionOpen, warnOfForgottenTransaction } from '../open-transactions.js'
@@ -44,12 +45,30 @@ export async function recordCalls(
   const byToken = new Map(
     [...inserted.filter((row) => row !== undefined), ...existing].map((row) => [tokenKey(row), row]),
   )
-  return attempts.map((attempt, i) => {
+  const recorded = attempts.map((attempt, i) => {
     const idempotence_token = attempt.idempotenceToken ?? null
     const row = inserted[i] ?? byToken.get(tokenKey({ ...attempt, idempotence_token }))
-    if (!row) throw new TransactionEndedError()
-    return { row, duplicate: !inserted[i] }
+    return row && { row, duplicate: !inserted[i] }
   })
+  if (!recorded.every((each) => each !== undefined)) throw await notRecorded(Attempt, tx)
+  return recorded
+}
+
+/** Where the transaction goes on, the token is that of a row which row security hides from its role. */
+async function notRecorded({ db }: AttemptClass, tx: Transaction): Promise<AsyncGenError> {
+  const goesOn = async (tx: NonNullable<Transaction>) =>
+    (await db.within(tx as never)(isCurrent, [await db.transactionId(tx as never)])).length > 0
+  if (tx && !(await goesOn(tx).catch(() => false))) return new TransactionEndedError()
+  return new AsyncGenError(
+    'TOKEN_HIDDEN',
+    'The idempotence token is taken by an attempt that this role cannot see, so nothing was recorded. ' +
+      'Put into the token what the rows of the role have in common, such as the tenant.',
+  )
+}
+
+const isCurrent: Statement = {
+  name: 'async-gen:is-current',
+  text: 'SELECT 1 AS current WHERE pg_current_xact_id_if_assigned()::text = $1',
 }
 
 /** An object that answers to every method of a target, or of one record of it, by recording the call. */

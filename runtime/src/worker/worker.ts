@@ -14,6 +14,7 @@ import { serveHealth } from './health.js'
 import { graphileLogger, type Log, openLog, readable } from './log.js'
 import { metrics } from './metrics.js'
 import { isWritable, unready, type WorkerState } from './readiness.js'
+import { checkRowSecurity } from './row-security.js'
 import { type RunWorkerOptions, type Settings, settingsOf } from './settings.js'
 import { aborted, stopOnSignals } from './stopping.js'
 import { sweep } from './sweep.js'
@@ -121,24 +122,13 @@ async function getReady(
   await db.query(firstContact, [])
   const first = await untilItSucceeds(log, stop, isTransient, async () => {
     await runMigrations({ pgPool: db.pool })
-    await requireJobs(db)
+    await checkRowSecurity(db, log)
     return await presenceOf(db)
   })
   if (!first) return undefined
   // A table that is not there yet holds up no other; the chores say so.
   await sweep(db).catch(() => {})
   return { tasks, first }
-}
-
-/** Graphile Worker's tables have row security and no policies: a role with all rights to them sees no jobs, and no error. */
-async function requireJobs(db: Database): Promise<void> {
-  const [row] = await db.query<{ role: string; blind: boolean; owner: string }>(seesJobs, [])
-  if (!row?.blind) return
-  throw new AsyncGenError(
-    'NO_JOBS',
-    `The role ${row.role} cannot see Graphile Worker's jobs, as it does not own them. ` +
-      `Connect as ${row.owner}, or make it a member: GRANT "${row.owner}" TO "${row.role}"`,
-  )
 }
 
 /** One runner after the other: a lost session, or a Graphile Worker that fails, hangs or ends unasked, leads to the next. */
@@ -236,13 +226,6 @@ function summary(tally: Tally, left: number): string {
 }
 
 const firstContact: Statement = { name: 'async-gen:first-contact', text: 'SELECT 1' }
-
-const seesJobs: Statement = {
-  name: 'async-gen:sees-jobs',
-  text: `
-    SELECT current_user::text AS role, row_security_active(oid) AS blind, pg_get_userbyid(relowner)::text AS owner
-    FROM pg_class WHERE oid = to_regclass('graphile_worker._private_jobs')`,
-}
 
 async function within(limit: number, work: Promise<void>): Promise<void> {
   await Promise.race([work, sleep(limit, undefined, { ref: false })])
