@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type pg from 'pg'
 import { eventually } from '../../support/eventually.js'
 import { Fleet, type Worker } from './fleet.js'
 import { reasonsAreGiven, stopsInTime, untilAllEnded, untilEachTakesWork, untilTablesAreClean } from './invariants.js'
@@ -90,7 +91,7 @@ export async function play(ground: Ground, scenario: Scenario, { seed, backlog =
     await scenario.before?.(scene)
     await fleet.start(WORKERS)
     for (let left = backlog; left > 0; left -= 500) await record(Math.min(left, 500), { milliseconds: 150 })
-    const stopTraffic = keepRecording(scene, scenario)
+    const stopTraffic = keepRecording(scene, scenario, backlog)
     await scene.progress(20)
     stopWatching = watchReadiness(fleet, admin)
 
@@ -100,12 +101,10 @@ export async function play(ground: Ground, scenario: Scenario, { seed, backlog =
     interruptions.push({ at, calls: [...left, ...(await record(10, { milliseconds: 50, priority: 1000 }))] })
     await stopTraffic()
 
-    broken.push(...(await untilAllEnded(admin)))
-    await fleet.untilReady(WORKERS).catch((error: Error) => broken.push(`readiness: ${error.message}`))
-    broken.push(...(await untilEachTakesWork(scene, admin)))
-    broken.push(...(await untilAllEnded(admin)))
-    if (broken.length === 0) broken.push(...(await untilTablesAreClean(admin, fleet)))
-    broken.push(...((await stopWatching()) ?? []))
+    const stuck = await untilAllEnded(admin)
+    broken.push(...stuck)
+    if (stuck.length === 0) broken.push(...(await checkLiveness(scene, admin)))
+    broken.push(...(await stopWatching()))
     stopWatching = undefined
     broken.push(...(await stopsInTime(fleet)))
     await scenario.after?.(scene)
@@ -141,6 +140,18 @@ export async function play(ground: Ground, scenario: Scenario, { seed, backlog =
   }
 }
 
+/** Whether all workers are ready and take work, and leave nothing behind. Returns what is broken. */
+async function checkLiveness(scene: Scene, pool: pg.Pool): Promise<string[]> {
+  const { fleet } = scene
+  try {
+    await fleet.untilReady(WORKERS)
+  } catch (error) {
+    return [`readiness: ${(error as Error).message}`]
+  }
+  const broken = [...(await untilEachTakesWork(scene, pool)), ...(await untilAllEnded(pool))]
+  return broken.length > 0 ? broken : await untilTablesAreClean(pool, fleet)
+}
+
 function judge(result: Balance, { costsNoRun, mayEnd }: Scenario, fleet: Fleet): string[] {
   const { lost, doubled, failed, chargedErrors } = result
   const ended = fleet.workers.filter(({ state, wasReady }) => state === 'ended' && wasReady)
@@ -156,13 +167,19 @@ function judge(result: Balance, { costsNoRun, mayEnd }: Scenario, fleet: Fleet):
   ]
 }
 
-/** Records a few calls twice a second, as an application does while something is wrong. Returns what ends it. */
-function keepRecording({ record }: Scene, { costsNoRun }: Scenario): () => Promise<void> {
+/**
+ * Records a few calls twice a second, as an application does while something is wrong, unless more than a hundred wait beyond the
+ * backlog. Returns what ends it.
+ */
+function keepRecording({ record, sql }: Scene, { costsNoRun }: Scenario, backlog: number): () => Promise<void> {
   const stop = new AbortController()
   const recording = (async () => {
     while (!stop.signal.aborted) {
-      await record(16)
-      if (costsNoRun) await record(4, { maxAttempts: 1 })
+      const [row] = await sql(countOpen)
+      if (row!.open <= backlog + 100) {
+        await record(16)
+        if (costsNoRun) await record(4, { maxAttempts: 1 })
+      }
       await sleep(500, undefined, { signal: stop.signal }).catch(() => {})
     }
   })()
@@ -183,6 +200,8 @@ async function insisting<Result>(send: () => Promise<Result>): Promise<Result> {
     }
   }
 }
+
+const countOpen = `SELECT count(*)::int AS open FROM attempts WHERE status IN ('pending', 'running')`
 
 const recordCalls = `
   INSERT INTO attempts (target, method, args, priority, max_attempts)

@@ -77,18 +77,8 @@ export const scenarios: Scenario[] = [
       await scene.terminate()
     },
   },
-  {
-    name: 'terminate-storm',
-    title: '`pg_terminate_backend` of all sessions every 500 ms for 30 s, while workers are killed and started',
-    backlogs: [0, BACKLOG],
-    async fault(scene) {
-      for (let round = 0; round < 60; round++) {
-        await scene.terminate()
-        if (round % 20 === 10) await scene.kill(scene.fleet.running[0]!)
-        await sleep(500)
-      }
-    },
-  },
+  terminateStorm('terminate-briefly', 5, [0]),
+  terminateStorm('terminate-storm', 30, [0, BACKLOG]),
   {
     name: 'lost-twice',
     title: 'all sessions terminated, and again while the workers announce themselves',
@@ -309,6 +299,21 @@ export const scenarios: Scenario[] = [
     },
   },
 ]
+
+function terminateStorm(name: string, seconds: number, backlogs: number[]): Scenario {
+  return {
+    name,
+    title: `\`pg_terminate_backend\` of all sessions every 500 ms for ${seconds} s, while workers are killed and started`,
+    backlogs,
+    async fault(scene) {
+      for (let round = 0; round < seconds * 2; round++) {
+        await scene.terminate()
+        if (round % 20 === 5) await scene.kill(scene.fleet.running[0]!)
+        await sleep(500)
+      }
+    },
+  }
+}
 
 /** The same job, added again while it runs: the first loses its key, and its attempts count as used up. */
 async function addOwnJobs(scene: Scene): Promise<void> {
