@@ -175,13 +175,15 @@ export function lastLine({ log }: Worker): string {
   return log.trimEnd().split('\n').at(-1) ?? ''
 }
 
-/** What a process that ended by itself gives as its reason in its last line; undefined where that line is none of the log's. */
+/** What a process that ended by itself gives as its reason in its last line: a line of the log; before it was ready, a sentence too. */
 export function reasonOf(worker: Worker): string | undefined {
+  const line = lastLine(worker)
   try {
-    const { level, message } = JSON.parse(lastLine(worker))
+    const { level, message } = JSON.parse(line)
     return level === 'error' && message ? message : undefined
   } catch {
-    return undefined
+    const sentence = /^\w/.test(line) && !line.startsWith('Node.js v')
+    return sentence && !worker.wasReady ? line : undefined
   }
 }
 

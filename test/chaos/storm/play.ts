@@ -30,12 +30,16 @@ export interface PlayOptions {
   seed: number
   /** How many calls are due before the fault begins. */
   backlog?: number
+  /** How many workers there are at a time, every second one with prefetched jobs. */
+  workers?: number
 }
 
-const WORKERS = 4
-
-/** Plays one scenario with four workers on a database of its own, and returns what it did and which promises it broke. */
-export async function play(ground: Ground, scenario: Scenario, { seed, backlog = 0 }: PlayOptions): Promise<Played> {
+/** Plays one scenario with real workers on a database of its own, and returns what it did and which promises it broke. */
+export async function play(
+  ground: Ground,
+  scenario: Scenario,
+  { seed, backlog = 0, workers = 4 }: PlayOptions,
+): Promise<Played> {
   const began = performance.now()
   const access = await ground.createDatabase()
   const admin = openPool(access.admin, 6)
@@ -62,6 +66,7 @@ export async function play(ground: Ground, scenario: Scenario, { seed, backlog =
   }
   const scene: Scene = {
     fleet,
+    workers,
     ground,
     proxy,
     access,
@@ -80,7 +85,7 @@ export async function play(ground: Ground, scenario: Scenario, { seed, backlog =
     },
     random,
     pick: (items) => items[Math.floor(random() * items.length)]!,
-    kill: async (...workers: Worker[]) => await fleet.kill(...workers),
+    kill: async (...victims: Worker[]) => await fleet.kill(...victims),
     lasts: async (seconds) => await sleep(seconds * 1000),
   }
 
@@ -89,7 +94,7 @@ export async function play(ground: Ground, scenario: Scenario, { seed, backlog =
   try {
     await persist(client, PROOF)
     await scenario.before?.(scene)
-    await fleet.start(WORKERS)
+    await fleet.start(workers)
     for (let left = backlog; left > 0; left -= 500) await record(Math.min(left, 500), { milliseconds: 150 })
     const stopTraffic = keepRecording(scene, scenario, backlog)
     await scene.progress(20)
@@ -142,9 +147,9 @@ export async function play(ground: Ground, scenario: Scenario, { seed, backlog =
 
 /** Whether all workers are ready and take work, and leave nothing behind. Returns what is broken. */
 async function checkLiveness(scene: Scene, pool: pg.Pool): Promise<string[]> {
-  const { fleet } = scene
+  const { fleet, workers } = scene
   try {
-    await fleet.untilReady(WORKERS)
+    await fleet.untilReady(workers)
   } catch (error) {
     return [`readiness: ${(error as Error).message}`]
   }

@@ -50,7 +50,7 @@ export const scenarios: Scenario[] = [
     async fault(scene) {
       for (let kills = 0; kills < 3; kills++) {
         await scene.kill(...scene.fleet.running)
-        await scene.fleet.untilReady(4)
+        await scene.fleet.untilReady(scene.workers)
         await scene.progress(20)
       }
     },
@@ -295,6 +295,7 @@ export const scenarios: Scenario[] = [
         await scene.fleet.launch()
         const late = await scene.fleet.stop(worker)
         if (late.length > 0) throw new Error(`Worker ${worker.pid} ran on for a minute after SIGTERM.`)
+        if (worker.exitCode !== 0) throw new Error(`Worker ${worker.pid} ended with ${worker.exitCode} after SIGTERM.`)
       }
     },
   },

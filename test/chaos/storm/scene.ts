@@ -30,6 +30,8 @@ export interface Interruption {
 /** What a scenario works with. */
 export interface Scene {
   fleet: Fleet
+  /** How many workers there are at a time. */
+  workers: number
   ground: Ground
   /** Where the scenario asked for one. */
   proxy: SilentProxy | undefined
