@@ -26,7 +26,7 @@ export interface Scenario {
   mayEnd?: boolean
 }
 
-const BACKLOG = 3000
+const BACKLOG = 2000
 
 export const scenarios: Scenario[] = [
   {
@@ -46,7 +46,7 @@ export const scenarios: Scenario[] = [
   {
     name: 'kill-all',
     title: '`kill -9` of all workers at once, 3 times',
-    backlogs: [0, BACKLOG],
+    backlogs: [0],
     async fault(scene) {
       for (let kills = 0; kills < 3; kills++) {
         await scene.kill(...scene.fleet.running)
@@ -191,7 +191,7 @@ export const scenarios: Scenario[] = [
   {
     name: 'disk-full',
     title: 'the disk is full for 5 s: no job can be completed',
-    backlogs: [0, BACKLOG],
+    backlogs: [0],
     costsNoRun: true,
     async fault(scene) {
       await scene.sql(refuse('DELETE', 'graphile_worker._private_jobs', '53100', 'No space left on device'))
@@ -277,7 +277,7 @@ export const scenarios: Scenario[] = [
   {
     name: 'stopped-process',
     title: 'two workers stopped for 10 s (SIGSTOP, SIGCONT)',
-    backlogs: [0, BACKLOG],
+    backlogs: [0],
     async fault(scene) {
       const stopped = scene.fleet.running.slice(0, 2)
       for (const { process } of stopped) process.kill('SIGSTOP')
@@ -288,7 +288,7 @@ export const scenarios: Scenario[] = [
   {
     name: 'deploy',
     title: 'SIGTERM to one worker after the other while the next one starts',
-    backlogs: [0, BACKLOG],
+    backlogs: [0],
     costsNoRun: true,
     async fault(scene) {
       for (const worker of [...scene.fleet.running]) {

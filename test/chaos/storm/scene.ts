@@ -58,9 +58,6 @@ export interface Scene {
   lasts(seconds: number): Promise<void>
 }
 
-/** Connections of this program: no scenario ends them. */
-export const OWN = 'chaos'
-
 /** What proves that calls ran: owned by the application's role. */
 export const PROOF = `
   CREATE TABLE chaos_runs (
@@ -75,7 +72,8 @@ export const PROOF = `
 export function openPool(url: string, max: number): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
-    application_name: OWN,
+    // No scenario ends connections of this name.
+    application_name: 'chaos',
     options:
       '-c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed -c statement_timeout=0 -c lock_timeout=0',
     max,
