@@ -86,6 +86,21 @@ export async function play(
     random,
     pick: (items) => items[Math.floor(random() * items.length)]!,
     kill: async (...victims: Worker[]) => await fleet.kill(...victims),
+    holdingRow: async (hold) => {
+      const connection = await client.connect()
+      try {
+        const { rows } = await connection.query(recordForLater)
+        acknowledged.push(rows[0].id)
+        await connection.query('BEGIN')
+        await connection.query('SELECT FROM attempts WHERE id = $1 FOR UPDATE', [rows[0].id])
+        await eventually('the row to be due', async () => (await sql(isDue, [rows[0].id])).length > 0, 60_000)
+        await hold()
+      } finally {
+        await connection.query('ROLLBACK')
+        connection.release()
+      }
+    },
+    untilEachTakesWork: async () => await untilEachTakesWork(scene, admin),
     lasts: async (seconds) => await sleep(seconds * 1000),
   }
 
@@ -207,6 +222,12 @@ async function insisting<Result>(send: () => Promise<Result>): Promise<Result> {
 }
 
 const countOpen = `SELECT count(*)::int AS open FROM attempts WHERE status IN ('pending', 'running')`
+
+const recordForLater = `
+  INSERT INTO attempts (target, method, args, scheduled_at) VALUES ('Proof', 'loose', '[20]', now() + '2 s') RETURNING id::text`
+
+// Its job was taken: somebody waits for the row.
+const isDue = `SELECT FROM graphile_worker.jobs WHERE key = 'attempt:' || $1::text AND locked_at IS NOT NULL`
 
 const recordCalls = `
   INSERT INTO attempts (target, method, args, priority, max_attempts)

@@ -5,8 +5,11 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 export interface SilentProxy {
   /** The same database, through the proxy. */
   url: string
-  /** From now on no open connection passes a byte or closes, as after a failover; with `all`, neither do new ones. */
-  fallSilent(options?: { all?: boolean }): void
+  /**
+   * From now on no open connection passes a byte, and the workers' ends stay open.
+   * @param options `all`: new ones do not pass a byte either. `closed`: PostgreSQL's ends close, as in a failover
+   */
+  fallSilent(options?: { all?: boolean; closed?: boolean }): void
   /** New connections pass again. Those that fell silent stay so. */
   recover(): void
   close(): void
@@ -27,11 +30,12 @@ export async function startProxy(target: string): Promise<SilentProxy> {
   url.port = String((server.address() as AddressInfo).port)
   return {
     url: url.href,
-    fallSilent({ all = false } = {}) {
+    fallSilent({ all = false, closed = false } = {}) {
       dead = all
       for (const [worker, postgres] of wires) {
         worker.unpipe(postgres).pause()
         postgres.unpipe(worker).pause()
+        if (closed) postgres.destroy()
       }
     },
     recover() {

@@ -118,23 +118,45 @@ export const scenarios: Scenario[] = [
     },
   },
   {
-    name: 'silence',
-    title: 'every connection falls silent without closing (a failover), new ones work',
+    name: 'failover',
+    title: 'every connection falls silent at its other end, whose sessions are gone; new ones work',
     backlogs: [0, BACKLOG],
+    proxied: true,
+    async fault(scene) {
+      scene.proxy!.fallSilent({ closed: true })
+    },
+  },
+  {
+    name: 'failover-slow',
+    title: 'the same, and new connections are silent too for 8 s',
+    backlogs: [0],
+    proxied: true,
+    async fault(scene) {
+      scene.proxy!.fallSilent({ all: true, closed: true })
+      await scene.lasts(8)
+      scene.proxy!.fallSilent({ closed: true })
+    },
+  },
+  {
+    name: 'silence',
+    title:
+      'a proxy passes no more bytes and closes nothing: PostgreSQL keeps the sessions, their transactions and locks',
+    backlogs: [0],
     proxied: true,
     async fault(scene) {
       scene.proxy!.fallSilent()
     },
   },
   {
-    name: 'silence-all',
-    title: 'every connection falls silent, and new ones too for 8 s',
+    name: 'locked-row',
+    title: 'the application holds a lock on the row of one due call, until each worker has run others',
     backlogs: [0],
-    proxied: true,
+    costsNoRun: true,
     async fault(scene) {
-      scene.proxy!.fallSilent({ all: true })
-      await scene.lasts(8)
-      scene.proxy!.fallSilent()
+      await scene.holdingRow(async () => {
+        const idle = await scene.untilEachTakesWork()
+        if (idle.length > 0) throw new Error(`One locked row stops all slots of its worker: ${idle.join('; ')}`)
+      })
     },
   },
   {

@@ -54,6 +54,10 @@ export interface Scene {
   pick<Item>(items: Item[]): Item
   /** Kills workers; what ran in them is measured. */
   kill(...workers: Worker[]): Promise<void>
+  /** Holds a lock on the row of a call that is due, in a transaction of the application's, while something is done. */
+  holdingRow(run: () => Promise<void>): Promise<void>
+  /** Records calls until each worker that says it is ready has taken one. Returns those that do not within a minute. */
+  untilEachTakesWork(): Promise<string[]>
   /** Lets a fault last. */
   lasts(seconds: number): Promise<void>
 }
