@@ -33,7 +33,8 @@ describe('workers lose no call, and no effect through tx() happens twice', () =>
     async (name, backlog) => {
       const scenario = scenarios.find((each) => each.name === name)!
       const { broken, lost, doubled, logs } = await play(ground, scenario, { seed: 1, backlog, workers: 2 })
-      expect({ broken, lost, doubled }, logs).toEqual({ broken: [], lost: 0, doubled: 0 })
+      const told = logs.split('\n').filter((line) => !line.includes('"event":"run"'))
+      expect({ broken, lost, doubled }, told.join('\n')).toEqual({ broken: [], lost: 0, doubled: 0 })
     },
     600_000,
   )

@@ -17,8 +17,10 @@ const { values: flags } = parseArgs({
 })
 const seed = Number(flags.seed ?? Math.floor(Math.random() * 1e9))
 const chosen = scenarios.filter(({ name }) => !flags.only || flags.only.includes(name))
-if (chosen.length === 0 || !Number.isInteger(seed)) {
-  console.error(`--only takes: ${scenarios.map(({ name }) => name).join(', ')}. --seed takes a whole number.`)
+if (chosen.length < (flags.only?.length ?? 1) || !Number.isInteger(seed) || (flags.write && flags.only)) {
+  console.error(
+    `--only takes one of: ${scenarios.map(({ name }) => name).join(', ')}.\n--seed takes a whole number. --write writes the whole table: not with --only.`,
+  )
   process.exit(2)
 }
 
