@@ -115,7 +115,7 @@ export async function play(
     await scene.progress(20)
     stopWatching = watchReadiness(fleet, admin)
 
-    await scenario.fault(scene)
+    await scenario.fault(scene).catch((error: Error) => broken.push(`fault: ${error.message}`))
     const at = new Date()
     const left = await interruptedCalls(admin)
     interruptions.push({ at, calls: [...left, ...(await record(10, { milliseconds: 50, priority: 1000 }))] })

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { REPOSITORY } from '../../support/host.js'
+import { run } from '../../support/run.js'
 import { quantile } from './ledger.js'
 import type { Played } from './play.js'
 import type { Scenario } from './scenarios.js'
@@ -58,14 +59,15 @@ export function tableOf(played: Played[], scenarios: Scenario[]): string {
 }
 
 /** Puts the table, and what it was measured with, between the markers of docs/reliability.md. */
-export function writeTable(
+export async function writeTable(
   table: string,
   { postgres, seed, seconds }: { postgres: string; seed: number; seconds: number },
-): void {
+): Promise<void> {
   const text = readFileSync(FILE, 'utf8')
   const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)]
   if (begin < 0 || end < begin) throw new Error(`docs/reliability.md has to hold the lines ${BEGIN} and ${END}.`)
   const date = new Date().toISOString().slice(0, 10)
   const measured = `Measured on ${date} with PostgreSQL ${postgres} and Node ${process.versions.node} on ${cpus().length} cores, in ${Math.round(seconds / 60)} minutes, with \`--seed ${seed}\`.`
   writeFileSync(FILE, `${text.slice(0, begin)}${BEGIN}\n\n${measured}\n\n${table}\n\n${text.slice(end)}`)
+  await run(REPOSITORY, 'npx', ['--no', 'biome', 'format', '--write', FILE])
 }

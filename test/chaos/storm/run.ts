@@ -48,7 +48,7 @@ try {
 const seconds = (performance.now() - began) / 1000
 const table = tableOf(played, scenarios)
 console.log(`\n${table}\n\nPlayed in ${Math.round(seconds)} s.`)
-if (flags.write) writeTable(table, { postgres: ground.version, seed, seconds })
+if (flags.write) await writeTable(table, { postgres: ground.version, seed, seconds })
 const broken = played.flatMap((each) => each.broken.map((what) => `${nameOf(each)}: ${what}`))
 if (broken.length > 0) {
   console.error(`\nBroken promises:\n${broken.join('\n')}`)
