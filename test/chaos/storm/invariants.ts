@@ -109,13 +109,15 @@ const countBegun = 'SELECT pid, count(*)::int AS runs FROM chaos_runs GROUP BY p
 const countOpen = `
   SELECT count(*)::int AS open FROM attempts WHERE id = ANY ($1::bigint[]) AND status IN ('pending', 'running')`
 
-// Only workers run in these databases, each a process of this machine: a row of another process is one of the dead.
+// Only workers run in these databases, each a process of this machine: a row of another process is one of the dead. Rows may stay
+// for a while once they say when their worker ended.
 const lookAtJobs = `
-  WITH alive AS (SELECT pool_id FROM async_workers WHERE pid = ANY ($1::int[]) AND pool_id IS NOT NULL)
+  WITH open AS (SELECT pid, pool_id FROM async_workers AS worker WHERE to_jsonb(worker)->>'ended_at' IS NULL),
+  alive AS (SELECT pool_id FROM open WHERE pid = ANY ($1::int[]) AND pool_id IS NOT NULL)
   SELECT
     count(*) FILTER (WHERE locked_by IS NOT NULL AND locked_by NOT IN (SELECT pool_id FROM alive))::int AS orphaned,
     count(*) FILTER (WHERE key IS NULL AND attempts >= max_attempts)::int AS "usedUp",
     count(*) FILTER (WHERE locked_by IS NULL AND attempts < max_attempts AND task_identifier <> 'sweep')::int AS jobs,
-    (SELECT count(*) FROM async_workers WHERE pid <> ALL ($1::int[]))::int AS dead,
+    (SELECT count(*) FROM open WHERE pid <> ALL ($1::int[]))::int AS dead,
     (SELECT count(*) FROM alive)::int AS alive
   FROM graphile_worker.jobs`
