@@ -17,12 +17,12 @@ import { type Outcome, perform } from './perform.js'
 import { recordCalls, standIn } from './recording.js'
 import { type Reencryption, reencryptAll } from './reencrypt.js'
 import {
-  type AttemptError,
   type AttemptRow,
   type AttemptStatus,
   AttemptStore,
   type Failure,
   type Filter,
+  type NewError,
   type Run,
 } from './store.js'
 import type { Targets } from './targets.js'
@@ -48,7 +48,7 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
     db,
     model,
     targets,
-    store: new AttemptStore(db, table, snakeCase(model)),
+    store: new AttemptStore(db, model, table, snakeCase(model)),
     content: new Content(table, encryptor, encryptors),
   }
   keptTables(db).add(binding.store)
@@ -303,6 +303,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
         telling.outcome = this.#verdict(outcome)
         if (outcome.kind === 'failed')
           telling.error = this.content.tellable(hook ? hook.thrown : outcome.error, this.owner)
+        if (outcome.kind === 'released') telling.error = this.content.tellable(outcome.error, this.owner)
         return hook
       })
     } finally {
@@ -318,13 +319,13 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
 
   #verdict({ kind }: Outcome): Verdict {
     if (kind === 'succeeded') return 'succeeded'
-    if (kind === 'failed' && this.isPending) return 'retried'
+    if (kind === 'released' || (kind === 'failed' && this.isPending)) return 'retried'
     return kind === 'failed' && this.isFailed ? 'failed' : 'overtaken'
   }
 
   async #settle(run: Run, outcome: Outcome): Promise<Thrown | undefined> {
     if (outcome.kind === 'failed') return await this.#handle(run, outcome.error)
-    if (outcome.kind === 'taken away') await this.#catchUp()
+    if (outcome.kind !== 'succeeded') await this.#catchUp()
     else {
       const result = JSON.parse(outcome.result)
       this.row = { ...this.row, status: 'succeeded', result, completed_at: new Date(), locked_by: null }
@@ -347,9 +348,8 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   /** Adds an error, and sets the attempt back to wait or, if this was its last run, fails it. */
   async #record(error: unknown, delay: () => number): Promise<void> {
     const { run, started } = this.#running!
-    const entry: AttemptError = {
+    const entry: NewError = {
       number: run.number,
-      at: new Date().toISOString(),
       elapsed: secondsSince(started),
       worker: run.worker,
       ...describeError(error),
