@@ -66,11 +66,12 @@ export function readingOf<Result, Parent>(
   row: ToastRow | undefined,
   parent: Parent,
   options: ReadingOptions<Parent>,
+  isOutdated: (version: string, row: ToastRow) => boolean,
 ): Ready<Result> | undefined {
   if (!row || row.cached_at === null || row.age === null || row.elapsed === null) return undefined
   const { cached_at, age, elapsed, version } = row
   const cached = { name, cachedAt: cached_at, age, elapsed, version }
-  const stale = row.invalidated || isStale(cached, parent, options)
+  const stale = row.invalidated || isStale(cached, parent, options, (parentVersion) => isOutdated(parentVersion, row))
   if (stale && options.maxStale !== undefined && age > milliseconds(options.maxStale)) return undefined
   const value = deserialize(row.value)
   const toastr: Toastr = { elapsed, cached_at, stale, ...soFar(row) }
