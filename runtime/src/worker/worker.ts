@@ -6,6 +6,7 @@ import { AsyncGenError } from '../errors.js'
 import { leave, type Presence, presenceOf } from '../presence.js'
 import { toastsOf } from '../toast/registry.js'
 import { doChores } from './chores.js'
+import { warnOfSettings } from './client-settings.js'
 import { offerState } from './gauges.js'
 import { serveHealth } from './health.js'
 import { graphileLogger, type Log, openLog, readable } from './log.js'
@@ -62,6 +63,7 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     const ready = await Promise.race([getReady(db, settings), aborted(stopping.asked)])
     if (!ready) return
     const { tasks, first } = ready
+    void warnOfSettings(db, log)
     chores = doChores(db, settings, log, done.signal)
     withdraw = offerState(db)
     const begun = (presence: Presence) => {
