@@ -1,6 +1,7 @@
 import type { Manifest } from '../changes/manifest.js'
 import type { Client } from '../host/database.js'
 import type { Host } from '../host/inspect.js'
+import { clientSettings } from './client-settings.js'
 import type { Finding } from './finding.js'
 import { migrationFindings } from './migrations.js'
 
@@ -16,7 +17,8 @@ export async function databaseFindings(
     ...(await migrationFindings(client, host, manifest)),
     ...(await failingToasts(client)),
     ...(await sequenceHeadroom(client)),
-    ...(await settings(client, url)),
+    ...poolSettings(url),
+    ...(await clientSettings(client, host, manifest)),
   ]
 }
 
@@ -73,32 +75,11 @@ async function sequenceHeadroom(client: Client): Promise<Finding[]> {
   }))
 }
 
-async function settings(client: Client, url: string): Promise<Finding[]> {
-  const { rows } = await client.query(`
-    SELECT name, setting::int AS milliseconds
-    FROM pg_settings
-    WHERE name IN ('idle_session_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')
-      AND setting::int > 0
-  `)
-  const timeouts = rows.filter(
-    ({ name, milliseconds }) => String(name) === 'idle_session_timeout' || Number(milliseconds) < 60_000,
-  )
+function poolSettings(url: string): Finding[] {
   const { searchParams, port } = new URL(url)
   const pooled = searchParams.get('pgbouncer') === 'true' || port === '6543' || port === '6432'
   const limit = Number(searchParams.get('connection_limit') ?? Number.POSITIVE_INFINITY)
   return [
-    ...timeouts.map(
-      ({ name, milliseconds }): Finding => ({
-        severity: 'warning',
-        code: 'SESSION_TIMEOUT',
-        message: `${name} is ${milliseconds} ms for this role: ${
-          String(name) === 'idle_session_timeout'
-            ? "it ends the session by which a worker is known to be alive, and the worker's work is taken from it"
-            : 'a call that runs longer in its transaction is cut off, and made again'
-        }.`,
-        remedy: `ALTER ROLE <the worker's role> SET ${name} = 0`,
-      }),
-    ),
     ...(pooled
       ? [
           {

@@ -84,6 +84,7 @@ export function onCancelled(db: Database, listener: (attempt: string) => void): 
 }
 
 async function enter(db: Database): Promise<Presence> {
+  await db.settle()
   const session = db.openSession()
   const lost = new AbortController()
   const lose = () => {

@@ -298,6 +298,27 @@ describe('doctor finds in the database', () => {
     expect(await codes(host, `${url}?pgbouncer=true&connection_limit=1`)).toEqual(['POOLER', 'POOL_TOO_SMALL'])
   })
 
+  it("settings that do harm in the PrismaClient's sessions, until the client has others", async () => {
+    const { host, url } = await migrated()
+    const setting = (options: string) => `${url}?options=${encodeURIComponent(options)}`
+    for (const harmful of ['TimeZone=Asia/Tokyo', 'DateStyle=German', 'default_transaction_isolation=serializable'])
+      expect(await codes(host, setting(`-c ${harmful}`))).toEqual(['SESSION_SETTING'])
+    for (const timeout of ['transaction_timeout=900', 'lock_timeout=900', 'idle_in_transaction_session_timeout=900'])
+      expect(await codes(host, setting(`-c ${timeout}`))).toEqual(['SESSION_TIMEOUT'])
+    expect(await codes(host, setting('-c TimeZone=Etc/GMT -c IntervalStyle=iso_8601 -c lock_timeout=30000'))).toEqual(
+      [],
+    )
+
+    const database = `ALTER DATABASE "${new URL(url).pathname.slice(1)}"`
+    await query(inject('postgres').url, `${database} SET statement_timeout = '900ms'`)
+    expect(await codes(host, url)).toEqual(['SESSION_TIMEOUT'])
+    await query(inject('postgres').url, `${database} RESET statement_timeout`)
+
+    const client = host.read('src/db.ts')
+    host.write('src/db.ts', `${client}// options: '-c TimeZone=UTC'`)
+    expect(await codes(host, setting('-c TimeZone=Asia/Tokyo'))).toEqual([])
+  })
+
   it('that it cannot be reached', async () => {
     const host = await installed({}, ['pg'])
     expect(await codes(host, 'postgres://nobody@127.0.0.1:1/nothing')).toEqual(['DATABASE_UNREACHABLE'])

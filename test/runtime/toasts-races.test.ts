@@ -57,7 +57,7 @@ function breakStatements(names: string[], times: number) {
   pool.query = ((config: { name?: string }, ...rest: never[]) => {
     if (left > 0 && names.includes(config.name ?? '')) {
       left--
-      return Promise.reject(new Error('Connection terminated unexpectedly'))
+      return Promise.reject(new Error('permission denied'))
     }
     return (query as (...args: unknown[]) => unknown).call(pool, config, ...rest)
   }) as typeof query
@@ -87,7 +87,7 @@ describe('a refresh whose end could not be stored', () => {
     const held = hasToast(db, 'oat', nextName(), { compute: () => done.opened.then(() => 1) })
     await Promise.all([lost(oat), held(oat)])
     const mend = breakStatements(['toasts:store', 'toasts:postpone'], 2)
-    await expect(refreshNow(db, lost, oat)).rejects.toThrow('Connection terminated')
+    await expect(refreshNow(db, lost, oat)).rejects.toThrow('permission denied')
     mend()
     const holding = refreshNow(db, held, oat)
     await eventually('the claim', async () => (await rowOf(held)).lockedBy !== null)

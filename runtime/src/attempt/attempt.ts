@@ -27,14 +27,14 @@ import { type Outcome, perform } from './perform.js'
 import { recordCalls, standIn } from './recording.js'
 import { type Reencryption, reencryptAll } from './reencrypt.js'
 import {
-  type AttemptError,
   type AttemptRow,
   type AttemptStatus,
   AttemptStore,
   type Failure,
   type Filter,
+  type NewError,
+  type NewStoredError,
   type Run,
-  type StoredError,
 } from './store.js'
 import { classes, rootOf, typesOf } from './subclasses.js'
 import type { Targets } from './targets.js'
@@ -59,7 +59,7 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
     db,
     model,
     targets,
-    store: new AttemptStore(db, table, snakeCase(model)),
+    store: new AttemptStore(db, model, table, snakeCase(model)),
     content: new Content(table, encryptor, encryptors),
     priorities,
   }
@@ -359,6 +359,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
         telling.outcome = this.#verdict(outcome, held)
         if (outcome.kind === 'failed')
           telling.error = this.content.tellable(held.hook ? held.hook.thrown : outcome.error, this.owner)
+        if (outcome.kind === 'released') telling.error = this.content.tellable(outcome.error, this.owner)
         return held.hook
       })
     } finally {
@@ -379,13 +380,13 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   #verdict({ kind }: Outcome, { decided }: HeldRun): Verdict {
     if (kind === 'succeeded') return 'succeeded'
     if (kind === 'taken away') return 'overtaken'
-    if (this.isPending) return 'retried'
+    if (kind === 'released' || this.isPending) return 'retried'
     return decided || this.isFailed ? 'failed' : 'overtaken'
   }
 
   async #settle(held: HeldRun, outcome: Outcome): Promise<Thrown | undefined> {
     if (outcome.kind === 'failed') return await this.#handle(held, outcome.error)
-    if (outcome.kind === 'taken away') await this.#catchUp()
+    if (outcome.kind === 'taken away' || outcome.kind === 'released') await this.#catchUp()
     else if (outcome.kind === 'put off') await this.#fail(held.run, { retryAfter: this.#safeDelay(held.run) })
     else {
       const result = JSON.parse(outcome.result)
@@ -429,10 +430,9 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     })
   }
 
-  #entry({ run, started }: HeldRun, error: unknown): StoredError {
-    const entry: AttemptError = {
+  #entry({ run, started }: HeldRun, error: unknown): NewStoredError {
+    const entry: NewError = {
       number: run.number,
-      at: new Date().toISOString(),
       elapsed: secondsSince(started),
       worker: run.worker,
       ...describeError(error),

@@ -13,16 +13,23 @@ export class Call<Attempt = AttemptRecord, Client = unknown> {
   readonly run: number
   readonly #db: Database
   readonly #stopping: AbortSignal | undefined
-  readonly #cancelled = new AbortController()
+  readonly #cancelled: AbortController
   #signal: AbortSignal | undefined
   #transaction: Promise<OpenTransaction<Client>> | undefined
   #hasEnded = false
 
-  constructor(db: Database, attempt: Attempt, run: number, stopping: AbortSignal | undefined) {
+  constructor(
+    db: Database,
+    attempt: Attempt,
+    run: number,
+    stopping: AbortSignal | undefined,
+    cancelled = new AbortController(),
+  ) {
     this.#db = db
     this.attempt = attempt
     this.run = run
     this.#stopping = stopping
+    this.#cancelled = cancelled
   }
 
   /** Aborts when the attempt is cancelled, and when the worker has to stop before the call is done. */
@@ -52,6 +59,11 @@ export class Call<Attempt = AttemptRecord, Client = unknown> {
   /** Whether its transaction is open, or about to be. */
   get hasTransaction(): boolean {
     return this.#transaction !== undefined && !this.#hasEnded
+  }
+
+  /** The same call once more, in the same run: with a transaction of its own. */
+  again(): Call<Attempt, Client> {
+    return new Call(this.#db, this.attempt, this.run, this.#stopping, this.#cancelled)
   }
 
   cancel(): void {

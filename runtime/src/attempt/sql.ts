@@ -4,18 +4,67 @@ import { livingWorkers } from '../presence.js'
 /** The last number that a column of type integer holds. */
 const LAST_INTEGER = 2_147_483_647
 
+/** A column as Prisma is to read it. */
+interface ReadColumn {
+  column: string
+  /** Prisma's type: `DateTime`. */
+  type: string
+}
+
+/**
+ * The columns of the generated table, but for those that only the host's fields tell. A time comes as JSON: a driver adapter of Prisma's
+ * reads others wrong where TimeZone is not UTC, or DateStyle not ISO.
+ */
+const COLUMNS: readonly ReadColumn[] = [
+  ...[
+    'id',
+    'type',
+    'target',
+    'method',
+    'args',
+    'encryptor',
+    'status',
+    'priority',
+    'num_attempts',
+    'max_attempts',
+    'idempotence_token',
+    'result',
+    'errors',
+    'locked_by',
+    'parent_id',
+    'trace_context',
+  ].map((column) => ({ column, type: '' })),
+  ...['scheduled_at', 'started_at', 'completed_at', 'created_at', 'updated_at'].map((column) => ({
+    column,
+    type: 'DateTime',
+  })),
+]
+
+/** What is returned to Prisma: the columns of the generated table, and those of the host's own fields. */
+function columnsWithin(table: string, fields: readonly ReadColumn[]): string {
+  const added = fields.filter(({ column }) => !COLUMNS.some((own) => own.column === column))
+  return [...COLUMNS, ...added]
+    .map(({ column, type }) => {
+      const name = `${table}.${quote(column)}`
+      return type === 'DateTime' ? `to_json(${name}) AS ${quote(column)}` : name
+    })
+    .join(', ')
+}
+
 /**
  * Inserts the calls of a JSON array, unless the host's transaction has ended ($2). A call without a time gets the time at which it
  * is recorded, and never that of the one before it: the queue knows no order among calls of the same time.
  * @param extra columns that the host has added and that are given
+ * @param within the fields of the model, where Prisma reads what is returned
  */
-export function insertStatement(table: string, extra: string[]): Statement {
+export function insertStatement(table: string, extra: string[], within?: readonly ReadColumn[]): Statement {
   const columns = extra.map((column) => `, ${quote(column)}`).join('')
   const values = extra
     .map((column) => `, (jsonb_populate_record(NULL::"${table}", call.data)).${quote(column)}`)
     .join('')
   return {
-    name: `${table}:insert${columns}`,
+    name: `${table}:insert${within ? '-within' : ''}${columns}`,
+    once: true,
     text: `
       INSERT INTO "${table}" (
         id, type, target, method, args, encryptor, priority, max_attempts, idempotence_token, scheduled_at, parent_id,
@@ -38,7 +87,17 @@ export function insertStatement(table: string, extra: string[]): Statement {
       WHERE $2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text
       ORDER BY call.ordinality
       ON CONFLICT (target, method, idempotence_token) WHERE idempotence_token IS NOT NULL DO NOTHING
-      RETURNING *`,
+      RETURNING ${within ? columnsWithin(quote(table), within) : '*'}`,
+  }
+}
+
+export function findByTokensStatement(table: string, within?: readonly ReadColumn[]): Statement {
+  return {
+    name: `${table}:find-by-tokens${within ? '-within' : ''}`,
+    text: `
+      SELECT ${within ? columnsWithin('attempt', within) : 'attempt.*'}
+      FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (target, method, idempotence_token)
+      JOIN "${table}" AS attempt USING (target, method, idempotence_token)`,
   }
 }
 
@@ -59,6 +118,14 @@ function quote(column: string): string {
   return `"${column.replaceAll('"', '""')}"`
 }
 
+/** The errors with one more ($4), where there is one. Its time is that of the database. */
+const errorsWithNew = `errors || CASE
+            WHEN $4::jsonb IS NULL THEN '[]'
+            ELSE jsonb_build_object(
+              'at', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+            ) || $4::jsonb
+          END`
+
 /** The statements of one table of attempts. */
 export const statements = (table: string) =>
   ({
@@ -67,14 +134,6 @@ export const statements = (table: string) =>
       text: `
         SELECT nextval(pg_get_serial_sequence(quote_ident($1), 'id'))::text AS id
         FROM generate_series(1, $2::int)`,
-    },
-
-    findByTokens: {
-      name: `${table}:find-by-tokens`,
-      text: `
-        SELECT attempt.*
-        FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (target, method, idempotence_token)
-        JOIN "${table}" AS attempt USING (target, method, idempotence_token)`,
     },
 
     find: {
@@ -113,6 +172,7 @@ export const statements = (table: string) =>
     // here: one whose runs cannot be counted any further fails, and errors that are no list become one.
     claim: {
       name: `${table}:claim`,
+      once: true,
       text: `
         UPDATE "${table}" SET
           status = CASE
@@ -138,6 +198,32 @@ export const statements = (table: string) =>
         RETURNING *`,
     },
 
+    // What a claim took whose answer was lost.
+    claimed: {
+      name: `${table}:claimed`,
+      text: `SELECT * FROM "${table}" WHERE id = ANY ($1::bigint[]) AND locked_by = $2 AND status::text = 'running'`,
+    },
+
+    // A run that was not at fault is not counted. Those that this process has in hand ($4, $5) go on.
+    release: {
+      name: `${table}:release`,
+      patient: true,
+      text: `
+        UPDATE "${table}" SET
+          status = 'pending',
+          num_attempts = num_attempts - 1,
+          scheduled_at = CASE WHEN $3::float8 > 0 THEN clock_timestamp() + $3 * interval '1 millisecond' ELSE scheduled_at END,
+          locked_by = NULL,
+          updated_at = clock_timestamp()
+        WHERE id IN (
+          SELECT id FROM "${table}"
+          WHERE id = ANY ($1::bigint[]) AND locked_by = $2 AND status::text = 'running'
+            AND (id, num_attempts) NOT IN (SELECT * FROM unnest($4::bigint[], $5::int[]))
+          FOR NO KEY UPDATE SKIP LOCKED
+        )
+        RETURNING id`,
+    },
+
     isDue: {
       name: `${table}:is-due`,
       text: `SELECT FROM "${table}" WHERE id = $1 AND status::text = 'pending' AND scheduled_at <= clock_timestamp()`,
@@ -145,6 +231,7 @@ export const statements = (table: string) =>
 
     succeed: {
       name: `${table}:succeed`,
+      patient: true,
       text: `
         UPDATE "${table}" SET
           status = 'succeeded',
@@ -178,14 +265,25 @@ export const statements = (table: string) =>
         RETURNING attempt.id`,
     },
 
+    // Waits for a transaction of the run that may still be about to commit.
+    hasSucceeded: {
+      name: `${table}:has-succeeded`,
+      text: `
+        SELECT status::text = 'succeeded' AND num_attempts = $2 AS succeeded
+        FROM "${table}" WHERE id = $1
+        FOR NO KEY UPDATE`,
+    },
+
+    // A run that was interrupted ($5 is 0) keeps its time, and with it its place in the queue.
     fail: {
       name: `${table}:fail`,
+      patient: true,
       text: `
         UPDATE "${table}" SET
           status = CASE WHEN $5::float8 IS NULL THEN 'failed' WHEN $5 IS NOT NULL THEN 'pending' ELSE status END,
-          scheduled_at = coalesce(clock_timestamp() + $5 * interval '1 millisecond', scheduled_at),
+          scheduled_at = CASE WHEN $5 > 0 THEN clock_timestamp() + $5 * interval '1 millisecond' ELSE scheduled_at END,
           completed_at = CASE WHEN $5 IS NULL THEN clock_timestamp() END,
-          errors = errors || $4::jsonb,
+          errors = ${errorsWithNew},
           locked_by = NULL,
           updated_at = clock_timestamp()
         WHERE id = $1 AND num_attempts = $2 AND locked_by = $3 AND status::text = 'running'
@@ -194,13 +292,14 @@ export const statements = (table: string) =>
 
     endRun: {
       name: `${table}:end-run`,
+      patient: true,
       text: `
         UPDATE "${table}" SET
           status = $5,
           scheduled_at = coalesce(clock_timestamp() + $6::float8 * interval '1 millisecond', scheduled_at),
           max_attempts = CASE WHEN $6 IS NULL THEN max_attempts ELSE greatest(max_attempts, num_attempts + 1) END,
           completed_at = CASE WHEN $6 IS NULL THEN clock_timestamp() END,
-          errors = errors || $4::jsonb,
+          errors = ${errorsWithNew},
           locked_by = NULL,
           updated_at = clock_timestamp()
         WHERE id = $1 AND num_attempts = $2 AND locked_by = $3 AND status::text = 'running'
@@ -209,6 +308,7 @@ export const statements = (table: string) =>
 
     end: {
       name: `${table}:end`,
+      once: true,
       text: `
         UPDATE "${table}" SET
           status = $2,
@@ -220,6 +320,7 @@ export const statements = (table: string) =>
 
     cancel: {
       name: `${table}:cancel`,
+      once: true,
       text: `
         WITH cancelled AS (
           UPDATE "${table}" SET
@@ -236,6 +337,7 @@ export const statements = (table: string) =>
 
     retry: {
       name: `${table}:retry`,
+      once: true,
       text: `
         UPDATE "${table}" SET
           status = 'pending',

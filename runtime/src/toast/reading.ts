@@ -68,6 +68,7 @@ export function readingOf<Result, Parent>(
   row: ToastRow | undefined,
   parent: Parent,
   options: ReadingOptions<Parent>,
+  isOutdated: (version: string, row: ToastRow) => boolean,
 ): Interpreted<Result> | Promise<Interpreted<Result>> {
   if (!row || row.cached_at === null || row.age === null || row.elapsed === null) return undefined
   const { cached_at, age, elapsed, version } = row
@@ -80,7 +81,7 @@ export function readingOf<Result, Parent>(
     if (row.refresh?.error) toastr.error = failureOf(row.refresh.error)
     return (isPlainObject(value) ? { ...value, toastr } : { value, toastr }) as Ready<Result>
   }
-  const stale = row.invalidated || isStale(cached, parent, options)
+  const stale = row.invalidated || isStale(cached, parent, options, (parentVersion) => isOutdated(parentVersion, row))
   return typeof stale === 'boolean' ? reading(stale) : stale.then(reading)
 }
 

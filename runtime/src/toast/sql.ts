@@ -3,8 +3,10 @@ import { livingWorkers } from '../presence.js'
 
 // Few columns, as reading a row takes as long as it has columns; named one by one, as a prepared `SELECT *` breaks on open
 // connections when a migration adds a column. Ages by the clock of the database: no two clients have the same.
+// The time in milliseconds, as driver adapters of Prisma's read times wrong where TimeZone is not UTC, or DateStyle not ISO.
 const seen = `
-  value, version, epoch IS DISTINCT FROM value_epoch AS invalidated, cached_at, elapsed, run,
+  value, version, epoch IS DISTINCT FROM value_epoch AS invalidated, elapsed, run,
+  CASE WHEN isfinite(cached_at) THEN floor(date_part('epoch', cached_at) * 1000 + 0.0005)::bigint END AS cached_at,
   CASE WHEN expires_at <= statement_timestamp() OR NOT isfinite(cached_at) THEN NULL
     ELSE date_part('epoch', statement_timestamp() - cached_at) * 1000
   END AS age,
@@ -50,6 +52,7 @@ export const statements = {
   // of the rows as long as $2 says; the setting is there before the rows are sorted.
   request: {
     name: 'toasts:request',
+    answersLocked: true,
     text: `
       INSERT INTO toasts AS toast (name, key, task, args, expires_in, wanted_version, trace_context, run, refresh_at)
       SELECT name, key, task, args::jsonb, expires_in, version, trace_context, seen_run, clock_timestamp()
@@ -93,6 +96,7 @@ export const statements = {
   // A worker does not wait for a transaction that has locked the row: the sweep enqueues it again.
   claim: {
     name: 'toasts:claim',
+    once: true,
     text: `
       UPDATE toasts SET
         locked_by = $3,
@@ -112,6 +116,7 @@ export const statements = {
 
   take: {
     name: 'toasts:take',
+    once: true,
     text: `
       INSERT INTO toasts AS toast (name, key, task, wanted_version, args, expires_in, locked_by, run, refresh_at)
       VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7, 1, clock_timestamp())
@@ -130,6 +135,12 @@ export const statements = {
       WHERE toast.run = $8 AND toast.locked_by IS NOT DISTINCT FROM $9
         AND (toast.locked_by IS NULL OR toast.locked_by NOT IN (${livingWorkers}))
       RETURNING ${claimed}`,
+  },
+
+  // What a claim took whose answer was lost.
+  held: {
+    name: 'toasts:held',
+    text: `SELECT ${claimed} FROM toasts WHERE name = $1 AND key = $2 AND locked_by = $3`,
   },
 
   // A lock on a table is held until its transaction ends, and the first write takes it before the trigger runs. The trigger's

@@ -8,7 +8,7 @@ import { idOf, type KeyFields, keyOf, valuesOf } from './key.js'
 import { type NotReady, notReady, type Reading, readingOf, refuseReservedKey } from './reading.js'
 import { obtain, refreshToast } from './refresh.js'
 import { type Computation, callerOf, nameWithVersion, type Origin, refuseUnknownOptions, toastsOf } from './registry.js'
-import { type CachedToast, requirePolicy, type Staleness, versionOf } from './staleness.js'
+import { type CachedToast, OutdatedParents, requirePolicy, type Staleness, versionOf } from './staleness.js'
 import type { Request, ToastId, ToastRow } from './store.js'
 
 /** How a toast is computed and when it counts as stale. */
@@ -212,10 +212,19 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
   const placeOf = (parent: Parent): ToastId => ({ name, key: key(parent) })
   const requestOf = (parent: Parent): Request => ({ ...placeOf(parent), task, version: versionOf(parent) })
   const placeholderOf = (row: ToastRow | undefined) => (options.placeholder ?? notReady(row)) as Placeholder
+  const outdated = new OutdatedParents()
+  const readingFor = (
+    row: ToastRow | undefined,
+    parent: Parent,
+    policy: Staleness<Parent> & { maxStale?: Duration },
+  ) => {
+    const isOutdated = (version: string, seen: ToastRow) => outdated.isKnown(key(parent), version, seen)
+    return readingOf<Result, Parent>(baseName, row, parent, policy, isOutdated)
+  }
   const { maxStale: _, ...withoutLimit } = options
   const interpret = (row: ToastRow | undefined, parent: Parent) => {
     requirePolicy(baseName, parent, options)
-    return readingOf<Result, Parent>(baseName, row, parent, options)
+    return readingFor(row, parent, options)
   }
 
   const read = async (parent: Parent, { wait, tx }: ReadOptions = {}): Promise<Reading<Result, Placeholder>> => {
@@ -256,7 +265,7 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
       const isFresh = async (row: ToastRow) => (await interpret(row, parent))?.toastr.stale === false
       const row = await obtain(db, requestOf(parent), isFresh, 'later')
       // What has just been computed is served, whatever has changed meanwhile.
-      return (await interpret(row, parent)) ?? (await readingOf<Result, Parent>(baseName, row, parent, withoutLimit))!
+      return (await interpret(row, parent)) ?? (await readingFor(row, parent, withoutLimit))!
     },
     peek: async (parent: Parent) => {
       const row = await store.read(placeOf(parent))

@@ -30,6 +30,8 @@ export async function sweep(db: Database): Promise<Swept> {
   const swept: Swept = { dead: 0, rescued: 0, enqueued: 0 }
   const failures: unknown[] = []
   await db.transaction(async (query) => {
+    Object.assign(swept, { dead: 0, rescued: 0, enqueued: 0 })
+    failures.length = 0
     const [lock] = await query<{ taken: boolean }>(takeTurn, [])
     if (!lock?.taken) return
     // Jobs first: a row that is sent back then finds its own job free again.

@@ -7,6 +7,7 @@ import { leave, type Presence, presenceOf } from '../presence.js'
 import { toastsOf } from '../toast/registry.js'
 import { isTransient } from '../transient-errors.js'
 import { doChores } from './chores.js'
+import { warnOfSettings } from './client-settings.js'
 import { logEnd, reportCrashes } from './crash-report.js'
 import { offerState } from './gauges.js'
 import { GraphileRunner, type WorkerContext } from './graphile-runner.js'
@@ -75,6 +76,7 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     const ready = await Promise.race([getReady(db, settings, log, stopping.asked), aborted(stopping.asked)])
     if (!ready) return
     const { tasks, first } = ready
+    void warnOfSettings(db, log)
     chores = doChores(db, settings, log, done.signal)
     withdraw = offerState(db)
     const started = (presence: Presence) => {
