@@ -1,4 +1,4 @@
-import { databaseSchema, files, sharedContext, specs } from './emissions.js'
+import { databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Answers, Generator } from './generator.js'
 import { modelNames } from './names.js'
 
@@ -35,7 +35,10 @@ export const attempt: Generator = {
         databaseSchema: databaseSchema(host),
         ifTaken: 'Give the model another name: npx async-gen attempt EmailAttempt',
       },
-      { kind: 'migration', owner, name: `create_${names.table}`, template: 'attempt/migration.sql', context },
+      ...migrations(owner, context, [
+        { name: `create_${names.table}`, template: 'attempt/migrations/001_create.sql' },
+        { name: `harden_${names.table}`, template: 'attempt/migrations/002_harden.sql' },
+      ]),
     ]
   },
 

@@ -9,9 +9,9 @@ import type { Host } from './host/inspect.js'
 /** What can run a worker in production: where each template lands in the host, and what to do with it first. */
 const KINDS: Record<string, { files: Record<string, string>; firstEdit: string }> = {
   systemd: {
-    files: { 'deploy/systemd/async-worker@.service': 'deploy/async-worker@.service' },
+    files: { 'deploy/systemd/async-gen-worker@.service': 'deploy/async-gen-worker@.service' },
     firstEdit:
-      'Set the folder, the user and the environment in deploy/async-worker@.service; its first lines are the commands',
+      'Set the folder, the user and the environment in deploy/async-gen-worker@.service; its first lines are the commands',
   },
   docker: {
     files: {
@@ -22,8 +22,9 @@ const KINDS: Record<string, { files: Record<string, string>; firstEdit: string }
     firstEdit: 'Read Dockerfile.worker; its first lines are the commands',
   },
   kubernetes: {
-    files: { 'deploy/kubernetes/async-worker.yaml': 'deploy/kubernetes/async-worker.yaml' },
-    firstEdit: 'Set the image and the secret in deploy/kubernetes/async-worker.yaml; its first lines are the commands',
+    files: { 'deploy/kubernetes/async-gen-worker.yaml': 'deploy/kubernetes/async-gen-worker.yaml' },
+    firstEdit:
+      'Set the image and the secret in deploy/kubernetes/async-gen-worker.yaml; its first lines are the commands',
   },
   pm2: {
     files: { 'deploy/pm2/ecosystem.worker.config.cjs': 'ecosystem.worker.config.cjs' },
@@ -72,8 +73,11 @@ export const deploy: Generator = {
 /** A Procfile that is there already is the user's: it needs one line more. */
 function addToProcfile({ root }: Host, { exec }: Context): Emission | undefined {
   const procfile = readText(root, 'Procfile')
-  if (procfile === null || procfile.includes('async-worker')) return undefined
-  return { kind: 'note', text: `there is a Procfile already: add this line to it\n  worker: ${exec} async-worker run` }
+  if (procfile === null || /\basync-(gen-)?worker\b/.test(procfile)) return undefined
+  return {
+    kind: 'note',
+    text: `there is a Procfile already: add this line to it\n  worker: ${exec} async-gen-worker run`,
+  }
 }
 
 /** What a Dockerfile copies to install from, and how it installs exactly that. */

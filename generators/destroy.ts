@@ -120,21 +120,24 @@ async function takeOutFiles(draft: Draft, stillEmitted: Staged[], { format }: Pl
 }
 
 function takeOutMigrations(draft: Draft, before: Staged[], after: Staged[], fate: MigrationFate, now: Date) {
-  const { path, names } = draft.host.migrations
-  const folders = [...names, ...emittedFolders(draft)]
+  const { path } = draft.host.migrations
   const kept = new Set(migrationsIn(after).map(({ name }) => name))
-  // The last one first: what it creates holds on to what those before it did.
-  for (const { name, text } of migrationsIn(before).reverse()) {
+  const gone = migrationsIn(before).flatMap(({ name, text }) => {
     const emitted = draft.manifest.migrations[name]
-    if (kept.has(name) || !emitted) continue
+    if (kept.has(name) || !emitted) return []
     const file = join(path, emitted.folder, 'migration.sql')
-    const current = draft.read(file)
+    return [{ name, text, emitted, file, current: draft.read(file) }]
+  })
+  if (fate === 'drop' && gone[0]) {
+    // One migration for all of them: what a later one creates may hold on to what an earlier one did.
+    draft.write(
+      downFile(draft, gone[0].name, now),
+      downMigration(gone.map(({ text, current }) => current ?? text)),
+      '\n',
+    )
+  }
+  for (const { name, emitted, file, current } of gone) {
     if (fate === 'drop') {
-      const folder = migrationFolder(`drop_${name.replace(/^create_/, '')}`, folders, now)
-      const down = join(path, folder, 'migration.sql')
-      folders.push(folder)
-      draft.write(down, downMigration(current ?? text), '\n')
-      draft.changes.push({ kind: 'create', path: down })
       delete draft.manifest.migrations[name]
     } else if (fate === 'delete' && current !== null && hashOf(current) === emitted.hash) {
       draft.delete(file)
@@ -145,6 +148,15 @@ function takeOutMigrations(draft: Draft, before: Staged[], after: Staged[], fate
       draft.changes.push({ kind: 'keep', path: file, detail })
     }
   }
+}
+
+/** The file of the migration that drops what the first of a generator's migrations, and those after it, created. */
+function downFile(draft: Draft, first: string, now: Date): string {
+  const { path, names } = draft.host.migrations
+  const folder = migrationFolder(`drop_${first.replace(/^create_/, '')}`, [...names, ...emittedFolders(draft)], now)
+  const file = join(path, folder, 'migration.sql')
+  draft.changes.push({ kind: 'create', path: file })
+  return file
 }
 
 /** Prisma drops what its schema does not name: whoever means to keep the rows has to know. */

@@ -55,6 +55,15 @@ export function specs(host: Host, owner: string, dir: string, context: Context, 
   return [{ kind: 'note', text: `no specs in ${dir}/test: they run with vitest, which package.json does not name` }]
 }
 
+/** The migrations of one generator, in the order in which they run. A host has those whose names its manifest holds. */
+export function migrations(
+  owner: string,
+  context: Context,
+  numbered: { name: string; template: string }[],
+): Emission[] {
+  return numbered.map((migration) => ({ kind: 'migration', owner, context, ...migration }))
+}
+
 /** `__file__.ts` is `email_attempt.ts`. */
 function named(path: string, context: Context): string {
   return path.replace(/__([a-z]+)__/g, (_, name) => String(context[name]))

@@ -1,4 +1,4 @@
-import { clientContext, databaseSchema, files, sharedContext, specs } from './emissions.js'
+import { clientContext, databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Generator } from './generator.js'
 import type { Host } from './host/inspect.js'
 import { modelsOf } from './host/prisma-models.js'
@@ -37,7 +37,10 @@ export const install: Generator = {
         databaseSchema: databaseSchema(host),
         ifTaken: 'Rename yours (`@@map` and `@map` keep its table as it is), then run the command again.',
       },
-      { kind: 'migration', owner, name: 'create_toasts', template: 'install/migration.sql', context },
+      ...migrations(owner, context, [
+        { name: 'create_toasts', template: 'install/migrations/001_create.sql' },
+        { name: 'harden_toasts', template: 'install/migrations/002_harden.sql' },
+      ]),
       ...invalidation(modelsOf(host.schema.files), answers.invalidateOn ?? [], owner),
       { kind: 'package', ...packages(host, dir) },
     ]
@@ -48,7 +51,7 @@ export const install: Generator = {
 
 function packages({ node, packageManager }: Host, dir: string) {
   const bun = packageManager.name === 'bun'
-  const runner = bun ? 'bun' : 'async-worker run'
+  const runner = bun ? 'bun' : 'async-gen-worker run'
   const worker = `${dir}/worker.ts`
   return {
     dependencies: {

@@ -91,11 +91,13 @@ function ignored(root: string, { writes }: Plan): string[] {
   const paths = ignoredByGit(root, created).filter((path) => !path.startsWith('.async-gen/base/'))
   const migrations = paths.filter((path) => path.endsWith('/migration.sql'))
   const others = paths.filter((path) => !migrations.includes(path))
+  const [first] = migrations
   return [
-    ...migrations.map(
-      (path) =>
-        `git ignores ${path}, so its SQL never reaches your team or production: if a script fills ${dirname(dirname(path))} from another folder, write it there (--migrations <folder>); otherwise change .gitignore`,
-    ),
+    ...(first
+      ? [
+          `git ignores ${migrations.join(', ')}: this SQL never reaches your team or production. If a script fills ${dirname(dirname(first))} from another folder, write it there (--migrations <folder>); otherwise change .gitignore`,
+        ]
+      : []),
     ...(others.length > 0 ? [`git ignores ${others.join(', ')}: change .gitignore, so that they are committed`] : []),
   ]
 }

@@ -1,4 +1,4 @@
-import { databaseSchema, files, sharedContext, specs } from './emissions.js'
+import { databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Answers, Generator } from './generator.js'
 import { modelNames, snakeCase } from './names.js'
 
@@ -31,7 +31,7 @@ export const reports: Generator = {
         databaseSchema: databaseSchema(host),
         ifTaken: 'Give the model of the reports another name: npx async-gen reports --model SalesReport',
       },
-      { kind: 'migration', owner, name: `create_${names.table}`, template: 'reports/migration.sql', context },
+      ...migrations(owner, context, [{ name: `create_${names.table}`, template: 'reports/migrations/001_create.sql' }]),
     ]
   },
 

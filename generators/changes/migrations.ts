@@ -26,7 +26,7 @@ export function planMigration(draft: Draft, { name, text }: StagedMigration, now
   draft.changes.push({ kind, path: file, ...(detail && { detail }) })
 }
 
-const RESTORE = 'to have it again: npx async-gen upgrade --restore-migrations'
+const RESTORE = 'gone, and not written again: to restore it, npx async-gen upgrade --restore-migrations'
 
 export function emittedFolders({ manifest }: Draft): string[] {
   return Object.values(manifest.migrations).map(({ folder }) => folder)
@@ -36,23 +36,29 @@ export function emittedFolders({ manifest }: Draft): string[] {
 function unrecorded(draft: Draft, name: string, text: string): string | undefined {
   const { path, names } = draft.host.migrations
   const sqlOf = (folder: string) => draft.read(join(path, folder, 'migration.sql')) ?? ''
+  const table = firstTable(text)
   const found = names
     .filter((folder) => folder.replace(/^\d+_/, '') === name)
-    .findLast((folder) => firstTable(sqlOf(folder)) === firstTable(text))
-  const dropped = found && names.some((folder) => folder > found && drops(sqlOf(folder), firstTable(text)!))
+    .findLast((folder) => firstTable(sqlOf(folder)) === table)
+  const dropped = found && table && names.some((folder) => folder > found && drops(sqlOf(folder), table))
   return dropped ? undefined : found
 }
 
+/** The first table that a migration creates or alters. */
 function firstTable(sql: string): string | undefined {
-  return /CREATE TABLE (?:IF NOT EXISTS )?("[^"]+"|\S+)/i.exec(sql)?.[1]
+  return /^(?:CREATE|ALTER) TABLE (?:IF (?:NOT )?EXISTS )?("[^"]+"|\S+)/im.exec(sql)?.[1]
 }
 
 function drops(sql: string, table: string): boolean {
   return new RegExp(`DROP TABLE (?:IF EXISTS )?${table.replaceAll('.', '\\.')}(?![\\w.])`, 'i').test(sql)
 }
 
-/** What takes back a migration of ours: the triggers, tables, functions and types that it creates. */
-export function downMigration(up: string): string {
+/**
+ * What takes back migrations of ours, in the order in which they ran: the triggers, tables, functions and types that they create.
+ * What they change of their own tables and functions goes with these.
+ */
+export function downMigration(ups: string[]): string {
+  const up = ups.join('\n')
   const created = (kind: string) =>
     [...up.matchAll(new RegExp(`^CREATE ${kind} ("[^"]+")`, 'gm'))].map((match) => match[1]!)
   const tables = created('TABLE')

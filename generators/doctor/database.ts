@@ -64,19 +64,18 @@ async function serverVersion(client: Client): Promise<Finding[]> {
   ]
 }
 
-/** Tables and triggers that the migrations create. A table without its triggers is what `prisma db push` leaves. */
+/** Tables, columns, constraints and triggers that the migrations create. A table without its triggers is what `prisma db push` leaves. */
 async function migratedObjects(client: Client, host: Host, manifest: Manifest): Promise<Finding[]> {
   const findings: Finding[] = []
   for (const { folder } of Object.values(manifest.migrations)) {
     const where = join(host.migrations.path, folder, 'migration.sql')
     const sql = readText(host.root, where)
     if (sql === null) continue
-    const tables = named(sql, /^CREATE TABLE "([^"]+)"/gm)
-    const missing = await absent(
-      client,
-      'SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NULL',
-      tables,
-    )
+    const missing = [
+      ...(await absent(client, absentTables, named(sql, /^CREATE TABLE "([^"]+)"/gm))),
+      ...(await absent(client, absentColumns, named(sql, /^ALTER TABLE "[^"]+" ADD COLUMN "([^"]+)"/gm))),
+      ...(await absent(client, absentConstraints, named(sql, /^ALTER TABLE "[^"]+" ADD CONSTRAINT "([^"]+)"/gm))),
+    ]
     if (missing.length > 0) {
       findings.push({
         severity: 'error',
@@ -104,6 +103,16 @@ async function migratedObjects(client: Client, host: Host, manifest: Manifest): 
   }
   return findings
 }
+
+const absentTables = 'SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NULL'
+
+const absentColumns = `
+  SELECT name FROM unnest($1::text[]) AS name
+  WHERE NOT EXISTS (SELECT FROM pg_attribute WHERE attname = name AND NOT attisdropped)`
+
+const absentConstraints = `
+  SELECT name FROM unnest($1::text[]) AS name
+  WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conname = name)`
 
 /** Graphile Worker 0.17 takes a value of an integer sequence at each enqueue, of jobs that are there already too. */
 async function sequenceHeadroom(client: Client): Promise<Finding[]> {

@@ -111,8 +111,11 @@ async function enter(db: Database): Promise<Presence> {
     leave: async () => {
       session.off('end', lose)
       clearInterval(pinging)
+      // The lock has to go, also where the server does not answer any more.
+      const closing = setTimeout(() => destroy(session), PATIENCE * 1000).unref()
       await session.query(leaveStatement.text, [id]).catch(() => {})
-      await session.end()
+      await session.end().catch(() => {})
+      clearTimeout(closing)
     },
   }
 }
@@ -166,9 +169,13 @@ async function requireSession(session: Session, id: number): Promise<void> {
   )
 }
 
-// pg's clients have unref(), its types do not.
+// pg's clients have unref() and a connection, its types do not.
 function letProcessExit(session: object): void {
   ;(session as { unref(): void }).unref()
+}
+
+function destroy(session: object): void {
+  ;(session as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
 }
 
 // The server notices a process that was cut off, rather than ended, in the same time as the process itself. One that hangs still

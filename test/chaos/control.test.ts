@@ -14,14 +14,14 @@ import { Probe } from './host/targets.js'
 import { breakfast } from './host/toasts.js'
 import { effect, sql, url } from './scene.js'
 
-const BIN = join(REPOSITORY, 'runtime/src/bin/async-worker.ts')
+const BIN = join(REPOSITORY, 'runtime/src/bin/async-gen-worker.ts')
 const HOST = join(REPOSITORY, 'test/chaos/host/worker.ts')
 
 let dir: string
 let traces: string[]
 
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'async-worker-'))
+  dir = mkdtempSync(join(tmpdir(), 'async-gen-worker-'))
   traces = ['--pid-dir', join(dir, 'pids'), '--log-dir', join(dir, 'log')]
 })
 
@@ -30,10 +30,10 @@ afterEach(async () => {
   rmSync(dir, { recursive: true })
 })
 
-describe('P15: async-worker', () => {
+describe('P15: async-gen-worker', () => {
   it('starts a worker in the background, tells of it, and stops it once it has finished what it has in hand', async () => {
     const { stdout } = await asyncWorker('start', HOST, ...traces, '--concurrency', '3', '--sleep', '1')
-    const [, pid] = /^Worker 1 is at work as process (\d+)\. It writes to .*async-worker\.1\.log$/m.exec(stdout)!
+    const [, pid] = /^Worker 1 is at work as process (\d+)\. It writes to .*async-gen-worker\.1\.log$/m.exec(stdout)!
     expect(await db.workers()).toMatchObject([{ pid: Number(pid) }])
     expect(readFileSync(pidFile(), 'utf8').split('\n')[0]).toBe(pid)
     expect((await asyncWorker('status', ...traces)).stdout).toMatch(new RegExp(`^1  running  process ${pid} `))
@@ -43,7 +43,7 @@ describe('P15: async-worker', () => {
     expect((await asyncWorker('stop', ...traces)).stdout).toBe(`Worker 1 (process ${pid}) has stopped.\n`)
     expect((await attempt.reload()).status).toBe('succeeded')
     expect(await db.workers()).toEqual([])
-    const log = readFileSync(join(dir, 'log/async-worker.1.log'), 'utf8')
+    const log = readFileSync(join(dir, 'log/async-gen-worker.1.log'), 'utf8')
     expect(log).toContain('takes 3 at a time')
     expect(log).toContain('"name":"Probe.once"')
     expect(await asyncWorker('status', ...traces)).toMatchObject({ code: 3, stdout: 'No worker runs here.\n' })
@@ -69,7 +69,7 @@ describe('P15: async-worker', () => {
     await asyncWorker('start', HOST, ...traces)
     const pids = readFileSync(pidFile(), 'utf8')
     await asyncWorker('stop', ...traces)
-    const another = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'async-worker', 'run'])
+    const another = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'async-gen-worker', 'run'])
     writeFileSync(pidFile(), pids.replace(/^\d+/, `${another.pid}`))
     expect(await daemons()).toMatchObject([{ state: 'dead' }])
     expect((await asyncWorker('stop', ...traces)).stdout).toContain('was dead already')
@@ -88,7 +88,7 @@ describe('P15: async-worker', () => {
       { uid: '2', state: 'running' },
     ])
     expect(after.map(({ pid }) => pid)).not.toEqual(expect.arrayContaining([before[0]!.pid]))
-    const log = readFileSync(join(dir, 'log/async-worker.2.log'), 'utf8')
+    const log = readFileSync(join(dir, 'log/async-gen-worker.2.log'), 'utf8')
     expect(log).toMatch(/takes 3 at a time.*"health":.*takes 4 at a time.*"health":/s)
     await asyncWorker('stop', ...traces, '--uid', '2')
     expect(await daemons()).toMatchObject([{ uid: '1', state: 'running' }])
@@ -147,21 +147,58 @@ describe('P15: async-worker', () => {
     expect(await sql(`SELECT FROM graphile_worker.jobs WHERE task_identifier = 'refresh_toast'`)).toHaveLength(1)
   })
 
+  it('has its name of 0.1.0 besides, async-worker, for scripts that use it', async () => {
+    const { bin } = JSON.parse(readFileSync(join(REPOSITORY, 'runtime/package.json'), 'utf8'))
+    expect(Object.keys(bin)).toEqual(['async-gen-worker', 'async-worker'])
+    const old = join(REPOSITORY, 'runtime', bin['async-worker'].replace('dist', 'src').replace('.js', '.ts'))
+    const { stdout } = await run(REPOSITORY, process.execPath, ['--import', 'tsx', old, '--help'])
+    expect(stdout).toMatch(/^Usage: async-gen-worker /)
+  })
+
+  it('starts one more worker at each start, under the lowest free number', async () => {
+    await asyncWorker('start', HOST, ...traces, '--health', '0')
+    const second = await asyncWorker('start', HOST, ...traces, '--json')
+    expect(JSON.parse(second.stdout)).toMatchObject({ version: 1, workers: [{ uid: '2', state: 'running' }] })
+    await asyncWorker('stop', '--uid', '1', ...traces)
+    expect((await asyncWorker('start', HOST, ...traces)).stdout).toMatch(/^Worker 1 is at work/)
+    expect((await daemons()).map(({ uid }) => uid)).toEqual(['1', '2'])
+  })
+
+  it('offers the lines for .gitignore where git would see its files', async () => {
+    await run(dir, 'git', ['init', '-q'])
+    const inRepository = (...args: string[]) =>
+      run(dir, process.execPath, ['--import', import.meta.resolve('tsx'), BIN, ...args], { env: { DATABASE_URL: url } })
+    const { stdout } = await inRepository('start', HOST, '--pid-dir', 'pids')
+    expect(stdout).toMatch(/^Git does not ignore these files. Add to .gitignore: \/log\/ \/pids\/$/m)
+    writeFileSync(join(dir, '.gitignore'), '/log/\n/pids/\n')
+    expect((await inRepository('restart', '--pid-dir', 'pids')).stdout).not.toContain('.gitignore')
+    expect((await inRepository('start', HOST, '--pid-dir', 'pids')).stdout).not.toContain('.gitignore')
+  })
+
   it.each([
-    [['strat'], 'There is no command strat.'],
-    [['stop', '--once'], 'async-worker stop takes no --once.'],
-    [['start', '--cuont', '2'], "Unknown option '--cuont'"],
-    [['start', '--count', '0'], '--count takes a whole number from 1, not "0".'],
+    [['strat'], 'There is no command strat. Did you mean start?'],
+    [['start', '--count', '0'], '--count takes a whole number from 1 to 100, not "0".'],
     [['start', '--count', '2', '--uid', 'a'], 'give one of them'],
-    [['run', 'a.ts', 'b.ts'], 'What is b.ts?'],
+    [['start', HOST, '--concurrency', '0'], '--concurrency is "0". It has to be a whole number from 1 to 1000.'],
+    [['run', HOST, '--sleep', '0'], '--sleep is "0s". It has to be a duration from 10ms to 1 hour'],
+    ...['start', 'stop', 'restart', 'status'].map((command): [string[], string] => [
+      [command, '--uid', 'a/../../x'],
+      '--uid takes up to 64 letters, digits, - and _, not "a/../../x".',
+    ]),
   ])('refuses %j', async (args, message) => {
     const { code, stderr } = await asyncWorker(...args)
     expect(code).toBe(2)
     expect(stderr).toContain(message)
   })
+
+  it('names a variable of the environment that cannot be used, before it loads the worker module', async () => {
+    const options = { env: { ASYNC_WORKER_ONCE: 'yes' }, exitCodes: [1] }
+    const { stderr } = await run(REPOSITORY, process.execPath, ['--import', 'tsx', BIN, 'run', HOST], options)
+    expect(stderr).toBe('ASYNC_WORKER_ONCE is "yes". It has to be 1 or true, 0 or false.\n')
+  })
 })
 
-const pidFile = () => join(dir, 'pids/async-worker.1.pid')
+const pidFile = () => join(dir, 'pids/async-gen-worker.1.pid')
 
 const asyncWorker = (...args: string[]) => asyncWorkerOn(url, ...args)
 

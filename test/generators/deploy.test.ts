@@ -7,7 +7,9 @@ import { Deployment } from 'kubernetes-models/apps/v1'
 import { PodDisruptionBudget } from 'kubernetes-models/policy/v1'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
+import { hashOf } from '../../generators/changes/manifest.js'
 import { destroy } from '../../generators/destroy.js'
+import { upgrade } from '../../generators/upgrade.js'
 import { type SampleHost, sampleHost } from './sample-host.js'
 
 const PACKAGE_JSON = {
@@ -27,14 +29,14 @@ async function deployed(kind: string, files: Record<string, string> = {}) {
 describe('P18, P19, P20: deploy', () => {
   it('systemd: a unit that restarts within 5 seconds, above a limit of memory too, and lets the worker stop in peace', async () => {
     const { host, outcome } = await deployed('systemd')
-    const unit = host.read('deploy/async-worker@.service')
+    const unit = host.read('deploy/async-gen-worker@.service')
     expect(unit).toMatch(/^Description=shop-api: async worker %i$/m)
     expect(Number(/^RestartSec=(\d+)$/m.exec(unit)![1])).toBeLessThanOrEqual(5)
     expect(unit).toMatch(/^Restart=always$/m)
     expect(unit).toMatch(/^MemoryMax=512M$/m)
     expect(Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)![1])).toBeGreaterThan(stopSeconds())
     for (const command of ['enable --now', 'stop', 'restart']) expect(unit).toContain(`systemctl ${command} `)
-    expect(outcome.nextSteps.at(-1)).toContain('deploy/async-worker@.service')
+    expect(outcome.nextSteps.at(-1)).toContain('deploy/async-gen-worker@.service')
     verifyUnit(host, unit)
   })
 
@@ -42,7 +44,7 @@ describe('P18, P19, P20: deploy', () => {
     const { host } = await deployed('docker')
     const dockerfile = host.read('Dockerfile.worker')
     expect(validate(dockerfile)).toEqual([])
-    expect(dockerfile).toMatch(/^CMD \["node_modules\/\.bin\/async-worker", "run"\]$/m)
+    expect(dockerfile).toMatch(/^CMD \["node_modules\/\.bin\/async-gen-worker", "run"\]$/m)
     expect(dockerfile).toMatch(/^USER node$/m)
     expect(dockerfile).toMatch(/^RUN npm run build$/m)
     const ignored = host.read('Dockerfile.worker.dockerignore').split('\n')
@@ -71,7 +73,7 @@ describe('P18, P19, P20: deploy', () => {
 
   it('kubernetes: a Deployment that fits the schema, with probes, a limit and a rolling restart', async () => {
     const { host } = await deployed('kubernetes')
-    const [deployment, budget] = parseAllDocuments(host.read('deploy/kubernetes/async-worker.yaml')).map((each) =>
+    const [deployment, budget] = parseAllDocuments(host.read('deploy/kubernetes/async-gen-worker.yaml')).map((each) =>
       each.toJS(),
     )
     new Deployment(deployment).validate()
@@ -95,22 +97,34 @@ describe('P18, P19, P20: deploy', () => {
     expect(app.kill_timeout / 1000).toBeGreaterThan(stopSeconds())
     expect(app.restart_delay).toBeLessThanOrEqual(5000)
     const { bin } = JSON.parse(readFileSync(new URL('../../runtime/package.json', import.meta.url), 'utf8'))
-    expect(app.script).toBe(join('node_modules/@async-gen/runtime', bin['async-worker']))
+    expect(app.script).toBe(join('node_modules/@async-gen/runtime', bin['async-gen-worker']))
   })
 
   it('procfile: a line, in a file of its own or, where there is one, for the user to add', async () => {
     const { host } = await deployed('procfile')
-    expect(host.read('Procfile')).toBe('worker: npx async-worker run\n')
+    expect(host.read('Procfile')).toBe('worker: npx async-gen-worker run\n')
 
     const taken = await deployed('procfile', { Procfile: 'web: npm start\n' })
     expect(taken.host.read('Procfile')).toBe('web: npm start\n')
-    expect(taken.outcome.plan.notes).toEqual([expect.stringContaining('worker: npx async-worker run')])
+    expect(taken.outcome.plan.notes).toEqual([expect.stringContaining('worker: npx async-gen-worker run')])
+  })
+
+  it('procfile: a Procfile that 0.1.0 wrote gets the name that the command has now', async () => {
+    const { host } = await deployed('procfile')
+    const manifest = JSON.parse(host.read('.async-gen/manifest.json'))
+    const of010 = 'worker: npx async-worker run\n'
+    manifest.files.Procfile.hash = hashOf(of010)
+    host.write('.async-gen/manifest.json', JSON.stringify(manifest))
+    host.write('.async-gen/base/Procfile.base', of010)
+    host.write('Procfile', of010)
+    await upgrade({ cwd: host.root })
+    expect(host.read('Procfile')).toBe('worker: npx async-gen-worker run\n')
   })
 
   it('is taken out again by destroy', async () => {
     const { host } = await deployed('systemd')
     await destroy({ cwd: host.root, generator: 'deploy', name: 'systemd' })
-    expect(host.has('deploy/async-worker@.service')).toBe(false)
+    expect(host.has('deploy/async-gen-worker@.service')).toBe(false)
     expect(host.has('src/async/worker.ts')).toBe(true)
   })
 
@@ -145,16 +159,16 @@ function verifyUnit(host: SampleHost, unit: string) {
     .replace(/^ExecStart=\S+/m, `ExecStart=${process.execPath}`)
     .replace(/^User=.*$/m, 'User=daemon')
     .replace(/^WorkingDirectory=.*$/m, 'WorkingDirectory=/')
-  host.write('verify/async-worker@.service', known)
+  host.write('verify/async-gen-worker@.service', known)
   if (!existsSync('/usr/bin/systemd-analyze')) return
   const { status, stderr } = spawnSync(
     'systemd-analyze',
-    ['verify', join(host.root, 'verify/async-worker@1.service')],
+    ['verify', join(host.root, 'verify/async-gen-worker@1.service')],
     {
       encoding: 'utf8',
     },
   )
-  expect({ status, stderr: stderr.split('\n').filter((line) => line.includes('async-worker')) }).toEqual({
+  expect({ status, stderr: stderr.split('\n').filter((line) => line.includes('async-gen-worker')) }).toEqual({
     status: 0,
     stderr: [],
   })

@@ -12,6 +12,8 @@ describe('install, attempt and reports write', () => {
       'prisma/migrations/<time>_create_attempts/migration.sql',
       'prisma/migrations/<time>_create_reports/migration.sql',
       'prisma/migrations/<time>_create_toasts/migration.sql',
+      'prisma/migrations/<time>_harden_attempts/migration.sql',
+      'prisma/migrations/<time>_harden_toasts/migration.sql',
       'src/async/attempt.factory.ts',
       'src/async/attempt.ts',
       'src/async/database.ts',
@@ -93,14 +95,16 @@ describe('install, attempt and reports write', () => {
     await host.run('attempt')
     expect(host.has('lib/jobs/attempt.ts')).toBe(true)
     expect(host.read('lib/jobs/test/attempt.test.ts')).toContain("from '../../../src/db.js'")
-    expect(JSON.parse(host.read('package.json')).scripts['async:worker']).toBe('async-worker run lib/jobs/worker.ts')
+    expect(JSON.parse(host.read('package.json')).scripts['async:worker']).toBe(
+      'async-gen-worker run lib/jobs/worker.ts',
+    )
   })
 
   it('names a folder with a space so that shells take it for one', async () => {
     const host = sampleHost()
     await host.run('install', [], { dir: 'src/my jobs' })
     const { scripts } = JSON.parse(host.read('package.json'))
-    expect(scripts['async:worker']).toBe('async-worker run "src/my jobs/worker.ts"')
+    expect(scripts['async:worker']).toBe('async-gen-worker run "src/my jobs/worker.ts"')
   })
 
   it('no specs where vitest is no dependency, and says so once', async () => {
@@ -173,9 +177,11 @@ describe('install, attempt and reports write', () => {
 
   it('what is left to do where there are no migrations: as usual, or the SQL first where `migrate dev` would reset', async () => {
     const host = sampleHost()
-    const step = /^npx prisma migrate dev .*\n.*\n {2}npx prisma db execute --file (\S+)\n {2}npx prisma db push /
+    const step = /^npx prisma migrate dev .*\n.*((?:\n {2}npx prisma db execute --file \S+)+)\n {2}npx prisma db push /
     const first = step.exec((await host.run('install')).nextSteps[1]!)
-    expect(first?.[1]).toMatch(/^prisma\/migrations\/\d{14}_create_toasts\/migration\.sql$/)
+    expect(first?.[1]).toMatch(
+      /prisma\/migrations\/\d{14}_create_toasts\/migration\.sql\n.*_harden_toasts\/migration\.sql$/,
+    )
     expect((await host.run('attempt')).nextSteps[0]).toMatch(step)
   })
 
@@ -290,10 +296,12 @@ describe('run again,', () => {
     const host = sampleHost({ 'prisma/schema.prisma': `${SCHEMA}\nmodel Bread {\n  id Int @id\n}\n` })
     const { plan } = await host.run('install', [], { invalidateOn: ['Order', 'Bread'] })
     const folders = plan.changes.flatMap(({ path }) => /migrations\/(\d+)_(\w+)/.exec(path)?.slice(1) ?? [])
-    const [toasts, , order, , bread] = folders
+    const [toasts, , hardened, , order, , bread] = folders
     expect(folders).toEqual([
       toasts,
       'create_toasts',
+      hardened,
+      'harden_toasts',
       order,
       'invalidate_order_on_order',
       bread,
@@ -340,7 +348,7 @@ describe('the schema', () => {
     await host.run('install', [], { schema: 'db/main.prisma' })
     await host.run('attempt')
     expect(host.read('db/main.prisma')).toContain('model Attempt {')
-    expect(host.files().filter((file) => file.startsWith('db/migrations/'))).toHaveLength(2)
+    expect(host.files().filter((file) => file.startsWith('db/migrations/'))).toHaveLength(4)
   })
 
   it('is formatted as Prisma formats it, where it is ours', async () => {

@@ -239,7 +239,8 @@ export const statements = (table: string) =>
 
     // Dead workers' runs, those of nobody (a status that was changed by hand), and those that this process ($1) no longer has in
     // hand ($2, $3) because it could not store how they ended. A minute is far longer than the answer to a claim takes to arrive.
-    // What somebody has locked has its turn the next time: that may be the very end of the run.
+    // What somebody has locked has its turn the next time: that may be the very end of the run. A rescued call keeps its time, and
+    // with it its place in the queue.
     rescue: {
       name: `${table}:rescue`,
       text: `
@@ -263,7 +264,7 @@ export const statements = (table: string) =>
             ELSE status
           END,
           completed_at = CASE WHEN num_attempts < max_attempts THEN NULL ELSE clock_timestamp() END,
-          scheduled_at = clock_timestamp(),
+          scheduled_at = least(scheduled_at, clock_timestamp()),
           errors = errors || jsonb_build_object(
             'number', num_attempts,
             'at', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),

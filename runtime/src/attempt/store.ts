@@ -149,6 +149,10 @@ export class AttemptStore implements KeptTable {
     })
   }
 
+  get tasks(): string[] {
+    return [this.#task]
+  }
+
   /**
    * Inserts rows with one statement, in the host's transaction if there is one, and returns one row for each in their order:
    * undefined where the token is taken, and for all of them where the transaction has ended.

@@ -5,7 +5,7 @@ import { AsyncGenError } from '../errors.js'
 import { snakeCase } from '../names.js'
 import { deserialize, serialize } from '../serialize.js'
 import type { Reading } from '../toast/reading.js'
-import type { Computation } from '../toast/registry.js'
+import { type Computation, toastsOf } from '../toast/registry.js'
 import type { CachedToast } from '../toast/staleness.js'
 import { defineToast, type ReadOptions, type Toast } from '../toast/toast.js'
 import { type ReportRow, ReportStore } from './store.js'
@@ -62,10 +62,12 @@ export type BackgroundReport<Report extends ReportRecord> = Omit<Report, 'build'
 /** A base class for the reports of one table. */
 export function BaseReport(db: Database, options: BaseReportOptions): ReportBase {
   const store = new ReportStore(db, options.table)
+  const task = `refresh_${snakeCase(options.model)}`
+  toastsOf(db).store.tasks.add(task)
   return class<Args extends object> extends ReportRecord<Args> {
     static readonly db = db
     static readonly store = store
-    static readonly task = `refresh_${snakeCase(options.model)}`
+    static readonly task = task
   }
 }
 

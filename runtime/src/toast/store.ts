@@ -122,6 +122,8 @@ const DOUBTFUL = -1
 export class ToastStore implements KeptTable {
   readonly kind = 'toasts'
   readonly table = 'toasts'
+  /** Those of reports are added as their classes are made. */
+  readonly tasks = new Set(['refresh_toast'])
   readonly #db: Database
   readonly #batches: Batches
   readonly #batchesWithin = new WeakMap<TransactionLike, Batches>()

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, extname, join, relative, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -17,22 +17,25 @@ const EXTENSIONS = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs']
 export function findWorkerModule(root: string, named: string | undefined): string {
   if (named !== undefined) {
     const file = resolve(root, named)
-    if (existsSync(file)) return file
-    throw new AsyncGenError('NO_WORKER_MODULE', `There is no ${named} in ${root}.`)
+    if (isModule(file)) return file
+    throw new AsyncGenError(
+      'NO_WORKER_MODULE',
+      existsSync(file) ? `${file} is no JavaScript or TypeScript file.` : `There is no ${named} in ${root}.`,
+    )
   }
   const remembered = rememberedFolder(root)
   const folders = [...(remembered ? [remembered] : []), ...FOLDERS]
   const candidates = folders.flatMap((folder) =>
     EXTENSIONS.map((extension) => join(root, folder, `worker${extension}`)),
   )
-  const existing = candidates.filter((file) => existsSync(file))
+  const existing = candidates.filter(isModule)
   // Where only production dependencies are installed, sources cannot be run, but what was built can.
   const found = existing.find((file) => canRun(file)) ?? existing[0]
   if (found) return found
   throw new AsyncGenError(
     'NO_WORKER_MODULE',
     `No worker module was found in ${root}: neither ${folders.join('/worker, ')}/worker. ` +
-      'Name it: async-worker run path/to/worker.ts. If there is none: npx async-gen install',
+      'Name it: async-gen-worker run path/to/worker.ts. If there is none: npx async-gen install',
   )
 }
 
@@ -58,9 +61,15 @@ export async function loadModule(file: string): Promise<Record<string, unknown>>
   return await import(pathToFileURL(file).href)
 }
 
+function isModule(file: string): boolean {
+  return /^\.[cm]?[jt]s$/.test(extname(file)) && (statSync(file, { throwIfNoEntry: false })?.isFile() ?? false)
+}
+
+/** The folder that async-gen wrote to, where its manifest can be read and the folder is inside of the host. */
 function rememberedFolder(root: string): string | undefined {
   try {
-    return JSON.parse(readFileSync(join(root, '.async-gen', 'manifest.json'), 'utf8')).settings.dir
+    const { dir } = JSON.parse(readFileSync(join(root, '.async-gen', 'manifest.json'), 'utf8')).settings
+    return relative(root, resolve(root, dir)).startsWith('..') ? undefined : dir
   } catch {
     return undefined
   }

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
-import type { Logger } from 'graphile-worker'
+import { inspect } from 'node:util'
+import { type Logger, parseCrontab, type TaskList } from 'graphile-worker'
 import { type Duration, milliseconds } from '../duration.js'
 import { AsyncGenError } from '../errors.js'
 import type { Address } from './health.js'
@@ -7,22 +8,25 @@ import type { LogFormat } from './log.js'
 import { type KeepFor, keepFor, type Retention } from './retention.js'
 
 export interface RunWorkerOptions {
-  /** The folder of Graphile Worker tasks: each file is a task, called as the file is. */
-  tasks: URL | string
-  /** How many tasks run at the same time. Default: 10. `ASYNC_WORKER_CONCURRENCY` overrides it. */
+  /**
+   * The folder of Graphile Worker tasks: each file is a task, called as the file is. Or the tasks themselves, by name, where there is
+   * no folder at run time because the worker is bundled: `{ attempt, refresh_toast }`.
+   */
+  tasks: URL | string | TaskList
+  /** How many tasks run at the same time, from 1 to 1000. Default: 10. `ASYNC_WORKER_CONCURRENCY` overrides it. */
   concurrency?: number
-  /** How often to look for jobs that came without a notification. Default: 2 seconds. `ASYNC_WORKER_SLEEP` overrides it. */
+  /** How often to look for jobs that came without a notification: at least 10 ms. Default: 2 seconds. `ASYNC_WORKER_SLEEP` overrides it. */
   pollInterval?: Duration
   /**
-   * How many jobs to fetch ahead. Default: none. Some hundreds make a worker of many short tasks several times faster; a job that
+   * How many jobs to fetch ahead, up to 10,000. Default: none. Some hundreds make a worker of many short tasks several times faster; a job that
    * was fetched waits for this worker, even while another one is idle.
    */
   prefetch?: number
-  /** How often dead workers' work is taken back and lost jobs are found again. Default: 3 seconds. */
+  /** How often dead workers' work is taken back and lost jobs are found again: at least 100 ms. Default: 3 seconds. */
   sweepEvery?: Duration
   /**
    * How long the tasks at hand may take to end once the worker is told to stop. Then they are aborted, and five seconds later
-   * left for other workers. Default: 20 seconds, so that all is over when Kubernetes and Heroku lose patience after 30.
+   * left for other workers. Up to a day. Default: 20 seconds, so that all is over when Kubernetes and Heroku lose patience after 30.
    */
   stopTimeout?: Duration
   /** Recurring tasks, as the text of a Graphile Worker crontab. */
@@ -46,7 +50,8 @@ export interface RunWorkerOptions {
 
 /** The options with their defaults: durations are milliseconds, paths are absolute. */
 export interface Settings {
-  tasks: string
+  /** A folder, or the tasks by name. */
+  tasks: string | TaskList
   concurrency: number
   pollInterval: number
   prefetch: number
@@ -60,41 +65,106 @@ export interface Settings {
   logger: Logger | undefined
 }
 
-/** What the environment says goes first: it is how `async-worker` hands its flags over. */
+/** What the environment says goes first: it is how `async-gen-worker` hands its flags over. An empty variable counts as none. */
 export function settingsOf(options: RunWorkerOptions, env: NodeJS.ProcessEnv): Settings {
+  const given = (option: keyof RunWorkerOptions, variable = ''): Given =>
+    env[variable] ? { name: variable, value: env[variable] } : { name: `The option ${option}`, value: options[option] }
   return {
-    tasks: typeof options.tasks === 'string' ? options.tasks : fileURLToPath(options.tasks),
-    concurrency: count(env.ASYNC_WORKER_CONCURRENCY, 'ASYNC_WORKER_CONCURRENCY') ?? options.concurrency ?? 10,
-    pollInterval: milliseconds(env.ASYNC_WORKER_SLEEP || (options.pollInterval ?? '2s')),
-    prefetch: options.prefetch ?? 0,
-    sweepEvery: milliseconds(options.sweepEvery ?? '3s'),
-    stopTimeout: milliseconds(env.ASYNC_WORKER_STOP_TIMEOUT || (options.stopTimeout ?? '20s')),
-    crontab: options.crontab ?? '',
+    tasks: tasksOf(options.tasks),
+    concurrency: whole(given('concurrency', 'ASYNC_WORKER_CONCURRENCY'), { from: 1, to: 1000 }) ?? 10,
+    pollInterval: time(given('pollInterval', 'ASYNC_WORKER_SLEEP'), { from: '10ms', to: '1 hour' }) ?? 2000,
+    prefetch: whole(given('prefetch'), { from: 0, to: 10_000 }) ?? 0,
+    sweepEvery: time(given('sweepEvery'), { from: '100ms', to: '1 hour' }) ?? 3000,
+    stopTimeout: time(given('stopTimeout', 'ASYNC_WORKER_STOP_TIMEOUT'), { from: '0ms', to: '1 day' }) ?? 20_000,
+    crontab: crontabOf(given('crontab')),
     retention: options.retention !== false && keepFor(options.retention ?? {}),
-    health: address(env.ASYNC_WORKER_HEALTH || options.health),
-    log: logFormat(env.ASYNC_WORKER_LOG || options.log),
-    once: env.ASYNC_WORKER_ONCE ? env.ASYNC_WORKER_ONCE === '1' : (options.once ?? false),
+    health: address(given('health', 'ASYNC_WORKER_HEALTH')),
+    log: logFormat(given('log', 'ASYNC_WORKER_LOG')),
+    once: yesOrNo(given('once', 'ASYNC_WORKER_ONCE')) ?? false,
     logger: options.logger,
   }
 }
 
-function count(text: string | undefined, name: string): number | undefined {
-  if (!text) return undefined
-  if (/^[1-9]\d*$/.test(text)) return Number(text)
-  throw new AsyncGenError('INVALID_SETTING', `${name} is ${JSON.stringify(text)}. It has to be a whole number from 1.`)
+/** A value, and what an error calls it. Undefined where the default applies. */
+interface Given {
+  name: string
+  value: unknown
 }
 
-function logFormat(given: string | undefined): LogFormat | undefined {
-  if (given === undefined || given === 'pretty' || given === 'json') return given
-  throw new AsyncGenError('INVALID_SETTING', `The log is ${JSON.stringify(given)}. It has to be pretty or json.`)
+function whole({ name, value }: Given, { from, to }: { from: number; to: number }): number | undefined {
+  if (value === undefined) return undefined
+  const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value
+  if (typeof number === 'number' && Number.isInteger(number) && number >= from && number <= to) return number
+  throw invalid(name, value, `a whole number from ${from} to ${to}`)
 }
 
-function address(given: number | string | undefined): Address | undefined {
-  if (given === undefined) return undefined
-  const [, host = '127.0.0.1', port] = /^(?:\[?([^\]]+)\]?:)?(\d{1,5})$/.exec(String(given)) ?? []
+function time({ name, value }: Given, { from, to }: { from: string; to: string }): number | undefined {
+  if (value === undefined) return undefined
+  const result = durationOrNothing(value)
+  if (result !== undefined && result >= milliseconds(from) && result <= milliseconds(to)) return result
+  throw invalid(name, value, `a duration from ${from} to ${to}, such as 500ms or 5s`)
+}
+
+function durationOrNothing(value: unknown): number | undefined {
+  try {
+    return milliseconds(value as Duration)
+  } catch {
+    return undefined
+  }
+}
+
+function yesOrNo({ name, value }: Given): boolean | undefined {
+  if (value === undefined || typeof value === 'boolean') return value
+  if (value === '1' || value === 'true') return true
+  if (value === '0' || value === 'false') return false
+  throw invalid(name, value, '1 or true, 0 or false')
+}
+
+function logFormat({ name, value }: Given): LogFormat | undefined {
+  if (value === undefined || value === 'pretty' || value === 'json') return value
+  throw invalid(name, value, 'pretty or json')
+}
+
+function address({ name, value }: Given): Address | undefined {
+  if (value === undefined) return undefined
+  const text = typeof value === 'string' || typeof value === 'number' ? String(value) : ''
+  const [, host = '127.0.0.1', port] = /^(?:\[?([^\]]+)\]?:)?(\d{1,5})$/.exec(text) ?? []
   if (port !== undefined && Number(port) <= 65535) return { host, port: Number(port) }
-  throw new AsyncGenError(
-    'INVALID_SETTING',
-    `The health address is ${JSON.stringify(given)}. It has to be a port such as 9394, or an address such as 0.0.0.0:9394.`,
-  )
+  throw invalid(name, value, 'a port such as 9394, or an address such as 0.0.0.0:9394')
+}
+
+function tasksOf(tasks: unknown): string | TaskList {
+  if (tasks instanceof URL && tasks.protocol === 'file:') return fileURLToPath(tasks)
+  if (typeof tasks === 'string' && tasks !== '') return tasks
+  const isList = typeof tasks === 'object' && tasks !== null && !(tasks instanceof URL)
+  if (isList && Object.values(tasks).every((task) => typeof task === 'function')) return { ...tasks }
+  throw invalid('The option tasks', tasks, 'a folder (a file URL or a path), or an object of task functions by name')
+}
+
+/** Graphile Worker's own parser decides. Its error says neither which line of ours it read, nor what it holds. */
+function crontabOf({ name, value }: Given): string {
+  if (value === undefined) return ''
+  if (typeof value !== 'string')
+    throw invalid(name, value, "the text of a Graphile Worker crontab: '0 4 * * * my_task'")
+  const error = parseError(value)
+  if (!error) return value
+  const lines = value.split(/\r?\n/)
+  // With the lines before it left empty, the parser's error has the right number.
+  const index = lines.findIndex((line, i) => parseError('\n'.repeat(i) + line))
+  const where = index < 0 ? 'The crontab' : `Line ${index + 1} of the crontab, ${JSON.stringify(lines[index])},`
+  throw new AsyncGenError('INVALID_CRONTAB', `${where} is not valid: ${error.message}`, { cause: error })
+}
+
+function parseError(crontab: string): Error | undefined {
+  try {
+    parseCrontab(crontab)
+    return undefined
+  } catch (error) {
+    return error as Error
+  }
+}
+
+function invalid(name: string, value: unknown, allowed: string): AsyncGenError {
+  const shown = typeof value === 'string' ? JSON.stringify(value) : inspect(value, { depth: 0, breakLength: Infinity })
+  return new AsyncGenError('INVALID_SETTING', `${name} is ${shown}. It has to be ${allowed}.`)
 }

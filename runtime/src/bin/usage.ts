@@ -1,0 +1,207 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util'
+
+/** What each flag is for, in the order of the help. */
+const FLAGS = {
+  once: { type: 'boolean', help: ['--once', 'work until nothing is due, then end'] },
+  concurrency: { type: 'string', help: ['--concurrency <n>', 'how many tasks at the same time. Default: 10'] },
+  sleep: {
+    type: 'string',
+    help: ['--sleep <time>', 'how often to look for jobs that came without a notification: 5 (seconds), 500ms'],
+  },
+  health: {
+    type: 'string',
+    help: [
+      '--health <address>',
+      'serve /livez, /readyz and /metrics: 9394, 0.0.0.0:9394. Worker 2 has the next port, and so on',
+    ],
+  },
+  log: { type: 'string', help: ['--log <format>', 'pretty or json. Default: pretty on a terminal, json elsewhere'] },
+  uid: { type: 'string', help: ['--uid <name>', 'this worker alone: letters, digits, - and _'] },
+  count: { type: 'string', help: ['--count <n>', 'how many workers'] },
+  'pid-dir': { type: 'string', help: ['--pid-dir <folder>', 'where the pid files are. Default: tmp/pids'] },
+  'log-dir': { type: 'string', help: ['--log-dir <folder>', 'where the logs are. Default: log'] },
+  timeout: {
+    type: 'string',
+    help: ['--timeout <seconds>', 'how long to wait for a start (default: 30) or a stop (default: 60)'],
+  },
+  json: { type: 'boolean', help: ['--json', 'print one JSON object'] },
+  help: { type: 'boolean', short: 'h', help: ['--help', 'show this help'] },
+  version: { type: 'boolean', help: ['--version', 'print the version'] },
+} as const
+
+type FlagName = keyof typeof FLAGS
+
+export type Flags = { [Name in FlagName]?: (typeof FLAGS)[Name]['type'] extends 'boolean' ? boolean : string }
+
+interface Usage {
+  summary: string
+  /** What the summary leaves open. */
+  details?: string
+  /** Whether it takes the path of a worker module. */
+  takesModule: boolean
+  flags: readonly FlagName[]
+  examples: readonly string[]
+}
+
+const FOR_WORKERS = ['concurrency', 'sleep', 'health', 'log'] as const
+const FOR_DAEMONS = ['uid', 'pid-dir', 'log-dir', 'timeout', 'json'] as const
+
+export const COMMANDS = {
+  run: {
+    summary: 'works in the foreground until it is told to stop (Ctrl-C, SIGTERM)',
+    takesModule: true,
+    flags: ['once', ...FOR_WORKERS],
+    examples: ['run', 'run --once', 'run dist/async/worker.js --concurrency 20 --health 9394'],
+  },
+  start: {
+    summary: 'starts a worker in the background; each start adds one, or --count of them',
+    details:
+      'A worker gets the lowest number that no running worker has, unless --uid names it. A worker that runs is not started\n' +
+      'twice: --uid of one that runs ends with 4. For a fixed number of workers, use `restart --count`.',
+    takesModule: true,
+    flags: ['count', ...FOR_DAEMONS, ...FOR_WORKERS],
+    examples: ['start', 'start --count 3', 'start src/async/worker-mail.ts --uid mail --concurrency 2'],
+  },
+  stop: {
+    summary: 'stops all workers, or one, and waits until they have finished what they are doing',
+    takesModule: false,
+    flags: FOR_DAEMONS,
+    examples: ['stop', 'stop --uid mail', 'stop --timeout 120'],
+  },
+  restart: {
+    summary: 'stops workers and starts them again, one after the other, as they were started',
+    details: 'With --count, exactly that many workers run afterwards, numbered from 1.',
+    takesModule: true,
+    flags: ['count', ...FOR_DAEMONS, ...FOR_WORKERS],
+    examples: ['restart', 'restart --uid 2 --concurrency 20', 'restart --count 4'],
+  },
+  status: {
+    summary: 'lists the workers that were started; ends with 3 where not all of them run',
+    takesModule: false,
+    flags: FOR_DAEMONS,
+    examples: ['status', 'status --json'],
+  },
+  clear: {
+    summary: 'removes waiting refreshes of toasts, reports and cached values from the queue; attempts stay',
+    takesModule: true,
+    flags: ['json'],
+    examples: ['clear', 'clear src/async/worker.ts'],
+  },
+} as const satisfies Record<string, Usage>
+
+export type CommandName = keyof typeof COMMANDS
+
+/** What somebody typed cannot be carried out. */
+export class UsageError extends Error {}
+
+/** A command line that is whole: the command exists, and takes these flags. */
+export interface CommandLine {
+  command: CommandName
+  module: string | undefined
+  flags: Flags
+}
+
+/**
+ * Reads a command line.
+ * @returns text where that is all that was asked for: the help, or `version`
+ * @throws UsageError
+ */
+export function parseCommandLine(args: string[], version: string): CommandLine | string {
+  const { tokens, positionals } = parseArgs({
+    args,
+    options: FLAGS,
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  })
+  const [given, module, ...surplus] = positionals
+  const command = given !== undefined && Object.hasOwn(COMMANDS, given) ? (given as CommandName) : undefined
+  const known: readonly string[] = command ? [...COMMANDS[command].flags, 'help', 'version'] : Object.keys(FLAGS)
+  const unknown = tokens.find((token) => token.kind === 'option' && !Object.hasOwn(FLAGS, token.name))
+  if (unknown?.kind === 'option')
+    throw new UsageError(`There is no ${unknown.rawName}.${suggestion(unknown.name, known, '--')}${seeHelp(command)}`)
+  const flags = strictly(args, command)
+  if (flags.version) return version
+  if (flags.help) return command ? helpOf(command) : HELP
+  if (given === undefined) throw new UsageError(`Which command?${seeHelp()}`)
+  if (!command)
+    throw new UsageError(`There is no command ${given}.${suggestion(given, Object.keys(COMMANDS))}${seeHelp()}`)
+  const foreign = Object.keys(flags).find((flag) => !known.includes(flag))
+  if (foreign) throw new UsageError(`async-gen-worker ${command} takes no --${foreign}.${seeHelp(command)}`)
+  const extra = COMMANDS[command].takesModule ? surplus[0] : module
+  if (extra !== undefined) throw new UsageError(`What is ${extra}?${seeHelp(command)}`)
+  return { command, module, flags }
+}
+
+function strictly(args: string[], command: CommandName | undefined): Flags {
+  try {
+    return parseArgs({ args, options: FLAGS as ParseArgsConfig['options'] & typeof FLAGS, allowPositionals: true })
+      .values
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}${seeHelp(command)}`)
+  }
+}
+
+const HELP = `Usage: async-gen-worker <command> [worker module] [options]
+
+Commands:
+${Object.entries(COMMANDS)
+  .map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`)
+  .join('\n')}
+
+The worker module is what async-gen has written (src/async/worker.ts). It is looked for where it is not named.
+\`async-gen-worker <command> --help\` lists the options of a command.
+
+Examples:
+  $ npx async-gen-worker run --once
+  $ npx async-gen-worker start --count 3
+  $ npx async-gen-worker status --json
+
+Exit codes: 0 done · 1 failed · 2 usage · 3 status: not all of them run · 4 start: it runs already`
+
+function helpOf(name: CommandName): string {
+  const { summary, details, takesModule, flags, examples }: Usage = COMMANDS[name]
+  return [
+    `Usage: async-gen-worker ${name}${takesModule ? ' [worker module]' : ''} [options]`,
+    '',
+    `${name} ${summary}.`,
+    ...(details ? [details] : []),
+    '',
+    'Options:',
+    ...[...flags, 'help' as const].map((flag) => `  ${FLAGS[flag].help[0].padEnd(21)}${FLAGS[flag].help[1]}`),
+    '',
+    'Examples:',
+    ...examples.map((example) => `  $ npx async-gen-worker ${example}`),
+  ].join('\n')
+}
+
+function seeHelp(command?: CommandName): string {
+  return `\nSee async-gen-worker ${command ? `${command} ` : ''}--help`
+}
+
+/** ` Did you mean --count?`, where something is near enough. */
+function suggestion(word: string, known: readonly string[], prefix = ''): string {
+  const near = known
+    .map((name) => ({ name, distance: distanceOf(word, name) }))
+    .filter(({ name, distance }) => distance <= Math.max(1, Math.floor(name.length * 0.4)))
+    .sort((a, z) => a.distance - z.distance)
+  return near[0] ? ` Did you mean ${prefix}${near[0].name}?` : ''
+}
+
+/** How many letters have to be added, removed, replaced or swapped with the next one. */
+function distanceOf(from: string, to: string): number {
+  if (Math.abs(from.length - to.length) > 3) return Number.POSITIVE_INFINITY
+  const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, i) => i)]
+  for (let i = 1; i <= from.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= to.length; j++) {
+      const same = from[i - 1] === to[j - 1]
+      const swapped = i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]
+      const before = rows[i - 1]!
+      row[j] = Math.min(row[j - 1]! + 1, before[j]! + 1, before[j - 1]! + (same ? 0 : 1))
+      if (swapped) row[j] = Math.min(row[j]!, rows[i - 2]![j - 2]! + 1)
+    }
+    rows.push(row)
+  }
+  return rows[from.length]![to.length]!
+}
