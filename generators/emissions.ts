@@ -9,7 +9,7 @@ import { type ClientExport, isModuleName } from './host/prisma-client.js'
 export function sharedContext({ modules, schema }: Host, { dir, client, urlVariables }: Answers): Context {
   return {
     dir,
-    databaseUrl: urlVariables.map((name) => `process.env.${name}`).join(' ?? '),
+    databaseUrl: databaseUrl(urlVariables),
     // A host whose relations Prisma alone enforces has no foreign keys, and would see one as drift.
     foreignKeys: schema.relationMode !== 'prisma',
     ext: modules.ext,
@@ -17,9 +17,12 @@ export function sharedContext({ modules, schema }: Host, { dir, client, urlVaria
     client: {
       name: 'prisma',
       import: clientImport(client, dir, modules.ext),
-      testImport: clientImport(client, `${dir}/test`, modules.ext),
     },
   }
+}
+
+function databaseUrl(variables: string[]): string {
+  return variables.map((name) => `process.env.${name}`).join(' ?? ')
 }
 
 /** What the module that makes the client is written from. */
@@ -37,7 +40,7 @@ export function clientContext({ modules }: Host, { dir, clientSource, urlVariabl
     typed: access === 'new $()',
     sourceImport: `import ${name === 'default' ? local : `{ ${name} }`} from '${from(path)}'`,
     clientClass: from(clientClass),
-    databaseUrl: urlVariables.map((variable) => `process.env.${variable}`).join(' ?? '),
+    databaseUrl: databaseUrl(urlVariables),
   }
 }
 

@@ -190,7 +190,7 @@ describe('the client is found', () => {
     await host.run('install', [], { client: '@acme/db#client' })
     expect(host.read('async/database.ts')).toContain("import { client as prisma } from '@acme/db'")
     await host.run('attempt')
-    expect(host.read('async/attempt.factory.ts')).toContain("from '@acme/db'")
+    expect(host.read('async/database.ts')).toContain("from '@acme/db'")
     await expect(host.run('install', [], { client: '@acme/other#client' })).rejects.toMatchObject({
       code: 'CLIENT_NOT_FOUND',
     })
