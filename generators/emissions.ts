@@ -20,7 +20,6 @@ export function sharedContext({ modules, schema }: Host, { dir, client, urlVaria
     client: {
       name: 'prisma',
       import: clientImport(client, dir, modules.ext),
-      testImport: clientImport(client, `${dir}/test`, modules.ext),
     },
   }
 }

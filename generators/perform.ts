@@ -97,7 +97,7 @@ function ignored(root: string, { writes }: Plan): string[] {
   return [
     ...(first
       ? [
-          `git ignores ${migrations.join(', ')}, so this SQL never reaches your team or production: if a script fills ${dirname(dirname(first))} from another folder, write it there (--migrations <folder>); otherwise change .gitignore`,
+          `git ignores ${migrations.join(', ')}: this SQL never reaches your team or production. If a script fills ${dirname(dirname(first))} from another folder, write it there (--migrations <folder>); otherwise change .gitignore`,
         ]
       : []),
     ...(others.length > 0 ? [`git ignores ${others.join(', ')}: change .gitignore, so that they are committed`] : []),

@@ -305,17 +305,14 @@ describe('what git ignores is named, since the others of the team would not get 
     const { plan } = await host.run('install', [], { dryRun: true })
     expect(plan.notes).toEqual([
       expect.stringMatching(
-        /^git ignores prisma\/migrations\/\d+_create_toasts\/migration\.sql, .*--migrations <folder>/,
+        /^git ignores prisma\/migrations\/\d+_create_toasts\/migration\.sql, .*: .*--migrations <folder>/,
       ),
     ])
     expect((await host.run('install', [], { migrations: 'prisma/sql/' })).plan.notes).toEqual([])
     await host.run('attempt')
-    expect(host.files().filter((path) => path.endsWith('/migration.sql'))).toEqual([
-      expect.stringMatching(/^prisma\/sql\/\d+_create_toasts\//),
-      expect.stringMatching(/^prisma\/sql\/\d+_harden_toasts\//),
-      expect.stringMatching(/^prisma\/sql\/\d+_create_attempts\//),
-      expect.stringMatching(/^prisma\/sql\/\d+_harden_attempts\//),
-    ])
+    const written = host.files().filter((path) => path.endsWith('/migration.sql'))
+    expect(written.filter((path) => !path.startsWith('prisma/sql/'))).toEqual([])
+    expect(written.join()).toMatch(/_create_toasts\/.*_create_attempts\//)
     await expect(host.run('reports', [], { migrations: '../elsewhere' })).rejects.toMatchObject({
       code: 'MIGRATIONS_INVALID',
     })
@@ -326,19 +323,16 @@ describe('a migration whose file was lost', () => {
   it('stays away, with the command that writes it again, under its name and as it was', async () => {
     const host = sampleHost()
     await host.run('install')
-    const path = host.files().find((file) => file.endsWith('/migration.sql'))!
-    const sql = host.read(path)
+    const paths = host.files().filter((file) => file.endsWith('/migration.sql'))
+    const sql = paths.map(host.read)
     host.remove('prisma/migrations')
 
     const { plan } = await host.run('install')
-    expect(plan.changes).toContainEqual({
-      kind: 'removed',
-      path,
-      detail: expect.stringContaining('npx async-gen upgrade --restore-migrations'),
-    })
+    const detail = expect.stringContaining('npx async-gen upgrade --restore-migrations')
+    for (const path of paths) expect(plan.changes).toContainEqual({ kind: 'removed', path, detail })
     expect((await upgrade({ cwd: host.root })).status).toBe('nothing to do')
     await upgrade({ cwd: host.root, restoreMigrations: true })
-    expect(host.read(path)).toBe(sql)
+    expect(paths.map(host.read)).toEqual(sql)
     expect((await upgrade({ cwd: host.root, restoreMigrations: true })).status).toBe('nothing to do')
   })
 })

@@ -96,7 +96,7 @@ describe('install, attempt and reports write', () => {
     await host.run('install', [], { dir: './lib/jobs/' })
     await host.run('attempt')
     expect(host.has('lib/jobs/attempt.ts')).toBe(true)
-    expect(host.read('lib/jobs/test/attempt.test.ts')).toContain("from '../../../src/db.js'")
+    expect(host.read('lib/jobs/database.ts')).toContain("from '../../src/db.js'")
     expect(JSON.parse(host.read('package.json')).scripts['async:worker']).toBe(
       'async-gen-worker run lib/jobs/worker.ts',
     )
