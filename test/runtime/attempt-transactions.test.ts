@@ -23,49 +23,80 @@ const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
 
 afterEach(() => rows('TRUNCATE attempts, graphile_worker._private_jobs CASCADE'))
 
-/** A client with one connection, whose statements that match are sent late, as they are on a busy machine. */
-function slowClient({ late, by }: { late: RegExp; by: number }) {
+/** `Promise.withResolvers`, which Node 20 does not have. */
+function withResolvers() {
+  let resolve = () => {}
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  return { promise, resolve }
+}
+
+type Moment = 'the rollback' | 'the next transaction'
+
+/**
+ * A client with one connection that sends the INSERT of an attempt only after the rollback of its transaction, or in the next
+ * transaction. `sent` resolves when PostgreSQL has answered that INSERT.
+ */
+function lateClient(after: Moment) {
+  const moment = withResolvers()
+  const sent = withResolvers()
   const factory = new PrismaPg({ connectionString: url, max: 1 })
   const connectAdapter = factory.connect.bind(factory)
+  let transactions = 0
   factory.connect = async () => {
     const adapter = await connectAdapter()
     const begin = adapter.startTransaction.bind(adapter)
     adapter.startTransaction = async (...args) => {
       const transaction = await begin(...args)
-      const queryRaw = transaction.queryRaw.bind(transaction)
+      transactions += 1
+      if (after === 'the next transaction' && transactions === 2) moment.resolve()
+      const [queryRaw, rollback] = [transaction.queryRaw.bind(transaction), transaction.rollback.bind(transaction)]
       transaction.queryRaw = async (statement) => {
-        if (late.test(statement.sql)) await sleep(by)
-        return queryRaw(statement)
+        if (!/INSERT INTO "attempts"/.test(statement.sql)) return await queryRaw(statement)
+        await moment.promise
+        return await queryRaw(statement).finally(sent.resolve)
+      }
+      transaction.rollback = async () => {
+        await rollback()
+        if (after === 'the rollback') moment.resolve()
       }
       return transaction
     }
     return adapter
   }
-  return new PrismaClient({ adapter: factory })
+  return { client: new PrismaClient({ adapter: factory }), sent: sent.promise }
 }
 
 describe('a statement that outlives its transaction', () => {
-  const slow = slowClient({ late: /INSERT INTO "attempts"/, by: 600 })
-  const Slow = attemptsOf(slow as typeof prisma)
-  afterAll(() => slow.$disconnect())
-
   it('A1: records nothing once Prisma has rolled back', async () => {
-    const timedOut = slow.$transaction(async (tx) => await Slow.async(Mail, { tx }).send('ghost'), { timeout: 200 })
-    await expect(timedOut).rejects.toThrow()
-    await sleep(800)
+    const { client, sent } = lateClient('the rollback')
+    await expect(recordTooLate(client)).rejects.toThrow()
+    await sent
     expect(await rows('SELECT args FROM attempts')).toEqual([])
+    await client.$disconnect()
   })
 
   it('A1: records nothing inside the transaction that has borrowed the connection meanwhile', async () => {
-    const timedOut = slow.$transaction(async (tx) => await Slow.async(Mail, { tx }).send('ghost'), { timeout: 200 })
-    await expect(timedOut).rejects.toThrow()
-    await slow.$transaction(async (tx) => {
-      await sleep(700)
-      await tx.order.create({ data: { number: 1, customerToken: 'somebody else' } })
-    })
+    const { client, sent } = lateClient('the next transaction')
+    await expect(recordTooLate(client)).rejects.toThrow()
+    await client.$transaction(
+      async (tx) => {
+        await sent
+        await tx.order.create({ data: { number: 1, customerToken: 'somebody else' } })
+      },
+      { timeout: 60_000, maxWait: 60_000 },
+    )
     expect(await rows('SELECT args FROM attempts')).toEqual([])
     expect(await rows('SELECT number FROM "Order"')).toEqual([{ number: 1 }])
+    await client.$disconnect()
   })
+
+  function recordTooLate(client: PrismaClient) {
+    const Late = attemptsOf(client as typeof prisma)
+    const options = { timeout: 3000, maxWait: 60_000 }
+    return client.$transaction(async (tx) => await Late.async(Mail, { tx }).send('ghost'), options)
+  }
 })
 
 describe('calls that ask for their transaction', () => {

@@ -25,7 +25,7 @@ import {
   type Filter,
   type Run,
 } from './store.js'
-import type { Targets } from './targets.js'
+import { type Targets, targetLoader } from './targets.js'
 import {
   type AddedFields,
   type AttemptClass,
@@ -47,7 +47,7 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
   const binding = {
     db,
     model,
-    targets,
+    targets: targetLoader(targets),
     store: new AttemptStore(db, table, snakeCase(model)),
     content: new Content(table, encryptor, encryptors),
   }
@@ -133,7 +133,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     filter: AttemptFilter<TargetsOf<Class>>,
     { limit = DEFAULT_LIMIT }: { limit?: number } = {},
   ): Promise<InstanceType<Class>[]> {
-    const rows = await this.store.select(storedFilter(this, filter), limit)
+    const rows = await this.store.select(await storedFilter(this, filter), limit)
     return rows.map((row) => new this(row) as InstanceType<Class>)
   }
 
@@ -141,7 +141,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     this: Class,
     filter: AttemptFilter<TargetsOf<Class>> = {},
   ): Promise<number> {
-    return await this.store.count(storedFilter(this, filter))
+    return await this.store.count(await storedFilter(this, filter))
   }
 
   static readonly pending = scope('pending')
@@ -386,9 +386,9 @@ interface Thrown {
   thrown: unknown
 }
 
-function storedFilter<T extends Targets>(
+async function storedFilter<T extends Targets>(
   { targets }: AttemptClass,
   { target, parent, ...filter }: AttemptFilter<T>,
-): Filter {
-  return { ...filter, target: target && targets.nameOf(target), parentId: parent?.id }
+): Promise<Filter> {
+  return { ...filter, target: target && (await targets()).nameOf(target), parentId: parent?.id }
 }

@@ -25,7 +25,7 @@ export async function perform(
 ): Promise<Outcome> {
   const { store, content, targets } = Attempt
   try {
-    const callable = targets.resolve(attempt.target, attempt.method)
+    const callable = (await targets()).resolve(attempt.target, attempt.method)
     const args = argumentsOf(attempt)
     const value = await runCall(call, () => callable(...args))
     const result = content.seal(serializeResult(value), owner, 'result')

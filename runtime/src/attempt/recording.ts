@@ -6,7 +6,7 @@ import type { AnyCall, RecordOptions, WithinTransaction } from './calls.js'
 import { toColumn } from './columns.js'
 import { currentParentId } from './current.js'
 import { type AttemptRow, type NewAttempt, tokenKey } from './store.js'
-import { TargetRecord } from './targets.js'
+import { type TargetList, TargetRecord } from './targets.js'
 import type { AttemptClass } from './types.js'
 
 type Transaction = WithinTransaction['tx']
@@ -24,7 +24,9 @@ export async function recordCalls(
   tx: Transaction,
 ): Promise<Recorded[]> {
   if (calls.length === 0) return []
-  const attempts = calls.map((call) => newAttempt(Attempt, call))
+  // The arguments are copied before the first await: the caller may change them right after the call.
+  const copies = calls.map((call) => newAttempt(Attempt, call))
+  const attempts = withTargetNames(await Attempt.targets(), calls, copies)
   await sealArguments(Attempt, attempts, tx)
   const inserted = await tell('create', tellingOf(Attempt, attempts), () => Attempt.store.insert(traced(attempts), tx))
   if (inserted.every((row) => row !== undefined)) return inserted.map((row) => ({ row, duplicate: false }))
@@ -64,19 +66,29 @@ function tellingOf(Attempt: AttemptClass, attempts: NewAttempt[]): Telling {
   return { type: Attempt.name, name: calls === 1 ? `${target}.${method}` : `${calls} calls`, calls }
 }
 
+/** @throws UnknownTargetError for a call of what is not listed */
+function withTargetNames(
+  targets: TargetList,
+  calls: readonly AnyCall[],
+  attempts: Omit<NewAttempt, 'target'>[],
+): NewAttempt[] {
+  return attempts.map((attempt, i) => {
+    const target = targets.nameOf(calls[i]!.target)
+    targets.resolve(target, attempt.method)
+    return { ...attempt, target }
+  })
+}
+
 function newAttempt(
   Attempt: AttemptClass,
-  { target, method, args = [], encryptor, data = {}, idempotenceToken, ...options }: AnyCall,
-): NewAttempt {
-  const name = Attempt.targets.nameOf(target)
-  Attempt.targets.resolve(name, method)
+  { target: _target, method, args = [], encryptor, data = {}, idempotenceToken, ...options }: AnyCall,
+): Omit<NewAttempt, 'target'> {
   refuseOdd(options)
   const given = Object.entries(data).filter(([, value]) => value !== undefined)
   const columns = new Map(Attempt.db.fieldsOf(Attempt.model).map(({ name, column }) => [name, column]))
   return {
     ...options,
     type: isSubclass(Attempt) ? Attempt.name : null,
-    target: name,
     method,
     args: serialize(args, 'args'),
     encryptor: Attempt.content.nameFor(encryptor),
