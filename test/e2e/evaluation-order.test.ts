@@ -45,6 +45,15 @@ describe('a host with two models of attempts, a subclass, and targets that recor
     rmSync(dir, { recursive: true, force: true })
   })
 
+  it('loads the generators into its plopfile by the name that the guide gives', async () => {
+    writeFileSync(join(dir, 'plopfile.mjs'), "export default (plop) => plop.load('async-gen/plopfile')\n")
+    const list = `import nodePlop from 'node-plop'
+const plop = await nodePlop('plopfile.mjs')
+console.log(plop.getGeneratorList().map(({ name }) => name).join())`
+    const { stdout } = await run(dir, process.execPath, ['--input-type=module', '--eval', list])
+    expect(stdout).toBe('install,attempt,reports,deploy\n')
+  })
+
   it('compiles', async () => {
     await run(dir, 'npx', ['--no', 'tsc', '--noEmit', '--strict'])
   })

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BaseAttempt, connect, defineTargets, sweep } from '@async-gen/runtime'
 import { PrismaPg } from '@prisma/adapter-pg'
-import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 
@@ -41,6 +41,7 @@ type Moment = 'the rollback' | 'the next transaction'
 function lateClient(after: Moment) {
   const moment = withResolvers()
   const sent = withResolvers()
+  const rolledBack = withResolvers()
   const factory = new PrismaPg({ connectionString: url, max: 1 })
   const connectAdapter = factory.connect.bind(factory)
   let transactions = 0
@@ -59,13 +60,14 @@ function lateClient(after: Moment) {
       }
       transaction.rollback = async () => {
         await rollback()
+        rolledBack.resolve()
         if (after === 'the rollback') moment.resolve()
       }
       return transaction
     }
     return adapter
   }
-  return { client: new PrismaClient({ adapter: factory }), sent: sent.promise }
+  return { client: new PrismaClient({ adapter: factory }), sent: sent.promise, rolledBack: rolledBack.promise }
 }
 
 describe('a statement that outlives its transaction', () => {
@@ -78,8 +80,9 @@ describe('a statement that outlives its transaction', () => {
   })
 
   it('A1: records nothing inside the transaction that has borrowed the connection meanwhile', async () => {
-    const { client, sent } = lateClient('the next transaction')
-    await expect(recordTooLate(client)).rejects.toThrow()
+    const { client, sent, rolledBack } = lateClient('the next transaction')
+    const refused = expect(recordTooLate(client)).rejects.toThrow()
+    await rolledBack
     await client.$transaction(
       async (tx) => {
         await sent
@@ -87,6 +90,7 @@ describe('a statement that outlives its transaction', () => {
       },
       { timeout: 60_000, maxWait: 60_000 },
     )
+    await refused
     expect(await rows('SELECT args FROM attempts')).toEqual([])
     expect(await rows('SELECT number FROM "Order"')).toEqual([{ number: 1 }])
     await client.$disconnect()
@@ -181,17 +185,20 @@ describe('an idempotence token', () => {
   it('A3: of several calls at once, against the same in the opposite order, gives each row once', async () => {
     const tokens = ['a', 'b', 'c', 'd', 'e']
     const record = (order: string[]) =>
-      prisma.$transaction(async (tx) => {
-        const calls = order.map((token) => ({
-          target: Mail,
-          method: 'send' as const,
-          args: [token] as [string],
-          idempotenceToken: token,
-        }))
-        const attempts = await Attempt.createMany(calls, { tx })
-        await sleep(100) // while the other one waits for its tokens
-        return attempts
-      })
+      prisma.$transaction(
+        async (tx) => {
+          const calls = order.map((token) => ({
+            target: Mail,
+            method: 'send' as const,
+            args: [token] as [string],
+            idempotenceToken: token,
+          }))
+          const attempts = await Attempt.createMany(calls, { tx })
+          await sleep(100) // while the other one waits for its tokens
+          return attempts
+        },
+        { timeout: 60_000, maxWait: 60_000 },
+      )
     const settled = await Promise.allSettled([record(tokens), record(tokens.toReversed()), record(tokens)])
     const recorded = settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
     expect(recorded).toHaveLength(3)
