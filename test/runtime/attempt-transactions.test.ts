@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BaseAttempt, connect, defineTargets, sweep } from '@async-gen/runtime'
+import { BaseAttempt, connect, defineTargets, sweep, TransactionEndedError } from '@async-gen/runtime'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
@@ -73,7 +73,7 @@ function lateClient(after: Moment) {
 describe('a statement that outlives its transaction', () => {
   it('A1: records nothing once Prisma has rolled back', async () => {
     const { client, sent } = lateClient('the rollback')
-    await expect(recordTooLate(client)).rejects.toThrow()
+    await expect(recordTooLate(client)).rejects.toThrow(TransactionEndedError)
     await sent
     expect(await rows('SELECT args FROM attempts')).toEqual([])
     await client.$disconnect()
@@ -81,7 +81,7 @@ describe('a statement that outlives its transaction', () => {
 
   it('A1: records nothing inside the transaction that has borrowed the connection meanwhile', async () => {
     const { client, sent, rolledBack } = lateClient('the next transaction')
-    const refused = expect(recordTooLate(client)).rejects.toThrow()
+    const refused = expect(recordTooLate(client)).rejects.toThrow(TransactionEndedError)
     await rolledBack
     await client.$transaction(
       async (tx) => {
@@ -96,7 +96,23 @@ describe('a statement that outlives its transaction', () => {
     await client.$disconnect()
   })
 
-  function recordTooLate(client: PrismaClient) {
+  it('A1: leaves the refusal to Prisma (P2028) where it has closed the transaction before', async () => {
+    const timedOut = prisma.$transaction(
+      async (tx) => {
+        await sleep(500)
+        await Attempt.async(Mail, { tx }).send('after the timeout')
+      },
+      { timeout: 50, maxWait: 60_000 },
+    )
+    await expect(timedOut).rejects.toMatchObject({ code: 'P2028' })
+    const committed = await prisma.$transaction(async (tx) => tx, { timeout: 60_000, maxWait: 60_000 })
+    await expect(Attempt.async(Mail, { tx: committed }).send('after the commit')).rejects.toMatchObject({
+      code: 'P2028',
+    })
+    expect(await rows('SELECT args FROM attempts')).toEqual([])
+  })
+
+  function recordTooLate(client: InstanceType<typeof PrismaClient>) {
     const Late = attemptsOf(client as typeof prisma)
     const options = { timeout: 3000, maxWait: 60_000 }
     return client.$transaction(async (tx) => await Late.async(Mail, { tx }).send('ghost'), options)
