@@ -84,7 +84,7 @@ console.log(plop.getGeneratorList().map(({ name }) => name).join())`
       throw new Error(`${error.message} The worker's log:\n${worker?.log()}`)
     })
     expect(results).toEqual([
-      { id: attempt, type: null, status: 'succeeded', result: null },
+      { id: attempt, type: null, status: 'succeeded', result: 'charged' },
       { id: attempt + 1, type: 'UrgentAttempt', status: 'succeeded', result: 'Audit urgent 7' },
       { id: null, type: null, status: 'succeeded', result: 'Audit account 7' },
     ])
