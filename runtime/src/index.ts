@@ -19,6 +19,7 @@ export {
   TargetList,
   type TargetOptions,
   TargetRecord,
+  type TargetSource,
   type Targets,
 } from './attempt/targets.js'
 export { attemptBatchTask, attemptTask, reencryptTask } from './attempt/tasks.js'

@@ -8,7 +8,7 @@ import { type SampleHost, sampleHost } from './sample-host.js'
 const bin = builtCommandLine()
 
 // Each of these starts a process, some of them several.
-vi.setConfig({ testTimeout: 60_000 })
+vi.setConfig({ testTimeout: 180_000 })
 
 describe('the command line', () => {
   it('prints what it does in the manner of Rails, and what to do next', () => {

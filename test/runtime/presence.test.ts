@@ -44,7 +44,7 @@ describe('the presence of a process', () => {
     db.openSession = () => session
     const { id, lost } = await presenceOf(db)
     session.query = (() => new Promise(() => {})) as never
-    await eventually('the loss', async () => lost.aborted, 10_000)
+    await eventually('the loss', async () => lost.aborted)
     expect(lost.reason).toMatchObject({ code: 'SESSION_LOST' })
     expect(await livingLocks()).not.toContain(id)
 

@@ -37,7 +37,7 @@ import {
   type Run,
 } from './store.js'
 import { classes, rootOf, typesOf } from './subclasses.js'
-import type { Targets } from './targets.js'
+import { type Targets, targetLoader } from './targets.js'
 import type {
   AddedFields,
   AttemptClass,
@@ -58,7 +58,7 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
   const binding = {
     db,
     model,
-    targets,
+    targets: targetLoader(targets),
     store: new AttemptStore(db, model, table, snakeCase(model)),
     content: new Content(table, encryptor, encryptors),
     priorities,
@@ -207,7 +207,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
 
   /** What the row's target names in `targets.ts`: the class, the object of functions, or the records of a model. */
   async targetObject(): Promise<object> {
-    return this.#class.targets.find(this.target)
+    return (await this.#class.targets()).find(this.target)
   }
 
   /** The attempts that were recorded while this one ran, the newest first. */
@@ -513,5 +513,6 @@ async function storedFilter<T extends Targets>(
   { target, parent, ...filter }: AttemptFilter<T>,
 ): Promise<Filter> {
   const types = await typesOf(Attempt)
-  return { ...filter, target: target && Attempt.targets.nameOf(target), parentId: parent?.id, types }
+  const name = target && (await Attempt.targets()).nameOf(target)
+  return { ...filter, target: name, parentId: parent?.id, types }
 }

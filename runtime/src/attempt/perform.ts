@@ -69,7 +69,7 @@ async function performOnce(
 ): Promise<Outcome | Conflict> {
   const { content, targets } = Attempt
   try {
-    const callable = targets.resolve(attempt.target, attempt.method)
+    const callable = (await targets()).resolve(attempt.target, attempt.method)
     const args = argumentsOf(attempt)
     const value = await runCall(call, () => callable(...args))
     const result = content.seal(serializeResult(value), owner, 'result')

@@ -117,7 +117,7 @@ function copied(
 
 /** @throws UnknownTargetError for a target or a method that is not listed */
 async function named(Attempt: AttemptClass, calls: CopiedCall[]): Promise<NewAttempt[]> {
-  const { targets } = Attempt
+  const targets = await Attempt.targets()
   const type = await typeOf(Attempt)
   return calls.map(({ callee, ...call }) => {
     const target = targets.nameOf(callee)

@@ -6,7 +6,7 @@ export async function classes(
   Attempt: AttemptClass,
   others: readonly AttemptClass[] = [],
 ): Promise<(row: AttemptRow) => AttemptClass> {
-  const { targets } = Attempt
+  const targets = await Attempt.targets()
   return ({ type }) => {
     if (type === null) return Attempt
     const listed = targets.subclassOf(Attempt, type) as AttemptClass | undefined
@@ -17,12 +17,12 @@ export async function classes(
 /** The types of the rows that belong to a class: those of itself and its subclasses; undefined for all rows of the table. */
 export async function typesOf(Attempt: AttemptClass): Promise<string[] | undefined> {
   if (!isSubclass(Attempt)) return undefined
-  return [Attempt.name, ...Attempt.targets.typesOf(Attempt)]
+  return [Attempt.name, ...(await Attempt.targets()).typesOf(Attempt)]
 }
 
 /** The type of the rows that a class records. */
 export async function typeOf(Attempt: AttemptClass): Promise<string | null> {
-  return isSubclass(Attempt) ? (Attempt.targets.typeOf(Attempt) ?? Attempt.name) : null
+  return isSubclass(Attempt) ? ((await Attempt.targets()).typeOf(Attempt) ?? Attempt.name) : null
 }
 
 /** Whether a class extends a class that extends what BaseAttempt returned. */

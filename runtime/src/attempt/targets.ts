@@ -47,8 +47,8 @@ export interface TargetOptions<T extends Targets> {
 }
 
 /**
- * Lists all that an attempt may call, by the names under which rows remember it. Given as a function, the list may name
- * what itself imports the attempt's class: it is asked for when the first call is recorded or made.
+ * Lists all that an attempt may call, by the names that rows remember. Given as a function, the list is evaluated when the
+ * first call is recorded or runs.
  */
 export function defineTargets<T extends Targets>(define: () => T, options?: TargetOptions<NoInfer<T>>): TargetList<T>
 export function defineTargets<T extends Targets>(targets: T, options?: TargetOptions<NoInfer<T>>): TargetList<T>
@@ -60,6 +60,27 @@ export function defineTargets<T extends Targets>(
   const list = new TargetList(() => targets, renamed, subclasses)
   list.check()
   return list
+}
+
+/** The list itself, or a function that imports the module which exports it as `targets`. */
+export type TargetSource<T extends Targets> = TargetList<T> | (() => Promise<{ targets: TargetList<T> }>)
+
+/** A function that loads the list once. A load that failed is tried again. */
+export function targetLoader<T extends Targets>(source: TargetSource<T>): () => Promise<TargetList<T>> {
+  let list = typeof source === 'function' ? undefined : source
+  return async () => {
+    list ??= typeof source === 'function' ? await importedTargets(source) : source
+    return list
+  }
+}
+
+async function importedTargets<T extends Targets>(load: () => Promise<{ targets: TargetList<T> }>) {
+  const { targets } = await load()
+  if (targets) return targets
+  throw new AsyncGenError(
+    'INVALID_TARGETS',
+    'The module that BaseAttempt imports exports no `targets`. Export the list there: export const targets = defineTargets(…)',
+  )
 }
 
 /** All that an attempt may call: own functions of what is listed, and nothing else. */

@@ -10,12 +10,26 @@ import type { AttemptClass } from './types.js'
  * @param subclasses classes that extend it and that `defineTargets` does not list
  */
 export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptClass[] = []): Task {
-  Attempt.targets.check()
-  return tellsItself<Task>(async (payload, { logger, abortSignal, job }) => {
+  const task = tellsItself<Task>(async (payload, { logger, abortSignal, job }) => {
     const id = BigInt((payload as { id: string }).id)
     const attempt = await Attempt.perform(id, { signal: abortSignal, subclasses })
     if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending or not due: nothing to do`)
   })
+  attemptsOf.set(task, Attempt)
+  return task
+}
+
+const attemptsOf = new WeakMap<object, AttemptClass>()
+
+/**
+ * Loads the targets of these tasks, so that a worker whose list cannot be loaded ends when it starts.
+ * @throws AsyncGenError INVALID_TARGET, and what the host's modules throw
+ */
+export async function checkTargets(tasks: readonly object[]): Promise<void> {
+  for (const task of tasks) {
+    const targets = await attemptsOf.get(task)?.targets()
+    targets?.check()
+  }
 }
 
 /** The Graphile Worker task that gives a job to every attempt that is due and has none. */

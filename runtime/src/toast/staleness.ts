@@ -10,7 +10,7 @@ export interface CachedToast<Parent = unknown> {
   cachedAt: Date
   /** How long ago that was, in milliseconds, by the clock of the database. */
   age: number
-  /** Seconds. */
+  /** How long the computation took, in seconds. */
   elapsed: number
   /** The parent's version before the value was computed. */
   version: string | null

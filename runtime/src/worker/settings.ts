@@ -29,7 +29,7 @@ export interface RunWorkerOptions {
    * left for other workers. Up to a day. Default: 20 seconds, so that all is over when Kubernetes and Heroku lose patience after 30.
    */
   stopTimeout?: Duration
-  /** Recurring tasks, as the text of a Graphile Worker crontab. */
+  /** Recurring tasks, as the text of a Graphile Worker crontab: `0 4 * * * clean_up`. Its times are UTC. */
   crontab?: string
   /** How long what is done is kept. The defaults are those of `Retention`; `false` keeps everything. */
   retention?: Retention | false

@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { getTasks, type JobHelpers, type TaskList, WorkerPreset } from 'graphile-worker'
+import { checkTargets } from '../attempt/tasks.js'
 import { AsyncGenError } from '../errors.js'
 import { doesTellItself, type Telling, tell } from '../telemetry.js'
 
@@ -14,10 +15,11 @@ export interface RunningJob {
 
 /**
  * The tasks of a folder, each called as its file is, loaded by Graphile Worker itself; or the tasks that are given.
- * @throws AsyncGenError NO_TASKS where there are none
+ * @throws AsyncGenError NO_TASKS where there are none, and what the targets of attempts throw when they are loaded
  */
 export async function loadTasks(given: string | TaskList): Promise<TaskList> {
   const tasks = typeof given === 'string' ? await tasksIn(given) : given
+  await checkTargets(Object.values(tasks).filter((task) => task !== undefined))
   if (Object.keys(tasks).length > 0) return tasks
   throw noTasks(typeof given === 'string' ? `There are no tasks in the folder ${given}.` : 'There are no tasks.')
 }
