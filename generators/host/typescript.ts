@@ -14,6 +14,8 @@ import { hostPath, isFolder } from './files.js'
 export interface ModuleStyle {
   /** What a relative import ends in, so that the host's compiler and its runner both find the file. */
   ext: '.js' | '.ts' | ''
+  /** What a relative `import()` ends in: Node.js resolves it as an ES module does, also in a CommonJS file. */
+  dynamicExt: '.js' | '.ts' | ''
   /** Whether a .ts file is an ES module when it runs; a CommonJS file has no `import.meta`. */
   esm: boolean
   /** The strictness that what we emit has to pass. */
@@ -37,6 +39,7 @@ export function moduleStyleOf(root: string, type: 'module' | 'commonjs'): Module
   const matchers = tsconfigs.flatMap((tsconfig) => createPathsMatcher(tsconfig) ?? [])
   return {
     ext: specifierEnding(options, esm),
+    dynamicExt: specifierEnding(options, true),
     esm,
     options: {
       verbatimModuleSyntax: options?.verbatimModuleSyntax ?? false,

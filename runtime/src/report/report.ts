@@ -95,7 +95,7 @@ export class ReportRecord<Args extends object = object> {
 
   // Compilers for targets before ES2022 make of `static override type = '…'` an assignment, which a getter alone refuses.
   static set type(type: string) {
-    Object.defineProperty(this, 'type', { value: type })
+    Object.defineProperty(this, 'type', { value: type, writable: true })
   }
 
   constructor(row: ReportRow) {
