@@ -102,7 +102,7 @@ describe('Graphile Worker inside a worker', () => {
   }) => {
     await place.sql(failing('BEFORE UPDATE OF locked_by', '42501'))
     await place.record(1)
-    const worker = await place.start({ ready: false })
+    const worker = await place.start({ until: 'started' })
     expect(await worker.status()).toBe('503 no poll for jobs has succeeded yet')
     const counts = async () => /^async_gen_since_poll_seconds [1-9]/m.test(await worker.metrics())
     await eventually('the seconds without a poll', counts, WITHIN)

@@ -12,8 +12,8 @@ export const WITHIN = 150_000
 
 export interface Place {
   sql: (text: string, parameters?: unknown[]) => ReturnType<typeof query>
-  /** Starts a worker with four slots and returns it once it takes jobs, with its health endpoints. */
-  start: (options?: { ready?: boolean }) => Promise<Started>
+  /** Starts a worker with four slots, with its health endpoints. Waits until it is ready, unless told otherwise. */
+  start: (options?: { until?: 'ready' | 'started' | 'process' }) => Promise<Started>
   /** Records so many calls, due now or after an interval. */
   record: (calls: number, later?: string) => Promise<void>
   /** Waits until all calls have succeeded. */
@@ -31,7 +31,7 @@ export const it = base.extend<{ place: Place }>({
     await sql('CREATE TABLE effects (id serial, what text, pid int, at timestamptz DEFAULT clock_timestamp())')
     await use({
       sql,
-      start: async ({ ready = true } = {}) => {
+      start: async ({ until = 'ready' } = {}) => {
         const env = { DATABASE_URL: url, ASYNC_WORKER_HEALTH: '0', ASYNC_WORKER_CONCURRENCY: '4' }
         const worker = startWorker(REPOSITORY, env, 'test/chaos/host/worker.ts')
         workers.push(worker)
@@ -42,7 +42,8 @@ export const it = base.extend<{ place: Place }>({
           const response = await get('/readyz')
           return `${response.status} ${(await response.text()).trim()}`
         }
-        await (ready ? eventually('its readiness', async () => (await status()) === '200 ok', WITHIN) : address())
+        if (until === 'ready') await eventually('its readiness', async () => (await status()) === '200 ok', WITHIN)
+        if (until === 'started') await address()
         return { ...worker, status, metrics: async () => await (await get('/metrics')).text() }
       },
       record: async (calls, later = '0') => {
