@@ -11,7 +11,7 @@ export default defineConfig({
     setupFiles: 'test/support/setup.ts',
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 60_000,
+    testTimeout: 180_000,
     hookTimeout: 180_000,
     alias: [
       { find: /^@async-gen\/runtime$/, replacement: runtime('index.ts') },

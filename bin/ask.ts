@@ -3,14 +3,22 @@ import pc from 'picocolors'
 import type { Decision } from '../generators/changes/decide.js'
 import type { Change } from '../generators/changes/draft.js'
 import { presentConflict } from '../generators/changes/present-diff.js'
-import type { ClientExport } from '../generators/host/prisma-client.js'
+import { type ClientCandidate, isClient } from '../generators/host/prisma-client.js'
 
 /** Asks on a terminal. Whoever cancels has interrupted the run: nothing is written. */
-export async function askForClient(candidates: ClientExport[]): Promise<ClientExport> {
+export async function askForClient(candidates: ClientCandidate[], unclear: string[]): Promise<ClientCandidate> {
+  if (unclear.length > 0)
+    log.message(
+      `A PrismaClient is made here too, and may be exported in a way that is not recognised: ${unclear.join(', ')}. To use that one, press Ctrl-C and name it: --client ${unclear[0]}#default`,
+    )
   return answered(
     await select({
       message: 'Which of these is the PrismaClient that async-gen is to use?',
-      options: candidates.map((value) => ({ value, label: `${value.name} in ${value.path}` })),
+      options: candidates.map((value) => ({
+        value,
+        label: `${value.name} in ${value.path}`,
+        ...(isClient(value) ? {} : { hint: 'makes one' }),
+      })),
     }),
   )
 }

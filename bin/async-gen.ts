@@ -6,9 +6,9 @@ import type { Change } from '../generators/changes/draft.js'
 import type { Diagnosis } from '../generators/doctor.js'
 import { GENERATORS, type GeneratorName } from '../generators/generator.js'
 import { GeneratorError, UsageError } from '../generators/host/errors.js'
-import type { Facts } from '../generators/info.js'
 import { version } from '../generators/own-package.js'
 import type { Outcome } from '../generators/perform.js'
+import type { Place } from '../generators/session.js'
 import { commandLine, type Flags } from './commands.js'
 
 /** What a command has come to: text for people, an object for programs. */
@@ -62,9 +62,9 @@ async function carryOut(command: string, args: string[], flags: Flags): Promise<
   const place = { ...flags, cwd: resolve(flags.cwd ?? '.') }
   switch (command) {
     case 'doctor':
-      return (await import('../generators/doctor.js')).doctor(place).then(diagnosed)
+      return (await import('../generators/doctor.js')).doctor(place).then((diagnosis) => diagnosed(diagnosis, flags))
     case 'info':
-      return (await import('../generators/info.js')).info(place).then(informed)
+      return informed(place)
     case 'eject':
       if (args.length === 0) return listed((await import('../generators/templates.js')).templateNames())
       break
@@ -161,7 +161,7 @@ function ending({ status, nextSteps }: Outcome): string[] {
   }
 }
 
-function diagnosed({ findings, healthy }: Diagnosis): Result {
+function diagnosed({ findings, unchecked, healthy }: Diagnosis, { check }: Flags): Result {
   const mark = { error: pc.red('error'), warning: pc.yellow('warn'), fixed: pc.green('fixed') }
   return {
     lines: [
@@ -170,18 +170,23 @@ function diagnosed({ findings, healthy }: Diagnosis): Result {
         ...(where ? [`    in  ${where}`] : []),
         ...(severity === 'fixed' ? [] : [`    do  ${remedy}`]),
       ]),
-      healthy ? pc.green('All is well.') : '',
+      ...unchecked
+        .filter(({ code }) => findings.every((finding) => finding.code !== code))
+        .flatMap(({ code, message, remedy }) => [
+          `${pc.yellow('note')}  ${message}  ${pc.dim(`[${code}]`)}`,
+          `    do  ${remedy}`,
+        ]),
+      healthy ? pc.green(unchecked.length > 0 ? 'Nothing wrong was found in the project.' : 'All is well.') : '',
     ],
-    json: { healthy, findings },
-    exitCode: healthy ? 0 : 5,
+    json: { healthy, findings, unchecked },
+    exitCode: !healthy ? 5 : check && unchecked.length > 0 ? 6 : 0,
   }
 }
 
-function informed(facts: Facts): Result {
-  const lines = Object.entries(facts).map(([name, fact]) => {
-    const text = typeof fact === 'object' ? JSON.stringify(fact) : String(fact)
-    return `${pc.dim(name.padStart(16))}  ${text}`
-  })
+async function informed(place: Place): Promise<Result> {
+  const { describe, info } = await import('../generators/info.js')
+  const facts = await info(place)
+  const lines = describe(facts).map(([label, text]) => `${pc.dim(label.padStart(16))}  ${text}`)
   return { lines, json: { host: facts }, exitCode: 0 }
 }
 

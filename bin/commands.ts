@@ -5,12 +5,14 @@ export interface Flags {
   cwd: string
   schema?: string
   config?: string
+  migrations?: string
+  restoreMigrations?: boolean
   dir?: string
   client?: string
   model?: string
   encrypted?: boolean
   invalidateOn?: string[]
-  migration?: 'keep' | 'drop' | 'delete'
+  migration?: 'keep' | 'drop' | 'delete' | 'delete-unchecked'
   onConflict?: 'mine' | 'theirs' | 'merge'
   dryRun?: boolean
   diff?: boolean
@@ -44,7 +46,7 @@ Examples:
   $ npx async-gen attempt --diff          # shows what would happen, line by line
   $ npx async-gen upgrade                 # merges newer templates with your edits
 
-Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not supported, 5 --check or doctor found something`,
+Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not supported, 5 --check or doctor found something, 6 doctor --check could not look at everything`,
     )
   const command = (usage: string, description: string, examples: string[]) => {
     const added = program.command(usage).description(description)
@@ -85,7 +87,8 @@ Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not s
       'npx async-gen upgrade',
       'npx async-gen upgrade --check          # in CI: is there anything to upgrade?',
       'npx async-gen upgrade --on-conflict mine',
-    ]),
+      'npx async-gen upgrade --restore-migrations   # after git clean, or in a folder that was emptied',
+    ]).option('--restore-migrations', 'write migrations again whose files are gone'),
   )
   placing(
     command('diff', 'show what an upgrade would change, and write nothing', ['npx async-gen diff']).option(
@@ -103,9 +106,9 @@ Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not s
       .addOption(
         new Option(
           '--migration <what>',
-          'the migrations: leave them, write one that drops the tables, or delete them where they never ran',
+          'the migrations: leave them, write one that drops the tables, or delete them where the database has not run them',
         )
-          .choices(['keep', 'drop', 'delete'])
+          .choices(['keep', 'drop', 'delete', 'delete-unchecked'])
           .default('keep'),
       ),
   )
@@ -119,8 +122,10 @@ Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not s
     command('doctor', 'find what is wrong, in the project and in its database', [
       'npx async-gen doctor',
       'DATABASE_URL=postgres://… npx async-gen doctor --json',
+      'npx async-gen doctor --check           # in CI: ends with 6 where the database could not be looked at',
     ])
       .option('--fix', 'mend what can be mended without you')
+      .option('--check', 'end with 6 where something could not be looked at')
       .option('--json', JSON_FLAG),
   )
   placing(
@@ -149,6 +154,7 @@ function placing(command: Command): Command {
     .option('--cwd <folder>', 'the folder of the application', '.')
     .option('--schema <path>', 'the Prisma schema, a file or a folder (default: as Prisma finds it)')
     .option('--config <file>', 'the prisma.config, where there are several')
+    .option('--migrations <folder>', 'where migrations go, if a script of yours moves them to where Prisma reads them')
 }
 
 /** The flags of whatever changes files. */

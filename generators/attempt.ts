@@ -1,6 +1,6 @@
-import { databaseSchema, files, sharedContext, specs } from './emissions.js'
+import { databaseSchema, environmentVariable, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Answers, Generator } from './generator.js'
-import { modelNames } from './names.js'
+import { freeName, modelNames } from './names.js'
 
 /** Durable deferred calls, recorded in the transaction that wants them. */
 export const attempt: Generator = {
@@ -15,7 +15,13 @@ export const attempt: Generator = {
     const owner = this.owner(answers)
     const names = modelNames(model(answers))
     const encrypted = answers.encrypted ?? false
-    const context = { ...sharedContext(host, answers), ...names, task: names.file, encrypted }
+    const context = {
+      ...sharedContext(host, answers),
+      ...names,
+      task: names.file,
+      encrypted,
+      key: environmentVariable('ATTEMPT_KEY', host.modules),
+    }
     return [
       ...files(owner, dir, context, ['attempt/async/__file__.ts']),
       ...files(owner, dir, context, ['attempt/async/targets.ts'], true),
@@ -25,7 +31,11 @@ export const attempt: Generator = {
         'attempt/async/tasks/__task___batch.ts',
         ...(encrypted ? ['attempt/async/tasks/__task___reencrypt.ts'] : []),
       ]),
-      ...specs(host, owner, dir, context, ['attempt/async/test/__file__.test.ts']),
+      ...specs(host, owner, dir, context, [
+        'attempt/async/test/__file__.test.ts',
+        'attempt/async/test/tasks/__task__.test.ts',
+        'attempt/async/test/tasks/__task___batch.test.ts',
+      ]),
       {
         kind: 'fragment',
         owner,
@@ -33,9 +43,12 @@ export const attempt: Generator = {
         template: 'attempt/schema.prisma',
         context,
         databaseSchema: databaseSchema(host),
-        ifTaken: 'Give the model another name: npx async-gen attempt EmailAttempt',
+        ifTaken: `Give the model another name: npx async-gen attempt ${freeName(host, ['EmailAttempt', 'CallAttempt', `Async${names.model}`])}${encrypted ? ' --encrypted' : ''}`,
       },
-      { kind: 'migration', owner, name: `create_${names.table}`, template: 'attempt/migration.sql', context },
+      ...migrations(owner, context, [
+        { name: `create_${names.table}`, template: 'attempt/migrations/001_create.sql' },
+        { name: `harden_${names.table}`, template: 'attempt/migrations/002_harden.sql' },
+      ]),
     ]
   },
 

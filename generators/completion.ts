@@ -1,39 +1,89 @@
 import type { Command } from 'commander'
+import { deployKinds } from './deploy.js'
+import { GENERATORS } from './generator.js'
 import { UsageError } from './host/errors.js'
+import { templateNames } from './templates.js'
 
-/** The script with which a shell completes commands and flags. It is plain text: completing starts no process. */
+const SHELLS = ['bash', 'zsh', 'fish']
+
+/** The script with which a shell completes commands, flags and their values. It is plain text: completing starts no process. */
 export function completion(shell: string, program: Command): string {
   const write = { bash, zsh, fish }[shell]
   if (write) return write(wordsOf(program))
   throw new UsageError({
     code: 'SHELL_UNKNOWN',
     message: `There is no completion for "${shell}".`,
-    remedy: 'Name one of these: bash, zsh, fish',
+    remedy: `Name one of these: ${SHELLS.join(', ')}`,
   })
 }
 
 interface Word {
   name: string
   description: string
-  flags: { name: string; description: string }[]
+  /** What its first argument may be, where there is a list. */
+  values: readonly string[]
+  flags: FlagWord[]
+}
+
+interface FlagWord {
+  name: string
+  description: string
+  /** Whether something follows: one of the choices, or a path where there are none. */
+  takesValue: boolean
+  choices: readonly string[]
 }
 
 function wordsOf(program: Command): Word[] {
   return program.commands.map((command) => ({
     name: command.name(),
     description: command.description(),
-    flags: [...command.options.map(({ long, description }) => ({ name: long!, description })), HELP],
+    values: valuesOf(command.name()),
+    flags: [
+      ...command.options.map(({ long, description, required, optional, argChoices = [] }) => ({
+        name: long!,
+        description,
+        takesValue: required || optional,
+        choices: argChoices,
+      })),
+      HELP,
+    ],
   }))
 }
 
-const HELP = { name: '--help', description: 'show the help of the command' }
+function valuesOf(command: string): readonly string[] {
+  switch (command) {
+    case 'destroy':
+      return GENERATORS
+    case 'deploy':
+      return deployKinds
+    case 'eject':
+      return templateNames()
+    case 'completion':
+      return SHELLS
+    default:
+      return []
+  }
+}
+
+const HELP = { name: '--help', description: 'show the help of the command', takesValue: false, choices: [] }
 
 function bash(words: Word[]): string {
-  const cases = words.map(({ name, flags }) => `    ${name}) words='${flags.map((flag) => flag.name).join(' ')}' ;;`)
+  const choices = words.flatMap(({ name, flags }) =>
+    flags
+      .filter((flag) => flag.takesValue)
+      .map((flag) => `    '${name} ${flag.name}') words='${flag.choices.join(' ')}' ;;`),
+  )
+  const cases = words.map(
+    ({ name, values, flags }) =>
+      `      ${name}) words='${[...values, ...flags.map((flag) => flag.name)].join(' ')}' ;;`,
+  )
   return `_async_gen() {
   local words
-  case "\${COMP_WORDS[1]}" in
+  case "\${COMP_WORDS[1]} \${COMP_WORDS[COMP_CWORD-1]}" in
+${choices.join('\n')}
+    *) case "\${COMP_WORDS[1]}" in
 ${cases.join('\n')}
+    esac ;;
   esac
   if [ "$COMP_CWORD" -eq 1 ]; then words='${words.map(({ name }) => name).join(' ')}'; fi
   COMPREPLY=($(compgen -W "$words" -- "\${COMP_WORDS[COMP_CWORD]}"))
@@ -43,9 +93,13 @@ complete -o default -F _async_gen async-gen`
 
 function zsh(words: Word[]): string {
   const commands = words.map(({ name, description }) => `    '${name}:${quoted(description)}'`)
-  const cases = words.map(({ name, flags }) => {
-    const specs = flags.map((flag) => `'${flag.name}[${quoted(flag.description).replace(/[[\]]/g, '\\$&')}]'`)
-    return `    ${name}) _arguments ${specs.join(' ')} '*:file:_files' ;;`
+  const cases = words.map(({ name, values, flags }) => {
+    const specs = flags.map(({ name: flag, description, takesValue, choices }) => {
+      const value = choices.length > 0 ? `:value:(${choices.join(' ')})` : takesValue ? ':value:_files' : ''
+      return `'${flag}[${quoted(description).replace(/[[\]]/g, '\\$&')}]${value}'`
+    })
+    const first = values.length > 0 ? [`'2:value:(${values.join(' ')})'`] : []
+    return `    ${name}) _arguments ${[...specs, ...first].join(' ')} '*:file:_files' ;;`
   })
   return `#compdef async-gen
 _async_gen() {
@@ -61,13 +115,17 @@ compdef _async_gen async-gen`
 }
 
 function fish(words: Word[]): string {
-  const lines = words.flatMap(({ name, description, flags }) => [
-    `complete -c async-gen -n __fish_use_subcommand -f -a ${name} -d '${quoted(description)}'`,
-    ...flags.map(
-      (flag) =>
-        `complete -c async-gen -n '__fish_seen_subcommand_from ${name}' -l ${flag.name.slice(2)} -d '${quoted(flag.description)}'`,
-    ),
-  ])
+  const lines = words.flatMap(({ name, description, values, flags }) => {
+    const within = `complete -c async-gen -n '__fish_seen_subcommand_from ${name}'`
+    return [
+      `complete -c async-gen -n __fish_use_subcommand -f -a ${name} -d '${quoted(description)}'`,
+      ...(values.length > 0 ? [`${within} -f -a '${values.join(' ')}'`] : []),
+      ...flags.map(({ name: flag, description: says, takesValue, choices }) => {
+        const value = choices.length > 0 ? ` -x -a '${choices.join(' ')}'` : takesValue ? ' -r' : ''
+        return `${within} -l ${flag.slice(2)}${value} -d '${quoted(says)}'`
+      }),
+    ]
+  })
   return lines.join('\n')
 }
 

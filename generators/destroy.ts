@@ -1,5 +1,6 @@
 import { join } from 'node:path/posix'
 import { shared } from './answers.js'
+import { type DeletedMigration, requireNotApplied } from './applied.js'
 import type { Draft } from './changes/draft.js'
 import { hashOf, type Manifest } from './changes/manifest.js'
 import { downMigration, emittedFolders, migrationFolder } from './changes/migrations.js'
@@ -18,8 +19,11 @@ import { recordedRuns, requireManifest } from './recorded.js'
 import { openSession, type Place } from './session.js'
 import { EJECTED, templatesOf } from './templates.js'
 
-/** What becomes of the migrations: they stay, another one drops their tables, or, where they never ran, they go. */
-export type MigrationFate = 'keep' | 'drop' | 'delete'
+/**
+ * What becomes of the migrations: they stay, another one drops their tables, or they are deleted. That is refused where the
+ * database has run them, and where it cannot be asked, unless it is to be done unchecked.
+ */
+export type MigrationFate = 'keep' | 'drop' | 'delete' | 'delete-unchecked'
 
 export interface DestroyRequest extends Place, Mode {
   generator: Generator['name']
@@ -27,6 +31,8 @@ export interface DestroyRequest extends Place, Mode {
   name?: string | undefined
   model?: string | undefined
   migration?: MigrationFate | undefined
+  /** Where the database is; what the host's database.ts names where it is not given. */
+  databaseUrl?: string | undefined
 }
 
 /** Takes out what a generator emitted, where it is still as emitted. The rest is kept, and named. */
@@ -46,7 +52,8 @@ export async function destroy(request: DestroyRequest): Promise<Outcome> {
       const before = await stageWithPlop(recordedRuns(manifest, answers), host, templates)
       const after = await stageWithPlop(recordedRuns(draft.manifest, answers), host, templates)
       await takeOutFiles(draft, after, planning)
-      takeOutMigrations(draft, before, after, request.migration ?? 'keep', planning.now)
+      const deleted = takeOutMigrations(draft, before, after, request.migration ?? 'keep', planning.now)
+      if (request.migration === 'delete') await requireNotApplied(host.root, manifest, deleted, request.databaseUrl)
       if (!remaining.install) takeOutPackages(draft)
       return tablesLeft(draft)
     },
@@ -119,32 +126,58 @@ async function takeOutFiles(draft: Draft, stillEmitted: Staged[], { format }: Pl
   }
 }
 
-function takeOutMigrations(draft: Draft, before: Staged[], after: Staged[], fate: MigrationFate, now: Date) {
-  const { path, names } = draft.host.migrations
-  const folders = [...names, ...emittedFolders(draft)]
+/** Returns the migrations that are to be deleted. */
+function takeOutMigrations(
+  draft: Draft,
+  before: Staged[],
+  after: Staged[],
+  fate: MigrationFate,
+  now: Date,
+): DeletedMigration[] {
+  const deleted: DeletedMigration[] = []
+  const { path } = draft.host.migrations
   const kept = new Set(migrationsIn(after).map(({ name }) => name))
-  // The last one first: what it creates holds on to what those before it did.
-  for (const { name, text } of migrationsIn(before).reverse()) {
+  const gone = migrationsIn(before).flatMap(({ name, text }) => {
     const emitted = draft.manifest.migrations[name]
-    if (kept.has(name) || !emitted) continue
+    if (kept.has(name) || !emitted) return []
     const file = join(path, emitted.folder, 'migration.sql')
-    const current = draft.read(file)
+    return [{ name, text, emitted, file, current: draft.read(file) }]
+  })
+  if (fate === 'drop' && gone[0]) {
+    // One migration for all of them: what a later one creates may hold on to what an earlier one did.
+    draft.write(
+      downFile(draft, gone[0].name, now),
+      downMigration(gone.map(({ text, current }) => current ?? text)),
+      '\n',
+    )
+  }
+  for (const { name, emitted, file, current } of gone) {
     if (fate === 'drop') {
-      const folder = migrationFolder(`drop_${name.replace(/^create_/, '')}`, folders, now)
-      const down = join(path, folder, 'migration.sql')
-      folders.push(folder)
-      draft.write(down, downMigration(current ?? text), '\n')
-      draft.changes.push({ kind: 'create', path: down })
       delete draft.manifest.migrations[name]
-    } else if (fate === 'delete' && current !== null && hashOf(current) === emitted.hash) {
+    } else if (deletes(fate) && current !== null && hashOf(current) === emitted.hash) {
+      deleted.push({ folder: emitted.folder, sql: current })
       draft.delete(file)
       draft.changes.push({ kind: 'delete', path: file })
       delete draft.manifest.migrations[name]
     } else if (current !== null) {
-      const detail = fate === 'delete' ? 'edited by you' : 'it may have run'
+      const detail = deletes(fate) ? 'edited by you' : 'it may have run'
       draft.changes.push({ kind: 'keep', path: file, detail })
     }
   }
+  return deleted
+}
+
+function deletes(fate: MigrationFate): boolean {
+  return fate === 'delete' || fate === 'delete-unchecked'
+}
+
+/** The file of the migration that drops what the first of a generator's migrations, and those after it, created. */
+function downFile(draft: Draft, first: string, now: Date): string {
+  const { path, names } = draft.host.migrations
+  const folder = migrationFolder(`drop_${first.replace(/^create_/, '')}`, [...names, ...emittedFolders(draft)], now)
+  const file = join(path, folder, 'migration.sql')
+  draft.changes.push({ kind: 'create', path: file })
+  return file
 }
 
 /** Prisma drops what its schema does not name: whoever means to keep the rows has to know. */

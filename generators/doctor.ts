@@ -4,27 +4,39 @@ import { type Manifest, readManifest } from './changes/manifest.js'
 import { databaseFindings } from './doctor/database.js'
 import { type Finding, findingOf } from './doctor/finding.js'
 import { projectFindings } from './doctor/project.js'
+import { openDatabase, type Unreachable } from './host/database.js'
 import { GeneratorError } from './host/errors.js'
 import { type Host, inspect } from './host/inspect.js'
 import { generate } from './run.js'
-import type { Place } from './session.js'
+import { given, type Place } from './session.js'
 
 export interface Diagnosis {
   findings: Finding[]
-  /** Nothing is wrong: what was has been mended. */
+  /** What could not be looked at, and why. */
+  unchecked: Unchecked[]
+  /** Nothing that was looked at is wrong: what was has been mended. */
   healthy: boolean
+}
+
+export interface Unchecked {
+  what: 'database'
+  /** Stable, in capitals. */
+  code: Unreachable['code']
+  message: string
+  remedy: string
 }
 
 export interface DoctorRequest extends Place {
   /** Mends what can be mended without the user. */
   fix?: boolean | undefined
-  /** Where the database is; `DATABASE_URL` where it is not given. */
+  /** Where the database is; what the host's database.ts names where it is not given. */
   databaseUrl?: string | undefined
 }
 
 /** Finds what is wrong with a host: its files, what is installed, and its database where a URL is at hand. */
 export async function doctor(request: DoctorRequest): Promise<Diagnosis> {
   const findings: Finding[] = []
+  const unchecked: Unchecked[] = []
   /** What the step gives, or the error that it ends with, as a finding. */
   const attempt = async <T>(step: () => T | Promise<T>): Promise<T | null> => {
     try {
@@ -42,15 +54,34 @@ export async function doctor(request: DoctorRequest): Promise<Diagnosis> {
   if (host && !manifest) findings.push(notInstalled)
   if (host && manifest) {
     findings.push(...(await withPackages(request, projectFindings(host, manifest))))
-    const url = request.databaseUrl ?? process.env.DATABASE_URL
-    if (url) findings.push(...(await databaseFindings(host, manifest, url)))
+    const database = await lookIntoDatabase(host, manifest, request.databaseUrl)
+    findings.push(...database.findings)
+    unchecked.push(...database.unchecked)
   }
-  return { findings, healthy: findings.every(({ severity }) => severity === 'fixed') }
+  return { findings, unchecked, healthy: findings.every(({ severity }) => severity === 'fixed') }
 }
 
-function inspectAs({ cwd, schema, config }: Place, manifest: Manifest | null): Promise<Host> {
-  const settings = manifest?.settings
-  return inspect(cwd, { schema: schema ?? settings?.schema, config: config ?? settings?.config })
+/** A URL that leads nowhere is a finding as well: somebody set it. */
+async function lookIntoDatabase(host: Host, manifest: Manifest, url: string | undefined) {
+  const opened = await openDatabase(host.root, manifest.settings.dir, url)
+  if ('client' in opened) {
+    try {
+      return { findings: await databaseFindings(opened.client, opened.url, host, manifest), unchecked: [] }
+    } finally {
+      await opened.client.end()
+    }
+  }
+  const { code, message, where, remedy } = opened.unreachable
+  const said = { code, message: `The database was not checked: ${message}`, where, remedy }
+  const isSet = code === 'DATABASE_UNREACHABLE' || code === 'DATABASE_ABSENT'
+  return {
+    findings: isSet ? [{ severity: 'warning' as const, ...said }] : [],
+    unchecked: [{ what: 'database' as const, code, message: said.message, remedy }],
+  }
+}
+
+function inspectAs(place: Place, manifest: Manifest | null): Promise<Host> {
+  return inspect(place.cwd, { ...manifest?.settings, ...given(place) })
 }
 
 function interruptedRun({ cwd, fix }: DoctorRequest): Finding[] {

@@ -4,21 +4,53 @@ import type { Answers } from './generator.js'
 import { HostError } from './host/errors.js'
 import type { Host } from './host/inspect.js'
 import { type ClientExport, isModuleName } from './host/prisma-client.js'
+import type { ModuleStyle } from './host/typescript.js'
 
 /** What all templates may name. */
-export function sharedContext({ modules, schema }: Host, { dir, client }: Answers): Context {
+export function sharedContext({ modules, schema }: Host, { dir, client, urlVariables }: Answers): Context {
   return {
     dir,
+    databaseUrl: urlExpression(urlVariables, modules),
     // A host whose relations Prisma alone enforces has no foreign keys, and would see one as drift.
     foreignKeys: schema.relationMode !== 'prisma',
+    // Without the preview feature Prisma does not see partial indexes. With it, it drops those that the schema does not declare.
+    partialIndexes: schema.previewFeatures.includes('partialIndexes'),
     ext: modules.ext,
+    dynamicExt: modules.dynamicExt,
     esm: modules.esm,
     client: {
       name: 'prisma',
       import: clientImport(client, dir, modules.ext),
-      testImport: clientImport(client, `${dir}/test`, modules.ext),
     },
   }
+}
+
+/** What the module that makes the client is written from. */
+export function clientContext({ modules }: Host, { dir, clientSource, urlVariables }: Answers): Context | null {
+  if (!clientSource) return null
+  const { path, name, access, clientClass } = clientSource
+  // A default import may have any name.
+  const local = name === 'default' ? 'source' : name
+  const from = (module: string) => specifier(module, dir, modules.ext)
+  return {
+    source: name,
+    sourceFile: path,
+    access: access ? access.replace('$', local) : '',
+    // A class of the host may have more than a client has, which a transaction lacks.
+    typed: access === 'new $()',
+    sourceImport: `import ${name === 'default' ? local : `{ ${name} }`} from '${from(path)}'`,
+    clientClass: from(clientClass),
+    databaseUrl: urlExpression(urlVariables, modules),
+  }
+}
+
+function urlExpression(variables: string[], modules: ModuleStyle): string {
+  return variables.map((name) => environmentVariable(name, modules)).join(' ?? ')
+}
+
+/** How the host's compiler wants a variable of the environment to be read. */
+export function environmentVariable(name: string, { options }: ModuleStyle): string {
+  return options.noPropertyAccessFromIndexSignature ? `process.env['${name}']` : `process.env.${name}`
 }
 
 /** Files of one generator, from its folder of templates into the host's folder, as they are laid out there. */
@@ -33,6 +65,15 @@ export function files(owner: string, dir: string, context: Context, templates: s
 export function specs(host: Host, owner: string, dir: string, context: Context, templates: string[]): Emission[] {
   if (host.packageJson.packages.includes('vitest')) return files(owner, dir, context, templates)
   return [{ kind: 'note', text: `no specs in ${dir}/test: they run with vitest, which package.json does not name` }]
+}
+
+/** The migrations of one generator, in the order in which they run. A host has those whose names its manifest holds. */
+export function migrations(
+  owner: string,
+  context: Context,
+  numbered: { name: string; template: string }[],
+): Emission[] {
+  return numbered.map((migration) => ({ kind: 'migration', owner, context, ...migration }))
 }
 
 /** `__file__.ts` is `email_attempt.ts`. */

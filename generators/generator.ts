@@ -1,13 +1,17 @@
 import type { PlopGeneratorConfig } from 'plop'
 import type { Emission } from './changes/stage.js'
 import type { Host } from './host/inspect.js'
-import type { ClientExport } from './host/prisma-client.js'
+import type { ClientExport, ClientSource } from './host/prisma-client.js'
 
 /** What every generator needs to know beside the host. */
 export interface Answers {
   /** The folder for the code: `src/async`. */
   dir: string
   client: ClientExport
+  /** What the emitted module `client.ts` makes the client from, where the host exports none. */
+  clientSource?: ClientSource | undefined
+  /** The environment variables that hold the database's URL: the first one that is set counts. */
+  urlVariables: string[]
   /** The classes that were named: `EmailAttempt`. */
   names: string[]
   /** The model of a generator that has one, where it is not the usual: `SalesReport`. */

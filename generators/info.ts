@@ -1,18 +1,16 @@
-import { clientFlag } from './answers.js'
 import { readManifest } from './changes/manifest.js'
+import { clientFlag } from './client-answer.js'
 import { inspect } from './host/inspect.js'
-import { findClients } from './host/prisma-client.js'
-import type { Place } from './session.js'
+import { HostClients } from './host/prisma-client.js'
+import { given, type Place } from './session.js'
 
 export type Facts = Awaited<ReturnType<typeof info>>
 
 /** What async-gen sees of a host, and remembers of it: plain data. */
-export async function info({ cwd, schema, config }: Place) {
+export async function info(place: Place) {
+  const { cwd } = place
   const manifest = readManifest(cwd)
-  const host = await inspect(cwd, {
-    schema: schema ?? manifest?.settings.schema,
-    config: config ?? manifest?.settings.config,
-  })
+  const host = await inspect(cwd, { ...manifest?.settings, ...given(place) })
   const { packageManager, modules, prisma, migrations } = host
   return {
     root: host.root,
@@ -36,9 +34,10 @@ export async function info({ cwd, schema, config }: Place) {
     databaseSchemas: host.schema.schemas,
     relationMode: host.schema.relationMode,
     generators: host.schema.clients,
+    previewFeatures: host.schema.previewFeatures,
     migrations: migrations.path,
     migrationCount: migrations.names.length,
-    clients: findClients(host.root).map(clientFlag),
+    clients: (await HostClients.of(host)).search().candidates.map(clientFlag),
     testRunner: host.testRunner,
     formatter: host.formatter,
     installed: manifest && {
@@ -47,4 +46,57 @@ export async function info({ cwd, schema, config }: Place) {
       runs: Object.keys(manifest.generators),
     },
   }
+}
+
+/** The same for people: a line each, with its label. */
+export function describe(facts: Facts): [label: string, text: string][] {
+  const { installed, clients, paths } = facts
+  const strict = Object.entries(facts.typescript).flatMap(([option, on]) => (on ? [option] : []))
+  return [
+    ['folder', facts.root],
+    ['Node', facts.node],
+    ['package manager', `${facts.packageManager}${list(facts.lockFiles, ' (', ')')}`],
+    ...line('workspace', facts.workspaceRoot === facts.root ? '' : facts.workspaceRoot),
+    [
+      'modules',
+      `${facts.modules === 'esm' ? 'ES modules' : 'CommonJS'}, imports end in ${facts.importEnding || 'no extension'}`,
+    ],
+    ...line('TypeScript', strict.join(', ')),
+    ...line('path aliases', Object.keys(paths).join(', ')),
+    ['line endings', facts.lineEnding.toUpperCase()],
+    ['Prisma', `${facts.prisma}${facts.prismaConfig ? `, with ${facts.prismaConfig}` : ''}`],
+    [
+      'schema',
+      `${facts.schema}, ${counted(facts.models, 'model')}${facts.schemaKind === 'folder' ? ` in ${counted(facts.schemaFiles, 'file')}` : ''}`,
+    ],
+    ['database', `${facts.provider}${list(facts.databaseSchemas, ', in the schemas ')}`],
+    ['foreign keys', facts.relationMode === 'prisma' ? 'none: relationMode = "prisma"' : 'kept by the database'],
+    ...facts.generators.map(({ provider, output }): [string, string] => [
+      'Prisma generator',
+      `${provider}${output ? `, into ${output}` : ''}`,
+    ]),
+    ...line('preview features', facts.previewFeatures.join(', ')),
+    ['migrations', `${facts.migrations}, ${counted(facts.migrationCount, 'migration')}`],
+    ['PrismaClient', clients.join(', ') || 'none found: name it with --client src/db.ts#prisma'],
+    ['specs', facts.testRunner ?? 'no test runner found'],
+    ['formatter', facts.formatter ?? 'none found'],
+    [
+      'async-gen',
+      installed
+        ? `${installed.asyncGen}, in ${installed.dir}: ${installed.runs.join(', ')}`
+        : 'not installed: npx async-gen install',
+    ],
+  ]
+}
+
+function line(label: string, text: string): [string, string][] {
+  return text === '' ? [] : [[label, text]]
+}
+
+function list(items: string[], before: string, after = ''): string {
+  return items.length === 0 ? '' : `${before}${items.join(', ')}${after}`
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }

@@ -1,4 +1,4 @@
-import { databaseSchema, files, sharedContext, specs } from './emissions.js'
+import { clientContext, databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Generator } from './generator.js'
 import type { Host } from './host/inspect.js'
 import { modelsOf } from './host/prisma-models.js'
@@ -17,7 +17,9 @@ export const install: Generator = {
     const { dir } = answers
     const owner = this.owner(answers)
     const context = sharedContext(host, answers)
+    const ownClient = clientContext(host, answers)
     return [
+      ...(ownClient ? files(owner, dir, ownClient, ['install/async/client.ts']) : []),
       ...files(owner, dir, context, [
         'install/async/database.ts',
         'install/async/toasts.ts',
@@ -33,9 +35,11 @@ export const install: Generator = {
         template: 'install/schema.prisma',
         context,
         databaseSchema: databaseSchema(host),
-        ifTaken: 'Rename yours (`@@map` and `@map` keep its table as it is), then run the command again.',
       },
-      { kind: 'migration', owner, name: 'create_toasts', template: 'install/migration.sql', context },
+      ...migrations(owner, context, [
+        { name: 'create_toasts', template: 'install/migrations/001_create.sql' },
+        { name: 'harden_toasts', template: 'install/migrations/002_harden.sql' },
+      ]),
       ...invalidation(modelsOf(host.schema.files), answers.invalidateOn ?? [], owner),
       { kind: 'package', ...packages(host, dir) },
     ]

@@ -1,3 +1,4 @@
+import { hashOf } from './changes/manifest.js'
 import type { Context, Emission } from './changes/stage.js'
 import { UsageError } from './host/errors.js'
 import type { Model } from './host/prisma-models.js'
@@ -16,7 +17,7 @@ export function invalidation(models: Model[], sources: string[], owner: string):
     const { of, columns } = relation === undefined ? own(model) : through(models, model, relation, source)
     const context: Context = {
       own: relation === undefined,
-      suffix: relation ?? snakeCase(model.name),
+      suffix: triggerSuffix(model, relation),
       table: [...(model.schema === null ? [] : [model.schema]), model.dbName ?? model.name].map(quoted).join('.'),
       toasts: of.name[0]!.toLowerCase() + of.name.slice(1),
       key: keyExpression(of, columns, source).replaceAll("'", "''"),
@@ -25,6 +26,21 @@ export function invalidation(models: Model[], sources: string[], owner: string):
     return { kind: 'migration', owner, name: migration, template: 'install/invalidate.sql', context }
   })
 }
+
+/**
+ * What tells the triggers of one source from those of another: `topping_oat`. PostgreSQL cuts names at 63 bytes, after which
+ * those of two relations of one table might be the same.
+ */
+function triggerSuffix(model: Model, relation: string | undefined): string {
+  const suffix = [model.name, relation ?? []].flat().map(snakeCase).join('_')
+  if (Buffer.byteLength(LONGEST_PREFIX + suffix) <= MAX_NAME) return suffix
+  const hash = hashOf(suffix).slice(0, 8)
+  return `${suffix.slice(0, MAX_NAME - LONGEST_PREFIX.length - hash.length - 1)}_${hash}`
+}
+
+const LONGEST_PREFIX = 'toasts_invalidate_on_truncate_'
+
+const MAX_NAME = 63
 
 /** A model whose toasts are invalidated, and the columns of the changed table that hold its key. */
 interface Target {

@@ -1,4 +1,5 @@
 import { UsageError } from './host/errors.js'
+import type { Host } from './host/inspect.js'
 
 /** Every spelling of a model that the templates need. */
 export interface ModelNames {
@@ -21,6 +22,16 @@ export function modelNames(model: string): ModelNames {
     statusEnum: `${model}Status`,
     statusType: `${file}_status`,
   }
+}
+
+/** The first of the names that no model of the host's has, nor its table. */
+export function freeName({ schema }: Host, candidates: string[]): string {
+  const isFree = (model: string) => {
+    const { table, statusEnum, statusType } = modelNames(model)
+    const wanted = [model, table, statusEnum, statusType]
+    return schema.names.every(({ name, dbName }) => !wanted.includes(name) && !wanted.includes(dbName))
+  }
+  return candidates.find(isFree) ?? candidates.at(-1)!
 }
 
 /** `email attempt`, `email-attempt`, `email_attempt` and `emailAttempt` are `EmailAttempt`. */

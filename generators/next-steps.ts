@@ -1,33 +1,75 @@
+import { parse } from 'jsonc-parser'
 import type { Manifest } from './changes/manifest.js'
 import type { Plan } from './changes/plan.js'
 import type { Host } from './host/inspect.js'
 
-/** What is left for the user to do, in order. */
-export function nextSteps(host: Host, manifest: Manifest | null, { writes }: Plan, firstEdit: string): string[] {
-  const { install, exec } = host.packageManager
+/**
+ * What is left for the user to do, in order.
+ *
+ * @param manifest as it is after the run: with the flags that the run was given
+ */
+export function nextSteps(host: Host, manifest: Manifest, { writes }: Plan, firstEdit: string): string[] {
+  const { install } = host.packageManager
   const written = (test: RegExp) => writes.some(({ path }) => test.test(path))
   const sql = writes.flatMap(({ path, after }) => (path.endsWith('/migration.sql') && after !== null ? [path] : []))
   return [
     ...(written(/^package\.json$/) ? [install] : []),
-    ...(sql.length > 0 ? [migrate(host, manifest, sql), `${exec} prisma generate`] : []),
+    ...(sql.length > 0 ? [migrate(host, manifest, sql)] : []),
+    ...(sql.length > 0 || written(/\.prisma$/) ? [prismaCommand(host, manifest, 'generate')] : []),
     ...(written(/^(?!\.async-gen\/)/) ? [firstEdit] : []),
+    ...exportsHint(host, manifest, writes),
   ]
 }
 
-function migrate(host: Host, manifest: Manifest | null, sql: string[]): string {
-  const { exec } = host.packageManager
-  const usual = `${exec} prisma migrate dev   (in production: ${exec} prisma migrate deploy)`
+/** A package for others that names its `exports` hides what is new in it. */
+function exportsHint({ packageJson }: Host, { settings: { dir } }: Manifest, writes: Plan['writes']): string[] {
+  const isNew = writes.some(
+    ({ path, before, after }) => before === null && after !== null && path.startsWith(`${dir}/`),
+  )
+  const { exports } = parse(packageJson.text) ?? {}
+  if (!isNew || exports === undefined) return []
+  const inside = dir.replace(/^src\//, '')
+  const targets = targetsOf(exports).map((target) => target.replace(/^\.\/(?:(?:src|dist|build|lib|out)\/)?/, ''))
+  const shows = (target: string) =>
+    target.includes('*') ? `${inside}/`.startsWith(target.split('*')[0]!) : target.startsWith(`${inside}/`)
+  if (targets.some(shows)) return []
+  return [
+    `"exports" in package.json hides ${dir} from other packages. For those that record calls or read toasts, add an entry, such as "./${inside}/*": "./${dir}/*.ts" (or where your build puts it), or export the classes from your index`,
+  ]
+}
+
+function targetsOf(exports: unknown): string[] {
+  if (typeof exports === 'string') return [exports]
+  return typeof exports === 'object' && exports !== null ? Object.values(exports).flatMap(targetsOf) : []
+}
+
+/** A command of Prisma's, with the `--schema` and the `--config` that async-gen was given: Prisma needs them as well. */
+export function prismaCommand(host: Host, manifest: Manifest, command: string): string {
+  const { schema, config } = manifest.settings
+  // `db execute` reads no schema, and refuses the flag.
+  const taken = command.startsWith('db execute') ? { config } : { schema, config }
+  const flags = Object.entries(taken).flatMap(([name, value]) => (value ? [`--${name}`, quoted(value)] : []))
+  return [host.packageManager.exec, 'prisma', command, ...flags].join(' ')
+}
+
+function quoted(path: string): string {
+  return /^[\w./@-]+$/.test(path) ? path : JSON.stringify(path)
+}
+
+function migrate(host: Host, manifest: Manifest, sql: string[]): string {
+  const command = (name: string) => prismaCommand(host, manifest, name)
+  const usual = `${command('migrate dev')}   (in production: ${command('migrate deploy')})`
   if (hasMigrated(host, manifest)) return usual
   return [
     usual,
     'Where `prisma db push` made the database, which `migrate dev` would reset, run instead:',
-    ...sql.map((path) => `  ${exec} prisma db execute --file ${path}`),
-    `  ${exec} prisma db push   (which finds the tables there, and leaves the triggers)`,
+    ...sql.map((path) => `  ${command(`db execute --file ${path}`)}`),
+    `  ${command('db push')}   (which finds the tables there, and leaves the triggers)`,
   ].join('\n')
 }
 
 /** Whether the host has migrations of its own. One with models and none is new, or is kept in step by `prisma db push`. */
-function hasMigrated({ migrations, schema }: Host, manifest: Manifest | null): boolean {
-  const ours = Object.values(manifest?.migrations ?? {}).map(({ folder }) => folder)
+function hasMigrated({ migrations, schema }: Host, manifest: Manifest): boolean {
+  const ours = Object.values(manifest.migrations).map(({ folder }) => folder)
   return migrations.names.some((name) => !ours.includes(name)) || schema.names.length === 0
 }

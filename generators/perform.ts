@@ -1,3 +1,4 @@
+import { dirname } from 'node:path/posix'
 import { isDeepStrictEqual } from 'node:util'
 import { changedMeanwhile, commit } from './changes/commit.js'
 import type { Decision } from './changes/decide.js'
@@ -5,6 +6,7 @@ import { type Change, Draft } from './changes/draft.js'
 import { MANIFEST, type Manifest } from './changes/manifest.js'
 import { type Plan, type Planning, planOf } from './changes/plan.js'
 import { validate } from './changes/validate.js'
+import { formatterNotes } from './host/formatter.js'
 import { ignoredByGit } from './host/git.js'
 import { version } from './own-package.js'
 import type { Session } from './session.js'
@@ -17,6 +19,8 @@ export interface Mode {
   check?: boolean | undefined
   /** What to do about every conflict. */
   onConflict?: Decision | undefined
+  /** Writes migrations again whose files are gone. */
+  restoreMigrations?: boolean | undefined
   /** Asks the user about one, which more may follow; absent where nobody is there to answer. */
   resolveConflict?: ((change: Change, more: boolean) => Promise<Decision>) | undefined
   /** Shows the user what becomes of files that are there, and asks; absent where nobody is there to answer. */
@@ -48,6 +52,7 @@ export async function perform(
     format,
     label: `async-gen ${version}`,
     decisions: (path) => mode.onConflict ?? decided.get(path),
+    restoreMigrations: mode.restoreMigrations ?? false,
   }
   const make = async () => {
     const draft = new Draft(host, manifest)
@@ -64,7 +69,8 @@ export async function perform(
     if (decided.size > 0) plan = await make()
   }
   requireSameManifest(session, plan)
-  plan = { ...plan, notes: [...plan.notes, ...ignored(host.root, plan)] }
+  const notes = [...ignored(host.root, plan), ...formatterNotes(host.formatter, format)]
+  plan = { ...plan, notes: [...plan.notes, ...notes] }
   const status = statusOf(plan, mode)
   if (status !== 'blocked') validate(host, plan.writes)
   if (status === 'applied') {
@@ -85,7 +91,17 @@ function requireSameManifest({ manifest }: Session, { writes }: Plan) {
 function ignored(root: string, { writes }: Plan): string[] {
   const created = writes.filter(({ before, after }) => before === null && after !== null).map(({ path }) => path)
   const paths = ignoredByGit(root, created).filter((path) => !path.startsWith('.async-gen/base/'))
-  return paths.length === 0 ? [] : [`git ignores ${paths.join(', ')}: mend .gitignore, so that they are committed`]
+  const migrations = paths.filter((path) => path.endsWith('/migration.sql'))
+  const others = paths.filter((path) => !migrations.includes(path))
+  const [first] = migrations
+  return [
+    ...(first
+      ? [
+          `git ignores ${migrations.join(', ')}: this SQL never reaches your team or production. If a script fills ${dirname(dirname(first))} from another folder, write it there (--migrations <folder>); otherwise change .gitignore`,
+        ]
+      : []),
+    ...(others.length > 0 ? [`git ignores ${others.join(', ')}: change .gitignore, so that they are committed`] : []),
+  ]
 }
 
 function conflictsOf({ changes }: Plan): Change[] {

@@ -1,10 +1,10 @@
+import type { SharedAnswers } from './answers.js'
 import type { Manifest } from './changes/manifest.js'
-import type { Answers } from './generator.js'
 import { UsageError } from './host/errors.js'
 import { generators, type Run } from './plop.js'
 
 /** Every run that the manifest knows of, as it would be made now. */
-export function recordedRuns(manifest: Manifest, shared: Pick<Answers, 'dir' | 'client'>): Run[] {
+export function recordedRuns(manifest: Manifest, shared: SharedAnswers): Run[] {
   return Object.values(manifest.generators).map(({ generator: name, ...answers }) => {
     const generator = generators.find((known) => known.name === name)
     if (!generator) {

@@ -1,6 +1,6 @@
-import { databaseSchema, files, sharedContext, specs } from './emissions.js'
+import { databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Answers, Generator } from './generator.js'
-import { modelNames, snakeCase } from './names.js'
+import { freeName, modelNames, snakeCase } from './names.js'
 
 /** Reports built in the background: one table, one class each. */
 export const reports: Generator = {
@@ -29,9 +29,9 @@ export const reports: Generator = {
         template: 'reports/schema.prisma',
         context,
         databaseSchema: databaseSchema(host),
-        ifTaken: 'Give the model of the reports another name: npx async-gen reports --model SalesReport',
+        ifTaken: `Give the model of the reports another name: npx async-gen ${['reports', ...answers.names].join(' ')} --model ${freeName(host, ['SalesReport', 'BackgroundReport', `Async${names.model}`])}`,
       },
-      { kind: 'migration', owner, name: `create_${names.table}`, template: 'reports/migration.sql', context },
+      ...migrations(owner, context, [{ name: `create_${names.table}`, template: 'reports/migrations/001_create.sql' }]),
     ]
   },
 

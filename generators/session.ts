@@ -5,8 +5,9 @@ import { readJournal } from './changes/journal.js'
 import { type Manifest, readManifest } from './changes/manifest.js'
 import { UsageError } from './host/errors.js'
 import { isFolder } from './host/files.js'
-import { type Format, formatWith } from './host/formatter.js'
+import { type FormatWithFailures, formatWith } from './host/formatter.js'
 import { type Host, inspect } from './host/inspect.js'
+import { otherVersion } from './installed-version.js'
 import { version } from './own-package.js'
 
 /** Where a command runs. */
@@ -16,13 +17,20 @@ export interface Place {
   schema?: string | undefined
   /** The prisma.config to use, where there are several. */
   config?: string | undefined
+  /** The folder that migrations go to, where that is not the one that Prisma reads. */
+  migrations?: string | undefined
+}
+
+/** The flags that say where the Prisma parts are, as far as they were given: a later run remembers them. */
+export function given({ schema, config, migrations }: Place) {
+  return { ...(schema && { schema }), ...(config && { config }), ...(migrations && { migrations }) }
 }
 
 /** What every command starts from. */
 export interface Session {
   host: Host
   manifest: Manifest | null
-  format: Format
+  format: FormatWithFailures
   /** What was found and mended on the way in. */
   notes: string[]
 }
@@ -34,8 +42,8 @@ export async function openSession(place: Place, { writes }: { writes: boolean })
   const notes = endInterrupted(cwd, writes)
   const manifest = readManifest(cwd)
   if (manifest) requireNotNewer(manifest)
-  const { schema = manifest?.settings.schema, config = manifest?.settings.config } = place
-  const host = await inspect(cwd, { schema, config })
+  const host = await inspect(cwd, { ...manifest?.settings, ...given(place) })
+  notes.push(...otherVersion(host))
   return { host, manifest, format: formatWith(host.formatter, cwd), notes }
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { HostError } from '../host/errors.js'
 import { readText, withEol } from '../host/files.js'
 import type { PackageRecord } from '../host/package-json.js'
+import type { ClientSource } from '../host/prisma-client.js'
 
 export const MANIFEST = '.async-gen/manifest.json'
 
@@ -32,6 +33,7 @@ export interface RecordedRun {
   model?: string
   encrypted?: boolean
   invalidateOn?: string[]
+  clientSource?: ClientSource
 }
 
 interface Settings {
@@ -41,6 +43,10 @@ interface Settings {
   schema?: string
   /** The prisma.config that was named, where there are several. */
   config?: string
+  /** The folder for migrations that was named, where Prisma's own is not the one to write to. */
+  migrations?: string
+  /** The environment variables that hold the database's URL, where that is not DATABASE_URL. */
+  urlVariables?: string[]
 }
 
 export function readManifest(root: string): Manifest | null {

@@ -7,8 +7,10 @@ import type { StagedMigration } from './stage.js'
 /**
  * A migration is a fact: it may have run. One that was emitted is never emitted again, not even when its folder has
  * gone (squashed, most likely), and never changed.
+ *
+ * @param restore writes one whose folder has gone, as it was
  */
-export function planMigration(draft: Draft, { name, text }: StagedMigration, now: Date) {
+export function planMigration(draft: Draft, { name, text }: StagedMigration, now: Date, restore = false) {
   const { path, names } = draft.host.migrations
   const emitted = draft.manifest.migrations[name]?.folder ?? unrecorded(draft, name, text)
   const folder = emitted ?? migrationFolder(name, [...names, ...emittedFolders(draft)], now)
@@ -17,10 +19,14 @@ export function planMigration(draft: Draft, { name, text }: StagedMigration, now
   draft.manifest.migrations[name] ??= { folder, hash: hashOf(text) }
 
   // LF everywhere: Prisma's checksum of a migration is over its bytes.
-  if (!emitted) draft.write(file, text, '\n')
-  const kind = !emitted ? 'create' : current === null ? 'removed' : sameText(current, text) ? 'identical' : 'keep'
-  draft.changes.push({ kind, path: file, ...(kind === 'keep' && { detail: 'migrations are never changed' }) })
+  const isWritten = !emitted || (restore && current === null)
+  if (isWritten) draft.write(file, text, '\n')
+  const kind = isWritten ? 'create' : current === null ? 'removed' : sameText(current, text) ? 'identical' : 'keep'
+  const detail = { keep: 'migrations are never changed', removed: RESTORE }[kind as string]
+  draft.changes.push({ kind, path: file, ...(detail && { detail }) })
 }
+
+const RESTORE = 'gone, and not written again: to restore it, npx async-gen upgrade --restore-migrations'
 
 export function emittedFolders({ manifest }: Draft): string[] {
   return Object.values(manifest.migrations).map(({ folder }) => folder)
@@ -30,23 +36,29 @@ export function emittedFolders({ manifest }: Draft): string[] {
 function unrecorded(draft: Draft, name: string, text: string): string | undefined {
   const { path, names } = draft.host.migrations
   const sqlOf = (folder: string) => draft.read(join(path, folder, 'migration.sql')) ?? ''
+  const table = firstTable(text)
   const found = names
     .filter((folder) => folder.replace(/^\d+_/, '') === name)
-    .findLast((folder) => firstTable(sqlOf(folder)) === firstTable(text))
-  const dropped = found && names.some((folder) => folder > found && drops(sqlOf(folder), firstTable(text)!))
+    .findLast((folder) => firstTable(sqlOf(folder)) === table)
+  const dropped = found && table && names.some((folder) => folder > found && drops(sqlOf(folder), table))
   return dropped ? undefined : found
 }
 
+/** The first table that a migration creates or alters. */
 function firstTable(sql: string): string | undefined {
-  return /CREATE TABLE (?:IF NOT EXISTS )?("[^"]+"|\S+)/i.exec(sql)?.[1]
+  return /^(?:CREATE|ALTER) TABLE (?:IF (?:NOT )?EXISTS )?("[^"]+"|\S+)/im.exec(sql)?.[1]
 }
 
 function drops(sql: string, table: string): boolean {
   return new RegExp(`DROP TABLE (?:IF EXISTS )?${table.replaceAll('.', '\\.')}(?![\\w.])`, 'i').test(sql)
 }
 
-/** What takes back a migration of ours: the triggers, tables, functions and types that it creates. */
-export function downMigration(up: string): string {
+/**
+ * What takes back migrations of ours, in the order in which they ran: the triggers, tables, functions and types that they create.
+ * What they change of their own tables and functions goes with these.
+ */
+export function downMigration(ups: string[]): string {
+  const up = ups.join('\n')
   const created = (kind: string) =>
     [...up.matchAll(new RegExp(`^CREATE ${kind} ("[^"]+")`, 'gm'))].map((match) => match[1]!)
   const tables = created('TABLE')

@@ -17,9 +17,22 @@ export function requireFreeNames(draft: Draft, fragment: StagedFragment) {
       code: 'NAME_TAKEN',
       message: `The schema already has the ${taken.kind} ${taken.name}${called}; \`async-gen ${fragment.owner}\` would add the ${wanted.kind} ${wanted.name} (in the database: ${wanted.dbName}).`,
       where: draft.host.schema.path,
-      remedy: fragment.ifTaken,
+      remedy: fragment.ifTaken ?? renameYours(taken, wanted),
     })
   }
+}
+
+/** For a model that has one name only, since the runtime's SQL knows its table. */
+function renameYours(taken: SchemaName, wanted: SchemaName): string {
+  if (taken.dbName !== wanted.dbName) {
+    const renamed = `${taken.kind} Your${taken.name} { … @@map("${taken.dbName}") }`
+    return `Rename yours in the Prisma schema. Its table stays as it is: ${renamed}. Then run the command again.`
+  }
+  return [
+    `This name in the database is fixed. Rename your ${taken.kind === 'enum' ? 'type' : 'table'}, in a migration of your own:`,
+    `  ALTER ${taken.kind === 'enum' ? 'TYPE' : 'TABLE'} "${taken.dbName}" RENAME TO "your_${taken.dbName}";`,
+    `and in the Prisma schema: ${taken.kind} Your${taken.name} { … @@map("your_${taken.dbName}") }. Then run the command again.`,
+  ].join('\n')
 }
 
 /** Emitted by an earlier run, or there under our marker or file name: its names are in the schema because of that. */

@@ -26,6 +26,8 @@ export interface Planning {
   decisions: (path: string) => Decision | undefined
   /** Whose the other side of a conflict is: `async-gen 0.2.0`. */
   label: string
+  /** Whether migrations that were deleted are written again. */
+  restoreMigrations?: boolean
 }
 
 /** Compares what was staged with what is there, and drafts what follows. Reads the host, and writes nothing. */
@@ -35,7 +37,7 @@ export async function draftChanges(draft: Draft, staged: Staged[], planning: Pla
     if (item.kind === 'file' && item.shared && draft.changes.some(({ path }) => path === item.path)) continue
     if (item.kind === 'file') await planFile(draft, item, planning)
     if (item.kind === 'fragment') await planFragment(draft, item, planning)
-    if (item.kind === 'migration') planMigration(draft, item, planning.now)
+    if (item.kind === 'migration') planMigration(draft, item, planning.now, planning.restoreMigrations)
     if (item.kind === 'package') planPackage(draft, item)
   }
 }

@@ -26,8 +26,8 @@ interface FragmentTarget {
   kind: 'fragment'
   /** Of the section, or of the file in a folder schema. */
   name: string
-  /** What to do when the host has a model, enum or table of that name. */
-  ifTaken: string
+  /** What to do when the host has a model, enum or table of that name; absent where ours have one name only. */
+  ifTaken?: string
   /** Which schema of the database its models are in, where the host's models have to say so. */
   databaseSchema?: string | undefined
 }

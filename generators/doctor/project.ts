@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { join as hostJoin } from 'node:path/posix'
@@ -7,9 +7,11 @@ import { hasMarkers } from '../changes/merge.js'
 import { isFolder, readText } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import { isModuleName } from '../host/prisma-client.js'
+import { otherVersion } from '../installed-version.js'
 import { version } from '../own-package.js'
 import { isNewer } from '../session.js'
 import { staleTemplates } from '../templates.js'
+import { type Definitions, define } from './definitions.js'
 import type { Finding } from './finding.js'
 
 /** What is wrong with the files of a host in which async-gen is installed. */
@@ -17,11 +19,19 @@ export function projectFindings(host: Host, manifest: Manifest): Finding[] {
   return [
     ...leftoverMarkers(host, manifest),
     ...editedMigrations(host, manifest),
+    ...undeclaredIndexes(host, manifest),
     ...lockFiles(host),
     ...tasksTwice(host, manifest),
     ...missingClient(host, manifest),
     ...installedPackages(host),
     ...behind(manifest),
+    ...otherVersion(host).map((message) => ({
+      severity: 'warning' as const,
+      code: 'OTHER_VERSION',
+      message: `${message[0]!.toUpperCase()}${message.slice(1)}.`,
+      where: 'package.json',
+      remedy: `Use one version everywhere: ${host.packageManager.exec} async-gen`,
+    })),
   ]
 }
 
@@ -53,6 +63,28 @@ function editedMigrations({ root, migrations }: Host, manifest: Manifest): Findi
       },
     ]
   })
+}
+
+/** With the preview feature, the next migration that Prisma writes would drop them. */
+function undeclaredIndexes({ root, migrations, schema }: Host, manifest: Manifest): Finding[] {
+  if (!schema.previewFeatures.includes('partialIndexes')) return []
+  const definitions: Definitions = new Map()
+  for (const { folder } of Object.values(manifest.migrations))
+    define(definitions, readText(root, hostJoin(migrations.path, folder, 'migration.sql')) ?? '', folder)
+  const undeclared = [...definitions.values()].filter(
+    ({ kind, name, text }) =>
+      kind === 'index' && text?.includes('where') && !schema.files.some((file) => file.text.includes(`map: "${name}"`)),
+  )
+  if (undeclared.length === 0) return []
+  return [
+    {
+      severity: 'error',
+      code: 'INDEXES_UNDECLARED',
+      message: `The schema switches on partialIndexes and does not declare ${undeclared.map(({ name }) => name).join(', ')}: the next migration that Prisma writes would drop them.`,
+      where: schema.path,
+      remedy: 'npx async-gen upgrade, which declares them',
+    },
+  ]
 }
 
 function lockFiles({ packageManager: { lockFiles: found, workspaceRoot, name } }: Host): Finding[] {
@@ -198,22 +230,6 @@ function installedVersion(root: string, name: string): string | null {
   for (const folder of resolve.paths(name) ?? []) {
     const file = join(folder, name, 'package.json')
     if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')).version
-  }
-  return null
-}
-
-/** Where the host's own pg is, or the one that Graphile Worker brings along; pnpm keeps that where the link leads. */
-export function pgOf(root: string): string | null {
-  const { resolve } = createRequire(join(root, 'package.json'))
-  const beside = (resolve.paths('graphile-worker') ?? [])
-    .map((folder) => join(folder, 'graphile-worker', 'package.json'))
-    .find(existsSync)
-  for (const from of [join(root, 'package.json'), ...(beside ? [beside] : [])]) {
-    try {
-      return createRequire(realpathSync(from)).resolve('pg')
-    } catch {
-      // not there: look at the next place
-    }
   }
   return null
 }

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { stripVTControlCharacters } from 'node:util'
 import { parse } from 'jsonc-parser'
 import { upwards } from './files.js'
 
@@ -11,6 +12,9 @@ export type FormatterName = 'biome' | 'prettier' | 'dprint' | null
 
 /** A text as the host's formatter has it. One that the formatter leaves alone, or cannot read, stays as it is. */
 export type Format = (path: string, text: string) => Promise<string>
+
+/** The same, and what the formatter failed on: an error for each path. */
+export type FormatWithFailures = Format & { readonly failures: ReadonlyMap<string, Error> }
 
 /** Looks for a formatter from the host up to the root of its workspace. */
 export function formatterOf(root: string, packages: string[]): FormatterName {
@@ -25,16 +29,32 @@ export function formatterOf(root: string, packages: string[]): FormatterName {
 }
 
 /** Formats with the host's own installation, in the host's folder; a text is formatted once. */
-export function formatWith(name: FormatterName, root: string): Format {
-  if (!name) return async (_path, text) => text
+export function formatWith(name: FormatterName, root: string): FormatWithFailures {
+  const failures = new Map<string, Error>()
+  if (!name) return Object.assign(async (_path: string, text: string) => text, { failures })
   const run = { biome: biomeIn, prettier: prettierIn, dprint: dprintIn }[name](root)
   const known = new Map<string, Promise<string>>()
-  return (path, text) => {
+  const format: Format = (path, text) => {
     const key = `${path}\n${text}`
-    const formatted = known.get(key) ?? run(path, text).catch(() => text)
+    const formatted =
+      known.get(key) ??
+      run(path, text).catch((error: Error) => {
+        failures.set(path, error)
+        return text
+      })
     known.set(key, formatted)
     return formatted
   }
+  return Object.assign(format, { failures })
+}
+
+/** What to tell of a formatter that failed. Its texts are written as they are. */
+export function formatterNotes(name: FormatterName, { failures }: FormatWithFailures): string[] {
+  const [[path, error] = []] = failures
+  if (path === undefined) return []
+  const others = failures.size > 1 ? ` and ${failures.size - 1} more` : ''
+  const [reason] = error!.message.split('\n')
+  return [`${name} failed on ${path}${others}: ${reason}. What it failed on is written without its formatting`]
 }
 
 const PRETTIER_CONFIGS = ['', '.json', '.yaml', '.yml', '.json5', '.js', '.cjs', '.mjs', '.ts', '.mts', '.cts', '.toml']
@@ -85,18 +105,30 @@ function dprintIn(root: string): Format {
 
 function pipe(command: string, args: string[], cwd: string, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, stdio: ['pipe', 'pipe', 'ignore'] })
+    const child = spawn(command, args, { cwd, stdio: ['pipe', 'pipe', 'pipe'] })
     let output = ''
+    let complaint = ''
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
       output += chunk
+    })
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      complaint += chunk
     })
     child.once('error', reject)
     child.once('close', (code) => {
       if (code === 0 && output !== '') resolve(output)
-      else reject(new Error(`${command} ended with ${code}`))
+      else reject(new Error(firstWords(complaint) ?? `it ended with ${code}`))
     })
     child.stdin.on('error', reject).end(text)
   })
+}
+
+/** The first line that says something, without rulers and colours. */
+function firstWords(complaint: string): string | undefined {
+  return stripVTControlCharacters(complaint)
+    .split('\n')
+    .map((line) => line.trim())
+    .find((line) => /\w{3}/.test(line))
 }
 
 /** Some have Biome for its linter alone. */

@@ -1,11 +1,12 @@
 import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { HostError, UsageError } from './errors.js'
 import { type Eol, eolOf, hostPath, isFolder } from './files.js'
 import { type FormatterName, formatterOf } from './formatter.js'
 import { type PackageJson, readPackageJson } from './package-json.js'
 import { type PackageManager, packageManagerOf } from './package-manager.js'
 import { installedPrisma, loadPrismaConfig } from './prisma-config.js'
-import { migrationsFolder, type PrismaSchema, readPrismaSchema } from './prisma-schema.js'
+import { migrationsFolder, type PrismaSchema, readPrismaSchema, refuseOtherProviders } from './prisma-schema.js'
 import { type ModuleStyle, moduleStyleOf } from './typescript.js'
 
 /** The host project as plain data: all that a generator may know of it. Paths are relative to `root`. */
@@ -29,13 +30,15 @@ export interface Host {
 
 export async function inspect(
   root: string,
-  flags: { schema?: string | undefined; config?: string | undefined } = {},
+  flags: { schema?: string | undefined; config?: string | undefined; migrations?: string | undefined } = {},
 ): Promise<Host> {
   const packageJson = readPackageJson(root)
-  const prisma = installedPrisma(root, packageJson)
+  const prisma = prismaOf(root, packageJson)
   const config = await loadPrismaConfig(root, prisma.path, flags.config)
   const schema = readPrismaSchema(root, flags.schema, config.schema)
-  const migrations = migrationsFolder(root, schema, config.migrations)
+  const migrations = flags.migrations
+    ? namedFolder(root, flags.migrations)
+    : migrationsFolder(root, schema, config.migrations)
   return {
     root,
     node: process.versions.node,
@@ -49,6 +52,27 @@ export async function inspect(
     formatter: formatterOf(root, packageJson.packages),
     migrations: { path: migrations, names: migrationNames(join(root, migrations)) },
     src: isFolder(join(root, 'src')),
+  }
+}
+
+/** Migrations are the application's: a folder elsewhere is one that it does not deploy. */
+function namedFolder(root: string, flag: string): string {
+  const folder = hostPath(root, resolve(root, flag))
+  if (folder && !folder.startsWith('..')) return folder
+  throw new UsageError({
+    code: 'MIGRATIONS_INVALID',
+    message: `--migrations ${flag} is not a folder inside the project.`,
+    remedy: 'Name one relative to the project: --migrations prisma/migrations',
+  })
+}
+
+/** The refusal that leads somewhere comes first: who has another database gains nothing by another Prisma. */
+function prismaOf(root: string, packageJson: PackageJson) {
+  try {
+    return installedPrisma(root, packageJson)
+  } catch (error) {
+    if (error instanceof HostError && error.code === 'PRISMA_MAJOR') refuseOtherProviders(root)
+    throw error
   }
 }
 

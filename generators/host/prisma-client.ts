@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { type ClientValue, ClientValues } from './client-values.js'
+import { SourceModules, type Sources } from './source-modules.js'
+import { configuredUrlVariables, urlVariablesIn } from './url-variables.js'
 
 /** A value of the host that is its PrismaClient. */
 export interface ClientExport {
@@ -9,143 +10,132 @@ export interface ClientExport {
   name: string
 }
 
+/** An export that is a PrismaClient, or from which one can be had. */
+export interface ClientCandidate extends ClientExport {
+  /** How a client is had, with `$` for the export: `$`, `new $()`, `$()`, `$.client`. Null where it wants arguments. */
+  access: string | null
+}
+
+/** An export that a PrismaClient is made from, as from a class of NestJS. */
+export interface ClientSource extends ClientCandidate {
+  /** From where it imports the class PrismaClient: a file of the host, or the name of a module. */
+  clientClass: string
+}
+
+/** What is known of the PrismaClients of a host. */
+export interface ClientSearch {
+  /** All that may be meant, the clients first. */
+  candidates: ClientCandidate[]
+  /** Those that a worker cannot load, because of `import 'server-only'`. They are candidates only where there is no other. */
+  serverOnly: ClientCandidate[]
+  /** Modules that make a client and export something that may be it. */
+  unclear: string[]
+  /** Modules that make a client and keep it to themselves. */
+  makers: string[]
+}
+
 /** `@acme/db`, `@/lib/db`, `#db`: what is imported as it is written. */
 export function isModuleName(path: string): boolean {
   return !/\.[cm]?[jt]sx?$/.test(path)
 }
 
-const SKIPPED_FOLDER = /^(\..*|node_modules|dist|build|out|coverage|generated)$/
-const SOURCE = /(?<!\.d|\.test|\.spec)\.[cm]?[jt]sx?$/
-
-/** Every exported PrismaClient of the host, found by reading its sources: nothing is run, no compiler is needed. */
-export function findClients(root: string): ClientExport[] {
-  return sources(root).flatMap((path) =>
-    clientExports(readFileSync(join(root, path), 'utf8')).map((name) => ({ path, name })),
-  )
+/** Whether the export is a client itself, and not something that makes one. */
+export function isClient({ access }: ClientCandidate): boolean {
+  return access === '$'
 }
 
-/** The modules that make a PrismaClient, exported or not. */
-export function clientMakersIn(root: string): string[] {
-  return sources(root).filter((path) =>
-    /\bnew\s+(\w+\.)?PrismaClient\b/.test(withoutCommentsAndStrings(readFileSync(join(root, path), 'utf8'))),
-  )
-}
+/** Folders of what is beside the application: a client in one of them counts where there is no other. */
+const ASIDE = /(^|\/)(tests?|__tests__|__mocks__|mocks?|e2e|spec|scripts|seeds?|examples?|fixtures)\/|(^|\/)seed\.\w+$/
 
-function sources(root: string, folder = ''): string[] {
-  return readdirSync(join(root, folder), { withFileTypes: true })
-    .sort((a, b) => a.name.localeCompare(b.name))
-    .flatMap((entry) => {
-      const path = folder ? `${folder}/${entry.name}` : entry.name
-      if (entry.isDirectory()) return SKIPPED_FOLDER.test(entry.name) ? [] : sources(root, path)
-      return entry.isFile() && SOURCE.test(entry.name) ? [path] : []
-    })
-}
+/** The PrismaClients of a host, found by reading its sources. Nothing is run. */
+export class HostClients {
+  readonly #modules: SourceModules
+  readonly #values: ClientValues
 
-/**
- * The names under which a module exports a PrismaClient. It follows `new PrismaClient`, classes that extend it, what is
- * annotated with it, and whatever is made from one of those: by name, by `$extends`, by a factory of the same module.
- */
-export function clientExports(source: string): string[] {
-  if (!source.includes('PrismaClient')) return []
-  const statements = topLevelStatements(withoutCommentsAndStrings(source))
-  const makers = clientMakers(statements)
-  const exported = statements.flatMap((statement) => exportsOf(statement, makers))
-  const names = new Map<string, string>() // one client under two names is one client
-  for (const { value, name } of exported) if (!names.has(value) || name === 'prisma') names.set(value, name)
-  return [...names.values()]
-}
+  private constructor(modules: SourceModules) {
+    this.#modules = modules
+    this.#values = new ClientValues(modules)
+  }
 
-/** What a declared name of the module is: a client, or a function or class that makes one. */
-type Makers = Map<string, 'client' | 'factory'>
+  static async of(sources: Sources): Promise<HostClients> {
+    return new HostClients(await SourceModules.of(sources))
+  }
 
-function clientMakers(statements: string[]): Makers {
-  const makers: Makers = new Map()
-  for (let known = -1; known < makers.size; ) {
-    known = makers.size
-    for (const statement of statements) {
-      const declaration = declarationIn(statement)
-      if (!declaration || !makesClient(declaration.rest, makers)) continue
-      const isValue = /^(const|let|var)$/.test(declaration.keyword) && !isFunction(declaration.rest)
-      makers.set(declaration.name, isValue ? 'client' : 'factory')
+  search(): ClientSearch {
+    const paths = this.#modules.paths()
+    const text = (path: string) => this.#modules.text(path)
+    const naming = paths.filter((path) => text(path).includes('PrismaClient'))
+    const found = naming.flatMap((path) => this.exportsOf(path))
+
+    // A module that makes its client with the class or the function of another one need not name PrismaClient.
+    const makerNames = found.filter((each) => !isClient(each) && each.name !== 'default').map(({ name }) => name)
+    const others = paths.filter(
+      (path) => !naming.includes(path) && makerNames.some((name) => text(path).includes(name)),
+    )
+    const all = [...found, ...others.flatMap((path) => this.exportsOf(path))]
+
+    const unused = all.filter((each) => isClient(each) || !this.#values.used.has(`${each.path}#${each.name}`))
+    const inApplication = unused.filter(({ path }) => !ASIDE.test(path))
+    const meant = inApplication.length > 0 ? inApplication : unused
+    const serverOnly = meant.filter(({ path }) => this.isServerOnly(path))
+    const rest = meant.filter((each) => !serverOnly.includes(each))
+    const makers = naming.filter((path) => !all.some((each) => each.path === path) && this.#values.makesClient(path))
+    const isUnclear = (path: string) => this.#values.exportsOf(path).some(({ value }) => value?.kind === 'unclear')
+    return {
+      candidates: (rest.length > 0 ? rest : serverOnly).sort((a, b) => Number(isClient(b)) - Number(isClient(a))),
+      serverOnly,
+      unclear: makers.filter((path) => !ASIDE.test(path) && isUnclear(path)),
+      makers,
     }
   }
-  return makers
-}
 
-function exportsOf(statement: string, makers: Makers): { value: string; name: string }[] {
-  const isClient = ({ value }: { value: string }) => makers.get(value) === 'client'
-  const declaration = declarationIn(statement)
-  if (declaration) {
-    return declaration.exported ? [{ value: declaration.name, name: declaration.name }].filter(isClient) : []
+  /** What a module exports as a client; where it exports none, what a client can be had from. */
+  exportsOf(path: string): ClientCandidate[] {
+    const byOrigin = new Map<string, { name: string; value: ClientValue }>()
+    for (const { name, value } of this.#values.exportsOf(path)) {
+      if (!value || value.kind === 'promise' || value.kind === 'unclear') continue
+      // One client under two names is one client.
+      if (!byOrigin.has(value.origin) || name === 'prisma') byOrigin.set(value.origin, { name, value })
+    }
+    const found = [...byOrigin.values()].map(({ name, value }) => ({ path, name, access: value.access }))
+    const clients = found.filter(isClient)
+    return clients.length > 0 ? clients : found
   }
-  const list = /^export\s*\{([^}]*)\}(?!\s*from)/.exec(statement)?.[1]
-  if (list !== undefined) return listedExports(list).filter(isClient)
 
-  const value = /^export\s+default\s+([\s\S]+?);?$/.exec(statement)?.[1]
-  // An object that has a client among other things is none.
-  if (value === undefined || value.startsWith('{') || !makesClient(value, makers) || makers.get(value) === 'factory')
-    return []
-  return [{ value, name: 'default' }]
-}
+  /** From where a module imports the class PrismaClient: a file of the host, or the name of a module. */
+  classImportedBy(path: string): string | undefined {
+    const specifier = this.#values.clientClassOf(path)
+    if (!specifier) return undefined
+    const file = this.#modules.resolve(specifier, path) ?? this.#modules.expected(specifier, path)
+    if (!file) return specifier
+    return isModuleName(file) ? `${file}.ts` : file
+  }
 
-function declarationIn(statement: string) {
-  const match =
-    /^(export\s+)?(?:default\s+)?(const|let|var|(?:async\s+)?function\s*\*?|(?:abstract\s+)?class)\s+([A-Za-z_$][\w$]*)/.exec(
-      statement,
+  /** Whether a module, or one that it imports, is refused to all but a server's React. */
+  isServerOnly(path: string, seen = new Set<string>()): boolean {
+    if (seen.has(path)) return false
+    seen.add(path)
+    return this.#values.importsOf(path).some((specifier) => {
+      if (specifier === 'server-only') return true
+      const imported = this.#modules.resolve(specifier, path)
+      return imported !== undefined && this.isServerOnly(imported, seen)
+    })
+  }
+
+  /** The environment variables that a module, or else one that it imports, takes the database's URL from. */
+  urlVariablesOf(path: string): string[] {
+    const own = urlVariablesIn(this.#modules.program(path))
+    if (own.length > 0) return own
+    const imported = this.#values.importsOf(path).map((specifier) => this.#modules.resolve(specifier, path))
+    return (
+      imported
+        .map((each) => (each ? urlVariablesIn(this.#modules.program(each)) : []))
+        .find(({ length }) => length > 0) ?? []
     )
-  if (!match) return null
-  return {
-    exported: match[1] !== undefined,
-    keyword: match[2]!,
-    name: match[3]!,
-    rest: statement.slice(match[0].length),
   }
-}
 
-function makesClient(code: string, makers: Makers): boolean {
-  const byType =
-    /\b(?:new|extends)\s+(?:\w+\.)?PrismaClient\b|^\s*:\s*(?:\w+\.)?PrismaClient\b|\bas\s+(?:\w+\.)?PrismaClient\b/
-  // `prisma.user.findMany()` uses a client; `prisma`, `prisma.$extends(…)`, `createPrisma()` and `Clients.get()` are one.
-  const byName = ([name, maker]: [string, string]) => {
-    const rest = maker === 'client' ? '(?!\\s*\\.(?!\\s*\\$extends))' : ''
-    return new RegExp(`(?<![\\w$.])${name.replaceAll('$', '\\$')}(?![\\w$])${rest}`)
+  /** Those that `datasource.url` of a prisma.config names. */
+  configuredUrlVariables(path: string): string[] {
+    return configuredUrlVariables(this.#modules.program(path))
   }
-  return byType.test(code) || [...makers].some((maker) => byName(maker).test(code))
-}
-
-function isFunction(initializer: string): boolean {
-  return /^[^=]*=\s*(?:async\s+)?(?:function\b|\([^()]*\)\s*(?::[^=]+)?=>|[\w$]+\s*=>)/.test(initializer)
-}
-
-/** `a, b as c` of an export list. */
-function listedExports(list: string) {
-  return list.split(',').map((item) => {
-    const [value, name] = item.trim().split(/\s+as\s+/)
-    return { value: value!, name: name ?? value! }
-  })
-}
-
-const STATEMENT =
-  /^(?:export|import|const|let|var|function|async|class|abstract|type|interface|declare|enum|if|for|try)\b/
-
-function topLevelStatements(code: string): string[] {
-  const starts: number[] = []
-  let depth = 0
-  let lineStart = true
-  for (let i = 0; i < code.length; i++) {
-    const char = code[i]!
-    if (lineStart && depth === 0 && STATEMENT.test(code.slice(i, i + 'interface '.length))) starts.push(i)
-    if ('([{'.includes(char)) depth++
-    if (')]}'.includes(char)) depth--
-    lineStart = char === '\n' || char === ';' || (lineStart && /\s/.test(char))
-  }
-  return starts.map((start, i) => code.slice(start, starts[i + 1]).trim())
-}
-
-/** Comments and the insides of strings, blanked out: what is left cannot be taken for code. */
-function withoutCommentsAndStrings(source: string): string {
-  return source.replace(
-    /\/\*[\s\S]*?\*\/|\/\/[^\n]*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`/g,
-    (token) => (token.startsWith('/') ? ' ' : token[0]! + token[0]!),
-  )
 }

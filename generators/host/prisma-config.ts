@@ -85,13 +85,16 @@ export async function loadPrismaConfig(root: string, prismaPath: string, configF
   }
 }
 
+/** What `env()` says of a variable that is not set: in Prisma 7.0 and 7.1, and since. */
+const MISSING_VARIABLE = /(?:Missing required|Cannot resolve) environment variable: (\w+)/
+
 /** A fresh checkout and CI have no DATABASE_URL, which nothing here connects to: what `env()` misses is made up. */
 async function withStandIns(load: () => Promise<LoadedConfig>): Promise<LoadedConfig> {
   const made: string[] = []
   try {
     for (;;) {
       const loaded = await load()
-      const missing = /Cannot resolve environment variable: (\w+)/.exec(loaded.error?.error?.message ?? '')?.[1]
+      const missing = MISSING_VARIABLE.exec(loaded.error?.error?.message ?? '')?.[1]
       if (!missing || made.includes(missing)) return loaded
       made.push(missing)
       process.env[missing] = 'postgresql://localhost/stand-in'

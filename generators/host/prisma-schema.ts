@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { format, get_config, get_dmmf, validate } from '@prisma/prisma-schema-wasm'
 import { HostError } from './errors.js'
 import { hostPath, isFolder } from './files.js'
-import { prismaElsewhere } from './workspace.js'
+import { prismaElsewhere, schemasIn } from './workspace.js'
 
 export interface SchemaFile {
   path: string
@@ -27,6 +27,8 @@ export interface PrismaSchema {
   /** The database schemas that the datasource names; where there are any, every model has to say which is its own. */
   schemas: string[]
   relationMode: 'foreignKeys' | 'prisma'
+  /** What the generators switch on: `partialIndexes`. */
+  previewFeatures: string[]
   /** The generators that make a client, and where. */
   clients: { provider: string; output: string | null }[]
 }
@@ -59,26 +61,23 @@ export function readPrismaSchema(root: string, flag: string | undefined, configu
     schemas: datasources[0]?.schemas ?? [],
     // Prisma's parser does not tell it.
     relationMode: files.some(({ text }) => /^\s*relationMode\s*=\s*"prisma"/m.test(text)) ? 'prisma' : 'foreignKeys',
+    previewFeatures: [...new Set(generators.flatMap(({ previewFeatures }) => previewFeatures))],
     clients: generators
       .filter(({ provider }) => provider.value?.startsWith('prisma-client'))
       .map(({ provider, output }) => ({ provider: provider.value!, output: output?.value ?? null })),
   }
 }
 
+/** What --schema may mean here: a folder with several files stands for what is inside it. */
 function nameSchema(root: string): string {
-  const [first] = candidates(root)
-  const name = `Name the file or the folder: --schema ${first ?? '<path>'}, or set \`schema\` in prisma.config.ts`
-  return first ? name : (prismaElsewhere(root) ?? name)
-}
-
-/** Files that look like a schema, or folders that hold one in several: what --schema may mean. */
-function candidates(root: string): string[] {
-  const inFolder = (folder: string) => (isFolder(join(root, folder)) ? readdirSync(join(root, folder)) : [])
-  const folders = ['.', 'prisma', 'db', 'database', 'prisma/schema', 'src/prisma', 'src/db', 'prisma/models']
-  return folders.flatMap((folder) => {
-    const files = inFolder(folder).filter((name) => name.endsWith('.prisma'))
-    return files.length > 1 ? [folder] : files.map((name) => hostPath(root, join(root, folder, name)))
-  })
+  const all = schemasIn(root)
+  const found = all.filter((path) => !all.some((other) => other !== '.' && path.startsWith(`${other}/`)))
+  const inConfig = 'or set `schema` in prisma.config.ts'
+  if (found.length === 0)
+    return prismaElsewhere(root) ?? `There is no .prisma file here. Name it: --schema <path>, ${inConfig}`
+  const flags = found.slice(0, 5).map((path) => `--schema ${path}`)
+  if (flags.length === 1) return `Name the file or the folder: ${flags[0]}, ${inConfig}`
+  return `Name one of those that are here: ${flags.join(', or ')}; ${inConfig}`
 }
 
 /** Where Prisma keeps the migrations of this schema: as configured, else beside it. */
@@ -120,7 +119,11 @@ function schemaFiles(root: string, path: string): SchemaFile[] {
 
 interface ParsedConfig {
   datasources: { activeProvider: string; schemas: string[]; sourceFilePath: string }[]
-  generators: { provider: { value: string | null }; output: { value: string | null } | null }[]
+  generators: {
+    provider: { value: string | null }
+    output: { value: string | null } | null
+    previewFeatures: string[]
+  }[]
 }
 
 function configOf(files: SchemaFile[]): ParsedConfig {
@@ -130,12 +133,27 @@ function configOf(files: SchemaFile[]): ParsedConfig {
 
 function requirePostgres(root: string, [datasource]: ParsedConfig['datasources']) {
   if (!datasource || datasource.activeProvider === 'postgresql') return
-  throw new HostError({
+  throw wrongProvider(datasource.activeProvider, join(root, datasource.sourceFilePath))
+}
+
+function wrongProvider(provider: string, where: string): HostError {
+  return new HostError({
     code: 'PROVIDER',
-    message: `The schema's provider is "${datasource.activeProvider}"; async-gen works on "postgresql".`,
-    where: join(root, datasource.sourceFilePath),
+    message: `The schema's provider is "${provider}"; async-gen works on "postgresql".`,
+    where,
     remedy: 'Its triggers, its locks and Graphile Worker are PostgreSQL. There is no way around that.',
   })
+}
+
+/** For a Prisma whose schemas this parser may refuse: another database is no reason to upgrade Prisma. */
+export function refuseOtherProviders(root: string) {
+  for (const path of schemasIn(root)) {
+    const files = schemaFiles(root, join(root, path))
+    for (const { path: file, text } of files) {
+      const provider = /^datasource\s+\w+\s*\{[^}]*?^\s*provider\s*=\s*"(\w+)"/m.exec(text)?.[1]
+      if (provider && !/^postgres(ql)?$/.test(provider)) throw wrongProvider(provider, join(root, file))
+    }
+  }
 }
 
 function schemaNames(files: SchemaFile[]): SchemaName[] {

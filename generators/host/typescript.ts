@@ -1,14 +1,30 @@
-import { createPathsMatcher, getTsconfig, type TsConfigJson, type TsConfigResult } from 'get-tsconfig'
+import { existsSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import {
+  createFilesMatcher,
+  createPathsMatcher,
+  getTsconfig,
+  parseTsconfig,
+  type TsConfigJson,
+  type TsConfigResult,
+} from 'get-tsconfig'
 import { HostError } from './errors.js'
-import { hostPath } from './files.js'
+import { hostPath, isFolder } from './files.js'
 
 export interface ModuleStyle {
   /** What a relative import ends in, so that the host's compiler and its runner both find the file. */
   ext: '.js' | '.ts' | ''
+  /** What a relative `import()` ends in: Node.js resolves it as an ES module does, also in a CommonJS file. */
+  dynamicExt: '.js' | '.ts' | ''
   /** Whether a .ts file is an ES module when it runs; a CommonJS file has no `import.meta`. */
   esm: boolean
   /** The strictness that what we emit has to pass. */
-  options: { verbatimModuleSyntax: boolean; exactOptionalPropertyTypes: boolean; erasableSyntaxOnly: boolean }
+  options: {
+    verbatimModuleSyntax: boolean
+    exactOptionalPropertyTypes: boolean
+    erasableSyntaxOnly: boolean
+    noPropertyAccessFromIndexSignature: boolean
+  }
   /** `compilerOptions.paths`: `@/*` and the like. */
   paths: Record<string, string[]>
   /** Where those lead for a specifier, relative to the host. */
@@ -18,19 +34,21 @@ export interface ModuleStyle {
 /** How the host writes its modules: after its tsconfig (with what that extends), else after package.json's type. */
 export function moduleStyleOf(root: string, type: 'module' | 'commonjs'): ModuleStyle {
   const esm = type === 'module'
-  const tsconfig = readTsconfig(root)
-  const options = tsconfig?.config.compilerOptions
-  const matcher = tsconfig && createPathsMatcher(tsconfig)
+  const tsconfigs = readTsconfigs(root)
+  const options = mainOf(root, tsconfigs)?.config.compilerOptions
+  const matchers = tsconfigs.flatMap((tsconfig) => createPathsMatcher(tsconfig) ?? [])
   return {
     ext: specifierEnding(options, esm),
+    dynamicExt: specifierEnding(options, true),
     esm,
     options: {
       verbatimModuleSyntax: options?.verbatimModuleSyntax ?? false,
       exactOptionalPropertyTypes: options?.exactOptionalPropertyTypes ?? false,
       erasableSyntaxOnly: options?.erasableSyntaxOnly ?? false,
+      noPropertyAccessFromIndexSignature: options?.noPropertyAccessFromIndexSignature ?? false,
     },
-    paths: options?.paths ?? {},
-    resolvePath: (specifier) => (matcher?.(specifier) ?? []).map((path) => hostPath(root, path)),
+    paths: Object.assign({}, ...tsconfigs.toReversed().map(({ config }) => config.compilerOptions?.paths)),
+    resolvePath: (specifier) => matchers.flatMap((matcher) => matcher(specifier)).map((path) => hostPath(root, path)),
   }
 }
 
@@ -41,9 +59,11 @@ function specifierEnding(options: TsConfigJson.CompilerOptions | undefined, esm:
   return likeNode && esm ? '.js' : ''
 }
 
-function readTsconfig(root: string): TsConfigResult | null {
+/** The tsconfig.json that applies here, and those that it refers to: what builds `src/` may be in a tsconfig.app.json. */
+function readTsconfigs(root: string): TsConfigResult[] {
   try {
-    return getTsconfig(root)
+    const found = getTsconfig(root)
+    return found ? withReferences(found) : []
   } catch (error) {
     throw new HostError({
       code: 'TSCONFIG_INVALID',
@@ -52,4 +72,27 @@ function readTsconfig(root: string): TsConfigResult | null {
       remedy: 'Install the dependencies where it extends one of them, or mend it: `npx tsc --showConfig` says more.',
     })
   }
+}
+
+function withReferences(tsconfig: TsConfigResult, seen = new Set<string>()): TsConfigResult[] {
+  if (seen.has(tsconfig.path)) return []
+  seen.add(tsconfig.path)
+  const referenced = (tsconfig.config.references ?? []).flatMap(({ path }) => {
+    const target = resolve(dirname(tsconfig.path), path)
+    const file = isFolder(target) ? join(target, 'tsconfig.json') : target
+    return existsSync(file) ? withReferences({ path: file, config: parseTsconfig(file) }, seen) : []
+  })
+  return [tsconfig, ...referenced]
+}
+
+/** The one whose options apply to a file in `src/`. A tsconfig.json that only refers to others applies to none. */
+function mainOf(root: string, tsconfigs: TsConfigResult[]): TsConfigResult | undefined {
+  const [first, ...referenced] = tsconfigs
+  if (!first || !isSolution(first)) return first
+  const source = join(root, 'src', 'async', 'worker.ts')
+  return referenced.find((tsconfig) => createFilesMatcher(tsconfig)(source)) ?? referenced[0] ?? first
+}
+
+function isSolution({ config }: TsConfigResult): boolean {
+  return config.files?.length === 0 && !config.include && Boolean(config.references?.length)
 }

@@ -27,17 +27,34 @@ export function workspaceOf(host: string): Workspace {
 /** Where else the code may go: the package of the host's workspace that has Prisma, such as `packages/db`. */
 export function prismaElsewhere(host: string): string | undefined {
   const { root } = workspaceOf(host)
-  const commands = foldersIn(root, 3)
-    .filter((folder) => folder !== host && /"prisma"\s*:/.test(readText(folder, 'package.json') ?? ''))
-    .map((folder) => `npx async-gen install --cwd ${hostPath(host, folder)}`)
-  if (commands.length === 0) return undefined
-  return `The code goes beside the schema, in the package of this workspace that has it: ${commands.join(', or ')}`
+  const named = foldersIn(root, 3).filter(
+    (folder) => folder !== host && /"prisma"\s*:/.test(readText(folder, 'package.json') ?? ''),
+  )
+  // An application may name prisma for its command alone: the schema is what counts.
+  const withSchema = named.filter((folder) => schemasIn(folder).length > 0)
+  const folders = withSchema.length > 0 ? withSchema : named
+  if (folders.length === 0) return undefined
+  const commands = folders.slice(0, SHOWN).map((folder) => `npx async-gen install --cwd ${hostPath(host, folder)}`)
+  if (folders.length === 1)
+    return `The code goes beside the schema, in the package of this workspace that has it: ${commands[0]}`
+  const more = folders.length > SHOWN ? ` (and ${folders.length - SHOWN} more)` : ''
+  return `The code goes beside the schema. ${folders.length} packages of this workspace have one; choose yours:\n${commands.map((command) => `  ${command}`).join('\n')}${more}`
+}
+
+const SHOWN = 3
+
+/** The Prisma schemas of a folder, relative to it: files, or folders that hold several. */
+export function schemasIn(root: string): string[] {
+  return ['.', ...foldersIn(root, 4).map((folder) => hostPath(root, folder))].flatMap((folder) => {
+    const files = readdirSync(join(root, folder)).filter((name) => name.endsWith('.prisma'))
+    return files.length > 1 ? [folder] : files.map((name) => hostPath(root, join(root, folder, name)))
+  })
 }
 
 function foldersIn(folder: string, depth: number): string[] {
   if (depth === 0) return []
   return readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && !/^(\..*|node_modules)$/.test(entry.name))
+    .filter((entry) => entry.isDirectory() && !/^(\..*|node_modules|dist|build|generated)$/.test(entry.name))
     .map((entry) => join(folder, entry.name))
     .flatMap((inner) => [inner, ...foldersIn(inner, depth - 1)])
 }

@@ -1,25 +1,31 @@
 import { createHash } from 'node:crypto'
 import pg from 'pg'
 import { type Duration, milliseconds } from './duration.js'
-import { AsyncGenError } from './errors.js'
+import { AsyncGenError, notMigrated } from './errors.js'
+import { watchTransactions } from './open-transactions.js'
 import { PARSERS } from './parsers.js'
+import { RuntimePool } from './pool.js'
 import { livingWorkersOf, type WorkerInfo } from './presence.js'
 import {
   delegateOf,
   type Field,
   fieldsOf,
+  type OneOf,
   type PrismaClientLike,
+  requireTransaction,
   type TransactionLike,
   type TransactionOf,
 } from './prisma.js'
-
-/** The class of the PrismaClient's decimals: what the generated client exports as `Prisma.Decimal`. */
-export { Decimal } from '@prisma/client/runtime/client'
+import { type RetryLimits, retry, retryAfter } from './retry.js'
+import { hasNotCommitted, isTransient } from './transient-errors.js'
 
 export interface ConnectOptions {
   /** The URL of the database that the PrismaClient talks to, such as `process.env.DATABASE_URL`. */
   connectionString?: string | undefined
-  /** A pool of your own, in place of `connectionString`. */
+  /**
+   * A pool of your own, in place of `connectionString`. Its connections keep the settings that they have: `docs/operating.md` lists those
+   * that the runtime depends on.
+   */
   pool?: pg.Pool
   /** How many connections the runtime's own pool may open. Default: 10. */
   poolSize?: number
@@ -31,6 +37,15 @@ export interface ConnectOptions {
 export interface Statement {
   name: string
   text: string
+  /**
+   * Set where the statement must not be sent twice: it would take effect twice, or its second answer would be a wrong one. Where its
+   * connection is lost, which may have lost the answer alone, the error goes to the caller.
+   */
+  once?: true
+  /** Set where a lock that somebody holds is an answer, and no reason to try again. */
+  answersLocked?: true
+  /** Set where the end of a run hangs on the statement: it is tried again for as long as the database may be away. */
+  patient?: true
 }
 
 /** A transaction that stays open until it is told how to end. */
@@ -50,8 +65,8 @@ export type Query = <Row>(statement: Statement, values: unknown[]) => Promise<Ro
 export function connect<Client extends PrismaClientLike>(
   prisma: Client,
   options: ConnectOptions,
-): BoundDatabase<Client> {
-  return new BoundDatabase(prisma, options)
+): BoundDatabase<OneOf<Client>> {
+  return new BoundDatabase(prisma as unknown as OneOf<Client>, options)
 }
 
 /** A database bound to whatever client. */
@@ -61,15 +76,17 @@ export type Database = BoundDatabase<any>
 export class BoundDatabase<Client extends PrismaClientLike> {
   readonly prisma: Client
   readonly #options: ConnectOptions
+  readonly #transactionTimeout: number
   #pool: pg.Pool | undefined
   /** How often statements were prepared anew under another name. */
   #generation = 0
   readonly #transactionIds = new WeakMap<object, Promise<string>>()
-  readonly #connections = new Set<pg.Client>()
 
   constructor(prisma: Client, options: ConnectOptions) {
     this.prisma = prisma
     this.#options = options
+    this.#transactionTimeout = milliseconds(options.transactionTimeout ?? '10 minutes')
+    if (process.env.NODE_ENV !== 'production') watchTransactions(prisma)
   }
 
   /** The runtime's own connections, opened when they are first needed. */
@@ -78,43 +95,40 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     return this.#pool
   }
 
-  /** Runs a statement on the runtime's own pool, committed at once. */
+  /** Runs a statement on the runtime's own pool, committed at once. What fails for a moment only is tried again. */
   query: Query = async <Row>(statement: Statement, values: unknown[]) => {
-    const send = () => this.pool.query(prepared(statement, values, this.#generation))
+    const { pool } = this
     try {
-      return (await send()).rows as Row[]
+      return (await pool.query(prepared(statement, values, this.#generation))).rows as Row[]
     } catch (error) {
-      this.#prepareAnew(error as pg.DatabaseError)
-      return (await send()).rows as Row[]
+      const missing = notMigrated(error)
+      if (missing) throw missing
+      const send = async () => (await pool.query(prepared(statement, values, this.#generation))).rows as Row[]
+      const repeats = (failure: unknown) => this.#isOutdatedPlan(failure) || mayRepeat(statement, failure)
+      return await retryAfter(error, send, this.#limits(pool, repeats, statement.patient))
     }
   }
 
-  /** Runs statements in one transaction of the runtime's own. */
+  /**
+   * Runs statements in one transaction of the runtime's own.
+   * @param run may be called again, even after a COMMIT whose answer was lost: doing it twice must be as good as once
+   */
   async transaction<Result>(run: (query: Query) => Promise<Result>): Promise<Result> {
-    const client = await this.pool.connect()
-    let broken = false
-    try {
-      await client.query('BEGIN')
-      const result = await run(async <Row>(statement: Statement, values: unknown[]) => {
-        const { rows } = await client.query(prepared(statement, values, this.#generation))
-        return rows as Row[]
-      })
-      await client.query('COMMIT')
-      return result
-    } catch (error) {
-      await client.query('ROLLBACK').catch(() => {
-        broken = true
-      })
-      throw error
-    } finally {
-      client.release(broken)
-    }
+    const { pool } = this
+    const repeats = (error: unknown) => this.#isOutdatedPlan(error) || isTransient(error)
+    return await retry(() => this.#transactionOn(pool, run), this.#limits(pool, repeats))
   }
 
   /** Runs statements inside a transaction of the host's. */
   within(tx: TransactionLike): Query {
-    return async <Row>(statement: Statement, values: unknown[]) =>
-      await tx.$queryRawUnsafe<Row[]>(statement.text, ...values)
+    requireTransaction(tx)
+    return async <Row>(statement: Statement, values: unknown[]) => {
+      try {
+        return await tx.$queryRawUnsafe<Row[]>(statement.text, ...values)
+      } catch (error) {
+        throw notMigrated(error) ?? error
+      }
+    }
   }
 
   /**
@@ -138,7 +152,11 @@ export class BoundDatabase<Client extends PrismaClientLike> {
   }
 
   /** Opens a transaction of the PrismaClient's and hands over its two ends. */
-  openTransaction(): Promise<OpenTransaction<Client>> {
+  async openTransaction(): Promise<OpenTransaction<Client>> {
+    return await retry(() => this.#open(), { ...IMPATIENT, mayRepeat: isTransient })
+  }
+
+  #open(): Promise<OpenTransaction<Client>> {
     const rolledBack = new Error('rolled back on request')
     return new Promise((resolve, reject) => {
       const ended: Promise<void> = this.prisma.$transaction(
@@ -156,7 +174,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
               },
             })
           }),
-        { timeout: milliseconds(this.#options.transactionTimeout ?? '10 minutes'), maxWait: MAX_WAIT },
+        { timeout: this.#transactionTimeout, maxWait: MAX_WAIT },
       )
       ended.catch(reject)
     })
@@ -171,6 +189,11 @@ export class BoundDatabase<Client extends PrismaClientLike> {
   async existing(model: string, records: Record<string, unknown>[]): Promise<Record<string, unknown>[]> {
     const select = Object.fromEntries(Object.keys(records[0] ?? {}).map((field) => [field, true]))
     return records.length === 0 ? [] : await delegateOf(this.prisma, model).findMany({ where: { OR: records }, select })
+  }
+
+  /** To be awaited before `openSession`: only then is it known which settings a session can ask for. */
+  async settle(): Promise<void> {
+    if (this.pool instanceof RuntimePool) await this.pool.settle()
   }
 
   /** A connection outside the pool, for a session that lasts as long as the process. */
@@ -202,7 +225,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
    * nobody may be at their other end, and TCP would wait a quarter of an hour for an answer. New ones are opened when they are needed.
    */
   dropConnections(): void {
-    for (const connection of this.#connections) streamOf(connection).destroy()
+    if (this.#pool instanceof RuntimePool) this.#pool.destroyConnections()
     this.disconnectPrisma().catch(() => {})
   }
 
@@ -218,13 +241,41 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     if (pool && pool !== this.#options.pool) await pool.end()
   }
 
+  async #transactionOn<Result>(pool: pg.Pool, run: (query: Query) => Promise<Result>): Promise<Result> {
+    const client = await pool.connect()
+    let broken = false
+    try {
+      await client.query(begin)
+      const result = await run(async <Row>(statement: Statement, values: unknown[]) => {
+        const { rows } = await client.query(prepared(statement, values, this.#generation))
+        return rows as Row[]
+      })
+      await client.query('COMMIT')
+      return result
+    } catch (error) {
+      await client.query('ROLLBACK').catch(() => {
+        broken = true
+      })
+      throw error
+    } finally {
+      client.release(broken)
+    }
+  }
+
+  /** Nothing is tried again once the pool is closed. */
+  #limits(pool: pg.Pool, repeats: (error: unknown) => boolean, isPatient = false): RetryLimits {
+    return { ...(isPatient ? PATIENT : IMPATIENT), mayRepeat: (error) => this.#pool === pool && repeats(error) }
+  }
+
   /**
    * A migration that changes the columns of a table makes every prepared `SELECT *` of it fail, on connections that are open
-   * for as long as they are. Under another name it is prepared anew. Rethrows what is no such failure.
+   * for as long as they are. Under another name it is prepared again.
    */
-  #prepareAnew(error: pg.DatabaseError): void {
-    if (error.code !== '0A000' || error.routine !== 'RevalidateCachedQuery') throw error
-    this.#generation++
+  #isOutdatedPlan(error: unknown): boolean {
+    const { code, routine } = error as pg.DatabaseError
+    const isOutdated = code === '0A000' && routine === 'RevalidateCachedQuery'
+    if (isOutdated) this.#generation++
+    return isOutdated
   }
 
   #openPool(): pg.Pool {
@@ -236,45 +287,29 @@ export class BoundDatabase<Client extends PrismaClientLike> {
           "Where it is in a .env file, somebody has to read that first: import 'dotenv/config' at the top of the program.",
       )
     }
-    const connections = this.#connections
-    class Connection extends pg.Client {
-      constructor(config?: pg.ClientConfig) {
-        super({ ...config, connectionTimeoutMillis: CONNECT_WITHIN })
-        connections.add(this)
-        this.once('end', () => connections.delete(this))
-      }
-    }
-    const settings = { max: poolSize ?? 10, allowExitOnIdle: true, Client: Connection }
-    const pool = new pg.Pool({ connectionString, ...inSchemaOf(connectionString), ...settings })
-    // A connection that the server closes is replaced at the next query; without listeners it would end the process.
-    pool.on('error', () => {})
-    pool.on('connect', (client) => client.on('error', () => {}))
-    return pool
+    return new RuntimePool(connectionString, poolSize ?? 10)
   }
 }
-
-/** How long opening a connection may take, in milliseconds. Waiting for one that others hold may take longer. */
-const CONNECT_WITHIN = 10_000
 
 /** How long a call waits for a connection of the PrismaClient: more calls run at a time than it has. Milliseconds. */
 const MAX_WAIT = 60_000
 
+/** For how long a statement is tried again while somebody waits for it. */
+const IMPATIENT = { within: 3000, longestPause: 500 }
+
+/** For how long the end of a run is tried to be stored. Its call has run, and would run again. */
+const PATIENT = { within: 600_000, longestPause: 5000 }
+
+function mayRepeat({ once, answersLocked }: Statement, error: unknown): boolean {
+  if (answersLocked && (error as pg.DatabaseError).code === LOCK_NOT_AVAILABLE) return false
+  return once ? hasNotCommitted(error) : isTransient(error)
+}
+
+export const LOCK_NOT_AVAILABLE = '55P03'
+
 const types: pg.CustomTypesConfig = {
   getTypeParser: (type: number, format?: 'text' | 'binary') =>
     PARSERS.get(type) ?? pg.types.getTypeParser(type, format as 'text'),
-}
-
-/** Prisma's URLs may name the schema that the tables are in, of which pg knows nothing: `?schema=shop`. */
-function inSchemaOf(connectionString: string): pg.PoolConfig {
-  const schema = URL.canParse(connectionString) && new URL(connectionString).searchParams.get('schema')
-  if (!schema || schema === 'public') return {}
-  const quoted = `"${schema.replaceAll('"', '""')}"`.replaceAll(/[\\ ]/g, '\\$&')
-  return { options: `-c search_path=${quoted},public` }
-}
-
-// pg's clients have it, its types do not.
-function streamOf(client: object): { destroy(): void } {
-  return (client as { connection: { stream: { destroy(): void } } }).connection.stream
 }
 
 const MAX_NAME = 63
@@ -286,6 +321,16 @@ function prepared(statement: Statement, values: unknown[], generation: number): 
   if (name.length <= MAX_NAME) return { name, text, values, types }
   return { name: createHash('sha256').update(name).digest('hex').slice(0, MAX_NAME), text, values, types }
 }
+
+// A pool of the host's and a pooler have settings of their own. A statement that waits for a lock ends within seconds, so that one locked
+// table does not hold up what is to be done with the others; a process that is frozen ends as soon, and with it the locks that it holds.
+const begin = `
+  BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE;
+  SELECT
+    set_config('lock_timeout', '5s', true),
+    set_config('idle_in_transaction_session_timeout', '10s', true),
+    set_config('statement_timeout', '0', true),
+    CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL THEN set_config('transaction_timeout', '0', true) END`
 
 const readTransactionId: Statement = {
   name: 'async-gen:transaction-id',

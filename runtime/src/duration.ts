@@ -1,19 +1,69 @@
 import ms from 'ms'
 import { AsyncGenError } from './errors.js'
 
-/** A length of time: milliseconds, or text such as `'300ms'`, `'5s'`, `'1 day'`. */
-export type Duration = number | string
+type Unit =
+  | 'ms'
+  | 'msec'
+  | 'msecs'
+  | 'millisecond'
+  | 'milliseconds'
+  | 's'
+  | 'sec'
+  | 'secs'
+  | 'second'
+  | 'seconds'
+  | 'm'
+  | 'min'
+  | 'mins'
+  | 'minute'
+  | 'minutes'
+  | 'h'
+  | 'hr'
+  | 'hrs'
+  | 'hour'
+  | 'hours'
+  | 'd'
+  | 'day'
+  | 'days'
+  | 'w'
+  | 'week'
+  | 'weeks'
+  | 'y'
+  | 'yr'
+  | 'yrs'
+  | 'year'
+  | 'years'
 
-/** A duration in milliseconds. */
-export function milliseconds(duration: Duration): number {
-  const result = typeof duration === 'number' ? duration : ms(duration as ms.StringValue)
+/**
+ * A length of time: milliseconds, or text such as `'300ms'`, `'5s'`, `'1 day'`. A text that the compiler does not know (from the
+ * environment) needs `as Duration`; it is checked where it is given.
+ */
+export type Duration = number | `${number}${Unit}` | `${number} ${Unit}`
+
+/**
+ * A duration in milliseconds.
+ * @param option what it is for, as the error names it
+ * @throws AsyncGenError INVALID_DURATION
+ */
+export function milliseconds(duration: Duration, option?: string): number {
+  const result = typeof duration === 'number' ? duration : parse(duration)
   if (result === undefined || !Number.isFinite(result) || result < 0) {
+    const given = typeof duration === 'string' ? JSON.stringify(duration) : String(duration)
     throw new AsyncGenError(
       'INVALID_DURATION',
-      `${typeof duration === 'string' ? JSON.stringify(duration) : duration} is not a duration. Write milliseconds, or text such as '300ms', '5s' or '1 day'.`,
+      `${option === undefined ? '' : `${option}: `}${given} is not a duration. Write milliseconds, or text such as '300ms', '5s' or '1 day'.`,
     )
   }
   return result
+}
+
+function parse(text: unknown): number | undefined {
+  try {
+    return ms(text as ms.StringValue)
+  } catch {
+    // It throws for what is no text, an empty one, or a very long one.
+    return undefined
+  }
 }
 
 /** Seconds that have passed since a reading of `performance.now()`, to the microsecond. */

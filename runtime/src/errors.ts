@@ -1,9 +1,14 @@
+/** What `Error` takes. Named here, as compilers for targets before ES2022 do not know ErrorOptions. */
+interface Cause {
+  cause?: unknown
+}
+
 /** Every error that the runtime throws on purpose: a stable `code` to branch on, a message that says what to do. */
 export class AsyncGenError extends Error {
   override readonly name: string = 'AsyncGenError'
   readonly code: string
 
-  constructor(code: string, message: string, options?: ErrorOptions) {
+  constructor(code: string, message: string, options?: Cause) {
     super(message, options)
     this.code = code
   }
@@ -44,7 +49,7 @@ export class UnknownTargetError extends AsyncGenError {
 export class DecryptionError extends AsyncGenError {
   override readonly name = 'DecryptionError'
 
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: Cause) {
     super('DECRYPTION_FAILED', message, options)
   }
 }
@@ -62,7 +67,7 @@ export class UnknownEncryptorError extends AsyncGenError {
 export class PermanentError extends AsyncGenError {
   override readonly name = 'PermanentError'
 
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: Cause) {
     super('PERMANENT', message, options)
   }
 }
@@ -71,7 +76,7 @@ export class PermanentError extends AsyncGenError {
 export class AttemptEndedError extends AsyncGenError {
   override readonly name = 'AttemptEndedError'
 
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: Cause) {
     super('ATTEMPT_ENDED', message, options)
   }
 }
@@ -121,6 +126,24 @@ export class RefreshFailedError extends AsyncGenError {
     super('REFRESH_FAILED', `${name} of ${key} could not be computed: ${failure.name}: ${failure.message}`)
     this.failure = failure
   }
+}
+
+/** PostgreSQL's codes for a table and for a column that there is not. */
+const MISSING = /^(?:42P01|42703)$/
+
+/** What is thrown in place of PostgreSQL's or Prisma's error of a missing table or column of ours; nothing for other errors. */
+export function notMigrated(error: unknown): AsyncGenError | undefined {
+  const { code, message = '' } = (error ?? {}) as { code?: string; message?: string }
+  const raw = code === 'P2010' ? /Code: `(\w+)`/.exec(message)?.[1] : code
+  // Graphile Worker's schema is made by the worker.
+  if (!raw || !MISSING.test(raw) || message.includes('graphile_worker')) return undefined
+  const [missing = 'table of async-gen'] = /(?:relation|column) [^`\n]+?(?= does not exist)/.exec(message) ?? []
+  return new AsyncGenError(
+    'NOT_MIGRATED',
+    `This database has no ${missing.replaceAll('relation', 'table').replaceAll('"', '')}: the migrations of async-gen have not run in ` +
+      'it, or it is another one than you think. Run `npx prisma migrate deploy`, and look at DATABASE_URL.',
+    { cause: error },
+  )
 }
 
 /** What can be said of anything that was thrown, in a shape that fits into a jsonb column. */

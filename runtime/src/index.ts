@@ -1,6 +1,15 @@
 export { AttemptRecord, BaseAttempt } from './attempt/attempt.js'
-export type { Callee, CallInput, Deferred, RecordOptions, WithinTransaction } from './attempt/calls.js'
+export type {
+  AttemptOf,
+  Callee,
+  CallInput,
+  Deferred,
+  NotListed,
+  RecordOptions,
+  WithinTransaction,
+} from './attempt/calls.js'
 export type { Call } from './attempt/current.js'
+export type { AttemptJson } from './attempt/fields.js'
 export type { Reencryption } from './attempt/reencrypt.js'
 export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/store.js'
 export {
@@ -10,6 +19,7 @@ export {
   TargetList,
   type TargetOptions,
   TargetRecord,
+  type TargetSource,
   type Targets,
 } from './attempt/targets.js'
 export { attemptBatchTask, attemptTask, reencryptTask } from './attempt/tasks.js'
@@ -21,6 +31,7 @@ export type {
   ClientOf,
   DataOf,
   PerformOptions,
+  Priorities,
   TargetsOf,
 } from './attempt/types.js'
 export type { WaitOptions } from './attempt/wait.js'
@@ -43,19 +54,19 @@ export {
   UnserializableError,
   WaitTimeoutError,
 } from './errors.js'
-export type { TraceContext } from './opentelemetry.js'
 export type { WorkerInfo } from './presence.js'
-export type { PrismaClientLike, TransactionOf } from './prisma.js'
+export type { PrismaClientLike, TransactionFor, TransactionOf } from './prisma.js'
 export {
   type BackgroundReport,
   BaseReport,
   type BaseReportOptions,
   type ReportBase,
   type ReportClass,
+  type ReportJson,
   ReportRecord,
 } from './report/report.js'
 export { refreshReportTask } from './report/tasks.js'
-export type { Deed, Outcome, Telling } from './telemetry.js'
+export type { Deed, Outcome, Telling, TraceContext } from './telemetry.js'
 export {
   type AsyncCached,
   type AsyncCachedOptions,
@@ -68,10 +79,12 @@ export { toastMethods } from './toast/methods.js'
 export { pruneToasts } from './toast/prune.js'
 export { type Failure, isReady, type NotReady, type Reading, type Ready, type Toastr } from './toast/reading.js'
 export type { Computation } from './toast/registry.js'
-export type { CachedToast, Staleness } from './toast/staleness.js'
+export type { CachedToast, ExpireIf, Staleness } from './toast/staleness.js'
+export { toastStates } from './toast/states.js'
 export { refreshToastTask } from './toast/tasks.js'
 export { defineToast, hasToast, type ReadOptions, type Toast, type ToastOptions } from './toast/toast.js'
 export type { CompareVersions, Version } from './toast/version.js'
+export { isSerializationFailure } from './transient-errors.js'
 export type { Retention } from './worker/retention.js'
 export type { RunWorkerOptions } from './worker/settings.js'
 export { type Swept, sweep, sweepTask } from './worker/sweep.js'

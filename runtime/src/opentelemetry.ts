@@ -1,9 +1,6 @@
 import { createRequire } from 'node:module'
 import type * as OpenTelemetry from '@opentelemetry/api'
-import type { Deed, Telling } from './telemetry.js'
-
-/** A trace context as OpenTelemetry's propagators write it: by default `{ traceparent }`. */
-export type TraceContext = Record<string, string>
+import type { Deed, Telling, TraceContext } from './telemetry.js'
 
 type Api = typeof OpenTelemetry
 

@@ -15,11 +15,33 @@ export const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map([
   [1082, toDate], // date
 ])
 
-/** A time as PostgreSQL writes it, `2026-11-22 01:30:00.123456+05:30`. One without a zone is in UTC, as Prisma stores it. */
-function toDate(text: string): Date {
+/**
+ * A time as PostgreSQL writes it, `2026-11-22 01:30:00.123456+05:30`, or as its JSON does, `2026-11-22T01:30:00.123456+05:30`. One without
+ * a zone is in UTC, as Prisma stores it.
+ */
+export function toDate(text: string): Date {
   if (text.endsWith('infinity')) return new Date(text.startsWith('-') ? -FOREVER : FOREVER)
-  const [, day, time = '00:00:00', hours = '+00', minutes = '00'] = ISO.exec(text) ?? []
+  const parts = ISO.exec(text)
+  if (!parts) return toDistantDate(text)
+  const [, day, time = '00:00:00', hours = '+00', minutes = '00'] = parts
   return new Date(`${day}T${time}${hours}:${minutes}`)
 }
 
-const ISO = /^(\d{4}-\d\d-\d\d)(?: ([\d:.]+))?(?:([+-]\d\d)(?::(\d\d))?)?$/
+/** A time that JavaScript does not read as it is written: after the year 9999, before the year 1, or in a zone that had seconds. */
+function toDistantDate(text: string): Date {
+  const [, year, month, day, hour, minute, second, fraction, sign, ...rest] = DISTANT.exec(text) ?? []
+  // The time of a day has no date: Prisma gives it the first one.
+  if (year === undefined) return new Date(`1970-01-01T${text.replace(/[+-].*/, '')}Z`)
+  const [hours, minutes, seconds, isBeforeChrist] = rest
+  const offset = (Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * 60 + Number(seconds ?? 0)
+  const date = new Date(0)
+  date.setUTCFullYear(isBeforeChrist ? 1 - Number(year) : Number(year), Number(month) - 1, Number(day))
+  const utcSeconds = Number(second ?? 0) - (sign === '-' ? -offset : offset)
+  date.setUTCHours(Number(hour ?? 0), Number(minute ?? 0), utcSeconds, Math.trunc(Number(`0${fraction ?? ''}`) * 1000))
+  return Number.isNaN(date.getTime()) ? new Date(FOREVER) : date
+}
+
+const ISO = /^(\d{4}-\d\d-\d\d)(?:[ T]([\d:.]+))?(?:([+-]\d\d)(?::(\d\d))?)?$/
+
+const DISTANT =
+  /^(\d{4,})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d):(\d\d)(\.\d+)?)?(?:([+-])(\d\d)(?::(\d\d)(?::(\d\d))?)?)?( BC)?$/

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import type { Database, Statement } from './database.js'
-import { AsyncGenError } from './errors.js'
+import { AsyncGenError, notMigrated } from './errors.js'
 import { version } from './version.js'
 
 /** The first key of every worker's advisory lock ("AGen" in ASCII); the second is the worker's id. */
@@ -84,6 +84,7 @@ export function onCancelled(db: Database, listener: (attempt: string) => void): 
 }
 
 async function enter(db: Database): Promise<Presence> {
+  await db.settle()
   const session = db.openSession()
   const lost = new AbortController()
   const lose = () => {
@@ -99,7 +100,7 @@ async function enter(db: Database): Promise<Presence> {
   const id = await takeLock(session).catch((error) => {
     clearInterval(pinging)
     session.end().catch(() => {})
-    throw error.code === UNDEFINED_TABLE ? notMigrated(error) : error
+    throw notMigrated(error) ?? error
   })
   letProcessExit(session)
   return {
@@ -111,21 +112,13 @@ async function enter(db: Database): Promise<Presence> {
     leave: async () => {
       session.off('end', lose)
       clearInterval(pinging)
+      // The lock has to go, also where the server does not answer any more.
+      const closing = setTimeout(() => destroy(session), PATIENCE * 1000).unref()
       await session.query(leaveStatement.text, [id]).catch(() => {})
-      await session.end()
+      await session.end().catch(() => {})
+      clearTimeout(closing)
     },
   }
-}
-
-const UNDEFINED_TABLE = '42P01'
-
-function notMigrated(cause: Error): AsyncGenError {
-  return new AsyncGenError(
-    'NOT_MIGRATED',
-    'This database has no table async_workers: the migrations of async-gen have not run in it, or it is another one than you ' +
-      'think. Run `npx prisma migrate deploy`, and look at DATABASE_URL.',
-    { cause },
-  )
 }
 
 type Session = ReturnType<Database['openSession']>
@@ -166,9 +159,13 @@ async function requireSession(session: Session, id: number): Promise<void> {
   )
 }
 
-// pg's clients have unref(), its types do not.
+// pg's clients have unref() and a connection, its types do not.
 function letProcessExit(session: object): void {
   ;(session as { unref(): void }).unref()
+}
+
+function destroy(session: object): void {
+  ;(session as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
 }
 
 // The server notices a process that was cut off, rather than ended, in the same time as the process itself. One that hangs still

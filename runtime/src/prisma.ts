@@ -7,11 +7,33 @@ export interface PrismaClientLike {
   $queryRawUnsafe<T = unknown>(query: string, ...values: unknown[]): PromiseLike<T>
 }
 
+/**
+ * A client whose type is a union (`PrismaClient | typeof extended`, a read replica behind a flag) cannot be called, as the
+ * signatures of its members differ. All of them have the same models, so one stands for all.
+ */
+export type OneOf<Client extends PrismaClientLike> =
+  Everyone<Client> extends (each: infer Getter) => void
+    ? Getter extends () => infer One
+      ? One extends PrismaClientLike
+        ? One
+        : never
+      : never
+    : never
+
+/** A function for each member: inferring the parameter of all gives their intersection, and that of getters has a last one. */
+type Everyone<Client> = Client extends unknown ? (each: () => Client) => void : never
+
 /** The client that `$transaction` hands to its callback. */
 export type TransactionOf<Client> = Omit<
   Client,
   '$connect' | '$disconnect' | '$on' | '$use' | '$extends' | '$transaction'
 >
+
+/**
+ * The transactions that are taken for a client: its models, and raw SQL. A class that extends PrismaClient may have methods of its own,
+ * which Prisma's transactions do not have.
+ */
+export type TransactionFor<Client> = Pick<Client, ModelOf<Client>> & TransactionLike
 
 /** What the runtime asks of a transaction of the host's. */
 export type TransactionLike = Pick<PrismaClientLike, '$queryRawUnsafe'>
@@ -51,7 +73,10 @@ interface DataModel {
 export function delegateOf(client: object, model: string): Delegate {
   const delegate = (client as Record<string, unknown>)[model] as Partial<Delegate> | undefined
   if (typeof delegate?.findFirst === 'function') return delegate as Delegate
-  throw new AsyncGenError('UNKNOWN_MODEL', `The PrismaClient has no model "${model}".`)
+  const { _runtimeDataModel: data } = client as { _runtimeDataModel?: DataModel }
+  const models = Object.keys(data?.models ?? {}).map((name) => name[0]!.toLowerCase() + name.slice(1))
+  const known = models.length > 0 ? ` It has: ${models.join(', ')}.` : ''
+  throw new AsyncGenError('UNKNOWN_MODEL', `The PrismaClient has no model "${model}".${known}`)
 }
 
 interface Delegate {
@@ -106,6 +131,18 @@ export function extendClient<Listed, Rows, Models>(
 /** A transaction's client can do less than the client itself. */
 function isTransaction(client: object): boolean {
   return !('$connect' in client)
+}
+
+/** @throws AsyncGenError NOT_A_TRANSACTION for a client, and for what can run no SQL */
+export function requireTransaction(tx: TransactionLike): void {
+  const given = tx as unknown
+  if (typeof given === 'object' && given !== null && '$queryRawUnsafe' in given && isTransaction(given)) return
+  const isClient = typeof given === 'object' && given !== null && '$connect' in given
+  throw new AsyncGenError(
+    'NOT_A_TRANSACTION',
+    `\`tx\` is ${isClient ? 'a PrismaClient itself' : typeof given}, not a transaction of it. ` +
+      'Pass what $transaction hands to its callback: prisma.$transaction(async (tx) => …). Without a transaction, leave `tx` out.',
+  )
 }
 
 function mapByModel<Value, Result>(listed: ByModel<Value>, map: (value: Value, model: string) => Result) {

@@ -1,5 +1,5 @@
 import { SuperJSON } from 'superjson'
-import { Decimal } from './database.js'
+import { Decimal } from './decimal.js'
 import { PayloadTooLargeError, UnserializableError } from './errors.js'
 
 /** JSON as jsonb holds it. */
@@ -53,6 +53,11 @@ export function serialize(value: unknown, name = 'value', maxBytes = MAX_BYTES):
   const bytes = Buffer.byteLength(text)
   if (bytes > maxBytes) throw new PayloadTooLargeError(name, bytes, maxBytes)
   return text
+}
+
+/** The plain JSON of what a jsonb column holds: as it is, or without what says which types it stands for. */
+export function jsonOf(stored: Json): Json {
+  return isEnvelope(stored) ? stored.json : stored
 }
 
 /** The value of what a jsonb column holds, written by `serialize` or by hand as plain JSON. */

@@ -1,7 +1,10 @@
 import { type TracingChannel, tracingChannel } from 'node:diagnostics_channel'
 import { secondsSince } from './duration.js'
 import { describeError, type ErrorRecord } from './errors.js'
-import { inSpan, type TraceContext } from './opentelemetry.js'
+import { inSpan } from './opentelemetry.js'
+
+/** A trace context as OpenTelemetry's propagators write it: by default `{ traceparent }`. */
+export type TraceContext = Record<string, string>
 
 /** What the runtime does: records an attempt, makes its call, refreshes a toast, builds a report, runs a job of the host's own. */
 export type Deed = 'create' | 'run' | 'refresh' | 'build' | 'job'

@@ -5,6 +5,8 @@ export interface KeptTable {
   readonly kind: 'attempts' | 'toasts'
   /** The table's name. */
   readonly table: string
+  /** The Graphile Worker tasks that work on its rows. */
+  readonly tasks: Iterable<string>
   /** Takes rows back from workers that are dead. Returns how many there were. */
   rescue(query?: Query): Promise<number>
   /**

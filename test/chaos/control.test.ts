@@ -94,7 +94,7 @@ describe('P15: async-gen-worker', () => {
     expect(await daemons()).toMatchObject([{ uid: '1', state: 'running' }])
     await asyncWorker('stop', ...traces)
     expect(await daemons()).toEqual([])
-  }, 60_000)
+  }, 180_000)
 
   it('shows why one did not start', async () => {
     const broken = join(dir, 'worker.mjs')

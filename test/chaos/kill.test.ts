@@ -23,12 +23,12 @@ describe('a worker that is killed in mid-work', () => {
     first.kill('SIGKILL')
     const seconds: Record<string, number> = {}
     for (const kind of kinds) {
-      const { at } = await effect(`${kind} began`, second, 12_000)
+      const { at } = await effect(`${kind} began`, second)
       seconds[kind] = (at.getTime() - killed) / 1000
     }
     console.log('Seconds from kill -9 until the work ran again (a bare Graphile Worker: 14400):', seconds)
     expect(Math.max(...Object.values(seconds))).toBeLessThan(10)
-  }, 60_000)
+  }, 180_000)
 
   it('leaves no burnt job behind', async () => {
     const first = await worker()
@@ -48,7 +48,7 @@ describe('a worker that is killed in mid-work', () => {
     expect(await jobs(), 'the job that had a single try stays, as failed').toMatchObject([
       { attempts: 1, max_attempts: 1 },
     ])
-  }, 60_000)
+  }, 180_000)
 
   it('has told which jobs are its own before it took the first one', async () => {
     // Whoever writes down its pool needs a second for it.
@@ -69,7 +69,7 @@ describe('a worker that is killed in mid-work', () => {
     } finally {
       await sql('DROP FUNCTION take_time CASCADE')
     }
-  }, 60_000)
+  }, 180_000)
 
   it('counts the run that was lost, and a call that kills its process each time ends as failed', async () => {
     const poison = await Attempt.create({ target: Probe, method: 'poison', maxAttempts: 2 })
@@ -81,7 +81,7 @@ describe('a worker that is killed in mid-work', () => {
     await eventually('the end of the attempt', async () => (await poison.reload()).status === 'failed')
     expect(poison.numAttempts).toBe(2)
     expect(poison.errors).toMatchObject([{ name: 'WorkerDied' }, { name: 'WorkerDied' }])
-  }, 60_000)
+  }, 180_000)
 })
 
 describe('db.workers()', () => {
@@ -107,7 +107,7 @@ describe('db.workers()', () => {
     await second.exited
     await eventually('the death', async () => (await db.workers()).length === 1)
     expect((await db.workers())[0]!.pid).toBe(first.pid)
-  }, 60_000)
+  }, 180_000)
 })
 
 const jobs = () => sql('SELECT key, attempts, max_attempts FROM graphile_worker.jobs')

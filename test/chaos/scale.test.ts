@@ -12,7 +12,7 @@ it.each([1, 2, 4])(
     const workers = await Promise.all(Array.from({ length: count }, () => worker({ ASYNC_WORKER_CONCURRENCY: '3' })))
     const started = Date.now()
     await Promise.all(Array.from({ length: calls }, (_, i) => Attempt.async(Probe).once(`call ${i}`, 200)))
-    await eventually('all calls', async () => (await succeeded()) === calls, 40_000)
+    await eventually('all calls', async () => (await succeeded()) === calls)
     const seconds = (Date.now() - started) / 1000
     console.log(
       `${calls} calls of 0.2 s, 3 at a time, by ${count}: ${seconds} s, at best ${(calls * 0.2) / (3 * count)} s`,
@@ -23,7 +23,7 @@ it.each([1, 2, 4])(
     const pids = new Set((await effects()).map(({ pid }) => pid))
     expect(pids).toEqual(new Set(workers.map(({ pid }) => pid)))
   },
-  60_000,
+  180_000,
 )
 
 it('P13, P16: nothing is lost and nothing done twice while workers are killed, stopped and started', async () => {
@@ -39,11 +39,11 @@ it('P13, P16: nothing is lost and nothing done twice while workers are killed, s
   const [fourth] = await Promise.all([worker(settings), second.exited])
   await sleep(1000)
   fourth.kill('SIGKILL')
-  await eventually('all calls', async () => (await succeeded()) === calls, 40_000)
+  await eventually('all calls', async () => (await succeeded()) === calls)
   expect(await doneOnce()).toBe(calls)
   const died = await sql(`SELECT FROM attempts WHERE errors @> '[{"name": "WorkerDied"}]'`)
   expect(died.length).toBeGreaterThan(0)
-}, 90_000)
+}, 180_000)
 
 async function succeeded(): Promise<number> {
   const [row] = await sql(`SELECT count(*)::int AS count FROM attempts WHERE status = 'succeeded'`)

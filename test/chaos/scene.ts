@@ -6,7 +6,7 @@ import { query } from '../support/postgres.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 // Processes that start processes take their time on a busy machine.
-vi.setConfig({ testTimeout: 60_000 })
+vi.setConfig({ testTimeout: 180_000 })
 
 export const url = await testDatabase()
 

@@ -105,24 +105,3 @@ describe('a worker that loses its session', () => {
     expect(await cut.stop()).toBe(0)
   })
 })
-
-describe('a worker that cannot store how a job ended', () => {
-  it('finishes what else it has in hand, then begins anew and makes that job free', async () => {
-    await sql(`
-      CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;
-      CREATE TRIGGER cut BEFORE UPDATE OF last_error ON graphile_worker._private_jobs FOR EACH ROW EXECUTE FUNCTION cut()`)
-    try {
-      const failing = await worker()
-      const attempt = await Attempt.async(Probe).hold('call')
-      await effect('call began')
-      await sql(`SELECT graphile_worker.add_job('own_job', '{"fail": true}')`)
-      await eventually('the failure', async () => failing.log().includes('Failed to fail jobs'))
-      await release()
-      await eventually('the end of the call', async () => (await attempt.reload()).status === 'succeeded')
-      expect(attempt.numAttempts).toBe(1)
-      await eventually('the second run of the job', async () => failing.log().includes('"name":"own_job","run":2'))
-    } finally {
-      await sql('DROP FUNCTION cut CASCADE')
-    }
-  })
-})

@@ -1,7 +1,8 @@
 // `npm run demo`: the whole way of a team in one minute, on a copy of the shop and a throwaway PostgreSQL. Nothing is taken
 // for granted: every line with a tick was checked against the database, and the first one that does not hold ends the demo
 // with an error.
-import { rmSync } from 'node:fs'
+import { mkdtempSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from '../support/eventually.js'
 import { assembleHost, asyncGen, REPOSITORY } from '../support/host.js'
@@ -12,7 +13,8 @@ import { addTeamFiles, applyEdit, edits, playScene, showEdit } from '../support/
 import { startWorker } from '../support/worker.js'
 import { command, fact, failure, heading, holds, indented, note } from './present.js'
 
-const shop = join(REPOSITORY, 'test', '.demo')
+// Outside of the repository, so that git does not ignore it.
+const shop = join(mkdtempSync(join(tmpdir(), 'async-gen-demo-')), 'shop')
 const started = Date.now()
 
 // Interrupted, it still runs what is registered for its end: the worker's, and through the closed pipe PostgreSQL's.
@@ -24,9 +26,7 @@ const env = { DATABASE_URL: url }
 let worker: ReturnType<typeof startWorker> | undefined
 try {
   await demo()
-  note(
-    `\nAll of it held, in ${Math.round((Date.now() - started) / 1000)} s. The shop is left in test/.demo to look at.`,
-  )
+  note(`\nAll of it held, in ${Math.round((Date.now() - started) / 1000)} s. The shop is left in ${shop} to look at.`)
 } catch (error) {
   failure(error)
   if (worker) indented(`The worker's log:\n${worker.log()}`)
@@ -38,10 +38,10 @@ try {
 
 async function demo() {
   heading('An application on Prisma and PostgreSQL: orders, oats, a newsletter')
-  rmSync(shop, { recursive: true, force: true })
   assembleHost('single', shop)
+  symlinkSync(join(REPOSITORY, 'node_modules'), join(shop, 'node_modules'))
   const [server] = await rows('SHOW server_version')
-  fact(`test/.demo is a copy of test/hosts/single; PostgreSQL ${server.server_version} listens on ${new URL(url).host}`)
+  fact(`${shop} is a copy of test/hosts/single; PostgreSQL ${server.server_version} listens on ${new URL(url).host}`)
   fact(schemaEngineLine)
 
   heading('Three generators write code into it, which the team then owns')
@@ -152,7 +152,7 @@ async function later(
   ...args: (string | number)[]
 ) {
   command(`${commandOf(name, args)}   # a little later`)
-  const result = await eventually(`another answer of ${name}`, async () => {
+  const result = await waited(`another answer of ${name}`, async () => {
     const result = await playScene(shop, env, name, ...args)
     return awaited(result) && result
   })
@@ -166,10 +166,19 @@ function commandOf(name: string, args: (string | number)[]) {
 
 /** The attempt once it has ended. */
 function ended(id: number) {
-  return eventually(`the end of attempt ${id}`, async () => {
+  return waited(`the end of attempt ${id}`, async () => {
     const attempt = await playScene(shop, env, 'read-attempt', id)
     return ['pending', 'running'].includes(attempt.status) ? undefined : attempt
   })
+}
+
+/** Waits for an answer, and says every five seconds what it waits for. */
+async function waited<T>(what: string, ask: () => Promise<T>): Promise<NonNullable<T>> {
+  const begun = Date.now()
+  const progress = setInterval(() => {
+    fact(`waiting for ${what}: ${Math.round((Date.now() - begun) / 1000)} s`)
+  }, 5000)
+  return await eventually(what, ask).finally(() => clearInterval(progress))
 }
 
 function rows(sql: string, parameters?: unknown[]) {

@@ -56,7 +56,7 @@ export function describeMainJob(shape: Shape) {
         'src/async/tasks/refresh_report.ts',
       ]
 
-      it('A16, T14: write models, tasks, factories, specs and one migration each', async () => {
+      it('A16, T14: write models, tasks, factories, specs and their migrations', async () => {
         const before = Object.keys(snapshot(dir))
         for (const args of GENERATORS) await npxAsyncGen(dir, args)
         const created = Object.keys(snapshot(dir)).filter((file) => !before.includes(file))
@@ -66,7 +66,13 @@ export function describeMainJob(shape: Shape) {
         const migrations = created.flatMap(
           (file) => file.match(/^prisma\/migrations\/\d{14}_(\w+)\/migration.sql$/)?.[1] ?? [],
         )
-        expect(migrations).toEqual(['create_toasts', 'create_attempts', 'create_reports'])
+        expect(migrations).toEqual([
+          'create_toasts',
+          'harden_toasts',
+          'create_attempts',
+          'harden_attempts',
+          'create_reports',
+        ])
       })
 
       it('name in package.json what they need, in the versions that fit together', async () => {

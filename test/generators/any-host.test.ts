@@ -1,7 +1,12 @@
 import { spawnSync } from 'node:child_process'
+import { readdirSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { destroy } from '../../generators/destroy.js'
+import { doctor } from '../../generators/doctor.js'
 import { info } from '../../generators/info.js'
+import { upgrade } from '../../generators/upgrade.js'
+import { run } from '../support/run.js'
 import { folderHost, SCHEMA, sampleHost } from './sample-host.js'
 
 describe('a host whose models name schemas of the database', () => {
@@ -17,6 +22,61 @@ describe('a host whose models name schemas of the database', () => {
     await host.run('reports')
     // Toast, AsyncWorker, Attempt, its status, Report
     expect(host.read('prisma/schema.prisma').match(/^ {2}@@schema\("public"\)$/gm)).toHaveLength(5)
+  })
+})
+
+describe('what a host should be told', () => {
+  it('a formatter that fails, and on what', async () => {
+    const host = sampleHost({
+      '.prettierrc': '{ "parser": "no-such-parser" }',
+      'package.json': JSON.stringify({ type: 'module', devDependencies: { prettier: '3', vitest: '4' } }),
+      'node_modules/prettier/package.json': '{ "name": "prettier", "version": "3.0.0", "main": "index.js" }',
+      'node_modules/prettier/index.js': `module.exports = {
+        getFileInfo: async () => ({ ignored: false, inferredParser: 'typescript' }),
+        resolveConfig: async () => ({}),
+        format: async () => { throw new Error('Cannot find plugin "tidy"\\nsomewhere') },
+      }`,
+    })
+    const { plan, status } = await host.run('install')
+    expect(status).toBe('applied')
+    expect(plan.notes).toEqual([
+      expect.stringMatching(
+        /^prettier failed on \S+ and \d+ more: Cannot find plugin "tidy"\. What it failed on is written/,
+      ),
+    ])
+  })
+
+  it.each([
+    ['{ ".": "./dist/index.js" }', true],
+    ['"./src/index.ts"', true],
+    ['{ ".": "./src/index.ts", "./*": { "import": "./dist/*.js" } }', false],
+    ['{ ".": "./src/index.ts", "./async/*": "./src/async/*.ts" }', false],
+  ])('"exports": %s hides our classes: %s', async (exports, hides) => {
+    const host = sampleHost({
+      'package.json': `{ "type": "module", "exports": ${exports}, "devDependencies": { "prisma": "7" } }`,
+    })
+    const { nextSteps } = await host.run('install')
+    expect(nextSteps.some((step) => step.includes('"exports" in package.json hides src/async'))).toBe(hides)
+    expect((await host.run('install')).nextSteps).toEqual([])
+  })
+
+  it('the commands of Prisma with the --schema and the --config that async-gen was given', async () => {
+    const config = `import { defineConfig } from 'prisma/config'\nexport default defineConfig({ migrations: { path: 'db/migrations' } })\n`
+    const host = sampleHost({
+      'prisma/schema.prisma': null,
+      'db/shop.prisma': SCHEMA,
+      'db/prisma.config.ts': config,
+    })
+    const flags = '--schema db/shop.prisma --config db/prisma.config.ts'
+    const first = await host.run('install', [], { schema: 'db/shop.prisma', config: 'db/prisma.config.ts' })
+    const later = await host.run('attempt')
+    for (const { nextSteps } of [first, later]) {
+      expect(nextSteps.join('\n')).toContain(`npx prisma migrate dev ${flags} `)
+      expect(nextSteps.join('\n')).toContain(`npx prisma migrate deploy ${flags})`)
+      expect(nextSteps).toContain(`npx prisma generate ${flags}`)
+      expect(nextSteps.join('\n')).toMatch(/prisma db execute --file \S+ --config db\/prisma\.config\.ts$/m)
+      expect(nextSteps.join('\n')).toContain(`npx prisma db push ${flags} `)
+    }
   })
 })
 
@@ -57,14 +117,14 @@ describe('the schema and the migrations are found', () => {
     })
     await host.run('install')
     expect(host.read('db/main.prisma')).toContain('model Toast {')
-    expect(host.files().filter((file) => file.startsWith('db/history/'))).toHaveLength(1)
+    expect(host.files().filter((file) => file.startsWith('db/history/'))).toHaveLength(2)
   })
 
   it('by a config without a schema, where Prisma looks itself', async () => {
     const host = sampleHost({ 'prisma.config.ts': config(`{ migrations: { path: 'db/history' } }`) })
     await host.run('install')
     expect(host.read('prisma/schema.prisma')).toContain('model Toast {')
-    expect(host.files().filter((file) => file.startsWith('db/history/'))).toHaveLength(1)
+    expect(host.files().filter((file) => file.startsWith('db/history/'))).toHaveLength(2)
   })
 
   it('by a config that asks for variables which are not set', async () => {
@@ -76,6 +136,46 @@ describe('the schema and the migrations are found', () => {
     await host.run('install')
     expect(host.read('db/main.prisma')).toContain('model Toast {')
     expect(process.env.UNSET_A).toBeUndefined()
+  })
+
+  it.each(['7.0.1', '7.1.0'])(
+    'by a config of Prisma %s that asks for variables which are not set',
+    async (version) => {
+      const host = sampleHost(
+        {
+          'node_modules/prisma/package.json': JSON.stringify({ name: 'prisma', version }),
+          'prisma.config.ts': `import { defineConfig, env } from '@prisma/config'\nexport default defineConfig({ schema: 'db/main.prisma', datasource: { url: env('UNSET_A') } })\n`,
+          'db/main.prisma': SCHEMA,
+        },
+        { prisma: 'none' },
+      )
+      // Not `npm install`: it would take out what package.json does not name.
+      await run(host.root, 'npm', [
+        'install',
+        '--prefix',
+        'config',
+        '--no-audit',
+        '--no-fund',
+        `@prisma/config@${version}`,
+      ])
+      renameSync(join(host.root, 'config/node_modules/@prisma'), join(host.root, 'node_modules/@prisma'))
+      for (const name of readdirSync(join(host.root, 'config/node_modules')))
+        if (!name.startsWith('.'))
+          renameSync(join(host.root, 'config/node_modules', name), join(host.root, 'node_modules', name))
+      await host.run('install')
+      expect(host.read('db/main.prisma')).toContain('model Toast {')
+    },
+    120_000,
+  )
+
+  it('by prisma7.config.ts, which `prisma init` writes', async () => {
+    const host = sampleHost({
+      'prisma7.config.ts': config(`{ schema: 'db/main.prisma' }`),
+      'db/main.prisma': SCHEMA,
+      'prisma/schema.prisma': null,
+    })
+    await host.run('install')
+    expect(host.read('db/main.prisma')).toContain('model Toast {')
   })
 
   it('by --config where there are several, which later commands remember; decoys are not touched', async () => {
@@ -140,12 +240,25 @@ describe('the client is found', () => {
     await host.run('attempt')
   })
 
+  it('by a path alias that only a referenced tsconfig.app.json has, whose options count too', async () => {
+    const host = sampleHost({
+      'src/db.ts': null,
+      'src/lib/db.ts': CLIENT,
+      'tsconfig.json':
+        '{ "files": [], "references": [{ "path": "./tsconfig.node.json" }, { "path": "./tsconfig.app.json" }] }',
+      'tsconfig.node.json': '{ "compilerOptions": { "module": "nodenext" }, "include": ["vite.config.ts"] }',
+      'tsconfig.app.json':
+        '{ "compilerOptions": { "module": "esnext", "moduleResolution": "bundler", "allowImportingTsExtensions": true, "noEmit": true, "paths": { "~/*": ["./src/*"] } }, "include": ["src"] }',
+    })
+    await host.run('install', [], { client: '~/lib/db' })
+    expect(host.read('src/async/database.ts')).toContain("import { prisma } from '../lib/db.ts'")
+    expect((await info({ cwd: host.root })).paths).toEqual({ '~/*': ['./src/*'] })
+  })
+
   it('in a package of the workspace, by its name and its export', async () => {
     const host = sampleHost({ 'src/db.ts': null, 'node_modules/@acme/db/package.json': '{}' })
     await host.run('install', [], { client: '@acme/db#client' })
     expect(host.read('async/database.ts')).toContain("import { client as prisma } from '@acme/db'")
-    await host.run('attempt')
-    expect(host.read('async/attempt.factory.ts')).toContain("from '@acme/db'")
     await expect(host.run('install', [], { client: '@acme/other#client' })).rejects.toMatchObject({
       code: 'CLIENT_NOT_FOUND',
     })
@@ -175,11 +288,107 @@ describe('the package manager is that of the workspace', () => {
   })
 })
 
-it('what git ignores is named, since the others of the team would not get it', async () => {
-  const host = sampleHost({ '.gitignore': 'prisma/migrations\n' })
-  spawnSync('git', ['init', '--quiet'], { cwd: host.root })
-  const { plan } = await host.run('install')
-  expect(plan.notes).toEqual([
-    expect.stringMatching(/^git ignores prisma\/migrations\/\d+_create_toasts\/migration\.sql: /),
-  ])
+describe('what git ignores is named, since the others of the team would not get it', () => {
+  const ignoring = (line: string) => {
+    const host = sampleHost({ '.gitignore': line })
+    spawnSync('git', ['init', '--quiet'], { cwd: host.root })
+    return host
+  }
+
+  it('code, with what to change', async () => {
+    const { plan } = await ignoring('src/async/worker.ts\n').run('install')
+    expect(plan.notes).toEqual(['git ignores src/async/worker.ts: change .gitignore, so that they are committed'])
+  })
+
+  it('a migration, with the flag for the folder that a script fills it from, which is remembered', async () => {
+    const host = ignoring('prisma/migrations\n')
+    const { plan } = await host.run('install', [], { dryRun: true })
+    expect(plan.notes).toEqual([
+      expect.stringMatching(
+        /^git ignores prisma\/migrations\/\d+_create_toasts\/migration\.sql, .*: .*--migrations <folder>/,
+      ),
+    ])
+    expect((await host.run('install', [], { migrations: 'prisma/sql/' })).plan.notes).toEqual([])
+    await host.run('attempt')
+    const written = host.files().filter((path) => path.endsWith('/migration.sql'))
+    expect(written.filter((path) => !path.startsWith('prisma/sql/'))).toEqual([])
+    expect(written.join()).toMatch(/_create_toasts\/.*_create_attempts\//)
+    await expect(host.run('reports', [], { migrations: '../elsewhere' })).rejects.toMatchObject({
+      code: 'MIGRATIONS_INVALID',
+    })
+  })
+})
+
+describe('a migration whose file was lost', () => {
+  it('stays away, with the command that writes it again, under its name and as it was', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    const paths = host.files().filter((file) => file.endsWith('/migration.sql'))
+    const sql = paths.map(host.read)
+    host.remove('prisma/migrations')
+
+    const { plan } = await host.run('install')
+    const detail = expect.stringContaining('npx async-gen upgrade --restore-migrations')
+    for (const path of paths) expect(plan.changes).toContainEqual({ kind: 'removed', path, detail })
+    expect((await upgrade({ cwd: host.root })).status).toBe('nothing to do')
+    await upgrade({ cwd: host.root, restoreMigrations: true })
+    expect(paths.map(host.read)).toEqual(sql)
+    expect((await upgrade({ cwd: host.root, restoreMigrations: true })).status).toBe('nothing to do')
+  })
+})
+
+describe('the variable that the URL is in', () => {
+  const config = `import { defineConfig, env } from 'prisma/config'\nexport default defineConfig({ datasource: { url: env('POSTGRES_PRISMA_URL') } })\n`
+  const client = (adapter: string) =>
+    `import { PrismaClient } from './generated/client.js'\nexport const prisma = new PrismaClient({ adapter: ${adapter} })\n`
+
+  it.each([
+    ['of the client', { 'src/db.ts': client('new PrismaPg(process.env.SHOP_URL)') }, 'process.env.SHOP_URL'],
+    [
+      'of the client, before that of the config',
+      { 'src/db.ts': client('new PrismaPg(process.env.SHOP_URL)'), 'prisma.config.ts': config },
+      'process.env.SHOP_URL',
+    ],
+    ['of the config', { 'prisma.config.ts': config }, 'process.env.POSTGRES_PRISMA_URL'],
+    [
+      'of the client, and the one in its place',
+      { 'src/db.ts': client('new PrismaPg(process.env.A_URL || process.env.B_URL)') },
+      'process.env.A_URL ?? process.env.B_URL',
+    ],
+    ['of every example', {}, 'process.env.DATABASE_URL'],
+  ])('is the one %s', async (_what, files, variable) => {
+    const host = sampleHost(files)
+    await host.run('install')
+    expect(host.read('src/async/database.ts')).toContain(`{ connectionString: ${variable} }`)
+    expect((await host.run('install')).status).toBe('nothing to do')
+    expect((await upgrade({ cwd: host.root })).status).toBe('nothing to do')
+  })
+
+  it('is the one that doctor reads', async () => {
+    const host = sampleHost({ 'prisma.config.ts': config }, { packages: ['pg', 'graphile-worker'] })
+    await host.run('install')
+    process.env.POSTGRES_PRISMA_URL = 'postgres://127.0.0.1:1/nothing'
+    try {
+      const { findings } = await doctor({ cwd: host.root })
+      expect(findings.map(({ code }) => code)).toContain('DATABASE_UNREACHABLE')
+    } finally {
+      delete process.env.POSTGRES_PRISMA_URL
+    }
+  })
+})
+
+describe('another async-gen than the one of the project', () => {
+  it('is said by a run and by doctor, in a line', async () => {
+    const installed = JSON.stringify({ name: 'async-gen', version: '0.0.9' })
+    const host = sampleHost({
+      'package.json': '{ "name": "host", "devDependencies": { "prisma": "^7.0.0", "async-gen": "^0.0.9" } }\n',
+      'node_modules/async-gen/package.json': installed,
+    })
+    const line = /this is async-gen [\d.]+, and 0\.0\.9 is installed here: run npx async-gen/i
+    expect((await host.run('install')).plan.notes).toContainEqual(expect.stringMatching(line))
+    const { findings } = await doctor({ cwd: host.root })
+    expect(findings).toContainEqual(
+      expect.objectContaining({ code: 'OTHER_VERSION', message: expect.stringMatching(line) }),
+    )
+  })
 })

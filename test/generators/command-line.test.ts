@@ -2,13 +2,14 @@ import { spawnSync } from 'node:child_process'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { commandLine } from '../../bin/commands.js'
+import { version } from '../../generators/own-package.js'
 import { builtCommandLine } from './built.js'
 import { type SampleHost, sampleHost } from './sample-host.js'
 
 const bin = builtCommandLine()
 
 // Each of these starts a process, some of them several.
-vi.setConfig({ testTimeout: 60_000 })
+vi.setConfig({ testTimeout: 180_000 })
 
 describe('the command line', () => {
   it('prints what it does in the manner of Rails, and what to do next', () => {
@@ -222,7 +223,7 @@ describe('the command line', () => {
     const host = sampleHost()
     const before = host.hash()
     await host.run('install')
-    const { status, stdout } = asyncGen(host, 'destroy', 'install', '--migration', 'delete')
+    const { status, stdout } = asyncGen(host, 'destroy', 'install', '--migration', 'delete-unchecked')
     expect(status).toBe(0)
     expect(stdout).toMatch(/^ {6}delete {2}src\/async\/worker\.ts$/m)
     expect(host.hash()).toBe(before)
@@ -244,6 +245,32 @@ describe('the command line', () => {
     })
   })
 
+  it('says it in words, without --json', async () => {
+    const host = sampleHost()
+    const { stdout } = asyncGen(host, 'info')
+    expect(stdout).not.toMatch(/[[\]{}"]|null|undefined|true|false/)
+    expect(stdout).toMatch(/^ +schema {2}prisma\/schema\.prisma, 1 model$/m)
+    expect(stdout).toMatch(/^ +async-gen {2}not installed: npx async-gen install$/m)
+    await host.run('install')
+    expect(asyncGen(host, 'info').stdout).toMatch(/^ +async-gen {2}[\d.]+, in src\/async: install$/m)
+  })
+
+  it('says in doctor what was not looked at, and with --check ends with 6 for it', async () => {
+    const host = sampleHost({
+      'node_modules/@async-gen/runtime/package.json': JSON.stringify({ version }),
+      'node_modules/graphile-worker/package.json': '{ "version": "0.17.3" }',
+    })
+    await host.run('install')
+    const env = { DATABASE_URL: '' }
+    const { status, stdout } = asyncGenIn(host, env, 'doctor')
+    expect(status).toBe(0)
+    expect(stdout).toContain('The database was not checked: DATABASE_URL is not set.')
+    expect(stdout).not.toContain('All is well')
+    expect(asyncGenIn(host, env, 'doctor', '--check').status).toBe(6)
+    const json = JSON.parse(asyncGenIn(host, env, 'doctor', '--check', '--json').stdout)
+    expect(json).toMatchObject({ exitCode: 6, healthy: true, unchecked: [{ code: 'DATABASE_URL_MISSING' }] })
+  })
+
   it('completes commands and flags in bash', () => {
     const { stdout } = asyncGen(sampleHost(), 'completion', 'bash')
     const typed = (words: string[]) =>
@@ -259,6 +286,12 @@ describe('the command line', () => {
       ).stdout.trim()
     expect(typed(['async-gen', 'in'])).toBe('install info')
     expect(typed(['async-gen', 'reports', '--mo'])).toBe('--model')
+    expect(typed(['async-gen', 'deploy', 'k'])).toBe('kubernetes')
+    expect(typed(['async-gen', 'destroy', 're'])).toBe('reports')
+    expect(typed(['async-gen', 'destroy', 'attempt', '--migration', 'd'])).toBe('drop delete delete-unchecked')
+    expect(typed(['async-gen', 'upgrade', '--on-conflict', 'm'])).toBe('mine merge')
+    expect(typed(['async-gen', 'eject', 'install/async/w'])).toBe('install/async/worker.ts')
+    expect(typed(['async-gen', 'install', '--schema', ''])).toBe('')
     expect(asyncGen(sampleHost(), 'completion', 'zsh').stdout).toMatch(/^#compdef async-gen\n/)
     expect(asyncGen(sampleHost(), 'completion', 'fish').stdout).toContain(
       "__fish_seen_subcommand_from reports' -l model",

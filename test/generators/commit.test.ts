@@ -72,7 +72,7 @@ describe('commit', () => {
       }),
     )
     expect(new Set(ends)).toEqual(new Set(['as it was', 'as it should be']))
-  }, 60_000)
+  }, 180_000)
 
   it('killed, and then edited by the user, leaves the edit and names the file', async () => {
     const { root, write, read } = host()

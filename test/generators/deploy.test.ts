@@ -143,13 +143,13 @@ describe('P18, P19, P20: deploy', () => {
 /** For how long a worker may take to stop: `stopTimeout`, and what it adds to that. */
 function stopSeconds(): number {
   const settings = readFileSync(new URL('../../runtime/src/worker/settings.ts', import.meta.url), 'utf8')
-  const shift = readFileSync(new URL('../../runtime/src/worker/shift.ts', import.meta.url), 'utf8')
+  const runner = readFileSync(new URL('../../runtime/src/worker/graphile-runner.ts', import.meta.url), 'utf8')
   const worker = readFileSync(new URL('../../runtime/src/worker/worker.ts', import.meta.url), 'utf8')
   const [goingHome, farewell] = ['GOING_HOME', 'FAREWELL'].map(
     (name) => Number(new RegExp(`${name} = (\\d+)`).exec(worker)![1]) / 1000,
   )
-  const stopTimeout = Number(/stopTimeout \?\? '(\d+)s'/.exec(settings)![1])
-  const afterAbort = Number(/patient: (\d+)/.exec(shift)![1]) / 1000
+  const stopTimeout = Number(/'ASYNC_WORKER_STOP_TIMEOUT'.*\?\? ([\d_]+)/.exec(settings)![1]!.replace('_', '')) / 1000
+  const afterAbort = Number(/normal: (\d+)/.exec(runner)![1]) / 1000
   return stopTimeout + afterAbort + 2 * goingHome! + farewell!
 }
 

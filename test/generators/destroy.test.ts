@@ -3,20 +3,27 @@ import { type DestroyRequest, destroy } from '../../generators/destroy.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { folderHost, lines, type SampleHost, SCHEMA, sampleHost } from './sample-host.js'
 
+/** With a driver, by which the database can be asked: the one that DATABASE_URL names here does not exist. */
+const PG = { packages: ['pg'] }
+
 describe('destroy', () => {
   it.each([
-    ['a single schema', () => sampleHost()],
-    ['a schema without a newline at its end', () => sampleHost({ 'prisma/schema.prisma': `${SCHEMA}// no newline` })],
-    ['CRLF', () => sampleHost({ 'prisma/schema.prisma': SCHEMA.replaceAll('\n', '\r\n') })],
+    ['a single schema', () => sampleHost({}, PG)],
+    [
+      'a schema without a newline at its end',
+      () => sampleHost({ 'prisma/schema.prisma': `${SCHEMA}// no newline` }, PG),
+    ],
+    ['CRLF', () => sampleHost({ 'prisma/schema.prisma': SCHEMA.replaceAll('\n', '\r\n') }, PG)],
     ['a folder schema', () => folderHost()],
   ])('of everything, with the migrations that never ran, leaves the tree as it was (%s)', async (_shape, make) => {
     const host = make()
     const before = host.hash()
+    const migration = host.has('node_modules/pg') ? 'delete' : 'delete-unchecked'
     await generateAll(host)
-    await destroyIn(host, 'reports', { migration: 'delete' })
-    await destroyIn(host, 'attempt', { name: 'EmailAttempt', migration: 'delete' })
-    await destroyIn(host, 'attempt', { migration: 'delete' })
-    await destroyIn(host, 'install', { migration: 'delete' })
+    await destroyIn(host, 'reports', { migration })
+    await destroyIn(host, 'attempt', { name: 'EmailAttempt', migration })
+    await destroyIn(host, 'attempt', { migration })
+    await destroyIn(host, 'install', { migration })
     expect(host.files().filter((path) => path.startsWith('.async-gen'))).toEqual([])
     expect(host.hash()).toBe(before)
   })
@@ -101,7 +108,7 @@ describe('destroy', () => {
       const paths = host.files().filter((path) => path.endsWith('/migration.sql') && name.test(path))
       for (const path of paths) await query(url, host.read(path))
     }
-    await migrate(/\d_(create|invalidate)_/)
+    await migrate(/\d_(create|harden|invalidate)_/)
     expect(await objects(url)).not.toEqual(before)
     for (const generator of ['reports', 'attempt', 'install'] as const)
       await destroyIn(host, generator, { migration: 'drop' })
@@ -109,12 +116,62 @@ describe('destroy', () => {
     expect(await objects(url)).toEqual(before)
   })
 
+  it.each([
+    [
+      'Prisma has a record of it',
+      'CREATE TABLE _prisma_migrations (migration_name text, finished_at timestamptz, rolled_back_at timestamptz)',
+    ],
+    ['its table is there', 'CREATE TABLE reports (id integer)'],
+  ])('does not delete a migration that the database has run: %s', async (_what, sql) => {
+    const host = sampleHost({}, PG)
+    await generateAll(host)
+    const folder = host
+      .files()
+      .find((file) => file.endsWith('_create_reports/migration.sql'))!
+      .split('/')[2]!
+    const databaseUrl = await createDatabase(inject('postgres'))
+    await destroyIn(host, 'reports', { migration: 'delete', databaseUrl, dryRun: true })
+    await query(databaseUrl, sql)
+    if (sql.includes('_prisma')) await query(databaseUrl, 'INSERT INTO _prisma_migrations VALUES ($1, now())', [folder])
+    const before = host.hash()
+    await expect(destroyIn(host, 'reports', { migration: 'delete', databaseUrl })).rejects.toMatchObject({
+      code: 'MIGRATION_APPLIED',
+      exitCode: 3,
+      message: expect.stringContaining(folder),
+      remedy: expect.stringContaining('--migration drop'),
+    })
+    expect(host.hash()).toBe(before)
+  })
+
+  it.each([
+    ['nothing names it', ''],
+    ['it does not answer', 'postgres://nobody@127.0.0.1:1/nothing'],
+  ])('deletes no migration where the database cannot be asked (%s), unless told so', async (_what, databaseUrl) => {
+    const host = sampleHost({}, PG)
+    await generateAll(host)
+    const before = host.hash()
+    await expect(destroyIn(host, 'reports', { migration: 'delete', databaseUrl })).rejects.toMatchObject({
+      code: 'DATABASE_NOT_CHECKED',
+      exitCode: 2,
+      remedy: expect.stringContaining('--migration delete-unchecked'),
+    })
+    expect(host.hash()).toBe(before)
+    const outcome = await destroyIn(host, 'reports', { migration: 'delete-unchecked', databaseUrl })
+    expect(lines(outcome)).toContainEqual(expect.stringMatching(/^delete .*_create_reports\/migration\.sql$/))
+  })
+
+  it('names `prisma generate`, since the schema has changed', async () => {
+    const host = sampleHost()
+    await generateAll(host)
+    expect((await destroyIn(host, 'reports')).nextSteps).toContain('npx prisma generate')
+  })
+
   it('keeps a migration that the user has edited', async () => {
     const host = sampleHost()
     await generateAll(host)
     const path = host.files().find((file) => file.endsWith('_create_reports/migration.sql'))!
     host.write(path, '-- mine\n')
-    expect(lines(await destroyIn(host, 'reports', { migration: 'delete' }))).toContain(`keep ${path}`)
+    expect(lines(await destroyIn(host, 'reports', { migration: 'delete-unchecked' }))).toContain(`keep ${path}`)
     expect(host.read(path)).toBe('-- mine\n')
   })
 

@@ -1,8 +1,9 @@
 import { mkdirSync, renameSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, inject, it } from 'vitest'
+import { describe, expect, inject, it, onTestFinished } from 'vitest'
 import { type DoctorRequest, doctor } from '../../generators/doctor.js'
 import { version } from '../../generators/own-package.js'
+import { upgrade } from '../../generators/upgrade.js'
 import { REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { type SampleHost, sampleHost } from './sample-host.js'
@@ -12,7 +13,7 @@ const WORKER = { 'node_modules/graphile-worker/package.json': '{ "version": "0.1
 
 describe('doctor finds nothing', () => {
   it('in a host that is as it was generated', async () => {
-    expect(await diagnosis(await installed())).toEqual({ findings: [], healthy: true })
+    expect(await diagnosis(await installed())).toMatchObject({ findings: [], healthy: true })
   })
 })
 
@@ -89,6 +90,16 @@ describe('doctor finds, and says what to do:', () => {
     expect(await found(host)).toEqual([])
   })
 
+  it('partial indexes that the schema does not declare, which an upgrade does', async () => {
+    const host = await installed()
+    const schema = host.read('prisma/schema.prisma')
+    const preview = '"prisma-client"\n  previewFeatures = ["partialIndexes"]'
+    host.write('prisma/schema.prisma', schema.replace('"prisma-client"', preview))
+    expect(await found(host)).toEqual([{ code: 'INDEXES_UNDECLARED', where: 'prisma/schema.prisma' }])
+    await upgrade({ cwd: host.root })
+    expect(await found(host)).toEqual([])
+  })
+
   it('a run that was interrupted, which --fix ends', async () => {
     const host = await installed()
     host.write('.async-gen/journal.json', JSON.stringify({ pid: 2 ** 30, ready: false, steps: [], folders: [] }))
@@ -107,9 +118,29 @@ describe('doctor finds in the database', () => {
   it('migrations that have not run', async () => {
     const url = await createDatabase(inject('postgres'))
     const host = await installed({}, ['pg'])
-    expect(await found(host, { databaseUrl: url })).toMatchObject([
-      { code: 'MIGRATION_PENDING' },
-      { code: 'MIGRATION_PENDING' },
+    const { findings } = await diagnosis(host, { databaseUrl: url })
+    expect(findings).toMatchObject([
+      {
+        code: 'MIGRATION_PENDING',
+        message: expect.stringMatching(
+          /^4 migrations have not run: \d+_create_toasts, \d+_harden_toasts, \d+_create_attempts, \d+_harden_attempts\.$/,
+        ),
+        remedy: 'npx prisma migrate deploy',
+      },
+    ])
+  })
+
+  it('later migrations that have not run', async () => {
+    const url = await createDatabase(inject('postgres'))
+    const host = await installed({}, ['pg'])
+    for (const path of host.files().filter((file) => /_create_\w+\/migration\.sql$/.test(file)))
+      await query(url, host.read(path))
+    const { findings } = await diagnosis(host, { databaseUrl: url })
+    expect(findings).toMatchObject([
+      {
+        code: 'MIGRATION_PENDING',
+        message: expect.stringMatching(/^2 migrations have not run: \d+_harden_toasts, \d+_harden_attempts\.$/),
+      },
     ])
   })
 
@@ -121,7 +152,7 @@ describe('doctor finds in the database', () => {
     renameSync(join(host.root, 'node_modules/graphile-worker'), join(store, 'graphile-worker'))
     symlinkSync(join(store, 'graphile-worker'), join(host.root, 'node_modules/graphile-worker'), 'dir')
     symlinkSync(join(REPOSITORY, 'node_modules/pg'), join(store, 'pg'), 'dir')
-    expect(await codes(host, url)).toEqual(['MIGRATION_PENDING', 'MIGRATION_PENDING'])
+    expect(await codes(host, url)).toEqual(['MIGRATION_PENDING'])
   })
 
   it('a trigger that is missing, and one that is disabled', async () => {
@@ -129,8 +160,126 @@ describe('doctor finds in the database', () => {
     await query(url, 'DROP TRIGGER attempts_enqueue_inserted ON attempts')
     await query(url, 'ALTER TABLE attempts DISABLE TRIGGER attempts_enqueue_updated')
     const { findings } = await diagnosis(host, { databaseUrl: url })
-    expect(findings).toMatchObject([{ code: 'TRIGGER_MISSING' }])
-    expect(findings[0]!.message).toContain('attempts_enqueue_inserted, attempts_enqueue_updated')
+    expect(findings).toMatchObject([
+      { code: 'TRIGGER_MISSING', message: expect.stringContaining('attempts_enqueue_inserted on attempts') },
+      { code: 'TRIGGER_DISABLED', remedy: 'ALTER TABLE "attempts" ENABLE TRIGGER "attempts_enqueue_updated"' },
+    ])
+  })
+
+  it.each([
+    ['COLUMN_MISSING', 'attempts.max_attempts', 'ALTER TABLE attempts DROP COLUMN max_attempts'],
+    ['COLUMN_DIFFERS', 'attempts.max_attempts', 'ALTER TABLE attempts ALTER COLUMN max_attempts TYPE bigint'],
+    ['COLUMN_DIFFERS', 'toasts.key', 'ALTER TABLE toasts ALTER COLUMN key DROP NOT NULL'],
+    ['COLUMN_DIFFERS', 'toasts.task', 'ALTER TABLE toasts ALTER COLUMN task DROP DEFAULT'],
+    ['TYPE_DIFFERS', 'attempt_status', `ALTER TYPE attempt_status RENAME VALUE 'expired' TO 'late'`],
+    ['TABLE_MISSING', 'async_workers', 'DROP TABLE async_workers'],
+    ['INDEX_MISSING', 'attempts_token', 'DROP INDEX attempts_token'],
+    ['INDEX_MISSING', 'toasts_key_name_key', 'DROP INDEX toasts_key_name_key'],
+    [
+      'INDEX_DIFFERS',
+      'attempts_token',
+      'DROP INDEX attempts_token; CREATE INDEX attempts_token ON attempts (target, method, idempotence_token) WHERE idempotence_token IS NOT NULL',
+    ],
+    [
+      'INDEX_DIFFERS',
+      'attempts_due',
+      'DROP INDEX attempts_due; CREATE INDEX attempts_due ON attempts (scheduled_at, id)',
+    ],
+    ['FUNCTION_MISSING', 'toasts_invalidate', 'DROP FUNCTION toasts_invalidate'],
+    [
+      'FUNCTION_DIFFERS',
+      'attempts_refuse_change',
+      'CREATE OR REPLACE FUNCTION attempts_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$',
+    ],
+    [
+      'TRIGGER_DIFFERS',
+      'attempts_immutable on attempts',
+      'DROP TRIGGER attempts_immutable ON attempts; CREATE TRIGGER attempts_immutable BEFORE UPDATE OF target ON attempts FOR EACH ROW EXECUTE FUNCTION attempts_refuse_change()',
+    ],
+    [
+      'TRIGGER_MISSING',
+      'toasts_invalidate_on_update_order on Order',
+      'DROP TRIGGER toasts_invalidate_on_update_order ON "Order"',
+    ],
+  ])('%s: %s', async (code, name, sql) => {
+    const { host, url } = await migrated()
+    await query(url, sql)
+    const { findings } = await diagnosis(host, { databaseUrl: url })
+    expect(findings).toMatchObject([{ severity: 'error', code, message: expect.stringMatching(` ${name}[ .]`) }])
+  })
+
+  it('one of two triggers of the same name on two tables, as older migrations have them', async () => {
+    const { host, url } = await migrated()
+    const path = host.files().find((file) => file.endsWith('_invalidate_order_on_order/migration.sql'))!
+    const other = host.read(path).replaceAll('"Order"', '"Other"')
+    host.write(path, `${host.read(path)}${other}`)
+    await query(url, `CREATE TABLE "Other" (id integer PRIMARY KEY);${other}`)
+    expect(await codes(host, url)).toEqual(['MIGRATION_EDITED'])
+    await query(url, 'DROP TRIGGER toasts_invalidate_on_delete_order ON "Other"')
+    const { findings } = await diagnosis(host, { databaseUrl: url })
+    expect(findings).toContainEqual(
+      expect.objectContaining({
+        code: 'TRIGGER_MISSING',
+        message: expect.stringContaining('toasts_invalidate_on_delete_order on Other'),
+      }),
+    )
+  })
+
+  it('nothing where a later migration has replaced a function', async () => {
+    const { host, url } = await migrated()
+    const sql =
+      'CREATE OR REPLACE FUNCTION "attempts_enqueue"() RETURNS trigger LANGUAGE plpgsql AS $$\nBEGIN\n    RETURN NULL; -- mine; really\nEND;\n$$;\n'
+    host.write('prisma/migrations/29990101000000_quiet/migration.sql', sql)
+    expect(await codes(host, url)).toEqual(['MIGRATION_PENDING'])
+    await query(url, sql)
+    expect(await codes(host, url)).toEqual([])
+  })
+
+  it('what a migration of the host has dropped: Prisma writes such a migration without knowing', async () => {
+    const { host, url } = await migrated()
+    const sql = 'DROP INDEX "attempts_token";\n'
+    host.write('prisma/migrations/29990101000000_drift/migration.sql', sql)
+    await query(url, sql)
+    expect(await codes(host, url)).toEqual(['INDEX_MISSING'])
+  })
+
+  it('what is missing of migrations that have been squashed', async () => {
+    const { host, url } = await migrated()
+    for (const path of host.files().filter((file) => file.endsWith('/migration.sql'))) host.remove(path)
+    expect(await codes(host, url)).toEqual([])
+    await query(url, 'DROP TRIGGER attempts_immutable ON attempts')
+    expect(await codes(host, url)).toEqual(['TRIGGER_MISSING'])
+  })
+
+  it('a migration that began and did not finish, by Prisma’s record', async () => {
+    const { host, url } = await migrated()
+    const folder = host
+      .files()
+      .find((file) => file.endsWith('_create_attempts/migration.sql'))!
+      .split('/')[2]!
+    await query(url, PRISMA_MIGRATIONS)
+    await query(url, 'INSERT INTO _prisma_migrations (migration_name) VALUES ($1)', [folder])
+    const { findings } = await diagnosis(host, { databaseUrl: url })
+    expect(findings).toMatchObject([{ code: 'MIGRATION_FAILED', remedy: expect.stringContaining('--rolled-back') }])
+  })
+
+  it('nothing in the schema that the URL names', async () => {
+    const { host, url } = await migrated('tenant')
+    expect(await codes(host, `${url}?schema=tenant`)).toEqual([])
+    expect(await codes(host, url)).toEqual(['MIGRATION_PENDING'])
+  })
+
+  it('toasts that fail, with their error', async () => {
+    const { host, url } = await migrated()
+    await query(
+      url,
+      `INSERT INTO toasts (name, key, failures, error)
+       SELECT 'oat.breakfast', n::text, n, '{ "message": "no milk" }' FROM generate_series(0, 3) AS n`,
+    )
+    const { findings } = await diagnosis(host, { databaseUrl: url })
+    expect(findings).toMatchObject([
+      { code: 'TOASTS_FAILING', message: expect.stringMatching(/^3 toasts of oat\.breakfast .* 3 tries .*: no milk$/) },
+    ])
   })
 
   it('a sequence of Graphile Worker that runs out', async () => {
@@ -149,15 +298,66 @@ describe('doctor finds in the database', () => {
     expect(await codes(host, `${url}?pgbouncer=true&connection_limit=1`)).toEqual(['POOLER', 'POOL_TOO_SMALL'])
   })
 
+  it("settings that do harm in the PrismaClient's sessions, until the client has others", async () => {
+    const { host, url } = await migrated()
+    const setting = (options: string) => `${url}?options=${encodeURIComponent(options)}`
+    for (const harmful of ['TimeZone=Asia/Tokyo', 'DateStyle=German', 'default_transaction_isolation=serializable'])
+      expect(await codes(host, setting(`-c ${harmful}`))).toEqual(['SESSION_SETTING'])
+    for (const timeout of ['transaction_timeout=900', 'lock_timeout=900', 'idle_in_transaction_session_timeout=900'])
+      expect(await codes(host, setting(`-c ${timeout}`))).toEqual(['SESSION_TIMEOUT'])
+    expect(await codes(host, setting('-c TimeZone=Etc/GMT -c IntervalStyle=iso_8601 -c lock_timeout=30000'))).toEqual(
+      [],
+    )
+
+    const database = `ALTER DATABASE "${new URL(url).pathname.slice(1)}"`
+    await query(inject('postgres').url, `${database} SET statement_timeout = '900ms'`)
+    expect(await codes(host, url)).toEqual(['SESSION_TIMEOUT'])
+    await query(inject('postgres').url, `${database} RESET statement_timeout`)
+
+    const client = host.read('src/db.ts')
+    host.write('src/db.ts', `${client}// options: '-c TimeZone=UTC'`)
+    expect(await codes(host, setting('-c TimeZone=Asia/Tokyo'))).toEqual([])
+  })
+
   it('that it cannot be reached', async () => {
     const host = await installed({}, ['pg'])
     expect(await codes(host, 'postgres://nobody@127.0.0.1:1/nothing')).toEqual(['DATABASE_UNREACHABLE'])
   })
 
-  async function migrated() {
+  it('that it was not looked at, where no variable names it: the one that database.ts reads', async () => {
+    const { host, url } = await migrated()
+    const unchecked = { what: 'database', code: 'DATABASE_URL_MISSING', remedy: 'Set it: DATABASE_URL=postgres://…' }
+    expect(await diagnosis(host)).toMatchObject({ findings: [], unchecked: [unchecked], healthy: true })
+    const file = 'src/async/database.ts'
+    host.write(file, host.read(file).replace('process.env.DATABASE_URL', "process.env['SHOP_URL']"))
+    expect(await doctor({ cwd: host.root })).toMatchObject({
+      unchecked: [{ message: 'The database was not checked: SHOP_URL is not set.' }],
+    })
+    process.env.SHOP_URL = url
+    onTestFinished(() => {
+      delete process.env.SHOP_URL
+    })
+    expect(await doctor({ cwd: host.root })).toMatchObject({ findings: [], unchecked: [], healthy: true })
+  })
+
+  it('that it was not looked at, for want of pg', async () => {
+    const host = await installed()
+    host.write('node_modules/graphile-worker/package.json', '{ "version": "0.17.3" }')
+    const { unchecked } = await diagnosis(host, { databaseUrl: 'postgres://localhost/shop' })
+    expect(unchecked).toMatchObject([{ code: 'PG_MISSING' }])
+  })
+
+  /** Everything generated, and its database with all migrations: in `public`, or in the schema that is named. */
+  async function migrated(schema?: string) {
     const url = await createDatabase(inject('postgres'))
     const host = await installed({}, ['pg'])
-    for (const path of host.files().filter((file) => file.endsWith('migration.sql'))) await query(url, host.read(path))
+    await host.run('install', [], { invalidateOn: ['Order'] })
+    await host.run('attempt', ['EmailAttempt'])
+    await host.run('reports')
+    const place = schema ? `CREATE SCHEMA ${schema}; SET search_path TO ${schema};` : ''
+    const sql = host.files().filter((file) => file.endsWith('migration.sql'))
+    const all = sql.sort((a, b) => Number(a.includes('_invalidate_')) - Number(b.includes('_invalidate_')))
+    await query(url, [place, 'CREATE TABLE "Order" (id integer PRIMARY KEY);', ...all.map(host.read)].join('\n'))
     return { host, url }
   }
 
@@ -172,6 +372,10 @@ async function installed(files: Record<string, string> = {}, packages: string[] 
   await host.run('attempt')
   return host
 }
+
+const PRISMA_MIGRATIONS = `CREATE TABLE _prisma_migrations (
+  migration_name text NOT NULL, finished_at timestamptz, rolled_back_at timestamptz
+)`
 
 /** Without a database, unless one is named. */
 function diagnosis(host: SampleHost, request: Partial<DoctorRequest> = {}) {

@@ -1,7 +1,7 @@
-import { expect, inject, it } from 'vitest'
+import { describe, expect, inject, it } from 'vitest'
 import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
-import { SCHEMA, sampleHost } from './sample-host.js'
+import { lines, type SampleHost, SCHEMA, sampleHost } from './sample-host.js'
 
 const CONFIG = `import { defineConfig } from 'prisma/config'
 export default defineConfig({
@@ -11,46 +11,115 @@ export default defineConfig({
 })
 `
 
-it.each([
-  ['relationMode = "prisma"', '', 'CREATE TABLE "Order" (id integer PRIMARY KEY)'],
-  [
-    'schemas = ["base", "public"]',
-    '\n  @@schema("base")',
-    'CREATE SCHEMA base; CREATE TABLE base."Order" (id integer PRIMARY KEY)',
-  ],
-])(
-  'a datasource with %s: the migrations make exactly the schema, and db push finds nothing to do',
-  async (line, place, init) => {
+const PARTIAL_INDEXES = (schema: string) =>
+  schema.replace('"prisma-client"', '"prisma-client"\n  previewFeatures = ["partialIndexes"]')
+
+const NINE = [
+  'attempts_children',
+  'attempts_done',
+  'attempts_due',
+  'attempts_failed',
+  'attempts_running',
+  'attempts_token',
+  'toasts_due',
+  'toasts_expired',
+  'toasts_running',
+]
+
+describe('the migrations make exactly the schema, and db push finds nothing to do', () => {
+  it.each([
+    ['relationMode = "prisma"', '', 'CREATE TABLE "Order" (id integer PRIMARY KEY)'],
+    [
+      'schemas = ["base", "public"]',
+      '\n  @@schema("base")',
+      'CREATE SCHEMA base; CREATE TABLE base."Order" (id integer PRIMARY KEY)',
+    ],
+  ])(
+    'with %s in the datasource',
+    async (line, place, init) => {
+      const datasource = SCHEMA.replace('"postgresql"', `"postgresql"\n  ${line}`)
+      const { host, env } = await migrated(datasource.replace('id Int @id', `id Int @id${place}`), init)
+      expect(await difference(host, env)).toContain('No difference detected')
+      expect((await prisma(host.root, ['db', 'push'], { env })).stdout).toContain('already in sync')
+    },
+    120_000,
+  )
+
+  it('with the preview feature partialIndexes', async () => {
+    const { host, env } = await migrated(PARTIAL_INDEXES(SCHEMA))
+    const declared = [...host.read('prisma/schema.prisma').matchAll(/map: "(\w+)", where:/g)].map(([, name]) => name)
+    expect(declared.sort()).toEqual(NINE)
+    expect(await difference(host, env)).toContain('No difference detected')
+    expect((await prisma(host.root, ['db', 'push'], { env })).stdout).toContain('already in sync')
+    expect(await partialIndexes(env.DATABASE_URL)).toEqual(NINE)
+  }, 120_000)
+
+  it('with partialIndexes, for `prisma migrate dev` too, which finds nothing to write', async () => {
+    const init = 'CREATE TABLE "Order" ("id" INTEGER NOT NULL, CONSTRAINT "Order_pkey" PRIMARY KEY ("id"));\n'
     const host = sampleHost({
-      'prisma/schema.prisma': SCHEMA.replace('"postgresql"', `"postgresql"\n  ${line}`).replace(
-        'id Int @id',
-        `id Int @id${place}`,
-      ),
+      'prisma/schema.prisma': PARTIAL_INDEXES(SCHEMA),
       'prisma.config.ts': CONFIG,
+      'prisma/migrations/migration_lock.toml': 'provider = "postgresql"\n',
+      'prisma/migrations/20200101000000_init/migration.sql': init,
     })
-    const url = await createDatabase(inject('postgres'))
-    const env = { DATABASE_URL: url }
-    await query(url, init)
     await host.run('install')
     await host.run('attempt')
-    await host.run('reports')
-    for (const path of host.files().filter((file) => file.endsWith('/migration.sql'))) await query(url, host.read(path))
+    const env = { DATABASE_URL: await createDatabase(inject('postgres')) }
+    await prisma(host.root, ['migrate', 'deploy'], { env })
+    const { stdout } = await prisma(host.root, ['migrate', 'dev', '--name', 'more'], { env })
+    expect(stdout).toContain('Already in sync')
+  }, 120_000)
 
-    const difference = [
-      'migrate',
-      'diff',
-      '--from-config-datasource',
-      '--to-schema',
-      'prisma/schema.prisma',
-      '--exit-code',
-    ]
-    expect((await prisma(host.root, difference, { env })).stdout).toContain('No difference detected')
-    expect((await prisma(host.root, ['db', 'push'], { env })).stdout).toContain('already in sync')
-    const triggers = await query(
-      url,
-      `SELECT tgname FROM pg_trigger WHERE tgname LIKE 'attempts_%' AND NOT tgisinternal`,
-    )
-    expect(triggers.length).toBeGreaterThan(0)
-  },
-  60_000,
-)
+  it('with partialIndexes and relationMode = "prisma" together', async () => {
+    const schema = PARTIAL_INDEXES(SCHEMA).replace('"postgresql"', '"postgresql"\n  relationMode = "prisma"')
+    const { host, env } = await migrated(schema)
+    expect(await difference(host, env)).toContain('No difference detected')
+  }, 120_000)
+
+  it('with partialIndexes switched on later, once a generator runs again', async () => {
+    const { host, env } = await migrated(SCHEMA)
+    expect(await difference(host, env)).toContain('No difference detected')
+    const mine = (schema: string) => schema.replace('model Toast {', 'model Toast {\n  // mine')
+    host.write('prisma/schema.prisma', mine(PARTIAL_INDEXES(host.read('prisma/schema.prisma'))))
+    expect((await difference(host, env)).match(/Removed (unique )?index/g)).toHaveLength(NINE.length)
+
+    await host.run('install')
+    expect(lines(await host.run('attempt'))).toContain('update prisma/schema.prisma')
+    expect(await difference(host, env)).toContain('No difference detected')
+    expect(host.read('prisma/schema.prisma')).toContain('// mine')
+  }, 120_000)
+})
+
+it('relationMode = "prisma": Prisma warns of no relation field without an index', async () => {
+  const schema = SCHEMA.replace('"postgresql"', '"postgresql"\n  relationMode = "prisma"')
+  const { host, env } = await migrated(schema)
+  const { stdout, stderr } = await prisma(host.root, ['validate'], { env })
+  expect(stdout + stderr).toContain('is valid')
+  expect(stdout + stderr).not.toContain('warning')
+}, 120_000)
+
+/** A host with everything generated, and its database with all migrations. */
+async function migrated(schema: string, init = 'CREATE TABLE "Order" (id integer PRIMARY KEY)') {
+  const host = sampleHost({ 'prisma/schema.prisma': schema, 'prisma.config.ts': CONFIG })
+  const url = await createDatabase(inject('postgres'))
+  await query(url, init)
+  await host.run('install')
+  await host.run('attempt')
+  await host.run('reports')
+  for (const path of host.files().filter((file) => file.endsWith('/migration.sql'))) await query(url, host.read(path))
+  return { host, env: { DATABASE_URL: url } }
+}
+
+/** What `prisma migrate diff` says: what would have to change for the database to be as the schema says. */
+async function difference(host: SampleHost, env: { DATABASE_URL: string }) {
+  const args = ['migrate', 'diff', '--from-config-datasource', '--to-schema', 'prisma/schema.prisma', '--exit-code']
+  return (await prisma(host.root, args, { env, exitCodes: [0, 2] })).stdout
+}
+
+async function partialIndexes(url: string) {
+  const rows = await query(
+    url,
+    `SELECT indexname FROM pg_indexes WHERE indexdef LIKE '% WHERE %' AND schemaname = 'public'`,
+  )
+  return rows.map(({ indexname }) => indexname).sort()
+}

@@ -12,6 +12,8 @@ describe('install, attempt and reports write', () => {
       'prisma/migrations/<time>_create_attempts/migration.sql',
       'prisma/migrations/<time>_create_reports/migration.sql',
       'prisma/migrations/<time>_create_toasts/migration.sql',
+      'prisma/migrations/<time>_harden_attempts/migration.sql',
+      'prisma/migrations/<time>_harden_toasts/migration.sql',
       'src/async/attempt.factory.ts',
       'src/async/attempt.ts',
       'src/async/database.ts',
@@ -27,6 +29,8 @@ describe('install, attempt and reports write', () => {
       'src/async/test/attempt.test.ts',
       'src/async/test/monthly_sales.test.ts',
       'src/async/test/report.test.ts',
+      'src/async/test/tasks/attempt.test.ts',
+      'src/async/test/tasks/attempt_batch.test.ts',
       'src/async/test/toasts.test.ts',
       'src/async/toasts.ts',
       'src/async/worker.ts',
@@ -92,7 +96,7 @@ describe('install, attempt and reports write', () => {
     await host.run('install', [], { dir: './lib/jobs/' })
     await host.run('attempt')
     expect(host.has('lib/jobs/attempt.ts')).toBe(true)
-    expect(host.read('lib/jobs/test/attempt.test.ts')).toContain("from '../../../src/db.js'")
+    expect(host.read('lib/jobs/database.ts')).toContain("from '../../src/db.js'")
     expect(JSON.parse(host.read('package.json')).scripts['async:worker']).toBe(
       'async-gen-worker run lib/jobs/worker.ts',
     )
@@ -175,9 +179,11 @@ describe('install, attempt and reports write', () => {
 
   it('what is left to do where there are no migrations: as usual, or the SQL first where `migrate dev` would reset', async () => {
     const host = sampleHost()
-    const step = /^npx prisma migrate dev .*\n.*\n {2}npx prisma db execute --file (\S+)\n {2}npx prisma db push /
+    const step = /^npx prisma migrate dev .*\n.*((?:\n {2}npx prisma db execute --file \S+)+)\n {2}npx prisma db push /
     const first = step.exec((await host.run('install')).nextSteps[1]!)
-    expect(first?.[1]).toMatch(/^prisma\/migrations\/\d{14}_create_toasts\/migration\.sql$/)
+    expect(first?.[1]).toMatch(
+      /prisma\/migrations\/\d{14}_create_toasts\/migration\.sql\n.*_harden_toasts\/migration\.sql$/,
+    )
     expect((await host.run('attempt')).nextSteps[0]).toMatch(step)
   })
 
@@ -292,10 +298,12 @@ describe('run again,', () => {
     const host = sampleHost({ 'prisma/schema.prisma': `${SCHEMA}\nmodel Bread {\n  id Int @id\n}\n` })
     const { plan } = await host.run('install', [], { invalidateOn: ['Order', 'Bread'] })
     const folders = plan.changes.flatMap(({ path }) => /migrations\/(\d+)_(\w+)/.exec(path)?.slice(1) ?? [])
-    const [toasts, , order, , bread] = folders
+    const [toasts, , hardened, , order, , bread] = folders
     expect(folders).toEqual([
       toasts,
       'create_toasts',
+      hardened,
+      'harden_toasts',
       order,
       'invalidate_order_on_order',
       bread,
@@ -342,7 +350,7 @@ describe('the schema', () => {
     await host.run('install', [], { schema: 'db/main.prisma' })
     await host.run('attempt')
     expect(host.read('db/main.prisma')).toContain('model Attempt {')
-    expect(host.files().filter((file) => file.startsWith('db/migrations/'))).toHaveLength(2)
+    expect(host.files().filter((file) => file.startsWith('db/migrations/'))).toHaveLength(4)
   })
 
   it('is formatted as Prisma formats it, where it is ours', async () => {

@@ -91,9 +91,25 @@ CREATE TRIGGER "toasts_invalidate_on_truncate_oat"
     const { name, text } = migrationsFor('Topping.oat')[0]!
     expect(name).toBe('invalidate_oat_on_topping_oat')
     for (const when of ['insert', 'update', 'delete', 'truncate'])
-      expect(text).toContain(`"toasts_invalidate_on_${when}_oat"`)
+      expect(text).toContain(`"toasts_invalidate_on_${when}_topping_oat"`)
     expect(text).toContain(`'oat', 'to_jsonb("oat''s id")::text'`)
     expect(text).not.toContain('forget')
+  })
+
+  it('names triggers after the source and the relation, and keeps long names apart', () => {
+    const long = 'VeryLongNameOfATableThatHoldsManyThings'
+    const models = modelsOf([
+      {
+        path: 'schema.prisma',
+        text: `datasource db {\n  provider = "postgresql"\n}\nmodel Oat {\n  id Int @id\n  a ${long}[] @relation("a")\n  b ${long}[] @relation("b")\n}
+model ${long} {\n  id Int @id\n  firstId Int\n  secondId Int
+  first Oat @relation("a", fields: [firstId], references: [id])\n  second Oat @relation("b", fields: [secondId], references: [id])\n}`,
+      },
+    ])
+    const staged = stage(invalidation(models, [`${long}.first`, `${long}.second`], 'install'), packagedTemplate)
+    const names = staged.flatMap((each) => ('text' in each ? [...each.text.matchAll(/TRIGGER "([^"]+)"/g)] : []))
+    expect(new Set(names.map(([, name]) => name!.slice(0, 63))).size).toBe(8)
+    for (const [, name] of names) expect(Buffer.byteLength(name!)).toBeLessThanOrEqual(63)
   })
 
   it('a composite key, in the order of the parent’s @@id', () => {

@@ -7,6 +7,7 @@ import { inspect } from '../../generators/host/inspect.js'
 import { generate, type Request } from '../../generators/run.js'
 import { folderHost, type SampleHost, SCHEMA, sampleHost } from './sample-host.js'
 
+const IMPORT = "import { PrismaClient } from './generated/client.js'\n"
 const PACKAGE = '{ "name": "host" }\n'
 
 describe('a host that cannot be worked in is refused, and left as it was', () => {
@@ -68,6 +69,54 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
     expect(error).toMatchObject({ code: 'PROVIDER', exitCode: 4 })
     expect(error.message).toContain('mysql')
     expect(error.where).toContain('prisma/schema.prisma')
+  })
+
+  it('on another database with Prisma 6: to upgrade Prisma would lead nowhere', async () => {
+    const host = sampleHost({
+      'node_modules/prisma/package.json': '{ "name": "prisma", "version": "6.1.0" }',
+      'prisma/schema.prisma': 'datasource db {\n  provider = "sqlite"\n  url      = "file:./dev.db"\n}\n',
+    })
+    expect(await refusal(host)).toMatchObject({
+      code: 'PROVIDER',
+      message: expect.stringContaining('"sqlite"'),
+      remedy: expect.not.stringContaining('prisma@'),
+    })
+  })
+
+  it('in an application of a workspace with several packages that have Prisma: one to choose, and no long list', async () => {
+    const db = (name: string) => ({
+      [`packages/${name}/package.json`]: PACKAGE.replace('{', '{ "devDependencies": { "prisma": "^7" },'),
+      [`packages/${name}/prisma/schema.prisma`]: SCHEMA,
+    })
+    const workspace = sampleHost(
+      {
+        'package-lock.json': '{}',
+        'prisma/schema.prisma': null,
+        'packages/tools/package.json': PACKAGE.replace('{', '{ "devDependencies": { "prisma": "^7" },'),
+        ...Object.fromEntries(['a', 'b', 'c', 'd'].flatMap((name) => Object.entries(db(name)))),
+        'apps/api/package.json': JSON.stringify({ name: 'api' }),
+      },
+      { prisma: 'none' },
+    )
+    const error = await generate({ cwd: join(workspace.root, 'apps/api'), generator: 'install', names: [] }).catch(
+      (refused) => refused,
+    )
+    expect(error.remedy).toContain('4 packages of this workspace have one; choose yours')
+    expect(error.remedy.match(/--cwd/g)).toHaveLength(3)
+    expect(error.remedy).not.toContain('packages/tools')
+    expect(error.remedy).toContain('(and 1 more)')
+  })
+
+  it('with a schema somewhere else, and lists what is there', async () => {
+    const host = sampleHost({
+      'prisma/schema.prisma': null,
+      'src/modules/shop/shop.prisma': SCHEMA,
+      'infra/db/schema.prisma': SCHEMA,
+      'src/generated/schema.prisma': SCHEMA,
+    })
+    expect((await refusal(host)).remedy).toBe(
+      'Name one of those that are here: --schema infra/db/schema.prisma, or --schema src/modules/shop/shop.prisma; or set `schema` in prisma.config.ts',
+    )
   })
 
   it('without a schema', async () => {
@@ -195,6 +244,30 @@ describe('T16: a name that the host has is found before anything is written', ()
     expect(error.message).toContain(called)
   })
 
+  it.each([
+    [
+      'whose table has another name',
+      '',
+      /^Rename yours in the Prisma schema\. .*model YourToast \{ … @@map\("Toast"\) \}/,
+    ],
+    ['whose table is ours too', '\n  @@map("toasts")', /ALTER TABLE "toasts" RENAME TO "your_toasts";/],
+  ])('a model Toast %s, with the lines that rename it', async (_what, map, remedy) => {
+    const host = sampleHost({ 'prisma/schema.prisma': `${SCHEMA}\nmodel Toast {\n  id Int @id${map}\n}\n` })
+    expect(await refusal(host)).toMatchObject({ code: 'NAME_TAKEN', remedy: expect.stringMatching(remedy) })
+  })
+
+  it('a model Report, with the names of the reports in the command that goes around it', async () => {
+    const host = sampleHost({
+      'prisma/schema.prisma': `${SCHEMA}\nmodel Report {\n  id Int @id\n}\nmodel SalesReport {\n  id Int @id\n}\n`,
+    })
+    await host.run('install')
+    expect(await refusal(host, { generator: 'reports', names: ['MonthlySales', 'WeeklySales'] })).toMatchObject({
+      code: 'NAME_TAKEN',
+      remedy: expect.stringMatching(/async-gen reports MonthlySales WeeklySales --model BackgroundReport$/),
+    })
+    await host.run('reports', ['MonthlySales', 'WeeklySales'], { model: 'BackgroundReport' })
+  })
+
   it('the type of an enum, with the command that goes around it', async () => {
     const host = sampleHost({
       'prisma/schema.prisma': `${SCHEMA}\nenum Mood {\n  good\n  @@map("attempt_status")\n}\n`,
@@ -280,16 +353,33 @@ describe('the PrismaClient', () => {
     expect(error).toMatchObject({ code: 'CLIENT_NOT_FOUND', exitCode: 2, remedy: expect.stringContaining('--client') })
   })
 
-  it('that is made and not exported by itself is asked for, with the module', async () => {
+  it('that is made and not exported is asked for, with the module', async () => {
     const host = sampleHost({
-      'src/db.ts':
-        "import { PrismaClient } from './generated/client.js'\nconst client = new PrismaClient()\nexport default { client }\n",
+      'src/db.ts': `${IMPORT}const client = new PrismaClient()\nexport const count = () => client.order.count()\n`,
       'src/other.ts': '// new PrismaClient() is made in db.ts\n',
     })
     expect(await refusal(host)).toMatchObject({
       code: 'CLIENT_NOT_FOUND',
       message: expect.stringMatching(/these make one: src\/db\.ts\.$/),
     })
+  })
+
+  it('that may be exported in a way that is not recognised is asked for, beside the one that is', async () => {
+    const unclear = `${IMPORT}registry.add('db', new PrismaClient())\nexport default registry.db\n`
+    const host = sampleHost({ 'src/main-db.ts': unclear })
+    const error = await refusal(host)
+    expect(error).toMatchObject({ code: 'CLIENT_AMBIGUOUS', remedy: 'Say which: --client src/db.ts#prisma' })
+    expect(error.message).toContain('src/main-db.ts ')
+    await host.run('install', [], { client: 'src/main-db.ts#default' })
+    expect(host.read('src/async/database.ts')).toContain("import prisma from '../main-db.js'")
+  })
+
+  it('of the application is asked for, beside a read replica that throws without its own variable', async () => {
+    const replica = `${IMPORT}if (!process.env.REPLICA_URL) throw new Error('no replica')\nexport const replica = new PrismaClient()\n`
+    const main = `${IMPORT}if (!global.prisma) global.prisma = new PrismaClient()\nexport default global.prisma\n`
+    const error = await refusal(sampleHost({ 'src/replica.ts': replica, 'src/db.ts': main }))
+    expect(error.message).toContain('src/db.ts#default')
+    expect(error.message).toContain('src/replica.ts#replica')
   })
 
   it('that is exported twice is asked for, with a list', async () => {
@@ -323,6 +413,29 @@ describe('the PrismaClient', () => {
 
   it('that --client names is not there', async () => {
     expect(await refusal(sampleHost(), { client: 'src/nothing.ts' })).toMatchObject({ code: 'CLIENT_NOT_FOUND' })
+  })
+
+  it("that imports 'server-only', itself or through another module, gives way to one that does not", async () => {
+    const client = 'export const prisma = new PrismaClient()\n'
+    const host = sampleHost({
+      'src/db.ts': null,
+      'src/server/env.ts': "import 'server-only'\n",
+      'src/server/db.ts': `${IMPORT}import './env.js'\n${client}`,
+      'src/worker/db.ts': `${IMPORT}${client}`,
+    })
+    const { plan } = await host.run('install')
+    expect(host.read('src/async/database.ts')).toContain("from '../worker/db.js'")
+    expect(plan.notes).toContainEqual(
+      expect.stringMatching(/^src\/server\/db\.ts imports 'server-only'.*: src\/worker\/db\.ts is used in its place$/),
+    )
+  })
+
+  it("that alone is there and imports 'server-only' is used, with what to do", async () => {
+    const host = sampleHost({
+      'src/db.ts': `import 'server-only'\n${IMPORT}export const prisma = new PrismaClient()\n`,
+    })
+    const { plan } = await host.run('install')
+    expect(plan.notes).toContainEqual(expect.stringContaining('NODE_OPTIONS=--conditions=react-server'))
   })
 
   function twoClients() {

@@ -11,7 +11,12 @@ import { reports } from '../../generators/reports.js'
 import { packagedTemplate } from '../../generators/templates.js'
 import { SCHEMA } from './sample-host.js'
 
-const answers = { dir: 'src/async', client: { path: 'src/db.ts', name: 'prisma' }, names: [] }
+const answers = {
+  urlVariables: ['DATABASE_URL'],
+  dir: 'src/async',
+  client: { path: 'src/db.ts', name: 'prisma' },
+  names: [],
+}
 
 function emissions(esm: boolean): Emission[] {
   const host = {
@@ -19,11 +24,18 @@ function emissions(esm: boolean): Emission[] {
     node: '22.18.0',
     packageJson: { text: '{}', packages: ['vitest'], scripts: {} },
     packageManager: { name: 'npm' },
-    modules: { ext: '.js', esm },
-    schema: { files: [{ path: 'schema.prisma', text: SCHEMA }], schemas: [] },
+    modules: { ext: '.js', dynamicExt: '.js', esm, options: {} },
+    schema: { files: [{ path: 'schema.prisma', text: SCHEMA }], names: [], schemas: [], previewFeatures: [] },
   } as unknown as Host
   return [
     ...install.emissions(host, { ...answers, invalidateOn: ['Order'] }),
+    ...[null, '$()', 'new $()'].flatMap((access, i) =>
+      install.emissions(host, {
+        ...answers,
+        dir: `src/async${i}`,
+        clientSource: { path: 'src/make.ts', name: 'make', access, clientClass: '@prisma/client' },
+      }),
+    ),
     ...attempt.emissions(host, answers),
     ...attempt.emissions(host, { ...answers, names: ['EmailAttempt'], encrypted: true }),
     ...reports.emissions(host, { ...answers, names: ['MonthlySales'] }),

@@ -104,20 +104,38 @@ describe('an upgrade', () => {
 
   it('emits the migrations that are new, after those that are there, and touches none', async () => {
     const host = await installed()
-    const [toasts, attempts] = migrationsOf(host)
-    const manifest = JSON.parse(host.read('.async-gen/manifest.json'))
-    delete manifest.migrations.create_attempts
-    host.write('.async-gen/manifest.json', JSON.stringify(manifest))
-    host.remove(attempts!.replace('/migration.sql', ''))
-    publish({ 'install/migration.sql': (text) => `-- newer\n${text}` })
+    const before = migrationsOf(host)
+    forgetMigration(host, 'harden_toasts')
+    forgetMigration(host, 'harden_attempts')
+    publish({ 'install/migrations/001_create.sql': (text) => `-- newer\n${text}` })
 
     const outcome = await upgradeIn(host)
+    const toasts = before.find((path) => path.endsWith('_create_toasts/migration.sql'))!
     expect(lines(outcome)).toContain(`keep ${toasts}`)
-    expect(host.read(toasts!)).not.toContain('newer')
-    const [first, second] = migrationsOf(host)
-    expect(first).toBe(toasts)
-    expect(second).toMatch(/_create_attempts\/migration\.sql$/)
-    expect(second! > first!).toBe(true)
+    expect(host.read(toasts)).not.toContain('newer')
+    expect(namesOf(migrationsOf(host))).toEqual([
+      'create_toasts',
+      'create_attempts',
+      'harden_toasts',
+      'harden_attempts',
+    ])
+    expect((await upgradeIn(host)).status).toBe('nothing to do')
+  })
+
+  it('a repeated run of a generator emits the migrations of it that are new too', async () => {
+    const host = await installed()
+    forgetMigration(host, 'harden_toasts')
+    await host.run('install')
+    expect(namesOf(migrationsOf(host)).at(-1)).toBe('harden_toasts')
+  })
+
+  it('emits no migration twice where the manifest was lost', async () => {
+    const host = await installed()
+    const before = migrationsOf(host)
+    host.remove('.async-gen/manifest.json')
+    await host.run('install', [], { onConflict: 'mine' })
+    await host.run('attempt', [], { onConflict: 'mine' })
+    expect(migrationsOf(host)).toEqual(before)
   })
 
   it('names what nothing emits any more, and leaves it', async () => {
@@ -397,6 +415,22 @@ function edit(host: SampleHost, path: string, from: string, to: string) {
   const text = host.read(path)
   expect(text).toContain(from)
   host.write(path, text.replace(from, to))
+}
+
+/** Makes the host one of a version that had no such migration. */
+function forgetMigration(host: SampleHost, name: string) {
+  const manifest = JSON.parse(host.read('.async-gen/manifest.json'))
+  delete manifest.migrations[name]
+  host.write('.async-gen/manifest.json', JSON.stringify(manifest))
+  host.remove(
+    migrationsOf(host)
+      .find((path) => path.endsWith(`_${name}/migration.sql`))!
+      .replace('/migration.sql', ''),
+  )
+}
+
+function namesOf(migrations: string[]) {
+  return migrations.map((path) => /\/\d+_(\w+)\//.exec(path)?.[1])
 }
 
 function migrationsOf(host: SampleHost) {

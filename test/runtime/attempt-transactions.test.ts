@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BaseAttempt, connect, defineTargets, sweep } from '@async-gen/runtime'
+import { BaseAttempt, connect, defineTargets, sweep, TransactionEndedError } from '@async-gen/runtime'
 import { PrismaPg } from '@prisma/adapter-pg'
-import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 
@@ -23,49 +23,100 @@ const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
 
 afterEach(() => rows('TRUNCATE attempts, graphile_worker._private_jobs CASCADE'))
 
-/** A client with one connection, whose statements that match are sent late, as they are on a busy machine. */
-function slowClient({ late, by }: { late: RegExp; by: number }) {
+/** `Promise.withResolvers`, which Node 20 does not have. */
+function withResolvers() {
+  let resolve = () => {}
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  return { promise, resolve }
+}
+
+type Moment = 'the rollback' | 'the next transaction'
+
+/**
+ * A client with one connection that sends the INSERT of an attempt only after the rollback of its transaction, or in the next
+ * transaction. `sent` resolves when PostgreSQL has answered that INSERT.
+ */
+function lateClient(after: Moment) {
+  const moment = withResolvers()
+  const sent = withResolvers()
+  const rolledBack = withResolvers()
   const factory = new PrismaPg({ connectionString: url, max: 1 })
   const connectAdapter = factory.connect.bind(factory)
+  let transactions = 0
   factory.connect = async () => {
     const adapter = await connectAdapter()
     const begin = adapter.startTransaction.bind(adapter)
     adapter.startTransaction = async (...args) => {
       const transaction = await begin(...args)
-      const queryRaw = transaction.queryRaw.bind(transaction)
+      transactions += 1
+      if (after === 'the next transaction' && transactions === 2) moment.resolve()
+      const [queryRaw, rollback] = [transaction.queryRaw.bind(transaction), transaction.rollback.bind(transaction)]
       transaction.queryRaw = async (statement) => {
-        if (late.test(statement.sql)) await sleep(by)
-        return queryRaw(statement)
+        if (!/INSERT INTO "attempts"/.test(statement.sql)) return await queryRaw(statement)
+        await moment.promise
+        return await queryRaw(statement).finally(sent.resolve)
+      }
+      transaction.rollback = async () => {
+        await rollback()
+        rolledBack.resolve()
+        if (after === 'the rollback') moment.resolve()
       }
       return transaction
     }
     return adapter
   }
-  return new PrismaClient({ adapter: factory })
+  return { client: new PrismaClient({ adapter: factory }), sent: sent.promise, rolledBack: rolledBack.promise }
 }
 
 describe('a statement that outlives its transaction', () => {
-  const slow = slowClient({ late: /INSERT INTO "attempts"/, by: 600 })
-  const Slow = attemptsOf(slow as typeof prisma)
-  afterAll(() => slow.$disconnect())
-
   it('A1: records nothing once Prisma has rolled back', async () => {
-    const timedOut = slow.$transaction(async (tx) => await Slow.async(Mail, { tx }).send('ghost'), { timeout: 200 })
-    await expect(timedOut).rejects.toThrow()
-    await sleep(800)
+    const { client, sent } = lateClient('the rollback')
+    await expect(recordTooLate(client)).rejects.toThrow(TransactionEndedError)
+    await sent
     expect(await rows('SELECT args FROM attempts')).toEqual([])
+    await client.$disconnect()
   })
 
   it('A1: records nothing inside the transaction that has borrowed the connection meanwhile', async () => {
-    const timedOut = slow.$transaction(async (tx) => await Slow.async(Mail, { tx }).send('ghost'), { timeout: 200 })
-    await expect(timedOut).rejects.toThrow()
-    await slow.$transaction(async (tx) => {
-      await sleep(700)
-      await tx.order.create({ data: { number: 1, customerToken: 'somebody else' } })
-    })
+    const { client, sent, rolledBack } = lateClient('the next transaction')
+    const refused = expect(recordTooLate(client)).rejects.toThrow(TransactionEndedError)
+    await rolledBack
+    await client.$transaction(
+      async (tx) => {
+        await sent
+        await tx.order.create({ data: { number: 1, customerToken: 'somebody else' } })
+      },
+      { timeout: 60_000, maxWait: 60_000 },
+    )
+    await refused
     expect(await rows('SELECT args FROM attempts')).toEqual([])
     expect(await rows('SELECT number FROM "Order"')).toEqual([{ number: 1 }])
+    await client.$disconnect()
   })
+
+  it('A1: leaves the refusal to Prisma (P2028) where it has closed the transaction before', async () => {
+    const timedOut = prisma.$transaction(
+      async (tx) => {
+        await sleep(500)
+        await Attempt.async(Mail, { tx }).send('after the timeout')
+      },
+      { timeout: 50, maxWait: 60_000 },
+    )
+    await expect(timedOut).rejects.toMatchObject({ code: 'P2028' })
+    const committed = await prisma.$transaction(async (tx) => tx, { timeout: 60_000, maxWait: 60_000 })
+    await expect(Attempt.async(Mail, { tx: committed }).send('after the commit')).rejects.toMatchObject({
+      code: 'P2028',
+    })
+    expect(await rows('SELECT args FROM attempts')).toEqual([])
+  })
+
+  function recordTooLate(client: InstanceType<typeof PrismaClient>) {
+    const Late = attemptsOf(client as typeof prisma)
+    const options = { timeout: 3000, maxWait: 60_000 }
+    return client.$transaction(async (tx) => await Late.async(Mail, { tx }).send('ghost'), options)
+  }
 })
 
 describe('calls that ask for their transaction', () => {
@@ -150,17 +201,20 @@ describe('an idempotence token', () => {
   it('A3: of several calls at once, against the same in the opposite order, gives each row once', async () => {
     const tokens = ['a', 'b', 'c', 'd', 'e']
     const record = (order: string[]) =>
-      prisma.$transaction(async (tx) => {
-        const calls = order.map((token) => ({
-          target: Mail,
-          method: 'send' as const,
-          args: [token] as [string],
-          idempotenceToken: token,
-        }))
-        const attempts = await Attempt.createMany(calls, { tx })
-        await sleep(100) // while the other one waits for its tokens
-        return attempts
-      })
+      prisma.$transaction(
+        async (tx) => {
+          const calls = order.map((token) => ({
+            target: Mail,
+            method: 'send' as const,
+            args: [token] as [string],
+            idempotenceToken: token,
+          }))
+          const attempts = await Attempt.createMany(calls, { tx })
+          await sleep(100) // while the other one waits for its tokens
+          return attempts
+        },
+        { timeout: 60_000, maxWait: 60_000 },
+      )
     const settled = await Promise.allSettled([record(tokens), record(tokens.toReversed()), record(tokens)])
     const recorded = settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
     expect(recorded).toHaveLength(3)

@@ -255,7 +255,7 @@ describe('a cached function', () => {
 
   it('C7: with expiresIn, an entry counts as none when its time is over, and the sweep removes it', async () => {
     const { thing, rows } = things()
-    const options = { arguments: [7] as [number], expiresIn: '1 hour' }
+    const options = { arguments: [7] as [number], expiresIn: '1 hour' as const }
     await thing.fetch('thing/7', 1, options)
     const [row] = await rows()
     const left = row!.expiresAt!.getTime() - Date.now()

@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import manifest from '../../runtime/package.json' with { type: 'json' }
 
@@ -8,3 +11,26 @@ it('every entry is found by compilers that do not read `exports`', () => {
   const files = Object.entries(others).map(([path, { types }]) => [path.replace('./', ''), [types]])
   expect(manifest.typesVersions).toEqual({ '*': Object.fromEntries(files) })
 })
+
+it('no declaration imports a package that a host may not have', () => {
+  const optional = Object.keys(manifest.peerDependenciesMeta)
+  for (const entry of ['index.d.ts', 'testing.d.ts']) {
+    const imported = importsOf(join(DIST, entry), new Set())
+    expect(imported).toContain('pg')
+    expect(imported.filter((name) => optional.includes(name))).toEqual([])
+  }
+  expect(manifest.dependencies, 'the types of pg are part of ours').toHaveProperty('@types/pg')
+})
+
+const DIST = fileURLToPath(new URL('../../runtime/dist', import.meta.url))
+
+/** The packages that a declaration imports, and all declarations that it imports itself. */
+function importsOf(file: string, seen: Set<string>): string[] {
+  if (seen.has(file)) return []
+  seen.add(file)
+  const code = readFileSync(file, 'utf8').replaceAll(/\/\*[\s\S]*?\*\//g, '')
+  const specifiers = [...code.matchAll(/(?:from|import\()\s*'([^']+)'/g)].map(([, name]) => name!)
+  return specifiers.flatMap((name) =>
+    name.startsWith('.') ? importsOf(join(dirname(file), name.replace(/\.js$/, '.d.ts')), seen) : [name],
+  )
+}

@@ -74,6 +74,12 @@ describe('targets', () => {
     expect(() => targets.resolve(target, method)).toThrow(UnknownTargetError)
   })
 
+  it('A20: an inherited method is refused as that, when a call of it is recorded', async () => {
+    class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {}
+    const message = 'The target Client inherits its method "inherited", and only own methods can be called. It has: '
+    await expect(Attempt.async(Client).inherited()).rejects.toThrow(message)
+  })
+
   it('A20: an unknown one is answered with what there is', () => {
     expect(() => targets.resolve('Cleint', 'charge')).toThrow(
       'No target is called "Cleint". Listed: Client, helpers, Orders, instances.',

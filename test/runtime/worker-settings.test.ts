@@ -18,7 +18,7 @@ describe('the settings of a worker', () => {
       stopTimeout: 20_000,
       once: false,
     })
-    const options = { tasks, concurrency: 5, pollInterval: '1s', health: 9394, once: true }
+    const options = { tasks, concurrency: 5, pollInterval: '1s' as const, health: 9394, once: true }
     expect(settingsOf(options, {})).toMatchObject({
       concurrency: 5,
       pollInterval: 1000,

@@ -13,7 +13,8 @@ declare module 'vitest' {
 
 /** One PostgreSQL for the whole run, with a template that each test file copies. */
 export default async function setup(project: TestProject) {
-  const { stop, ...server } = await startPostgres()
+  const { stop, url, prefix } = await startPostgres()
+  const server = { url, prefix }
   try {
     if (existsSync(APP)) await migrateTemplate(server)
   } catch (error) {

@@ -1,5 +1,6 @@
 // The process that keeps the run's PostgreSQL for as long as its parent lives. The parent holds the other end of standard
-// input, which the system closes however the parent ends, `kill -9` included. Prints the server's URL when it is up.
+// input, which the system closes however the parent ends, `kill -9` included. Prints the server's URL when it is up. The line
+// `crash` stops the server as `pg_ctl -m immediate` does, and prints `down`; `start` starts it again, and prints its URL.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -8,6 +9,7 @@ import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
+import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { dropDatabases } from './postgres.js'
 
@@ -24,8 +26,10 @@ const SETTINGS = {
 
 const [prefix = '', network = ''] = process.argv.slice(2)
 if (network) SETTINGS.listen_addresses += `,${network.split('/')[0]}`
+const commands = createInterface({ input: process.stdin })
 const parentGone = new Promise((resolve) => {
-  process.stdin.resume().once('end', resolve).once('error', resolve)
+  commands.once('close', resolve)
+  process.stdin.once('error', resolve)
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, resolve)
 })
 if (process.env.DATABASE_URL) await keepDatabases(process.env.DATABASE_URL)
@@ -41,11 +45,12 @@ async function keepDatabases(url: string) {
 async function keepCluster() {
   const folder = join(tmpdir(), prefix)
   fs.mkdirSync(folder, { mode: 0o700 })
-  let cluster: { server: ChildProcess; url: string } | undefined
+  let cluster: Cluster | undefined
   try {
     cluster = await startCluster(folder)
     console.log(cluster.url)
-    await Promise.race([parentGone, once(cluster.server, 'exit')])
+    const failed = obeyCommands(cluster)
+    await Promise.race([parentGone, failed])
   } catch (error) {
     console.error(error instanceof Error ? error.message : error)
     process.exitCode = 1
@@ -55,7 +60,35 @@ async function keepCluster() {
   }
 }
 
-async function startCluster(folder: string) {
+interface Cluster {
+  server: ChildProcess
+  url: string
+  /** Starts a server on the same files and port. */
+  spawn(): ChildProcess
+}
+
+/** Resolves when the server has ended, and nobody asked for it. */
+function obeyCommands(cluster: Cluster) {
+  return new Promise<void>((resolve, reject) => {
+    let down = false
+    const watch = () => {
+      cluster.server.once('exit', () => {
+        if (down) console.log('down')
+        else resolve()
+      })
+    }
+    watch()
+    commands.on('line', (command) => {
+      down = command === 'crash'
+      if (down) return void cluster.server.kill('SIGQUIT')
+      cluster.server = cluster.spawn()
+      watch()
+      untilReady(cluster.server).then((log) => (log === undefined ? console.log(cluster.url) : reject(new Error(log))))
+    })
+  })
+}
+
+async function startCluster(folder: string): Promise<Cluster> {
   const account = unprivilegedAccount()
   const native = nativeFolder(folder, account)
   const data = join(folder, 'data')
@@ -84,14 +117,17 @@ async function startCluster(folder: string) {
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()
     const flags = Object.entries({ ...SETTINGS, port }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-    const server = spawn(join(native, 'bin', 'postgres'), ['-D', data, ...flags], {
-      ...account,
-      cwd: folder,
-      env: { ...process.env, LC_ALL: 'C' },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
+    const launch = () =>
+      spawn(join(native, 'bin', 'postgres'), ['-D', data, ...flags], {
+        ...account,
+        cwd: folder,
+        env: { ...process.env, LC_ALL: 'C' },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
+    const server = launch()
     const log = await untilReady(server)
-    if (log === undefined) return { server, url: `postgresql://postgres:${password}@127.0.0.1:${port}/postgres` }
+    if (log === undefined)
+      return { server, url: `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`, spawn: launch }
     // Somebody took the port between our looking and PostgreSQL's binding it.
     if (attempt === 3 || !log.includes('could not bind')) throw new Error(`PostgreSQL did not start:\n${log}`)
   }

@@ -19,6 +19,8 @@ export interface PostgresServer {
  * `stop` is called, and also when this process is interrupted, crashes or is killed: a keeper, a process of its own,
  * waits for the other end of its pipe to close.
  *
+ * `crash` stops a throwaway server as `pg_ctl stop -m immediate` does, `start` starts it again.
+ *
  * @param options `network`: always a throwaway one, which listens to that network too, by the address that this machine has
  *   there: `10.0.0.1/24`
  */
@@ -26,7 +28,7 @@ export async function startPostgres({
   network,
 }: {
   network?: string
-} = {}): Promise<PostgresServer & { stop: () => Promise<void> }> {
+} = {}): Promise<PostgresServer & { stop: () => Promise<void>; crash: Order; start: Order }> {
   const prefix = `async_gen_${randomBytes(4).toString('hex')}`
   const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
   const keeper = spawn(
@@ -45,9 +47,18 @@ export async function startPostgres({
     await exited
   }
 
-  for await (const url of createInterface({ input: keeper.stdout })) return { url, prefix, stop }
+  const lines = createInterface({ input: keeper.stdout })
+  const order = (command: string) => async () => {
+    keeper.stdin.write(`${command}\n`)
+    await once(lines, 'line')
+  }
+  const [url] = await Promise.race([once(lines, 'line') as Promise<[string]>, exited.then(() => [undefined])])
+  if (url) return { url, prefix, stop, crash: order('crash'), start: order('start') }
   throw new Error('PostgreSQL did not start: see the lines above. DATABASE_URL can name a server to use instead.')
 }
+
+/** What is done to a throwaway server; no other server takes it. Resolves when it is done. */
+type Order = () => Promise<void>
 
 /** Creates a database, as a copy of the run's database `template` where one is named, and returns its URL. */
 export async function createDatabase(server: PostgresServer, options: { name?: string; template?: string } = {}) {

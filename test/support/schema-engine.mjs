@@ -115,7 +115,8 @@ async function answer(config) {
     try {
       const schema = datamodels ?? params.to?.files?.map(({ path, content }) => [path, content])
       engine ??= await bindings.SchemaEngine.new({ datamodels: schema }, () => {}, adapter)
-      const result = (await engine[method](params)) ?? {}
+      const compare = usesPartialIndexes(params.schema) && { schemaPush, evaluateDataLoss, createMigration }[method]
+      const result = (await (compare ? compare(engine, params, config) : engine[method](params))) ?? {}
       // The CLI prints a diff only when it is told to, on the way.
       if (method === 'diff') send({ id: 0, method: 'print', params: { content: result.stdout ?? '' } })
       send({ id, result })
@@ -123,6 +124,53 @@ async function answer(config) {
       send({ id, error: { code: 4466, message: 'error', data: errorData(error, error.code ?? null) } })
     }
   }
+}
+
+function usesPartialIndexes(schema) {
+  return schema?.files.some(({ content }) => /previewFeatures\s*=.*"partialIndexes"/.test(content))
+}
+
+// As WebAssembly, the engine sees the partial indexes of a database in `diff` alone, whatever preview features the schema
+// switches on. Where it switches on `partialIndexes`, these three compare with `diff`. They warn of no loss of data.
+async function schemaPush(engine, { schema, filters }, config) {
+  const from = { tag: 'schemaDatasource', files: schema.files, configDir: '' }
+  const script = await difference(engine, from, schema, filters)
+  if (script) {
+    const client = new pg.Client(config)
+    await client.connect()
+    await client.query(script).finally(() => client.end())
+  }
+  return { executedSteps: script ? 1 : 0, unexecutable: [], warnings: [] }
+}
+
+async function evaluateDataLoss(engine, { migrationsList, schema, filters }) {
+  const script = await difference(engine, { tag: 'migrations', ...migrationsList }, schema, filters)
+  return { migrationSteps: script ? 1 : 0, unexecutableSteps: [], warnings: [] }
+}
+
+async function createMigration(engine, { migrationsList, migrationName, draft, schema, filters }) {
+  const script = await difference(engine, { tag: 'migrations', ...migrationsList }, schema, filters)
+  const time = new Date().toISOString().replace(/\D/g, '').slice(0, 14)
+  return {
+    connectorType: 'postgresql',
+    generatedMigrationName: `${time}_${migrationName}`,
+    migrationScript: script ?? (draft ? '-- This is an empty migration.' : null),
+    extension: 'sql',
+  }
+}
+
+/** The SQL that brings `from` to where the schema is; null where it is there. */
+async function difference(engine, from, { files }, filters) {
+  const to = { tag: 'schemaDatamodel', files }
+  const { stdout, exitCode } = await engine.diff({
+    from,
+    to,
+    filters,
+    script: true,
+    exitCode: true,
+    shadowDatabaseUrl: null,
+  })
+  return exitCode === 0 ? null : stdout
 }
 
 function send(message) {

@@ -62,8 +62,8 @@ export const breakfast = hasToast(db, 'oat', 'breakfast', {
     file: 'src/async/test/monthly_sales.test.ts',
     changes: [
       [
-        '  const report = await MonthlySales.create({})',
-        "  const report = await MonthlySales.create({ month: 'January' })",
+        '  const report = await SpecMonthlySales.create({})',
+        "  const report = await SpecMonthlySales.create({ month: 'January' })",
       ],
       [
         '  expect(await report.compute()).toEqual({ total: 0 })',

@@ -11,7 +11,7 @@ export interface WorkerProcess {
   kill: (signal: NodeJS.Signals) => void
   /** Resolves with the exit code when it has ended; null where a signal ended it. */
   exited: Promise<number | null>
-  /** Ends it as a supervisor would, with SIGTERM, and returns its exit code; after ten seconds it is killed (null). */
+  /** Ends it as a supervisor would, with SIGTERM, and returns its exit code; after a minute it is killed (null). */
   stop: () => Promise<number | null>
 }
 
@@ -47,7 +47,7 @@ export function startWorker(
 
   const stop = async () => {
     worker.kill('SIGTERM')
-    await Promise.race([exited, sleep(10_000, undefined, { ref: false })])
+    await Promise.race([exited, sleep(60_000, undefined, { ref: false })])
     worker.kill('SIGKILL')
     return await exited
   }

@@ -1,55 +1,67 @@
 import { backoff } from '../backoff.js'
 import type { BoundDatabase } from '../database.js'
-import { milliseconds, secondsSince } from '../duration.js'
+import { type Duration, milliseconds, secondsSince } from '../duration.js'
 import { DecryptionError, describeError, InvalidStateError, isInstance, PermanentError } from '../errors.js'
 import { snakeCase } from '../names.js'
 import type { PrismaClientLike } from '../prisma.js'
 import { type Telling, tell, type Outcome as Verdict } from '../telemetry.js'
 import { keptTables } from '../upkeep.js'
-import type { AnyCall, Callee, CallInput, Deferred, RecordOptions, WithinTransaction } from './calls.js'
+import type {
+  AnyCall,
+  AttemptOf,
+  Callee,
+  CallInput,
+  Call as CallOf,
+  Deferred,
+  NotListed,
+  RecordOptions,
+  WithinTransaction,
+} from './calls.js'
 import { cancellable } from './cancel.js'
 import { type Claimed, claim } from './claim.js'
 import { fromColumn } from './columns.js'
 import { Content } from './content.js'
 import { Call, currentCall } from './current.js'
-import { AttemptFields } from './fields.js'
+import { AttemptFields, OWN_FIELDS } from './fields.js'
 import { type Outcome, perform } from './perform.js'
 import { recordCalls, standIn } from './recording.js'
 import { type Reencryption, reencryptAll } from './reencrypt.js'
 import {
-  type AttemptError,
   type AttemptRow,
   type AttemptStatus,
   AttemptStore,
   type Failure,
   type Filter,
+  type NewError,
+  type NewStoredError,
   type Run,
 } from './store.js'
-import type { Targets } from './targets.js'
-import {
-  type AddedFields,
-  type AttemptClass,
-  type AttemptFilter,
-  type BaseAttemptOptions,
-  type ClientOf,
-  type DataOf,
-  HIDDEN_FIELDS,
-  type PerformOptions,
-  type TargetsOf,
+import { classes, rootOf, typesOf } from './subclasses.js'
+import { type Targets, targetLoader } from './targets.js'
+import type {
+  AddedFields,
+  AttemptClass,
+  AttemptFilter,
+  BaseAttemptOptions,
+  ClientOf,
+  DataOf,
+  PerformOptions,
+  TargetsOf,
 } from './types.js'
 import { type WaitOptions, waitFor } from './wait.js'
 
 /** A base class for the attempts of one table, bound to a database and to what they may call. */
 export function BaseAttempt<Client extends PrismaClientLike, const Model extends string, const T extends Targets>(
   db: BoundDatabase<Client>,
-  { model, table, targets, encryptor, encryptors }: BaseAttemptOptions<Model, T>,
+  { model, table, targets, encryptor, encryptors, priorities = {} }: BaseAttemptOptions<Model, T>,
 ): AttemptClass<Client, T, AddedFields<Client, Model>> {
   const binding = {
     db,
     model,
-    targets,
-    store: new AttemptStore(db, table, snakeCase(model)),
+    targets: targetLoader(targets),
+    store: new AttemptStore(db, model, table, snakeCase(model)),
     content: new Content(table, encryptor, encryptors),
+    priorities,
   }
   keptTables(db).add(binding.store)
   return Object.assign(class extends AttemptRecord<AddedFields<Client, Model>> {}, binding)
@@ -71,7 +83,8 @@ function scope(status: AttemptStatus) {
 export class AttemptRecord<Data = unknown> extends AttemptFields {
   /** Whether `create` found an attempt with the same token instead of making one. */
   readonly duplicate: boolean
-  #running: { run: Run; started: number; stopping: AbortSignal | undefined } | undefined
+  /** The run that this object holds. */
+  #held: HeldRun | undefined
 
   constructor(row: AttemptRow, duplicate = false) {
     super(row)
@@ -82,13 +95,13 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
    * Records a call. In a transaction it exists only if that commits, and from then on it is made for certain.
    * @throws TransactionEndedError where the transaction is gone, UnknownTargetError, UnserializableError
    */
-  static async create<Class extends AttemptClass>(
+  static async create<Class extends AttemptClass, T extends object, const M extends string>(
     this: Class,
-    call: CallInput<TargetsOf<Class>> & RecordOptions<DataOf<Class>>,
+    call: CallOf<T, M, TargetsOf<Class>> & RecordOptions<DataOf<Class>>,
     within: WithinTransaction<ClientOf<Class>> = {},
-  ): Promise<InstanceType<Class>> {
-    const [attempt] = await this.createMany([call], within)
-    return attempt!
+  ): Promise<AttemptOf<InstanceType<Class>, T, M>> {
+    const [attempt] = await this.createMany([call as never], within)
+    return attempt as never
   }
 
   /** Records any number of calls with one statement, and returns their attempts in the same order. */
@@ -98,33 +111,35 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     { tx }: WithinTransaction<ClientOf<Class>> = {},
   ): Promise<InstanceType<Class>[]> {
     const recorded = await recordCalls(this, calls as readonly AnyCall[], tx)
-    return recorded.map(({ row, duplicate }) => new this(row, duplicate) as InstanceType<Class>)
+    // A duplicate may be of another class.
+    const classOf = await classes(this)
+    return recorded.map(({ row, duplicate }) => new (classOf(row))(row, duplicate) as InstanceType<Class>)
   }
 
   /** A stand-in for the target: calling a method of it records the call. */
-  static async<Class extends AttemptClass, const C extends Callee<TargetsOf<Class>>>(
+  static async<Class extends AttemptClass, const C extends object>(
     this: Class,
-    callee: C,
+    callee: C extends Callee<TargetsOf<Class>> ? C : NotListed,
     { tx, ...options }: RecordOptions<DataOf<Class>> & WithinTransaction<ClientOf<Class>> = {},
   ): Deferred<C, InstanceType<Class>> {
-    return standIn(callee, (call) => this.create({ ...options, ...call } as never, { tx } as never)) as never
+    return standIn(callee as object, (call) => this.create({ ...options, ...call } as never, { tx } as never)) as never
   }
 
   /** Like `async`, for a call that is to be made at a given time. */
-  static schedule<Class extends AttemptClass, const C extends Callee<TargetsOf<Class>>>(
+  static schedule<Class extends AttemptClass, const C extends object>(
     this: Class,
     time: Date,
-    callee: C,
+    callee: C extends Callee<TargetsOf<Class>> ? C : NotListed,
     options: Omit<RecordOptions<DataOf<Class>>, 'scheduledAt'> & WithinTransaction<ClientOf<Class>> = {},
   ): Deferred<C, InstanceType<Class>> {
-    const { priority = 20, ...rest } = options
+    const { priority = this.priorities.schedule ?? 20, ...rest } = options
     return this.async(callee as never, { ...rest, priority, scheduledAt: time } as never) as never
   }
 
-  /** The attempt with that id, or null. */
+  /** The attempt with that id, as an instance of its subclass, or null. A subclass finds its own attempts alone. */
   static async find<Class extends AttemptClass>(this: Class, id: bigint | number): Promise<InstanceType<Class> | null> {
-    const row = await this.store.find(BigInt(id))
-    return row ? (new this(row) as InstanceType<Class>) : null
+    const row = await this.store.find(BigInt(id), await typesOf(this))
+    return row ? (new ((await classes(this))(row))(row) as InstanceType<Class>) : null
   }
 
   /** The newest attempts that match. For all else there is the Prisma model. */
@@ -133,15 +148,16 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     filter: AttemptFilter<TargetsOf<Class>>,
     { limit = DEFAULT_LIMIT }: { limit?: number } = {},
   ): Promise<InstanceType<Class>[]> {
-    const rows = await this.store.select(storedFilter(this, filter), limit)
-    return rows.map((row) => new this(row) as InstanceType<Class>)
+    const rows = await this.store.select(await storedFilter(this, filter), limit)
+    const classOf = await classes(this)
+    return rows.map((row) => new (classOf(row))(row) as InstanceType<Class>)
   }
 
   static async count<Class extends AttemptClass>(
     this: Class,
     filter: AttemptFilter<TargetsOf<Class>> = {},
   ): Promise<number> {
-    return await this.store.count(storedFilter(this, filter))
+    return await this.store.count(await storedFilter(this, filter))
   }
 
   static readonly pending = scope('pending')
@@ -157,20 +173,20 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   }
 
   /**
-   * Performs an attempt by id; the worker does this. Returns null where it is not pending, not due, or gone.
-   * @param subclasses classes whose attempts are performed as what they are, hooks and all
+   * Performs an attempt by id, as an instance of its subclass; the worker does this. Returns null where it is not pending, not due,
+   * or gone.
+   * @param subclasses classes that extend it and that `defineTargets` does not list
    */
   static async perform<Class extends AttemptClass>(
     this: Class,
     id: bigint,
     { signal, subclasses = [] }: PerformOptions & { subclasses?: readonly AttemptClass[] } = {},
   ): Promise<InstanceType<Class> | null> {
+    const classOf = await classes(this, subclasses)
     const claimed = await claim(this, id)
     if (!claimed) return null
-    const Type = subclasses.find(({ name }) => name === claimed.row.type) ?? this
-    const attempt = new Type(claimed.row) as InstanceType<Class>
-    // What its hook throws is told, and is no reason to make the call again.
-    await attempt.#run(claimed, signal)
+    const attempt = new (classOf(claimed.row))(claimed.row) as InstanceType<Class>
+    await attempt.#performClaimed(claimed, signal)
     return attempt
   }
 
@@ -185,36 +201,47 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   /** The values of the columns that you have added to the model, as the PrismaClient gives them. */
   get data(): Data {
     const { db, model } = this.#class
-    const own = (field: string) => field in AttemptFields.prototype || HIDDEN_FIELDS.some((hidden) => hidden === field)
-    const fields = db.fieldsOf(model).filter(({ name }) => !own(name))
+    const fields = db.fieldsOf(model).filter(({ name }) => !OWN_FIELDS.some((own) => own === name))
     return Object.fromEntries(fields.map((field) => [field.name, fromColumn(field, this.row[field.column])])) as Data
+  }
+
+  /** What the row's target names in `targets.ts`: the class, the object of functions, or the records of a model. */
+  async targetObject(): Promise<object> {
+    return (await this.#class.targets()).find(this.target)
   }
 
   /** The attempts that were recorded while this one ran, the newest first. */
   async children(): Promise<this[]> {
-    return (await this.#class.where({ parent: this }, { limit: Number.MAX_SAFE_INTEGER })) as this[]
+    return (await rootOf(this.#class).where({ parent: this }, { limit: Number.MAX_SAFE_INTEGER })) as this[]
   }
 
   /** The attempt that ran when this one was recorded. */
   async parent(): Promise<this | null> {
-    return this.parentId === null ? null : ((await this.#class.find(this.parentId)) as this | null)
+    return this.parentId === null ? null : ((await rootOf(this.#class).find(this.parentId)) as this | null)
   }
 
   /**
    * Makes the call now, if it is due. What the call writes through `Attempt.current().tx()` happens exactly once; its other
    * effects happen at least once: a run whose process dies is made again.
    *
+   * Override it to do something around every run, and call `super`: the worker calls it, too, with the run already claimed
+   * (`status` is `running`). There, `fail`, `expire`, `cancel` and `retry` end the run without making the call. An error thrown
+   * before `super` counts as an error of the run. An override that does neither puts the call off by `retryDelay`.
+   *
    * @returns whether the call was made; one that is not due is left alone
    * @throws InvalidStateError unless the attempt is pending; and what `handlePerformError` throws
    */
   async perform({ signal }: PerformOptions = {}): Promise<boolean> {
-    const claimed = await claim(this.#class, this.id)
-    if (!claimed) {
-      await this.reload()
-      if (!this.isPending) throw this.#invalidState('perform')
-      return false
+    if (this.#held?.phase !== 'claimed') {
+      const claimed = await claim(this.#class, this.id)
+      if (!claimed) {
+        await this.reload()
+        if (!this.isPending) throw this.#invalidState('perform')
+        return false
+      }
+      this.#hold(claimed, signal)
     }
-    const hook = await this.#run(claimed, signal)
+    const hook = await this.#run(this.#held!)
     if (hook) throw hook.thrown
     return true
   }
@@ -222,11 +249,12 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   /**
    * Every failed run ends here. The default records the error and tries again after `retryDelay`, or fails the attempt: when
    * it was the last run that it has, when the call threw a PermanentError, and when its content does not decrypt. Override
-   * it to alert somebody, and call `super`.
+   * it to alert somebody, and call `super`; or decide otherwise: `fail`, `expire`, `cancel` and `retry` record the error and end
+   * the run so, and a PermanentError thrown here fails the attempt.
    */
   async handlePerformError(error: unknown): Promise<void> {
-    if (!this.#running) throw new InvalidStateError(`${this.#label} is not running, so no error of it can be handled.`)
-    const { run, stopping } = this.#running
+    if (!this.#held) throw new InvalidStateError(`${this.#label} is not running, so no error of it can be handled.`)
+    const { run, stopping } = this.#held
     // A run that was interrupted is not at fault: another worker makes it at once.
     await this.#record(error, () => (stopping?.aborted ? 0 : milliseconds(this.retryDelay(run.number))))
   }
@@ -236,24 +264,29 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     return backoff(run)
   }
 
-  /** Ends a pending attempt that is no longer wanted, because its time has passed. */
+  /** Ends a pending attempt that is no longer wanted, because its time has passed; in a hook, the attempt whose run failed. */
   async expire(): Promise<void> {
-    await this.#change(this.#class.store.end(this.id, 'expired'), 'expire')
+    await this.#end('expired', 'expire')
   }
 
-  /** Ends a pending attempt as failed. */
+  /** Ends a pending attempt as failed; in a hook, the attempt whose run failed. */
   async fail(): Promise<void> {
-    await this.#change(this.#class.store.end(this.id, 'failed'), 'fail')
+    await this.#end('failed', 'fail')
   }
 
   /** Ends an attempt that is pending or running. A call that runs has its signal aborted, and what it returns is dropped. */
   async cancel(): Promise<void> {
-    await this.#change(this.#class.store.cancel(this.id), 'cancel')
+    const change = this.#endRun('cancelled') ?? this.#class.store.cancel(this.id)
+    await this.#change(change, 'cancel')
   }
 
-  /** Makes a call due now that waits, or that ended without success; it gets one more run at least. */
-  async retry(): Promise<void> {
-    await this.#change(this.#class.store.retry(this.id), 'retry')
+  /**
+   * Makes a call due that waits, or that ended without success; in a hook, the one whose run failed. It gets one more run at least.
+   * @param options `delay`: how long to wait first, in place of not at all
+   */
+  async retry({ delay = 0 }: { delay?: Duration } = {}): Promise<void> {
+    const wait = milliseconds(delay)
+    await this.#change(this.#endRun('pending', wait) ?? this.#class.store.retry(this.id, wait), 'retry')
   }
 
   /**
@@ -288,27 +321,55 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     return new InvalidStateError(`Cannot ${verb} ${this.#label}: it is ${this.status}.`)
   }
 
-  /** Returns what the hook threw, if it did. */
-  async #run({ row, run }: Claimed, stopping: AbortSignal | undefined): Promise<Thrown | undefined> {
-    const { db, store } = this.#class
+  #hold({ row, run }: Claimed, stopping: AbortSignal | undefined): HeldRun {
     this.row = row
-    this.#running = { run, started: performance.now(), stopping }
+    this.#held = { run, started: performance.now(), stopping, phase: 'claimed', decided: false }
+    return this.#held
+  }
+
+  /** Has `perform` make the call of a run that is claimed already, and sees to it that the run ends if an override does not. */
+  async #performClaimed(claimed: Claimed, signal: AbortSignal | undefined): Promise<void> {
+    const held = this.#hold(claimed, signal)
+    try {
+      await this.perform(signal ? { signal } : {})
+    } catch (thrown) {
+      if (held.phase === 'claimed') await this.#run(held, { thrown })
+      else if (held.hook?.thrown !== thrown) warnOf(this.#label, thrown)
+    }
+    if (held.phase === 'claimed' && this.isRunning) await this.#run(held, 'put off')
+    this.#letGo(held)
+  }
+
+  /** Makes the call, unless an override of `perform` has failed or put it off. Returns what the hook threw, if it did. */
+  async #run(held: HeldRun, instead?: Thrown | 'put off'): Promise<Thrown | undefined> {
+    const { db, store } = this.#class
+    const { run, stopping } = held
+    held.phase = 'calling'
     const call = new Call(db, this as AttemptRecord, run.number, stopping)
     const telling = this.#telling(run)
+    const make = async (): Promise<Outcome> => {
+      if (instead === 'put off') return { kind: 'put off' }
+      if (instead) return { kind: 'failed', error: instead.thrown }
+      return await perform(this.#class, this as AttemptRecord, call, run, this.owner)
+    }
     try {
-      const make = () => perform(this.#class, this as AttemptRecord, call, run, this.owner)
       return await tell('run', telling, async () => {
         const outcome = await cancellable(db, store.table, call, make)
-        const hook = await this.#settle(run, outcome)
-        telling.outcome = this.#verdict(outcome)
+        held.hook = await this.#settle(held, outcome)
+        telling.outcome = this.#verdict(outcome, held)
         if (outcome.kind === 'failed')
-          telling.error = this.content.tellable(hook ? hook.thrown : outcome.error, this.owner)
-        return hook
+          telling.error = this.content.tellable(held.hook ? held.hook.thrown : outcome.error, this.owner)
+        if (outcome.kind === 'released') telling.error = this.content.tellable(outcome.error, this.owner)
+        return held.hook
       })
     } finally {
-      this.#running = undefined
-      store.letGo(run)
+      this.#letGo(held)
     }
+  }
+
+  #letGo(held: HeldRun): void {
+    if (this.#held === held) this.#held = undefined
+    this.#class.store.letGo(held.run)
   }
 
   #telling(run: Run): Telling {
@@ -316,15 +377,17 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     return { type: this.constructor.name, id: `${run.id}`, name, run: run.number, askedBy: this.row.trace_context }
   }
 
-  #verdict({ kind }: Outcome): Verdict {
+  #verdict({ kind }: Outcome, { decided }: HeldRun): Verdict {
     if (kind === 'succeeded') return 'succeeded'
-    if (kind === 'failed' && this.isPending) return 'retried'
-    return kind === 'failed' && this.isFailed ? 'failed' : 'overtaken'
+    if (kind === 'taken away') return 'overtaken'
+    if (kind === 'released' || this.isPending) return 'retried'
+    return decided || this.isFailed ? 'failed' : 'overtaken'
   }
 
-  async #settle(run: Run, outcome: Outcome): Promise<Thrown | undefined> {
-    if (outcome.kind === 'failed') return await this.#handle(run, outcome.error)
-    if (outcome.kind === 'taken away') await this.#catchUp()
+  async #settle(held: HeldRun, outcome: Outcome): Promise<Thrown | undefined> {
+    if (outcome.kind === 'failed') return await this.#handle(held, outcome.error)
+    if (outcome.kind === 'taken away' || outcome.kind === 'released') await this.#catchUp()
+    else if (outcome.kind === 'put off') await this.#fail(held.run, { retryAfter: this.#safeDelay(held.run) })
     else {
       const result = JSON.parse(outcome.result)
       this.row = { ...this.row, status: 'succeeded', result, completed_at: new Date(), locked_by: null }
@@ -333,38 +396,74 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   }
 
   /** Has the hook decide. One that decides nothing leaves the attempt to be tried again, as does one that fails: then, what it threw. */
-  async #handle(run: Run, error: unknown): Promise<Thrown | undefined> {
+  async #handle(held: HeldRun, error: unknown): Promise<Thrown | undefined> {
+    held.phase = 'handling'
+    held.error = { thrown: error }
+    const { run } = held
     try {
       await this.handlePerformError(error)
       if (this.isRunning) await this.#fail(run, { retryAfter: milliseconds(this.retryDelay(run.number)) })
       return undefined
     } catch (thrown) {
-      if (this.isRunning) await this.#record(error, () => backoff(run.number))
+      const isFinal = isInstance(thrown, PermanentError)
+      if (isFinal && (this.isRunning || this.isPending)) await this.#end('failed', 'fail').catch(() => {})
+      else if (this.isRunning) await this.#record(error, () => backoff(run.number))
       return { thrown }
+    }
+  }
+
+  #safeDelay(run: Run): number {
+    try {
+      return milliseconds(this.retryDelay(run.number))
+    } catch {
+      return backoff(run.number)
     }
   }
 
   /** Adds an error, and sets the attempt back to wait or, if this was its last run, fails it. */
   async #record(error: unknown, delay: () => number): Promise<void> {
-    const { run, started } = this.#running!
-    const entry: AttemptError = {
+    const held = this.#held!
+    const isFinal = isInstance(error, PermanentError, DecryptionError)
+    await this.#fail(held.run, {
+      retryAfter: isFinal || held.run.number >= this.maxAttempts ? null : delay(),
+      error: this.#entry(held, error),
+    })
+  }
+
+  #entry({ run, started }: HeldRun, error: unknown): NewStoredError {
+    const entry: NewError = {
       number: run.number,
-      at: new Date().toISOString(),
       elapsed: secondsSince(started),
       worker: run.worker,
       ...describeError(error),
     }
-    const isFinal = isInstance(error, PermanentError, DecryptionError)
-    await this.#fail(run, {
-      retryAfter: isFinal || run.number >= this.maxAttempts ? null : delay(),
-      error: this.content.encodeError(entry, this.owner, error),
-    })
+    return this.content.encodeError(entry, this.owner, error)
   }
 
   async #fail(run: Run, failure: Failure): Promise<void> {
     const row = await this.#class.store.fail(run, failure)
     if (row) this.row = row
     else await this.#catchUp()
+  }
+
+  async #end(status: 'expired' | 'failed', verb: string): Promise<void> {
+    const run = this.#decidable?.run.number
+    await this.#change(this.#endRun(status) ?? this.#class.store.end(this.id, status, run), verb)
+  }
+
+  /** In a hook: ends the run as the hook has decided, with the error that it was called for. Nothing outside of hooks. */
+  #endRun(status: AttemptStatus, retryAfter: number | null = null): Promise<AttemptRow | undefined> | undefined {
+    const held = this.#decidable
+    if (!held) return undefined
+    held.decided = true
+    if (!this.isRunning) return undefined
+    const error = held.error && this.#entry(held, held.error.thrown)
+    return this.#class.store.endRun(held.run, { status, retryAfter, ...(error && { error }) })
+  }
+
+  /** The run of which a hook may decide: before its call, in an override of `perform`, and after it, in `handlePerformError`. */
+  get #decidable(): HeldRun | undefined {
+    return this.#held?.phase === 'calling' ? undefined : this.#held
   }
 
   /** Reads what somebody else has made of the row; a row that was deleted stays as it was. */
@@ -386,9 +485,34 @@ interface Thrown {
   thrown: unknown
 }
 
-function storedFilter<T extends Targets>(
-  { targets }: AttemptClass,
+/** A run in progress, as the object of its attempt knows it. */
+interface HeldRun {
+  run: Run
+  /** A reading of `performance.now()`. */
+  started: number
+  stopping: AbortSignal | undefined
+  phase: 'claimed' | 'calling' | 'handling'
+  /** Whether a hook has ended it. */
+  decided: boolean
+  /** What the call threw. */
+  error?: Thrown
+  /** What the hook threw, if it did. */
+  hook?: Thrown | undefined
+}
+
+/** An override of `perform` has failed after its run had ended, which changes nothing. */
+function warnOf(label: string, thrown: unknown): void {
+  const { name, message } = describeError(thrown)
+  process.emitWarning(`perform() of ${label} threw after the run had ended: ${name}: ${message}`, {
+    code: 'PERFORM_THREW',
+  })
+}
+
+async function storedFilter<T extends Targets>(
+  Attempt: AttemptClass,
   { target, parent, ...filter }: AttemptFilter<T>,
-): Filter {
-  return { ...filter, target: target && targets.nameOf(target), parentId: parent?.id }
+): Promise<Filter> {
+  const types = await typesOf(Attempt)
+  const name = target && (await Attempt.targets()).nameOf(target)
+  return { ...filter, target: name, parentId: parent?.id, types }
 }

@@ -1,4 +1,4 @@
-import { Decimal } from '../database.js'
+import { Decimal } from '../decimal.js'
 import type { Field } from '../prisma.js'
 
 /** What a column holds, whether pg or the PrismaClient has read it, as the PrismaClient gives it. */

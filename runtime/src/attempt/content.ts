@@ -8,7 +8,7 @@ import {
   UnknownTargetError,
 } from '../errors.js'
 import { deserialize, type Json, serialize } from '../serialize.js'
-import type { AttemptError, StoredError } from './store.js'
+import type { AttemptError, NewError, NewStoredError, StoredError } from './store.js'
 
 /** Whose content it is: what is encrypted for one row and column does not decrypt in another. */
 export interface Owner {
@@ -68,10 +68,15 @@ export class Content {
   }
 
   /** An error as the row keeps it. What says nothing of the content (when, how long, which worker) stays plain. */
-  encodeError(entry: AttemptError, owner: Owner, thrown: unknown): StoredError {
+  encodeError(entry: NewError, owner: Owner, thrown: unknown): NewStoredError {
     if (!isSecret(owner, thrown)) return entry
-    const { number, at, elapsed, worker, ...record } = entry
-    return { number, at, elapsed, worker, encrypted: JSON.parse(this.seal(JSON.stringify(record), owner, 'errors')) }
+    const { number, elapsed, worker, ...record } = entry
+    try {
+      return { number, elapsed, worker, encrypted: JSON.parse(this.seal(JSON.stringify(record), owner, 'errors')) }
+    } catch (error) {
+      // The row names an encryptor that is not there: that is what is wrong with it, and no secret.
+      return { number, elapsed, worker, ...describeError(error) }
+    }
   }
 
   decodeError(entry: StoredError, owner: Owner): AttemptError {

@@ -13,16 +13,23 @@ export class Call<Attempt = AttemptRecord, Client = unknown> {
   readonly run: number
   readonly #db: Database
   readonly #stopping: AbortSignal | undefined
-  readonly #cancelled = new AbortController()
+  readonly #cancelled: AbortController
   #signal: AbortSignal | undefined
   #transaction: Promise<OpenTransaction<Client>> | undefined
   #hasEnded = false
 
-  constructor(db: Database, attempt: Attempt, run: number, stopping: AbortSignal | undefined) {
+  constructor(
+    db: Database,
+    attempt: Attempt,
+    run: number,
+    stopping: AbortSignal | undefined,
+    cancelled = new AbortController(),
+  ) {
     this.#db = db
     this.attempt = attempt
     this.run = run
     this.#stopping = stopping
+    this.#cancelled = cancelled
   }
 
   /** Aborts when the attempt is cancelled, and when the worker has to stop before the call is done. */
@@ -47,6 +54,16 @@ export class Call<Attempt = AttemptRecord, Client = unknown> {
   async openedTransaction(): Promise<OpenTransaction<Client> | undefined> {
     this.#hasEnded = true
     return await this.#transaction
+  }
+
+  /** Whether its transaction is open, or about to be. */
+  get hasTransaction(): boolean {
+    return this.#transaction !== undefined && !this.#hasEnded
+  }
+
+  /** The same call once more, in the same run: with a transaction of its own. */
+  again(): Call<Attempt, Client> {
+    return new Call(this.#db, this.attempt, this.run, this.#stopping, this.#cancelled)
   }
 
   cancel(): void {
@@ -74,6 +91,11 @@ export function currentCall(): Call {
     )
   }
   return call
+}
+
+/** Whether the call that runs has asked for its transaction. Asked in development only. */
+export function isCallsTransactionOpen(): boolean {
+  return process.env.NODE_ENV !== 'production' && calls.getStore()?.hasTransaction === true
 }
 
 /** The attempt of the call that runs, if it is one of the same table: ids of two tables have nothing to do with each other. */

@@ -1,5 +1,56 @@
+import { type Json, jsonOf } from '../serialize.js'
 import type { Content, Owner } from './content.js'
-import type { AttemptError, AttemptRow, AttemptStatus } from './store.js'
+import type { AttemptError, AttemptRow, AttemptStatus, StoredError } from './store.js'
+
+/** The fields of the generated model: all others are the host's. */
+export const OWN_FIELDS = [
+  'id',
+  'type',
+  'target',
+  'method',
+  'args',
+  'encryptor',
+  'status',
+  'priority',
+  'numAttempts',
+  'maxAttempts',
+  'idempotenceToken',
+  'scheduledAt',
+  'startedAt',
+  'completedAt',
+  'result',
+  'errors',
+  'lockedBy',
+  'parentId',
+  'traceContext',
+  'createdAt',
+  'updatedAt',
+] as const
+
+/** An attempt as JSON: ids are text, times are ISO 8601. Values whose types JSON does not know are as SQL sees them. */
+export interface AttemptJson {
+  id: string
+  target: string
+  method: string
+  /** Absent where it is encrypted, as `result` is. */
+  args?: Json
+  encryptor: string | null
+  status: AttemptStatus
+  priority: number
+  numAttempts: number
+  maxAttempts: number
+  idempotenceToken: string | null
+  scheduledAt: string
+  startedAt: string | null
+  completedAt: string | null
+  createdAt: string
+  updatedAt: string
+  parentId: string | null
+  /** Absent until the call has succeeded. */
+  result?: Json
+  /** Without stacks and causes; without name and message where they are encrypted. */
+  errors: (Pick<AttemptError, 'number' | 'at' | 'elapsed'> & Partial<Pick<AttemptError, 'name' | 'message' | 'code'>>)[]
+}
 
 /** What a row says, as it was when it was read. */
 export abstract class AttemptFields {
@@ -74,9 +125,15 @@ export abstract class AttemptFields {
   }
   /** One entry for every run that failed, the oldest first. */
   get errors(): AttemptError[] {
-    return this.row.errors.map((entry) => this.content.decodeError(entry, this.owner))
+    return this.#storedErrors.map((entry) =>
+      isObject(entry) ? this.content.decodeError(entry, this.owner) : unreadable(entry),
+    )
   }
 
+  /** Whether it waits for no more than a worker: pending, and its time has come by the clock of this process. */
+  get isDue(): boolean {
+    return this.isPending && this.scheduledAt.getTime() <= Date.now()
+  }
   get isPending(): boolean {
     return this.status === 'pending'
   }
@@ -103,4 +160,62 @@ export abstract class AttemptFields {
   get isFinished(): boolean {
     return !this.isPending && !this.isRunning
   }
+
+  /** Plain data for `JSON.stringify`, a response or a log. What the row encrypts is left out. */
+  toJSON(): AttemptJson {
+    const { args, result, encryptor } = this.row
+    const isPlain = encryptor === null
+    return {
+      id: this.id.toString(),
+      target: this.target,
+      method: this.method,
+      ...(isPlain && { args: jsonOf(args) }),
+      encryptor,
+      status: this.status,
+      priority: this.priority,
+      numAttempts: this.numAttempts,
+      maxAttempts: this.maxAttempts,
+      idempotenceToken: this.idempotenceToken,
+      scheduledAt: this.scheduledAt.toJSON(),
+      startedAt: this.startedAt?.toJSON() ?? null,
+      completedAt: this.completedAt?.toJSON() ?? null,
+      createdAt: this.createdAt.toJSON(),
+      updatedAt: this.updatedAt.toJSON(),
+      parentId: this.parentId?.toString() ?? null,
+      ...(isPlain && this.isSucceeded && { result: jsonOf(result) }),
+      errors: this.#storedErrors.map((entry) => errorJson(isObject(entry) ? entry : unreadable(entry))),
+    }
+  }
+
+  /** Somebody may have written anything into the row. */
+  get #storedErrors(): unknown[] {
+    const stored: unknown = this.row.errors
+    return Array.isArray(stored) ? stored : [stored]
+  }
+
+  /** What `console.log` shows. */
+  [Symbol.for('nodejs.util.inspect.custom')](
+    _depth: number,
+    options: object,
+    inspect: (value: unknown, options: object) => string,
+  ): string {
+    return `${this.constructor.name} ${inspect(this.toJSON(), options)}`
+  }
+}
+
+function errorJson(entry: StoredError): AttemptJson['errors'][number] {
+  const { number, at, elapsed } = entry
+  if ('encrypted' in entry) return { number, at, elapsed }
+  const { name, message, code } = entry
+  return { number, at, elapsed, name, message, ...(code !== undefined && { code }) }
+}
+
+function isObject(entry: unknown): entry is StoredError {
+  return typeof entry === 'object' && entry !== null && !Array.isArray(entry)
+}
+
+/** What a row that was written by hand holds in place of an error. */
+function unreadable(entry: unknown): AttemptError {
+  const message = `The row holds ${JSON.stringify(entry)} in place of an error.`
+  return { number: 0, at: new Date(0).toISOString(), elapsed: 0, worker: null, name: 'InvalidErrors', message }
 }

@@ -1,11 +1,17 @@
+import type { Statement } from '../database.js'
 import { AsyncGenError, TransactionEndedError } from '../errors.js'
+import { snakeCase } from '../names.js'
+import { isTransactionOpen, warnOfForgottenTransaction } from '../open-transactions.js'
 import { traceContext } from '../opentelemetry.js'
 import { serialize } from '../serialize.js'
 import { type Telling, tell } from '../telemetry.js'
+import type { AttemptRecord } from './attempt.js'
 import type { AnyCall, RecordOptions, WithinTransaction } from './calls.js'
 import { toColumn } from './columns.js'
-import { currentParentId } from './current.js'
+import { currentParentId, isCallsTransactionOpen } from './current.js'
+import { OWN_FIELDS } from './fields.js'
 import { type AttemptRow, type NewAttempt, tokenKey } from './store.js'
+import { typeOf } from './subclasses.js'
 import { TargetRecord } from './targets.js'
 import type { AttemptClass } from './types.js'
 
@@ -24,7 +30,12 @@ export async function recordCalls(
   tx: Transaction,
 ): Promise<Recorded[]> {
   if (calls.length === 0) return []
-  const attempts = calls.map((call) => newAttempt(Attempt, call))
+  if (!tx && (isTransactionOpen(Attempt.db.prisma) || isCallsTransactionOpen()))
+    warnOfForgottenTransaction(`A call of ${Attempt.name} was recorded`)
+  const attempts = await named(
+    Attempt,
+    calls.map((call) => copied(Attempt, call)),
+  )
   await sealArguments(Attempt, attempts, tx)
   const inserted = await tell('create', tellingOf(Attempt, attempts), () => Attempt.store.insert(traced(attempts), tx))
   if (inserted.every((row) => row !== undefined)) return inserted.map((row) => ({ row, duplicate: false }))
@@ -34,12 +45,30 @@ export async function recordCalls(
   const byToken = new Map(
     [...inserted.filter((row) => row !== undefined), ...existing].map((row) => [tokenKey(row), row]),
   )
-  return attempts.map((attempt, i) => {
+  const recorded = attempts.map((attempt, i) => {
     const idempotence_token = attempt.idempotenceToken ?? null
     const row = inserted[i] ?? byToken.get(tokenKey({ ...attempt, idempotence_token }))
-    if (!row) throw new TransactionEndedError()
-    return { row, duplicate: !inserted[i] }
+    return row && { row, duplicate: !inserted[i] }
   })
+  if (!recorded.every((each) => each !== undefined)) throw await notRecorded(Attempt, tx)
+  return recorded
+}
+
+/** Where the transaction goes on, the token is that of a row which row security hides from its role. */
+async function notRecorded({ db }: AttemptClass, tx: Transaction): Promise<AsyncGenError> {
+  const goesOn = async (tx: NonNullable<Transaction>) =>
+    (await db.within(tx as never)(isCurrent, [await db.transactionId(tx as never)])).length > 0
+  if (tx && !(await goesOn(tx).catch(() => false))) return new TransactionEndedError()
+  return new AsyncGenError(
+    'TOKEN_HIDDEN',
+    'The idempotence token is taken by an attempt that this role cannot see, so nothing was recorded. ' +
+      'Put into the token what the rows of the role have in common, such as the tenant.',
+  )
+}
+
+const isCurrent: Statement = {
+  name: 'async-gen:is-current',
+  text: 'SELECT 1 AS current WHERE pg_current_xact_id_if_assigned()::text = $1',
 }
 
 /** An object that answers to every method of a target, or of one record of it, by recording the call. */
@@ -64,26 +93,61 @@ function tellingOf(Attempt: AttemptClass, attempts: NewAttempt[]): Telling {
   return { type: Attempt.name, name: calls === 1 ? `${target}.${method}` : `${calls} calls`, calls }
 }
 
-function newAttempt(
+/** A call before it is known under which names its target and its class are listed. */
+type CopiedCall = Omit<NewAttempt, 'target' | 'type'> & { callee: object }
+
+/** A call as it is at this moment: what the caller changes afterwards, while names are looked up, is no part of it. */
+function copied(
   Attempt: AttemptClass,
-  { target, method, args = [], encryptor, data = {}, idempotenceToken, ...options }: AnyCall,
-): NewAttempt {
-  const name = Attempt.targets.nameOf(target)
-  Attempt.targets.resolve(name, method)
+  { target: callee, method, args = [], encryptor, data = {}, idempotenceToken, parent, ...options }: AnyCall,
+): CopiedCall {
   refuseOdd(options)
-  const given = Object.entries(data).filter(([, value]) => value !== undefined)
-  const columns = new Map(Attempt.db.fieldsOf(Attempt.model).map(({ name, column }) => [name, column]))
   return {
     ...options,
-    type: isSubclass(Attempt) ? Attempt.name : null,
-    target: name,
+    priority: options.priority ?? Attempt.priorities.async,
+    callee,
     method,
     args: serialize(args, 'args'),
     encryptor: Attempt.content.nameFor(encryptor),
     idempotenceToken: idempotenceToken ?? undefined,
-    parentId: currentParentId(Attempt.store),
-    data: Object.fromEntries(given.map(([field, value]) => [columns.get(field) ?? field, toColumn(value)])),
+    parentId: parent === undefined ? currentParentId(Attempt.store) : parentId(Attempt, parent),
+    data: columnsOf(Attempt, data),
   }
+}
+
+/** @throws UnknownTargetError for a target or a method that is not listed */
+async function named(Attempt: AttemptClass, calls: CopiedCall[]): Promise<NewAttempt[]> {
+  const targets = await Attempt.targets()
+  const type = await typeOf(Attempt)
+  return calls.map(({ callee, ...call }) => {
+    const target = targets.nameOf(callee)
+    targets.resolve(target, call.method)
+    return { ...call, type, target }
+  })
+}
+
+function parentId({ store }: AttemptClass, parent: AttemptRecord | null): bigint | undefined {
+  if (parent === null) return undefined
+  if ((parent.constructor as AttemptClass).store === store) return parent.id
+  throw odd('parent', `an attempt of another table`, `an attempt of ${store.table}, or null`)
+}
+
+const OWN_COLUMNS: readonly string[] = OWN_FIELDS.map(snakeCase)
+
+/** The values of the host's own fields, by column. */
+function columnsOf({ db, model }: AttemptClass, data: Record<string, unknown>): Record<string, unknown> {
+  const columns = new Map(db.fieldsOf(model).map(({ name, column }) => [name, column]))
+  const given = Object.entries(data).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(
+    given.map(([field, value]) => {
+      const column = columns.get(field) ?? field
+      if (OWN_COLUMNS.includes(column) || OWN_COLUMNS.includes(snakeCase(field)))
+        throw odd('data', `set to change "${field}"`, 'about columns that you have added to the model')
+      if (columns.size > 0 && !columns.has(field))
+        throw odd('data', `set to change "${field}"`, `about fields of ${model}`)
+      return [column, toColumn(value)]
+    }),
+  )
 }
 
 /** JSON would make null of an invalid Date and of NaN: then a call would be made at once that was meant for later. */
@@ -97,11 +161,6 @@ function refuseOdd({ scheduledAt, priority, maxAttempts }: RecordOptions): void 
 
 function odd(option: string, value: unknown, wanted: string): AsyncGenError {
   return new AsyncGenError('INVALID_OPTION', `${option} is ${value}. It has to be ${wanted}.`)
-}
-
-/** Whether a class extends a class that extends what BaseAttempt returned. */
-function isSubclass(Attempt: AttemptClass): boolean {
-  return !Object.hasOwn(Attempt, 'store') && !Object.hasOwn(Object.getPrototypeOf(Attempt), 'store')
 }
 
 /** A ciphertext belongs to one row, so the row's id has to be known before it is inserted. */

@@ -1,19 +1,21 @@
 import type { Database, Query } from '../database.js'
 import type { ErrorRecord } from '../errors.js'
-import type { TraceContext } from '../opentelemetry.js'
+import { toDate } from '../parsers.js'
 import { presenceOf } from '../presence.js'
-import type { TransactionLike } from '../prisma.js'
+import type { Field, TransactionLike } from '../prisma.js'
 import type { Json } from '../serialize.js'
+import type { TraceContext } from '../telemetry.js'
+import { hasNotCommitted, isTransient } from '../transient-errors.js'
 import type { KeptTable } from '../upkeep.js'
 import { microbatch } from './batch.js'
-import { insertStatement, statements } from './sql.js'
+import { findByTokensStatement, insertStatement, statements } from './sql.js'
 
 export type AttemptStatus = 'pending' | 'running' | 'succeeded' | 'failed' | 'expired' | 'cancelled'
 
 interface RunFacts {
   /** Which run it was, from 1. */
   number: number
-  /** When it failed, as an ISO 8601 text. */
+  /** When it failed, as an ISO 8601 text, by the clock of the database. */
   at: string
   /** How long it had run, in seconds. */
   elapsed: number
@@ -26,6 +28,14 @@ export type AttemptError = RunFacts & ErrorRecord
 
 /** One failed run, as the row keeps it. */
 export type StoredError = AttemptError | (RunFacts & { encrypted: string })
+
+type WithoutTime<Entry> = Entry extends unknown ? Omit<Entry, 'at'> : never
+
+/** A failed run as it is sent to the database, whose clock says when it failed. */
+export type NewError = WithoutTime<AttemptError>
+
+/** The same, as the row keeps it. */
+export type NewStoredError = WithoutTime<StoredError>
 
 /** A row as PostgreSQL returns it: `id` and `parent_id` as text from pg, as bigint from Prisma. */
 export interface AttemptRow {
@@ -101,13 +111,22 @@ export interface Filter {
   method?: string | undefined
   idempotenceToken?: string | undefined
   parentId?: bigint | undefined
+  types?: string[] | undefined
 }
 
 /** What a run that failed leads to. */
 export interface Failure {
   /** Milliseconds until the next run; null where there is none. */
   retryAfter: number | null
-  error?: StoredError
+  error?: NewStoredError
+}
+
+/** How a hook ends a run. */
+export interface Decision {
+  status: AttemptStatus
+  /** Milliseconds until the next run; null where there is none. */
+  retryAfter: number | null
+  error?: NewStoredError
 }
 
 /** A row whose content was encrypted anew. */
@@ -121,21 +140,34 @@ export interface Reencrypted {
 /** How many rows a statement of the sweep takes on. */
 const PAGE = 1000
 
+/** The first that a column of type bigint holds: rows that were written by hand may have any. */
+const FIRST_ID = '-9223372036854775808'
+
+/** For how long a row may be held without this process knowing, in milliseconds: as long as a transaction hangs. */
+const DOUBTFUL_FOR = 3_600_000
+
 /** One table of attempts. Its statements are in sql.ts. */
 export class AttemptStore implements KeptTable {
   readonly kind = 'attempts'
   readonly #db: Database
   readonly table: string
+  readonly #model: string
   readonly #task: string
   readonly #sql: ReturnType<typeof statements>
   /** The runs that this process has in hand, by id; the sweep takes back what it holds without having it. */
   readonly #inHand = new Map<bigint, number>()
+  /**
+   * The rows that this process may hold without knowing, as an answer was lost, and since when (in milliseconds): the sweep releases them,
+   * and does not count their run.
+   */
+  readonly #doubtful = new Map<bigint, number>()
   readonly #claim: (request: Claim) => Promise<{ row: AttemptRow | undefined }>
   readonly #succeed: (request: Success) => Promise<boolean>
 
   /** @param task the Graphile Worker task that performs a row of the table */
-  constructor(db: Database, table: string, task: string) {
+  constructor(db: Database, model: string, table: string, task: string) {
     this.#db = db
+    this.#model = model
     this.table = table
     this.#task = task
     this.#sql = statements(table)
@@ -149,6 +181,10 @@ export class AttemptStore implements KeptTable {
     })
   }
 
+  get tasks(): string[] {
+    return [this.#task]
+  }
+
   /**
    * Inserts rows with one statement, in the host's transaction if there is one, and returns one row for each in their order:
    * undefined where the token is taken, and for all of them where the transaction has ended.
@@ -157,11 +193,11 @@ export class AttemptStore implements KeptTable {
     const extra = [...new Set(attempts.flatMap(({ data }) => Object.keys(data)))].sort()
     const rows = attempts.map((attempt) => ({ ...attempt, parentId: attempt.parentId?.toString() }))
     const transactionId = tx ? await this.#db.transactionId(tx) : null
-    const inserted = await this.#on(tx)<AttemptRow>(insertStatement(this.table, extra), [
+    const inserted = await this.#on(tx)<AttemptRow>(insertStatement(this.table, extra, this.#fieldsWithin(tx)), [
       JSON.stringify(rows),
       transactionId,
     ])
-    return inOrder(attempts, inserted)
+    return inOrder(attempts, tx ? this.#withTimes(inserted) : inserted)
   }
 
   /** Takes ids from the table's sequence. */
@@ -172,15 +208,17 @@ export class AttemptStore implements KeptTable {
 
   /** The rows that have the tokens of these. */
   async findByTokens(attempts: NewAttempt[], tx?: TransactionLike): Promise<AttemptRow[]> {
-    return await this.#on(tx)<AttemptRow>(this.#sql.findByTokens, [
+    const rows = await this.#on(tx)<AttemptRow>(findByTokensStatement(this.table, this.#fieldsWithin(tx)), [
       attempts.map(({ target }) => target),
       attempts.map(({ method }) => method),
       attempts.map(({ idempotenceToken }) => idempotenceToken),
     ])
+    return tx ? this.#withTimes(rows) : rows
   }
 
-  async find(id: bigint): Promise<AttemptRow | undefined> {
-    const [row] = await this.#db.query<AttemptRow>(this.#sql.find, [id])
+  /** @param types those that the row may have; any, where it is left out */
+  async find(id: bigint, types?: string[]): Promise<AttemptRow | undefined> {
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.find, [id, types ?? null])
     return row
   }
 
@@ -214,16 +252,49 @@ export class AttemptStore implements KeptTable {
     return await this.#succeedAlone(this.#db.within(tx), { run, result })
   }
 
+  /**
+   * Whether a run has ended well, once that is settled: a COMMIT whose answer was lost may still be on its way.
+   * @throws where a transaction of the run goes on for longer than a few seconds
+   */
+  async hasSucceeded({ id, number }: Run): Promise<boolean> {
+    return await this.#db.transaction(async (query) => {
+      const [row] = await query<{ succeeded: boolean }>(this.#sql.hasSucceeded, [id, number])
+      return row?.succeeded ?? false
+    })
+  }
+
+  /** Sends a run that is not at fault back to wait, and does not count it. */
+  async release(run: Run, delay: number): Promise<void> {
+    const others = [...this.#inHand].filter(([id, number]) => id !== run.id || number !== run.number)
+    const released = await this.#release([run.id], run.worker, delay, others).catch(() => 0)
+    if (released === 0) this.releaseLater(run)
+  }
+
+  /** Has the sweep release a run, if it still is one: nobody could tell whether it has ended. */
+  releaseLater({ id }: Run): void {
+    this.#doubtful.set(id, Date.now())
+  }
+
   /** Ends a run badly, for now or for good. Nothing is returned where it was no longer this worker's to end. */
   async fail(run: Run, { retryAfter, error }: Failure): Promise<AttemptRow | undefined> {
-    const values = [run.id, run.number, run.worker, JSON.stringify(error ? [error] : []), retryAfter]
+    const values = [run.id, run.number, run.worker, error ? JSON.stringify(error) : null, retryAfter]
     const [row] = await this.#db.query<AttemptRow>(this.#sql.fail, values)
     return row
   }
 
-  /** Ends a row that is pending. */
-  async end(id: bigint, status: 'expired' | 'failed'): Promise<AttemptRow | undefined> {
-    const [row] = await this.#db.query<AttemptRow>(this.#sql.end, [id, status])
+  /** Ends a run as a hook has decided. Nothing is returned where it was no longer this worker's to end. */
+  async endRun(run: Run, { status, retryAfter, error }: Decision): Promise<AttemptRow | undefined> {
+    const values = [run.id, run.number, run.worker, error ? JSON.stringify(error) : null, status, retryAfter]
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.endRun, values)
+    return row
+  }
+
+  /**
+   * Ends a row that is pending.
+   * @param number its last run, where another one must not have begun since
+   */
+  async end(id: bigint, status: 'expired' | 'failed', number?: number): Promise<AttemptRow | undefined> {
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.end, [id, status, number ?? null])
     return row
   }
 
@@ -233,9 +304,9 @@ export class AttemptStore implements KeptTable {
     return row
   }
 
-  /** Makes a row due now that waits, or that ended without success; it gets one more run at least. */
-  async retry(id: bigint): Promise<AttemptRow | undefined> {
-    const [row] = await this.#db.query<AttemptRow>(this.#sql.retry, [id])
+  /** Makes a row due in so many milliseconds that waits, or that ended without success; it gets one more run at least. */
+  async retry(id: bigint, wait: number): Promise<AttemptRow | undefined> {
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.retry, [id, wait])
     return row
   }
 
@@ -273,6 +344,7 @@ export class AttemptStore implements KeptTable {
   async rescue(query: Query = this.#db.query): Promise<number> {
     const { id: worker } = await presenceOf(this.#db)
     const inHand = [...this.#inHand]
+    await this.#releaseDoubtful(worker, query)
     const values = [worker, inHand.map(([id]) => id), inHand.map(([, number]) => number), PAGE]
     let total = 0
     for (let rescued = PAGE; rescued === PAGE; total += rescued) {
@@ -283,7 +355,7 @@ export class AttemptStore implements KeptTable {
 
   async enqueueDue(query: Query = this.#db.query, pages = Number.POSITIVE_INFINITY): Promise<number> {
     let total = 0
-    let last = { scheduledAt: '-infinity', id: '0' }
+    let last = { scheduledAt: '-infinity', id: FIRST_ID }
     for (let page = 0; page < pages; page++) {
       const values = [this.#task, last.scheduledAt, last.id, PAGE]
       const [row] = await query<typeof last & { enqueued: number; seen: number }>(this.#sql.enqueueDue, values)
@@ -296,8 +368,12 @@ export class AttemptStore implements KeptTable {
 
   async #claimTogether(requests: readonly Claim[]): Promise<{ row: AttemptRow | undefined }[]> {
     const ids = requests.map(({ id }) => id)
-    const rows = await this.#db.query<AttemptRow>(this.#sql.claim, [ids, requests[0]!.worker])
-    const claimed = new Map(rows.map((row) => [BigInt(row.id), row]))
+    const { worker } = requests[0]!
+    const rows = await this.#db.query<AttemptRow>(this.#sql.claim, [ids, worker]).catch((error) => {
+      if (hasNotCommitted(error) || !isTransient(error)) throw error
+      return this.#claimedUnanswered(ids, worker)
+    })
+    const claimed = new Map(rows.flatMap((row) => (row.status === 'running' ? [[BigInt(row.id), row]] : [])))
     for (const [id, row] of claimed) this.#inHand.set(id, row.num_attempts)
     return ids.map((id) => {
       const row = claimed.get(id)
@@ -305,6 +381,30 @@ export class AttemptStore implements KeptTable {
       claimed.delete(id)
       return { row }
     })
+  }
+
+  /** What this process has claimed without having learnt of it. A claim that is still on its way is left to the sweep. */
+  async #claimedUnanswered(ids: bigint[], worker: number): Promise<AttemptRow[]> {
+    for (const id of ids) this.#doubtful.set(id, Date.now())
+    const rows = await this.#db.query<AttemptRow>(this.#sql.claimed, [ids, worker])
+    return rows.filter(({ id, num_attempts }) => this.#inHand.get(BigInt(id)) !== num_attempts)
+  }
+
+  async #release(
+    ids: bigint[],
+    worker: number,
+    delay: number,
+    inHand: [bigint, number][],
+    query: Query = this.#db.query,
+  ): Promise<number> {
+    const values = [ids, worker, delay, inHand.map(([id]) => id), inHand.map(([, number]) => number)]
+    return (await query(this.#sql.release, values)).length
+  }
+
+  async #releaseDoubtful(worker: number, query: Query): Promise<void> {
+    if (this.#doubtful.size === 0) return
+    await this.#release([...this.#doubtful.keys()], worker, 0, [...this.#inHand], query)
+    for (const [id, since] of this.#doubtful) if (Date.now() - since > DOUBTFUL_FOR) this.#doubtful.delete(id)
   }
 
   async #succeedTogether(requests: readonly Success[]): Promise<(true | undefined)[]> {
@@ -324,9 +424,29 @@ export class AttemptStore implements KeptTable {
     return (await query(this.#sql.succeed, values)).length === 1
   }
 
+  #fieldsWithin(tx: TransactionLike | undefined): Field[] | undefined {
+    return tx && this.#db.fieldsOf(this.#model)
+  }
+
+  /** Reads the times of rows that Prisma has read: they come as JSON, which it leaves alone. */
+  #withTimes(rows: AttemptRow[]): AttemptRow[] {
+    const fields = this.#db.fieldsOf(this.#model).filter(({ type }) => type === 'DateTime')
+    const columns = new Set([...TIMES, ...fields.map(({ column }) => column)])
+    for (const row of rows) for (const column of columns) row[column] = timesOf(row[column])
+    return rows
+  }
+
   #on(tx: TransactionLike | undefined): Query {
     return tx ? this.#db.within(tx) : this.#db.query
   }
+}
+
+const TIMES = ['scheduled_at', 'started_at', 'completed_at', 'created_at', 'updated_at']
+
+/** A time as JSON has it, or several. */
+function timesOf(json: unknown): unknown {
+  if (Array.isArray(json)) return json.map(timesOf)
+  return typeof json === 'string' ? toDate(json) : json
 }
 
 /** Rows come back in the order in which they were inserted, without those whose token was taken. */
@@ -351,6 +471,6 @@ export function tokenKey(row: Pick<AttemptRow, 'target' | 'method' | 'idempotenc
   return JSON.stringify([row.target, row.method, row.idempotence_token])
 }
 
-function filterValues({ status, target, method, idempotenceToken, parentId }: Filter): unknown[] {
-  return [status ?? null, target ?? null, method ?? null, idempotenceToken ?? null, parentId ?? null]
+function filterValues({ status, target, method, idempotenceToken, parentId, types }: Filter): unknown[] {
+  return [status ?? null, target ?? null, method ?? null, idempotenceToken ?? null, parentId ?? null, types ?? null]
 }

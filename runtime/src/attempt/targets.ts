@@ -25,6 +25,13 @@ export type ArgsOf<T, M> = M extends keyof MethodsOf<T>
     : never
   : never
 
+/** What a call of a target's method resolves with, as it is stored and read again. */
+export type ResultOf<T, M> = M extends keyof MethodsOf<T>
+  ? MethodsOf<T>[M] extends (...args: never[]) => infer Result
+    ? Awaited<Result>
+    : never
+  : never
+
 type MethodsOf<T> = T extends RecordTarget<infer _Record, infer _Id, infer M> ? M : T
 
 type Methods = Record<string, Callable>
@@ -35,34 +42,76 @@ type PathIn<T extends Targets> = { [N in keyof T & string]: `${N}.${MethodOf<T[N
 export interface TargetOptions<T extends Targets> {
   /** Old paths of methods that were renamed or moved, so that rows in flight survive: `{ 'OrderClient.send': 'OrderClient.fulfill' }`. */
   renamed?: Record<string, PathIn<T>>
+  /** Classes that extend a class of attempts, by the names that their rows remember: `{ UrgentAttempt }`. */
+  subclasses?: Record<string, object>
 }
 
 /**
- * Lists all that an attempt may call, by the names under which rows remember it. Given as a function, the list may name
- * what itself imports the attempt's class: it is asked for when the first call is recorded or made.
+ * Lists all that an attempt may call, by the names that rows remember. Given as a function, the list is evaluated when the
+ * first call is recorded or runs.
  */
 export function defineTargets<T extends Targets>(define: () => T, options?: TargetOptions<NoInfer<T>>): TargetList<T>
 export function defineTargets<T extends Targets>(targets: T, options?: TargetOptions<NoInfer<T>>): TargetList<T>
 export function defineTargets<T extends Targets>(
   targets: T | (() => T),
-  { renamed = {} }: TargetOptions<T> = {},
+  { renamed = {}, subclasses = {} }: TargetOptions<T> = {},
 ): TargetList<T> {
-  if (typeof targets === 'function') return new TargetList(targets as () => T, renamed)
-  const list = new TargetList(() => targets, renamed)
+  if (typeof targets === 'function') return new TargetList(targets as () => T, renamed, subclasses)
+  const list = new TargetList(() => targets, renamed, subclasses)
   list.check()
   return list
+}
+
+/** The list itself, or a function that imports the module which exports it as `targets`. */
+export type TargetSource<T extends Targets> = TargetList<T> | (() => Promise<{ targets: TargetList<T> }>)
+
+/** A function that loads the list once. A load that failed is tried again. */
+export function targetLoader<T extends Targets>(source: TargetSource<T>): () => Promise<TargetList<T>> {
+  let list = typeof source === 'function' ? undefined : source
+  return async () => {
+    list ??= typeof source === 'function' ? await importedTargets(source) : source
+    return list
+  }
+}
+
+async function importedTargets<T extends Targets>(load: () => Promise<{ targets: TargetList<T> }>) {
+  const { targets } = await load()
+  if (targets) return targets
+  throw new AsyncGenError(
+    'INVALID_TARGETS',
+    'The module that BaseAttempt imports exports no `targets`. Export the list there: export const targets = defineTargets(…)',
+  )
 }
 
 /** All that an attempt may call: own functions of what is listed, and nothing else. */
 export class TargetList<T extends Targets = Targets> {
   readonly #define: () => T
   readonly #renamed: Record<string, string>
+  readonly #subclasses: Record<string, object>
   #targets: T | undefined
   readonly #resolved = new Map<string, Callable>()
 
-  constructor(define: () => T, renamed: Record<string, string>) {
+  constructor(define: () => T, renamed: Record<string, string>, subclasses: Record<string, object>) {
     this.#define = define
     this.#renamed = renamed
+    this.#subclasses = subclasses
+  }
+
+  /** The listed class for the type of a row, if it is the class that is asked, or extends it. */
+  subclassOf(Attempt: Class, type: string): object | undefined {
+    const listed = Object.hasOwn(this.#subclasses, type) ? this.#subclasses[type] : undefined
+    return listed && extendsOrIs(listed, Attempt) ? listed : undefined
+  }
+
+  /** The name under which a subclass is listed. */
+  typeOf(Attempt: Class): string | undefined {
+    return Object.entries(this.#subclasses).find(([, listed]) => listed === Attempt)?.[0]
+  }
+
+  /** The names of a subclass and of all that extend it. */
+  typesOf(Attempt: Class): string[] {
+    const entries = Object.entries(this.#subclasses)
+    return entries.filter(([, listed]) => extendsOrIs(listed, Attempt)).map(([name]) => name)
   }
 
   /** @throws AsyncGenError where something is listed that cannot be called */
@@ -83,6 +132,16 @@ export class TargetList<T extends Targets = Targets> {
     if (entry) return entry[0]
     const what = typeof target === 'function' && target.name ? target.name : 'This target'
     throw new UnknownTargetError(`${what} is not a target. List it in defineTargets (targets.ts). ${this.#listed}`)
+  }
+
+  /**
+   * The target that is listed under a name.
+   * @throws UnknownTargetError that says what there is
+   */
+  find(name: string): Target {
+    const target = Object.hasOwn(this.#all, name) ? this.#all[name] : undefined
+    if (!target) throw new UnknownTargetError(`No target is called ${JSON.stringify(name)}. ${this.#listed}`)
+    return target
   }
 
   /**
@@ -111,18 +170,31 @@ export class TargetList<T extends Targets = Targets> {
   #find(path: string): Callable {
     const dot = path.indexOf('.')
     const [name, method] = [path.slice(0, dot), path.slice(dot + 1)]
-    const target = Object.hasOwn(this.#all, name) ? this.#all[name] : undefined
-    if (!target) throw new UnknownTargetError(`No target is called ${JSON.stringify(name)}. ${this.#listed}`)
+    const target = this.find(name)
     const methods = target instanceof RecordTarget ? target.methods : target
     const names = ownFunctionsOf(methods)
     if (!names.includes(method)) {
-      throw new UnknownTargetError(
-        `The target ${name} has no method ${JSON.stringify(method)}. It has: ${names.join(', ') || 'none'}.`,
-      )
+      const why = inherits(methods, method)
+        ? `inherits its method ${JSON.stringify(method)}, and only own methods can be called`
+        : `has no method ${JSON.stringify(method)}`
+      throw new UnknownTargetError(`The target ${name} ${why}. It has: ${names.join(', ') || 'none'}.`)
     }
     const callable = (methods[method as never] as Callable).bind(methods)
     return target instanceof RecordTarget ? target.loadingFirst(name, callable) : callable
   }
+}
+
+type Class = abstract new (...args: never[]) => unknown
+
+function extendsOrIs(listed: object, Attempt: Class): boolean {
+  return listed === Attempt || (typeof listed === 'function' && listed.prototype instanceof Attempt)
+}
+
+/** Whether a class or object has a method from a class that it extends. */
+function inherits(target: Target, method: string): boolean {
+  const parent: object | null = Object.getPrototypeOf(target)
+  if (parent === null || parent === Function.prototype || parent === Object.prototype) return false
+  return ownFunctionsOf(parent).includes(method) || inherits(parent, method)
 }
 
 function ownFunctionsOf(target: Target): string[] {

@@ -7,15 +7,29 @@ import type { AttemptClass } from './types.js'
  * The Graphile Worker task that performs one attempt; its payload is `{ id }`. It always resolves: what fails is recorded in the
  * row, and tried again from there. A second job for the same attempt finds nothing to do.
  *
- * @param subclasses classes that extend it, so that their attempts run with their own hooks
+ * @param subclasses classes that extend it and that `defineTargets` does not list
  */
 export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptClass[] = []): Task {
-  Attempt.targets.check()
-  return tellsItself<Task>(async (payload, { logger, abortSignal, job }) => {
+  const task = tellsItself<Task>(async (payload, { logger, abortSignal, job }) => {
     const id = BigInt((payload as { id: string }).id)
     const attempt = await Attempt.perform(id, { signal: abortSignal, subclasses })
     if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending or not due: nothing to do`)
   })
+  attemptsOf.set(task, Attempt)
+  return task
+}
+
+const attemptsOf = new WeakMap<object, AttemptClass>()
+
+/**
+ * Loads the targets of these tasks, so that a worker whose list cannot be loaded ends when it starts.
+ * @throws AsyncGenError INVALID_TARGET, and what the host's modules throw
+ */
+export async function checkTargets(tasks: readonly object[]): Promise<void> {
+  for (const task of tasks) {
+    const targets = await attemptsOf.get(task)?.targets()
+    targets?.check()
+  }
 }
 
 /** The Graphile Worker task that gives a job to every attempt that is due and has none. */

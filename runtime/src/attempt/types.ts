@@ -3,30 +3,44 @@ import type { Encryptor } from '../encryptor.js'
 import type { PrismaClientLike } from '../prisma.js'
 import type { AttemptRecord } from './attempt.js'
 import type { Content } from './content.js'
-import type { AttemptFields } from './fields.js'
+import type { OWN_FIELDS } from './fields.js'
 import type { AttemptRow, AttemptStatus, AttemptStore } from './store.js'
-import type { TargetList, Targets } from './targets.js'
+import type { TargetList, TargetSource, Targets } from './targets.js'
 
 export interface BaseAttemptOptions<Model extends string, T extends Targets> {
   /** The Prisma model of the table; its name in snake_case is the Graphile Worker task that performs it. */
   model: Model
   /** The table: what the model's `@@map` says. */
   table: string
-  /** All that attempts of this class may call. */
-  targets: TargetList<T>
+  /**
+   * What attempts of this class may call: a function that imports the module whose `targets` lists it, so that the modules
+   * can be loaded in any order, or the list itself.
+   */
+  targets: TargetSource<T>
   /** Encrypts arguments, results and errors of attempts that do not ask for another. Default: none. */
   encryptor?: Encryptor
   /** More encryptors, that single attempts ask for or older rows name. */
   encryptors?: Encryptor[]
+  /** The priorities of calls that are not given one: higher runs first. */
+  priorities?: Priorities
+}
+
+export interface Priorities {
+  /** Through `async` and `create`. Default: 10. */
+  async?: number
+  /** Through `schedule`. Default: 20. */
+  schedule?: number
 }
 
 /** What every class of attempts is bound to. */
 export interface AttemptBinding<Client extends PrismaClientLike, T extends Targets> {
   readonly db: BoundDatabase<Client>
   readonly model: string
-  readonly targets: TargetList<T>
+  /** The list of what may be called. It is loaded when it is first needed. */
+  readonly targets: () => Promise<TargetList<T>>
   readonly store: AttemptStore
   readonly content: Content
+  readonly priorities: Priorities
 }
 
 /** What `BaseAttempt` returns, and what every class of attempts extends. */
@@ -40,7 +54,7 @@ export type AttemptClass<Client extends PrismaClientLike = any, T extends Target
   }
 
 export type ClientOf<Class> = Class extends { db: BoundDatabase<infer Client> } ? Client : never
-export type TargetsOf<Class> = Class extends { targets: TargetList<infer T> } ? T : never
+export type TargetsOf<Class> = Class extends { targets: () => Promise<TargetList<infer T>> } ? T : never
 export type DataOf<Class> = Class extends abstract new (...args: never[]) => { data: infer Data } ? Data : never
 
 /** The fields that you have added to a model of attempts. */
@@ -52,10 +66,7 @@ type ScalarsOf<Client, Delegate extends string> = Client extends {
   ? Scalars
   : unknown
 
-/** Fields of the generated model that are no getters of an attempt. */
-export const HIDDEN_FIELDS = ['type', 'lockedBy', 'traceContext'] as const
-
-type OwnField = Exclude<keyof AttemptFields, `is${string}`> | (typeof HIDDEN_FIELDS)[number]
+type OwnField = (typeof OWN_FIELDS)[number]
 
 /** Which attempts to look for; what is left out does not matter. */
 export interface AttemptFilter<T extends Targets = Targets> {

@@ -3,10 +3,10 @@ import type { Database } from '../database.js'
 import type { Duration } from '../duration.js'
 import { AsyncGenError } from '../errors.js'
 import { snakeCase } from '../names.js'
-import { deserialize, serialize } from '../serialize.js'
+import { deserialize, type Json, jsonOf, serialize } from '../serialize.js'
 import type { Reading } from '../toast/reading.js'
-import type { Computation } from '../toast/registry.js'
-import type { CachedToast } from '../toast/staleness.js'
+import { type Computation, toastsOf } from '../toast/registry.js'
+import type { ExpireIf } from '../toast/staleness.js'
 import { defineToast, type ReadOptions, type Toast } from '../toast/toast.js'
 import { type ReportRow, ReportStore } from './store.js'
 
@@ -34,8 +34,9 @@ export type ReportClass = ReportSettings & {
   readonly type: string
   /** Stale when older than this. */
   readonly expireIn?: Duration
-  /** Stale when this says so. */
-  readonly expireIf?: (toast: CachedToast) => boolean
+  /** Stale when this says so, given the report as `toast.parent`; it may ask the database. */
+  // biome-ignore lint/suspicious/noExplicitAny: each class has arguments of its own
+  readonly expireIf?: ExpireIf<any>
   /** How old a stale value may be and still be served. */
   readonly maxStale?: Duration
   /** Change it when `build` changes so much that what it built before must not be served. */
@@ -62,11 +63,22 @@ export type BackgroundReport<Report extends ReportRecord> = Omit<Report, 'build'
 /** A base class for the reports of one table. */
 export function BaseReport(db: Database, options: BaseReportOptions): ReportBase {
   const store = new ReportStore(db, options.table)
+  const task = `refresh_${snakeCase(options.model)}`
+  toastsOf(db).store.tasks.add(task)
   return class<Args extends object> extends ReportRecord<Args> {
     static readonly db = db
     static readonly store = store
-    static readonly task = `refresh_${snakeCase(options.model)}`
+    static readonly task = task
   }
+}
+
+/** A report as JSON: the id is text, times are ISO 8601, and arguments are as SQL sees them. */
+export interface ReportJson {
+  id: string
+  type: string
+  args: Json
+  createdAt: string
+  updatedAt: string
 }
 
 /** A report: a class, and the arguments that it was asked for with. */
@@ -75,6 +87,7 @@ export class ReportRecord<Args extends object = object> {
   readonly args: Args
   readonly createdAt: Date
   readonly updatedAt: Date
+  readonly #json: Json
 
   static get type(): string {
     return this.name
@@ -82,7 +95,7 @@ export class ReportRecord<Args extends object = object> {
 
   // Compilers for targets before ES2022 make of `static override type = '…'` an assignment, which a getter alone refuses.
   static set type(type: string) {
-    Object.defineProperty(this, 'type', { value: type })
+    Object.defineProperty(this, 'type', { value: type, writable: true })
   }
 
   constructor(row: ReportRow) {
@@ -90,6 +103,27 @@ export class ReportRecord<Args extends object = object> {
     this.args = deserialize(row.args) as Args
     this.createdAt = row.created_at
     this.updatedAt = row.updated_at
+    this.#json = jsonOf(row.args)
+  }
+
+  /** Plain data for `JSON.stringify`, a response or a log. */
+  toJSON(): ReportJson {
+    return {
+      id: this.id.toString(),
+      type: (this.constructor as typeof ReportRecord).type,
+      args: this.#json,
+      createdAt: this.createdAt.toJSON(),
+      updatedAt: this.updatedAt.toJSON(),
+    }
+  }
+
+  /** What `console.log` shows. */
+  [Symbol.for('nodejs.util.inspect.custom')](
+    _depth: number,
+    options: object,
+    inspect: (value: unknown, options: object) => string,
+  ): string {
+    return `${this.constructor.name} ${inspect(this.toJSON(), options)}`
   }
 
   /** The report with these arguments, found or created. The order of their keys does not matter. */

@@ -48,6 +48,11 @@ export interface AsyncCached<Args extends unknown[], Result> {
   ): Promise<Result>
   /** Removes all entries, of all versions of the code. Returns how many there were. */
   clear(): Promise<number>
+  /**
+   * Takes the refreshes that wait out of the queue, of all versions of the code. The entries stay; a `fetch` that finds one outdated
+   * asks again. Returns how many there were.
+   */
+  clearRefreshes(): Promise<number>
 }
 
 const TASK = 'refresh_toast'
@@ -101,7 +106,7 @@ export function asyncCached<Args extends unknown[], Result>(
       task: TASK,
       version: versionText(version, compare),
       args: serialize(args, 'arguments'),
-      expiresIn: options.expiresIn === undefined ? undefined : milliseconds(options.expiresIn),
+      expiresIn: options.expiresIn === undefined ? undefined : milliseconds(options.expiresIn, `expiresIn of ${name}`),
     }
     const isCurrent = (row: ToastRow) => hasValue(row) && !isOlder(row.version, version, compare)
 
@@ -128,6 +133,7 @@ export function asyncCached<Args extends unknown[], Result>(
     compute: async (...args) => await compute(...args),
     fetch: (locator, version, ...[given]) => fetch(locator, version, given, options.compare),
     clear: () => store.clear(name),
+    clearRefreshes: () => store.clearRefreshes(name),
   }
 }
 

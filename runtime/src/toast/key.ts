@@ -21,7 +21,7 @@ export function keyOf(name: string, parent: unknown, fields: KeyFields = 'id'): 
       throw new AsyncGenError(
         'NOT_PERSISTED',
         `Record must be persisted before the toast ${name} can be read: it has no ${field}. ` +
-          'A model whose key is another needs the option `id`, with the names of the fields.',
+          'A row that was read with `select` has to have it. A model whose key is another needs the option `id`, with the names of the fields.',
       )
     }
     const type = typeof value === 'object' ? (value.constructor?.name ?? 'object') : typeof value

@@ -33,28 +33,47 @@ export async function pruneToasts(db: Database): Promise<number> {
 
 const cursors = new WeakMap<ToastRegistry, string>()
 
+/** Before the first that a column of type bigint holds: rows that were written by hand may have any id. */
+const BEFORE_ALL = '-9223372036854775808'
+
 async function pruneNextPage(registry: ToastRegistry): Promise<number> {
-  const page = await registry.store.page(cursors.get(registry) ?? '0')
-  cursors.set(registry, page.length < BATCH ? '0' : page.at(-1)!.id)
-  const unneeded = page.filter((toast) => isSuperseded(registry, toast)).map(({ id }) => id)
+  const page = await registry.store.page(cursors.get(registry) ?? BEFORE_ALL)
+  cursors.set(registry, page.length < BATCH ? BEFORE_ALL : page.at(-1)!.id)
+  const unneeded = page.filter((toast) => isSuperseded(registry, toast))
   const failures: unknown[] = []
   for (const definition of registry.definitions.values()) {
-    try {
-      unneeded.push(...(await orphans(definition, page)))
-    } catch (error) {
-      failures.push(error)
-    }
+    unneeded.push(...(await orphans(definition, page, failures)))
   }
-  const removed = await registry.store.forget(unneeded)
+  const removed = await registry.store.forget(unneeded.map(({ id }) => id))
   if (failures.length > 0) throw failures[0]
   return removed
 }
 
-async function orphans({ name, living }: ToastDefinition, page: StoredToast[]): Promise<string[]> {
-  const toasts = page.filter((toast) => toast.name === name)
-  if (toasts.length === 0 || !living) return []
-  const alive = await living(toasts.map(({ key }) => key))
-  return toasts.filter(({ key }) => !alive.has(key)).map(({ id }) => id)
+/** In how many parts a page is looked at where the parents of some toasts cannot be looked for. */
+const PARTS = 100
+
+/** A key that was written by hand may be none: the page is halved until the others are looked at without it. */
+async function orphans(
+  { name, living }: ToastDefinition,
+  page: StoredToast[],
+  failures: unknown[],
+): Promise<StoredToast[]> {
+  const parts = [page.filter((toast) => toast.name === name)]
+  const found: StoredToast[] = []
+  for (let looked = 0; living && looked < PARTS; looked++) {
+    const part = parts.pop()
+    if (!part) break
+    if (part.length === 0) continue
+    try {
+      const alive = await living(part.map(({ key }) => key))
+      found.push(...part.filter(({ key }) => !alive.has(key)))
+    } catch (error) {
+      failures.push(error)
+      const half = part.length >> 1
+      if (half > 0) parts.push(part.slice(half), part.slice(0, half))
+    }
+  }
+  return found
 }
 
 function isSuperseded({ definitions }: ToastRegistry, { name, updated_at }: StoredToast): boolean {

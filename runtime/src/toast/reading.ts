@@ -1,7 +1,7 @@
-import type { Decimal } from '../database.js'
+import type { Decimal } from '../decimal.js'
 import { type Duration, milliseconds } from '../duration.js'
-import type { ErrorRecord } from '../errors.js'
-import { deserialize } from '../serialize.js'
+import { AsyncGenError, type ErrorRecord } from '../errors.js'
+import { deserialize, type Json } from '../serialize.js'
 import { isStale, type Staleness } from './staleness.js'
 import type { ToastRow } from './store.js'
 
@@ -60,22 +60,49 @@ interface ReadingOptions<Parent> extends Staleness<Parent> {
   maxStale?: Duration
 }
 
-/** A row as a reader gets it. Nothing where it holds no value that may still be served. */
+type Interpreted<Result> = Ready<Result> | undefined
+
+/** A row as a reader gets it; a promise of it only where `expireIf` returns one. Nothing where it holds no value that may still be served. */
 export function readingOf<Result, Parent>(
   name: string,
   row: ToastRow | undefined,
   parent: Parent,
   options: ReadingOptions<Parent>,
-): Ready<Result> | undefined {
+  isOutdated: (version: string, row: ToastRow) => boolean,
+): Interpreted<Result> | Promise<Interpreted<Result>> {
   if (!row || row.cached_at === null || row.age === null || row.elapsed === null) return undefined
   const { cached_at, age, elapsed, version } = row
-  const cached = { name, cachedAt: cached_at, age, elapsed, version }
-  const stale = row.invalidated || isStale(cached, parent, options)
-  if (stale && options.maxStale !== undefined && age > milliseconds(options.maxStale)) return undefined
-  const value = deserialize(row.value)
-  const toastr: Toastr = { elapsed, cached_at, stale, ...soFar(row) }
-  if (row.refresh?.error) toastr.error = failureOf(row.refresh.error)
-  return (isPlainObject(value) ? { ...value, toastr } : { value, toastr }) as Ready<Result>
+  const cached = { name, parent, cachedAt: cached_at, age, elapsed, version }
+  const reading = (stale: boolean): Interpreted<Result> => {
+    if (stale && options.maxStale !== undefined && age > milliseconds(options.maxStale)) return undefined
+    const value = readable(row.value)
+    if (value === UNREADABLE) return undefined
+    const toastr: Toastr = { elapsed, cached_at, stale, ...soFar(row) }
+    if (row.refresh?.error) toastr.error = failureOf(row.refresh.error)
+    return (isPlainObject(value) ? { ...value, toastr } : { value, toastr }) as Ready<Result>
+  }
+  const stale = row.invalidated || isStale(cached, parent, options, (parentVersion) => isOutdated(parentVersion, row))
+  return typeof stale === 'boolean' ? reading(stale) : stale.then(reading)
+}
+
+/** @throws AsyncGenError RESERVED_KEY for a value that would lose a key in a reading */
+export function refuseReservedKey(name: string, value: unknown): void {
+  if (!isPlainObject(value) || !Object.hasOwn(value, 'toastr')) return
+  throw new AsyncGenError(
+    'RESERVED_KEY',
+    `What ${name} returned has a key "toastr", where a reading says when and how its value was computed. Give the key another name.`,
+  )
+}
+
+const UNREADABLE = Symbol('unreadable')
+
+/** A value that somebody wrote by hand may not be one of ours; then there is none, and the next refresh brings one. */
+function readable(stored: Json): unknown {
+  try {
+    return deserialize(stored)
+  } catch {
+    return UNREADABLE
+  }
 }
 
 export function notReady(row: ToastRow | undefined): NotReady {

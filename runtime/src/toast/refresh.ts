@@ -40,7 +40,7 @@ export async function refreshToast(db: Database, id: ToastId, stopping?: AbortSi
 export async function obtain(
   db: Database,
   request: Request,
-  goodEnough: (row: ToastRow) => boolean,
+  goodEnough: (row: ToastRow) => boolean | Promise<boolean>,
   retry: 'later' | 'never',
 ): Promise<ToastRow> {
   const registry = toastsOf(db)
@@ -50,7 +50,7 @@ export async function obtain(
     let row = await store.read(request)
     const failuresBefore = row?.refresh?.failures ?? 0
     for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 1.5, LONGEST_PAUSE)) {
-      if (row && goodEnough(row)) return row
+      if (row && (await goodEnough(row))) return row
       const { locked_by = null, failures = 0, error } = row?.refresh ?? {}
       if (error && !locked_by && failures > failuresBefore) throw new RefreshFailedError(request, error)
       // Whoever computes may have died meanwhile; a taker is told so by the database.

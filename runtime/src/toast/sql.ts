@@ -3,14 +3,16 @@ import { livingWorkers } from '../presence.js'
 
 // Few columns, as reading a row takes as long as it has columns; named one by one, as a prepared `SELECT *` breaks on open
 // connections when a migration adds a column. Ages by the clock of the database: no two clients have the same.
+// The time in milliseconds, as driver adapters of Prisma's read times wrong where TimeZone is not UTC, or DateStyle not ISO.
 const seen = `
-  value, version, epoch IS DISTINCT FROM value_epoch AS invalidated, cached_at, elapsed, run,
-  CASE WHEN expires_at <= statement_timestamp() THEN NULL
+  value, version, epoch IS DISTINCT FROM value_epoch AS invalidated, elapsed, run,
+  CASE WHEN isfinite(cached_at) THEN floor(date_part('epoch', cached_at) * 1000 + 0.0005)::bigint END AS cached_at,
+  CASE WHEN expires_at <= statement_timestamp() OR NOT isfinite(cached_at) THEN NULL
     ELSE date_part('epoch', statement_timestamp() - cached_at) * 1000
   END AS age,
   CASE WHEN refresh_at IS NOT NULL OR failures > 0 THEN
     json_build_object(
-      'wanted', refresh_at IS NOT NULL, 'wanted_version', wanted_version, 'behind', wanted_epoch < epoch,
+      'wanted', refresh_at IS NOT NULL AND refresh_at < 'infinity', 'wanted_version', wanted_version, 'behind', wanted_epoch < epoch,
       'locked_by', locked_by, 'progress', progress, 'failures', failures, 'error', error
     )
   END AS refresh`
@@ -19,6 +21,14 @@ const claimed = `
   id, name, key, task, run, locked_by AS worker, args, epoch, failures,
   wanted_version AS "wantedVersion", trace_context AS "askedBy",
   cached_at AS "cachedAt", value_epoch < 0 AS doubtful`
+
+/** Longer than any value is kept, in milliseconds: what a double holds beyond it (infinity, NaN) is no length of time. */
+const CENTURIES = 1e13
+
+/** Counts on from a column, and begins again where an integer ends. A row that was written by hand may hold any. */
+function next(column: string): string {
+  return `CASE WHEN ${column} < 2147483647 THEN greatest(${column}, -1) + 1 ELSE 0 END`
+}
 
 // A row that was made anew meanwhile has another id.
 const inHand = 'id = $1 AND run = $2 AND locked_by = $3'
@@ -42,6 +52,7 @@ export const statements = {
   // of the rows as long as $2 says; the setting is there before the rows are sorted.
   request: {
     name: 'toasts:request',
+    answersLocked: true,
     text: `
       INSERT INTO toasts AS toast (name, key, task, args, expires_in, wanted_version, trace_context, run, refresh_at)
       SELECT name, key, task, args::jsonb, expires_in, version, trace_context, seen_run, clock_timestamp()
@@ -59,10 +70,10 @@ export const statements = {
         wanted_version = excluded.wanted_version,
         trace_context = excluded.trace_context,
         wanted_epoch = toast.epoch,
-        refresh_at = coalesce(toast.refresh_at, clock_timestamp()),
+        refresh_at = coalesce(nullif(toast.refresh_at, 'infinity'), clock_timestamp()),
         updated_at = clock_timestamp()
       WHERE toast.run = excluded.run AND (
-        toast.refresh_at IS NULL
+        toast.refresh_at IS NULL OR toast.refresh_at = 'infinity'
         OR toast.wanted_version IS DISTINCT FROM excluded.wanted_version
         OR toast.wanted_epoch < toast.epoch
       )`,
@@ -74,8 +85,8 @@ export const statements = {
       INSERT INTO toasts AS toast (name, key, task, wanted_version, trace_context, refresh_at)
       VALUES ($1, $2, $3, $4, $5::jsonb, clock_timestamp())
       ON CONFLICT (key, name) DO UPDATE SET
-        epoch = toast.epoch + 1,
-        wanted_epoch = toast.epoch + 1,
+        epoch = ${next('toast.epoch')},
+        wanted_epoch = ${next('toast.epoch')},
         wanted_version = excluded.wanted_version,
         trace_context = excluded.trace_context,
         refresh_at = least(toast.refresh_at, clock_timestamp()),
@@ -85,11 +96,13 @@ export const statements = {
   // A worker does not wait for a transaction that has locked the row: the sweep enqueues it again.
   claim: {
     name: 'toasts:claim',
+    once: true,
     text: `
       UPDATE toasts SET
         locked_by = $3,
-        run = run + 1,
-        wanted_epoch = epoch,
+        run = ${next('run')},
+        epoch = greatest(epoch, 0),
+        wanted_epoch = greatest(epoch, 0),
         progress = NULL,
         updated_at = clock_timestamp()
       WHERE id = (
@@ -103,16 +116,18 @@ export const statements = {
 
   take: {
     name: 'toasts:take',
+    once: true,
     text: `
       INSERT INTO toasts AS toast (name, key, task, wanted_version, args, expires_in, locked_by, run, refresh_at)
       VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7, 1, clock_timestamp())
       ON CONFLICT (key, name) DO UPDATE SET
         locked_by = excluded.locked_by,
-        run = toast.run + 1,
+        run = ${next('toast.run')},
         args = excluded.args,
         expires_in = excluded.expires_in,
         wanted_version = excluded.wanted_version,
-        wanted_epoch = toast.epoch,
+        epoch = greatest(toast.epoch, 0),
+        wanted_epoch = greatest(toast.epoch, 0),
         trace_context = NULL,
         refresh_at = coalesce(toast.refresh_at, clock_timestamp()),
         progress = NULL,
@@ -120,6 +135,12 @@ export const statements = {
       WHERE toast.run = $8 AND toast.locked_by IS NOT DISTINCT FROM $9
         AND (toast.locked_by IS NULL OR toast.locked_by NOT IN (${livingWorkers}))
       RETURNING ${claimed}`,
+  },
+
+  // What a claim took whose answer was lost.
+  held: {
+    name: 'toasts:held',
+    text: `SELECT ${claimed} FROM toasts WHERE name = $1 AND key = $2 AND locked_by = $3`,
   },
 
   // A lock on a table is held until its transaction ends, and the first write takes it before the trigger runs. The trigger's
@@ -153,10 +174,12 @@ export const statements = {
         value_epoch = $6,
         cached_at = statement_timestamp() - $7::double precision * interval '1 second',
         elapsed = $7,
-        expires_at = clock_timestamp() + expires_in * interval '1 millisecond',
+        expires_at = CASE
+          WHEN abs(expires_in) < ${CENTURIES} THEN clock_timestamp() + expires_in * interval '1 millisecond'
+        END,
         refresh_at = CASE
           WHEN $6 < 0 THEN clock_timestamp() + least(
-            greatest(2 * (clock_timestamp() - cached_at), interval '1 second'),
+            greatest(2 * (clock_timestamp() - CASE WHEN isfinite(cached_at) THEN cached_at END), interval '1 second'),
             interval '1 minute'
           )
           WHEN wanted_epoch > $6 THEN clock_timestamp()
@@ -184,7 +207,7 @@ export const statements = {
         refresh_at = clock_timestamp() + $5::double precision * interval '1 millisecond',
         locked_by = NULL,
         progress = NULL,
-        failures = failures + 1,
+        failures = ${next('failures')},
         error = $4::jsonb,
         expires_at = CASE
           WHEN $5 IS NULL AND cached_at IS NULL THEN clock_timestamp() + interval '1 day'
@@ -211,6 +234,17 @@ export const statements = {
     text: `DELETE FROM toasts WHERE name = $1 OR starts_with(name, $1 || '@') RETURNING id`,
   },
 
+  clearRefreshes: {
+    name: 'toasts:clear-refreshes',
+    text: `
+      WITH cleared AS (
+        UPDATE toasts SET refresh_at = NULL, updated_at = clock_timestamp()
+        WHERE (name = $1 OR starts_with(name, $1 || '@')) AND refresh_at IS NOT NULL AND locked_by IS NULL
+        RETURNING id
+      )
+      SELECT (graphile_worker.remove_job('toast:' || id)).id FROM cleared`,
+  },
+
   clearCached: {
     name: 'toasts:clear-cached',
     text: 'DELETE FROM toasts WHERE args IS NOT NULL RETURNING id',
@@ -231,15 +265,16 @@ export const statements = {
   },
 
   // Dead workers' refreshes, and those that this process ($1) no longer has in hand ($2, $3) because it could not store how they
-  // ended. A minute is far longer than the answer to a claim takes to arrive.
+  // ended. A minute is far longer than the answer to a claim takes to arrive. They wait for as long as `backoff` says ($4).
   rescue: {
     name: 'toasts:rescue',
     text: `
       UPDATE toasts SET
-        refresh_at = clock_timestamp() + least(power(2, least(failures, 12)), 3600) * interval '1 second',
+        refresh_at = clock_timestamp()
+          + ($4::float8[])[greatest(least(failures, cardinality($4::float8[]) - 1), 0) + 1] * interval '1 millisecond',
         locked_by = NULL,
         progress = NULL,
-        failures = failures + 1,
+        failures = ${next('failures')},
         error = json_build_object(
           'name', 'WorkerDied',
           'message', 'The worker ended, or lost the database, before it could store the value.'
@@ -251,14 +286,15 @@ export const statements = {
         WHERE locked_by NOT IN (${livingWorkers}) OR (
           locked_by = $1
           AND (id, run) NOT IN (SELECT * FROM unnest($2::bigint[], $3::integer[]))
-          AND updated_at < clock_timestamp() - interval '1 minute'
+          AND (updated_at BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() + interval '1 minute') IS NOT TRUE
         )
         FOR UPDATE SKIP LOCKED
       )
       RETURNING id`,
   },
 
-  // Of those that are due for longest; once these have had their turn, others are seen.
+  // Of those that are due for longest; once these have had their turn, others are seen. A job that has been locked for a minute while
+  // its row still waits counts as lost.
   enqueueDue: {
     name: 'toasts:enqueue-due',
     text: `
@@ -267,12 +303,13 @@ export const statements = {
         FROM toasts
         WHERE refresh_at <= now() AND locked_by IS NULL AND id = ANY (ARRAY(
           SELECT id FROM toasts
-          WHERE refresh_at <= now() AND locked_by IS NULL
+          WHERE refresh_at <= now() AND locked_by IS NULL AND starts_with(task, 'refresh_') AND length(task) <= 128
           ORDER BY refresh_at
           LIMIT $1 * 10
         )) AND NOT EXISTS (
           SELECT FROM graphile_worker.jobs AS job
           WHERE job.key = 'toast:' || toasts.id AND job.attempts < job.max_attempts
+            AND (job.locked_at IS NULL OR job.locked_at > now() - interval '1 minute')
         )
         ORDER BY id
         LIMIT $1

@@ -1,10 +1,13 @@
 import DataLoader from 'dataloader'
-import type { Database, Query, Statement } from '../database.js'
+import { backoffs } from '../backoff.js'
+import { type Database, LOCK_NOT_AVAILABLE, type Query, type Statement } from '../database.js'
 import type { ErrorRecord } from '../errors.js'
-import { type TraceContext, traceContext } from '../opentelemetry.js'
+import { traceContext } from '../opentelemetry.js'
 import { presenceOf } from '../presence.js'
 import type { TransactionLike } from '../prisma.js'
 import type { Json } from '../serialize.js'
+import type { TraceContext } from '../telemetry.js'
+import { hasNotCommitted, isTransient } from '../transient-errors.js'
 import type { KeptTable } from '../upkeep.js'
 import { statements } from './sql.js'
 
@@ -122,6 +125,8 @@ const DOUBTFUL = -1
 export class ToastStore implements KeptTable {
   readonly kind = 'toasts'
   readonly table = 'toasts'
+  /** Those of reports are added as their classes are made. */
+  readonly tasks = new Set(['refresh_toast'])
   readonly #db: Database
   readonly #batches: Batches
   readonly #batchesWithin = new WeakMap<TransactionLike, Batches>()
@@ -158,7 +163,7 @@ export class ToastStore implements KeptTable {
 
   /** Takes a refresh that is due. Nothing where it is not due, or somebody computes it already, or a transaction has locked it. */
   async claim({ name, key }: ToastId, worker: number): Promise<Refresh | undefined> {
-    return this.#hold(await this.#db.query<Refresh>(statements.claim, [name, key, worker]))
+    return await this.#hold({ name, key }, worker, statements.claim, [name, key, worker])
   }
 
   /**
@@ -169,7 +174,7 @@ export class ToastStore implements KeptTable {
     const { name, key, task, version, args, expiresIn } = request
     const state = [seen?.run ?? 0, seen?.refresh?.locked_by ?? null]
     const values = [name, key, task, version, args ?? null, expiresIn ?? null, worker, ...state]
-    return this.#hold(await this.#db.query<Refresh>(statements.take, values))
+    return await this.#hold(request, worker, statements.take, values)
   }
 
   /** Says that a refresh is over for this process, whether or not its end could be stored. */
@@ -220,6 +225,11 @@ export class ToastStore implements KeptTable {
     return (await this.#db.query(statements.clear, [name])).length
   }
 
+  /** Takes the refreshes of a name that wait out of the queue, in all versions of its code. Returns how many there were. */
+  async clearRefreshes(name: string): Promise<number> {
+    return (await this.#db.query(statements.clearRefreshes, [name])).length
+  }
+
   /** Removes everything that functions have cached. Returns how many entries there were. */
   async clearCached(): Promise<number> {
     return (await this.#db.query(statements.clearCached, [])).length
@@ -238,7 +248,8 @@ export class ToastStore implements KeptTable {
   async rescue(query: Query = this.#db.query): Promise<number> {
     const { id: worker } = await presenceOf(this.#db)
     const held = [...this.#inHand]
-    return (await query(statements.rescue, [worker, held.map(({ id }) => id), held.map(({ run }) => run)])).length
+    const values = [worker, held.map(({ id }) => id), held.map(({ run }) => run), backoffs()]
+    return (await query(statements.rescue, values)).length
   }
 
   async enqueueDue(query: Query = this.#db.query): Promise<number> {
@@ -264,9 +275,19 @@ export class ToastStore implements KeptTable {
     return batches
   }
 
-  #hold([refresh]: Refresh[]): Refresh | undefined {
+  async #hold(id: ToastId, worker: number, statement: Statement, values: unknown[]): Promise<Refresh | undefined> {
+    const [refresh] = await this.#db.query<Refresh>(statement, values).catch((error) => {
+      if (hasNotCommitted(error) || !isTransient(error)) throw error
+      return this.#claimedUnanswered(id, worker)
+    })
     if (refresh) this.#inHand.add(refresh)
     return refresh
+  }
+
+  /** What this process has claimed without having learnt of it. */
+  async #claimedUnanswered({ name, key }: ToastId, worker: number): Promise<Refresh[]> {
+    const claimed = await this.#db.query<Refresh>(statements.held, [name, key, worker])
+    return claimed.filter(({ id, run }) => ![...this.#inHand].some((held) => held.id === id && held.run === run))
   }
 
   async #isOurs(statement: Statement, refresh: Refresh, values: unknown[]): Promise<boolean> {
@@ -274,11 +295,15 @@ export class ToastStore implements KeptTable {
   }
 
   async #read(ids: readonly ToastId[], query: Query): Promise<(ToastRow | undefined)[]> {
-    if (ids.length === 1) return [(await query<ToastRow>(statements.readOne, [ids[0]!.name, ids[0]!.key]))[0]]
-    const rows = await query<ToastRow & ToastId>(statements.readMany, [
+    if (ids.length === 1) {
+      const [row] = await query<StoredRow>(statements.readOne, [ids[0]!.name, ids[0]!.key])
+      return [row && withTime(row)]
+    }
+    const stored = await query<StoredRow & ToastId>(statements.readMany, [
       ids.map(({ name }) => name),
       ids.map(({ key }) => key),
     ])
+    const rows = stored.map(withTime)
     const found = new Map(rows.map((row) => [textOf(row), row]))
     const handedOut = new Set<ToastRow>()
     return ids.map((id) => {
@@ -307,7 +332,12 @@ export class ToastStore implements KeptTable {
   }
 }
 
-const LOCK_NOT_AVAILABLE = '55P03'
+/** The time is in milliseconds: a text from pg, a bigint from Prisma. */
+type StoredRow = Omit<ToastRow, 'cached_at'> & { cached_at: string | bigint | null }
+
+function withTime<Row extends StoredRow>(row: Row): Omit<Row, 'cached_at'> & ToastRow {
+  return Object.assign(row, { cached_at: row.cached_at === null ? null : new Date(Number(row.cached_at)) })
+}
 
 /** What tells that a refresh is still ours, in the order of the parameters. */
 function inHand({ id, run, worker }: Refresh): unknown[] {

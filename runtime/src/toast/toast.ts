@@ -1,18 +1,23 @@
 import type { BoundDatabase, Database } from '../database.js'
 import { type Duration, milliseconds } from '../duration.js'
 import { AsyncGenError } from '../errors.js'
-import type { ModelOf, PrismaClientLike, RecordOf, TransactionLike } from '../prisma.js'
+import { isTransactionOpen, warnOfForgottenTransaction } from '../open-transactions.js'
+import { delegateOf, type ModelOf, type PrismaClientLike, type RecordOf, type TransactionLike } from '../prisma.js'
 import { MAX_BYTES } from '../serialize.js'
 import { idOf, type KeyFields, keyOf, valuesOf } from './key.js'
-import { type NotReady, notReady, type Reading, readingOf } from './reading.js'
+import { type NotReady, notReady, type Reading, readingOf, refuseReservedKey } from './reading.js'
 import { obtain, refreshToast } from './refresh.js'
 import { type Computation, callerOf, nameWithVersion, type Origin, refuseUnknownOptions, toastsOf } from './registry.js'
-import { requirePolicy, type Staleness, versionOf } from './staleness.js'
+import { type CachedToast, OutdatedParents, requirePolicy, type Staleness, versionOf } from './staleness.js'
 import type { Request, ToastId, ToastRow } from './store.js'
 
 /** How a toast is computed and when it counts as stale. */
 export interface ToastOptions<Parent, Result, Placeholder = NotReady, Loaded = Parent, Id = never>
-  extends Staleness<Parent> {
+  extends Computed<Result, Placeholder, Loaded, Id>,
+    Staleness<Parent> {}
+
+/** All but what tells when a value is stale by its parent. */
+interface Computed<Result, Placeholder, Loaded, Id> {
   /**
    * How the worker finds the parent again, with relations if you like; `compute` gets what it returns, so write it above
    * `compute`. Default: the model's record with that key.
@@ -24,6 +29,8 @@ export interface ToastOptions<Parent, Result, Placeholder = NotReady, Loaded = P
   placeholder?: Placeholder
   /** How old a stale value may be and still be served; an older one counts as none. Default: any age. */
   maxStale?: Duration
+  /** Stale when older than this. */
+  expireIn?: Duration
   /** Change it when `compute` changes so much that its old values must not be served. Default: none. */
   version?: string | number
   /** How large a value may be, as JSON. Default: 8 MB. */
@@ -73,6 +80,13 @@ export type IdOf<Parent, Fields> = Fields extends keyof Parent
 
 type FieldOf<Parent> = keyof Parent & string
 
+type KeyFieldsOf<Fields> = Fields extends readonly (infer Field)[] ? Field : Fields
+
+/** What a toast is read with: its key and `updatedAt` are enough, unless `expireIf` is to see the record. */
+type RowOf<Parent, Fields, Stale> = [Stale] extends [never]
+  ? Pick<Parent, (KeyFieldsOf<Fields> | 'updatedAt') & keyof Parent>
+  : Parent
+
 /**
  * Makes a slow method of a model a cached one. The first read finds nothing and returns a placeholder; later ones return the
  * value that is there, while a worker refreshes it when it is stale.
@@ -88,19 +102,23 @@ export function hasToast<
   Loaded = RecordOf<Client[Model]>,
   const Fields extends FieldOf<RecordOf<Client[Model]>> | readonly FieldOf<RecordOf<Client[Model]>>[] = 'id' &
     FieldOf<RecordOf<Client[Model]>>,
+  Stale extends boolean | Promise<boolean> = never,
 >(
   db: BoundDatabase<Client>,
   model: Model,
   name: string,
-  options: ToastOptions<RecordOf<Client[Model]>, Result, Placeholder, Loaded, IdOf<RecordOf<Client[Model]>, Fields>> & {
+  options: Computed<Result, Placeholder, Loaded, IdOf<RecordOf<Client[Model]>, Fields>> & {
+    /** Stale when this says so; it may ask the database. The parent is the record that the toast is read with. */
+    expireIf?: (toast: CachedToast<RecordOf<Client[Model]>>, parent: RecordOf<Client[Model]>) => Stale
     /** The fields of the model's key, where it is not `id`: `'slug'`, or `['aisle', 'level']`. */
     id?: Fields
   },
-): Toast<RecordOf<Client[Model]>, Result, Placeholder, Loaded> {
+): Toast<RowOf<RecordOf<Client[Model]>, Fields, Stale>, Result, Placeholder, Loaded> {
   refuseUnknownOptions(`The toast ${model}.${name}`, options, [...OPTIONS, 'id'])
+  delegateOf(db.prisma, model)
   const { id: fields = 'id' as KeyFields, ...rest } = options
   return define(db, `${model}.${name}`, {
-    ...rest,
+    ...(rest as ToastOptions<RowOf<RecordOf<Client[Model]>, Fields, Stale>, Result, Placeholder, Loaded>),
     load: options.load ?? ((id: unknown) => db.findRecord(model, fieldsOf(id, fields)) as Promise<Loaded | null>),
     fields,
     living: async (keys) => {
@@ -158,7 +176,12 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
   if (typeof options.compute !== 'function') {
     throw new AsyncGenError('INVALID_TOAST', `The toast ${baseName} needs a function \`compute\`: the slow method.`)
   }
-  for (const duration of [options.expireIn, options.maxStale]) if (duration !== undefined) milliseconds(duration)
+  for (const option of ['expireIn', 'maxStale'] as const) {
+    const duration = options[option]
+    if (duration !== undefined) milliseconds(duration, `${option} of ${baseName}`)
+  }
+  if (options.expireIf !== undefined && typeof options.expireIf !== 'function')
+    throw new AsyncGenError('INVALID_TOAST', `expireIf of ${baseName} is no function.`)
 
   const registry = toastsOf(db)
   const { store } = registry
@@ -176,7 +199,11 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
       if (parent === null || parent === undefined) return null
       return {
         version: versionOf(parent),
-        compute: (computation) => options.compute(parent as Loaded, computation),
+        compute: async (computation) => {
+          const value = await options.compute(parent as Loaded, computation)
+          refuseReservedKey(baseName, value)
+          return value
+        },
       }
     },
   })
@@ -185,34 +212,42 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
   const placeOf = (parent: Parent): ToastId => ({ name, key: key(parent) })
   const requestOf = (parent: Parent): Request => ({ ...placeOf(parent), task, version: versionOf(parent) })
   const placeholderOf = (row: ToastRow | undefined) => (options.placeholder ?? notReady(row)) as Placeholder
+  const outdated = new OutdatedParents()
+  const readingFor = (
+    row: ToastRow | undefined,
+    parent: Parent,
+    policy: Staleness<Parent> & { maxStale?: Duration },
+  ) => {
+    const isOutdated = (version: string, seen: ToastRow) => outdated.isKnown(key(parent), version, seen)
+    return readingOf<Result, Parent>(baseName, row, parent, policy, isOutdated)
+  }
   const { maxStale: _, ...withoutLimit } = options
   const interpret = (row: ToastRow | undefined, parent: Parent) => {
     requirePolicy(baseName, parent, options)
-    return readingOf<Result, Parent>(baseName, row, parent, options)
+    return readingFor(row, parent, options)
   }
 
   const read = async (parent: Parent, { wait, tx }: ReadOptions = {}): Promise<Reading<Result, Placeholder>> => {
+    const limit = wait === undefined ? undefined : milliseconds(wait, 'wait')
     let row = await store.read(placeOf(parent), tx)
-    let reading = interpret(row, parent)
+    const seen = interpret(row, parent)
+    let reading = seen instanceof Promise ? await seen : seen
     if (reading && !reading.toastr.stale) return reading
     const request = requestOf(parent)
     if (isNews(row, request.version)) await store.request(request, row?.run ?? 0, tx)
     if (registry.inline && !tx) {
       await refreshToast(db, request)
       row = await store.read(request)
-      reading = interpret(row, parent)
+      reading = await interpret(row, parent)
     }
-    return (
-      reading ??
-      (wait === undefined ? placeholderOf(row) : waitFor(parent, row, performance.now() + milliseconds(wait)))
-    )
+    return reading ?? (limit === undefined ? placeholderOf(row) : waitFor(parent, row, performance.now() + limit))
   }
 
   // A failure ends the wait: the next try comes later than anybody would wait for.
   const waitFor = async (parent: Parent, seen: ToastRow | undefined, deadline: number) => {
     let row = seen
     for (let pause = 10; ; pause = Math.min(pause * 1.5, 250)) {
-      const reading = interpret(row, parent)
+      const reading = await interpret(row, parent)
       if (reading) return reading
       const left = deadline - performance.now()
       if (left <= 0 || failuresOf(row) > failuresOf(seen)) return placeholderOf(row)
@@ -227,19 +262,20 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
     many: (parents: readonly Parent[], options?: ReadOptions) =>
       Promise.all(parents.map((parent) => read(parent, options))),
     fresh: async (parent: Parent) => {
-      const isFresh = (row: ToastRow) => interpret(row, parent)?.toastr.stale === false
+      const isFresh = async (row: ToastRow) => (await interpret(row, parent))?.toastr.stale === false
       const row = await obtain(db, requestOf(parent), isFresh, 'later')
       // What has just been computed is served, whatever has changed meanwhile.
-      return interpret(row, parent) ?? readingOf<Result, Parent>(baseName, row, parent, withoutLimit)!
+      return (await interpret(row, parent)) ?? (await readingFor(row, parent, withoutLimit))!
     },
     peek: async (parent: Parent) => {
       const row = await store.read(placeOf(parent))
-      return interpret(row, parent) ?? placeholderOf(row)
+      return (await interpret(row, parent)) ?? placeholderOf(row)
     },
     isStale: async (parent: Parent) => {
-      return interpret(await store.read(placeOf(parent)), parent)?.toastr.stale ?? true
+      return (await interpret(await store.read(placeOf(parent)), parent))?.toastr.stale ?? true
     },
     expire: async (parent: Parent, { tx }: Pick<ReadOptions, 'tx'> = {}) => {
+      if (!tx && isTransactionOpen(db.prisma)) warnOfForgottenTransaction(`The toast ${baseName} was expired`)
       await store.expire(requestOf(parent), tx)
     },
   })

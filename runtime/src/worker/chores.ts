@@ -4,10 +4,13 @@ import { pruneToasts } from '../toast/prune.js'
 import type { Log } from './log.js'
 import { prune } from './retention.js'
 import type { Settings } from './settings.js'
-import { sweep } from './sweep.js'
+import { removeReplacedJobs, sweep } from './sweep.js'
 
 /** How often what is done and old is deleted, in milliseconds. */
 const PRUNE_EVERY = 60_000
+
+/** After how many milliseconds a sweep that has got no answer counts as failed, and the next one begins. */
+const SWEEP_WITHIN = 60_000
 
 /** Sweeps and prunes, over and over, until it is told to stop. Resolves when nothing of that is under way any more. */
 export async function doChores(db: Database, { sweepEvery, retention }: Settings, log: Log, stop: AbortSignal) {
@@ -23,7 +26,8 @@ export async function doChores(db: Database, { sweepEvery, retention }: Settings
     }
   }
   await Promise.all([
-    repeat(sweepEvery, stop, () => attempt('The sweep', () => sweepAndTell(db, log))),
+    repeat(sweepEvery, stop, () => attempt('The sweep', () => answered(SWEEP_WITHIN, sweepAndTell(db, log)))),
+    repeat(PRUNE_EVERY, stop, () => attempt('Removing jobs that were replaced', () => removeReplacedJobs(db))),
     repeat(PRUNE_EVERY, stop, () =>
       attempt('Removing toasts that nobody needs', async () => {
         const removed = await pruneToasts(db)
@@ -44,6 +48,19 @@ async function sweepAndTell(db: Database, log: Log): Promise<void> {
   const { dead, rescued, enqueued } = await sweep(db)
   if (rescued > 0) log.say('warning', `${rescued} rescued from workers that died.`, { dead, rescued })
   if (enqueued > 0) log.say('warning', `${enqueued} were due and had no job: now they have.`, { enqueued })
+}
+
+async function answered(limit: number, work: Promise<void>): Promise<void> {
+  const waiting = new AbortController()
+  const late = sleep(limit, undefined, { ref: false, signal: waiting.signal }).then(() => {
+    throw new Error(`PostgreSQL has not answered for ${limit / 1000} s`)
+  })
+  try {
+    await Promise.race([work, late])
+  } finally {
+    late.catch(() => {})
+    waiting.abort()
+  }
 }
 
 async function repeat(every: number, stop: AbortSignal, chore: () => Promise<void>): Promise<void> {

@@ -3,8 +3,12 @@ import { BUCKETS } from '../opentelemetry.js'
 import { stateOf } from './state.js'
 import type { Tally } from './tally.js'
 
-/** What Prometheus is told: the state of the tables, which is the same whoever is asked, and what this process has done. */
-export async function metrics(db: Database, tally: Tally): Promise<string> {
+/**
+ * What Prometheus is told: the state of the tables, which is the same whoever is asked, and what this process has done.
+ *
+ * @param secondsSincePoll for how long this process has had free slots and no successful poll; undefined before it polls
+ */
+export async function metrics(db: Database, tally: Tally, secondsSincePoll: number | undefined): Promise<string> {
   const { workers, tables } = await stateOf(db)
   const rows = (state: 'due' | 'running' | 'failed') =>
     tables.map((each) => ({ labels: { table: each.table, state }, value: each[state] }))
@@ -21,6 +25,12 @@ export async function metrics(db: Database, tally: Tally): Promise<string> {
       help: 'For how long the oldest row has been due.',
       type: 'gauge',
       samples: tables.map(({ table, oldestDue }) => ({ labels: { table }, value: oldestDue })),
+    },
+    {
+      name: 'async_gen_since_poll_seconds',
+      help: 'Seconds without a successful poll for jobs, while this worker had free slots.',
+      type: 'gauge',
+      samples: secondsSincePoll === undefined ? [] : [{ value: secondsSincePoll }],
     },
     {
       name: 'async_gen_duration_seconds',

@@ -81,7 +81,8 @@ const trimErrors = (table: string): Statement => ({
     UPDATE "${table}" SET errors = jsonb_path_query_array(errors, 'strict $[last - $kept to last]', jsonb_build_object('kept', $1::int - 1))
     WHERE id IN (
       SELECT id FROM "${table}"
-      WHERE status = 'pending' AND num_attempts > $1 AND jsonb_array_length(errors) > $1
+      WHERE status = 'pending' AND num_attempts > $1
+        AND CASE WHEN jsonb_typeof(errors) = 'array' THEN jsonb_array_length(errors) > $1 END
       LIMIT $2
       FOR UPDATE SKIP LOCKED
     )

@@ -29,7 +29,7 @@ export interface RunWorkerOptions {
    * left for other workers. Up to a day. Default: 20 seconds, so that all is over when Kubernetes and Heroku lose patience after 30.
    */
   stopTimeout?: Duration
-  /** Recurring tasks, as the text of a Graphile Worker crontab. */
+  /** Recurring tasks, as the text of a Graphile Worker crontab: `0 4 * * * clean_up`. Its times are UTC. */
   crontab?: string
   /** How long what is done is kept. The defaults are those of `Retention`; `false` keeps everything. */
   retention?: Retention | false
@@ -98,7 +98,7 @@ function whole({ name, value }: Given, { from, to }: { from: number; to: number 
   throw invalid(name, value, `a whole number from ${from} to ${to}`)
 }
 
-function time({ name, value }: Given, { from, to }: { from: string; to: string }): number | undefined {
+function time({ name, value }: Given, { from, to }: { from: Duration; to: Duration }): number | undefined {
   if (value === undefined) return undefined
   const result = durationOrNothing(value)
   if (result !== undefined && result >= milliseconds(from) && result <= milliseconds(to)) return result

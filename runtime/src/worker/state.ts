@@ -32,7 +32,7 @@ export async function stateOf(db: Database): Promise<State> {
   return { workers: workers.length, tables }
 }
 
-// Each count has a partial index, so that what is done and kept costs nothing here.
+// Times that are infinite, in rows that were written by hand, have no age. Each count has a partial index, so that what is done and kept costs nothing here.
 const stateOfAttempts = (table: string): Statement => ({
   name: `${table}:state`,
   text: `
@@ -41,7 +41,7 @@ const stateOfAttempts = (table: string): Statement => ({
       (
         SELECT
           count(*)::int AS due,
-          coalesce(extract(epoch FROM clock_timestamp() - min(scheduled_at)), 0)::float8 AS "oldestDue"
+          coalesce(extract(epoch FROM clock_timestamp() - min(scheduled_at) FILTER (WHERE isfinite(scheduled_at))), 0)::float8 AS "oldestDue"
         FROM "${table}" WHERE status = 'pending' AND scheduled_at <= now()
       ) AS waiting,
       (SELECT count(*)::int AS running FROM "${table}" WHERE status = 'running') AS running,
@@ -53,7 +53,7 @@ const stateOfToasts = (table: string): Statement => ({
   text: `
     SELECT
       count(*) FILTER (WHERE refresh_at <= now())::int AS due,
-      coalesce(extract(epoch FROM clock_timestamp() - min(refresh_at) FILTER (WHERE refresh_at <= now())), 0)::float8 AS "oldestDue",
+      coalesce(extract(epoch FROM clock_timestamp() - min(refresh_at) FILTER (WHERE refresh_at <= now() AND isfinite(refresh_at))), 0)::float8 AS "oldestDue",
       count(*) FILTER (WHERE locked_by IS NOT NULL)::int AS running,
       count(*) FILTER (WHERE failures > 0)::int AS failed
     FROM "${table}" WHERE refresh_at IS NOT NULL`,

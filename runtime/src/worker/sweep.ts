@@ -30,6 +30,8 @@ export async function sweep(db: Database): Promise<Swept> {
   const swept: Swept = { dead: 0, rescued: 0, enqueued: 0 }
   const failures: unknown[] = []
   await db.transaction(async (query) => {
+    Object.assign(swept, { dead: 0, rescued: 0, enqueued: 0 })
+    failures.length = 0
     const [lock] = await query<{ taken: boolean }>(takeTurn, [])
     if (!lock?.taken) return
     // Jobs first: a row that is sent back then finds its own job free again.
@@ -49,6 +51,15 @@ export async function sweep(db: Database): Promise<Swept> {
   return swept
 }
 
+/**
+ * Removes jobs of attempts and toasts that have lost their key and their attempts: another job of the same row has replaced them while
+ * they ran, and their worker has died. Jobs of the host's own tasks that have failed for good stay.
+ */
+export async function removeReplacedJobs(db: Database): Promise<void> {
+  const tasks = [...keptTables(db)].flatMap((table) => [...table.tasks])
+  await db.query(removeReplaced, [tasks])
+}
+
 /** The Graphile Worker task `sweep`, for those who want one out of turn: `SELECT graphile_worker.add_job('sweep')`. */
 export function sweepTask(db: Database): Task {
   return tellsItself<Task>(async (_payload, { logger }) => {
@@ -57,14 +68,21 @@ export function sweepTask(db: Database): Task {
   })
 }
 
-/** Graphile Worker itself would wait for four hours. */
+/**
+ * Graphile Worker itself would wait for four hours. A worker may have died while its fetch was still on its way to the database, or its
+ * commit: then its jobs are locked after its death was seen. So the jobs of every pool that has ended lately are freed at each sweep,
+ * and once more when the pool is forgotten.
+ */
 async function freeJobsOfDeadWorkers(query: Query): Promise<number> {
-  const dead = await query<{ pool_id: string | null }>(removeDeadWorkers, [])
-  const pools = dead.flatMap(({ pool_id }) => pool_id ?? [])
-  if (pools.length === 0) return dead.length
-  const burnt = await query<{ id: string }>(findBurntJobs, [pools])
-  await query(unlockJobs, [pools])
-  await query(removeJobs, [burnt.map(({ id }) => id)])
+  const dead = await query<{ id: number }>(recordDeaths, [])
+  const ended = await query<{ pool_id: string }>(findEndedPools, [])
+  const forgotten = await query<{ pool_id: string | null }>(forgetWorkers, [])
+  const pools = [...ended, ...forgotten].flatMap(({ pool_id }) => pool_id ?? [])
+  if (pools.length > 0) {
+    const replaced = await query<{ id: string }>(findReplacedJobs, [pools])
+    await query(unlockJobs, [pools])
+    await query(removeJobs, [replaced.map(({ id }) => id)])
+  }
   return dead.length
 }
 
@@ -77,18 +95,41 @@ const beforeTable: Statement = { name: 'async-gen:before-table', text: 'SAVEPOIN
 
 const asBeforeTable: Statement = { name: 'async-gen:as-before-table', text: 'ROLLBACK TO SAVEPOINT before_table' }
 
-const removeDeadWorkers: Statement = {
-  name: 'async-gen:remove-dead-workers',
-  text: `DELETE FROM async_workers WHERE id NOT IN (${livingWorkers}) RETURNING pool_id`,
+const recordDeaths: Statement = {
+  name: 'async-gen:record-deaths',
+  text: `
+    UPDATE async_workers SET ended_at = clock_timestamp()
+    WHERE ended_at IS NULL AND id NOT IN (${livingWorkers})
+    RETURNING id`,
+}
+
+const findEndedPools: Statement = {
+  name: 'async-gen:find-ended-pools',
+  text: `SELECT pool_id FROM async_workers WHERE ended_at > now() - interval '5 minutes' AND pool_id IS NOT NULL`,
+}
+
+const forgetWorkers: Statement = {
+  name: 'async-gen:forget-workers',
+  text: `DELETE FROM async_workers WHERE ended_at < now() - interval '1 hour' RETURNING pool_id`,
 }
 
 // Adding a job under the key of one that runs takes that key away and sets its attempts to the maximum, expecting it to end
 // soon. Where its worker dies instead, it would stay for ever: the job that replaced it does the work.
-const findBurntJobs: Statement = {
-  name: 'async-gen:find-burnt-jobs',
+const findReplacedJobs: Statement = {
+  name: 'async-gen:find-replaced-jobs',
   text: `
     SELECT id FROM graphile_worker.jobs
     WHERE locked_by = ANY ($1::text[]) AND key IS NULL AND attempts >= max_attempts AND updated_at > locked_at`,
+}
+
+// Every job of these tasks has a key until it is replaced. What is locked may still run.
+const removeReplaced: Statement = {
+  name: 'async-gen:remove-replaced-jobs',
+  text: `
+    SELECT count(*) FROM graphile_worker.complete_jobs(ARRAY(
+      SELECT id FROM graphile_worker.jobs
+      WHERE task_identifier = ANY ($1::text[]) AND key IS NULL AND locked_at IS NULL AND attempts >= max_attempts
+    ))`,
 }
 
 const unlockJobs: Statement = {

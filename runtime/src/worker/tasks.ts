@@ -1,10 +1,11 @@
 import { readdir } from 'node:fs/promises'
 import { getTasks, type JobHelpers, type TaskList, WorkerPreset } from 'graphile-worker'
+import { checkTargets } from '../attempt/tasks.js'
 import { AsyncGenError } from '../errors.js'
 import { doesTellItself, type Telling, tell } from '../telemetry.js'
 
-/** A job that a worker has in hand. */
-export interface JobInHand {
+/** A job that has begun and not ended. */
+export interface RunningJob {
   /** The Graphile Worker job's id. */
   id: string
   task: string
@@ -14,10 +15,11 @@ export interface JobInHand {
 
 /**
  * The tasks of a folder, each called as its file is, loaded by Graphile Worker itself; or the tasks that are given.
- * @throws AsyncGenError NO_TASKS where there are none
+ * @throws AsyncGenError NO_TASKS where there are none, and what the targets of attempts throw when they are loaded
  */
 export async function loadTasks(given: string | TaskList): Promise<TaskList> {
   const tasks = typeof given === 'string' ? await tasksIn(given) : given
+  await checkTargets(Object.values(tasks).filter((task) => task !== undefined))
   if (Object.keys(tasks).length > 0) return tasks
   throw noTasks(typeof given === 'string' ? `There are no tasks in the folder ${given}.` : 'There are no tasks.')
 }
@@ -39,8 +41,8 @@ function noTasks(what: string, cause?: Error): AsyncGenError {
   )
 }
 
-/** The same tasks, with an abort signal of ours, and with a list of the jobs that are in hand at any moment. */
-export function watchTasks(tasks: TaskList, inHand: Set<JobInHand>, signal: AbortSignal): TaskList {
+/** The same tasks, with an abort signal of ours, and with their running jobs in these sets. */
+export function watchTasks(tasks: TaskList, running: Set<RunningJob>[], signal: AbortSignal): TaskList {
   const abortPromise = new Promise<never>((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
@@ -48,15 +50,15 @@ export function watchTasks(tasks: TaskList, inHand: Set<JobInHand>, signal: Abor
   const watched = Object.entries(tasks).map(([name, task]) => [
     name,
     async (payload: unknown, helpers: JobHelpers) => {
-      const job: JobInHand = { id: helpers.job.id, task: name, started: performance.now() }
-      inHand.add(job)
+      const job: RunningJob = { id: helpers.job.id, task: name, started: performance.now() }
+      for (const jobs of running) jobs.add(job)
       try {
         // Graphile Worker's own signal knows nothing of a lost session, nor of a second SIGTERM.
         const ours = { abortSignal: { value: signal }, abortPromise: { value: abortPromise } }
         const run = async () => await task!(payload, Object.create(helpers, ours))
         return await (doesTellItself(task!) ? run() : tellOfJob(name, helpers, run))
       } finally {
-        inHand.delete(job)
+        for (const jobs of running) jobs.delete(job)
       }
     },
   ])

@@ -5,13 +5,18 @@ import type { Database, Statement } from '../database.js'
 import { AsyncGenError } from '../errors.js'
 import { leave, type Presence, presenceOf } from '../presence.js'
 import { toastsOf } from '../toast/registry.js'
+import { isTransient } from '../transient-errors.js'
 import { doChores } from './chores.js'
+import { warnOfSettings } from './client-settings.js'
+import { logEnd, reportCrashes } from './crash-report.js'
 import { offerState } from './gauges.js'
+import { GraphileRunner, type WorkerContext } from './graphile-runner.js'
 import { serveHealth } from './health.js'
 import { graphileLogger, type Log, openLog, readable } from './log.js'
 import { metrics } from './metrics.js'
+import { isWritable, unready, type WorkerState } from './readiness.js'
+import { checkRowSecurity } from './row-security.js'
 import { type RunWorkerOptions, type Settings, settingsOf } from './settings.js'
-import { type Workplace, workShift } from './shift.js'
 import { aborted, stopOnSignals } from './stopping.js'
 import { sweep } from './sweep.js'
 import { onWorkDone, Tally } from './tally.js'
@@ -22,6 +27,9 @@ const GOING_HOME = 3000
 
 /** How long what comes after that may take, in a process that was told to stop: the host's own last words. In milliseconds. */
 const FAREWELL = 4000
+
+/** How often in a row Graphile Worker may end without having polled once, although PostgreSQL can be written to. */
+const FAILED_RUNNERS = 5
 
 /**
  * Runs a worker until the process is told to stop (SIGTERM, SIGINT). Then the tasks at hand may finish, for as long as
@@ -44,50 +52,56 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
   // The runtime's connections let a process end that has nothing else to do; a worker waits.
   const alive = setInterval(() => {}, 2 ** 30)
   const done = new AbortController()
-  const inHand: Workplace['inHand'] = new Set()
-  let atWork: Presence | undefined
+  const running: WorkerContext['running'] = new Set()
+  const state: WorkerState = { runner: undefined, presence: undefined }
+  const stopReporting = reportCrashes(log)
   let chores: Promise<void> | undefined
   let withdraw = () => {}
   let health: Awaited<ReturnType<typeof serveHealth>> | undefined
+  let failure: { cause: unknown } | undefined
   stopping.asked.addEventListener('abort', () => {
-    log.say('info', `Stopping: ${inHand.size} in hand may finish. Tell it once more to hurry.`)
+    const seconds = settings.stopTimeout / 1000
+    log.say(
+      'info',
+      `Stopping: waits up to ${seconds} s for ${running.size} running jobs. Press Ctrl-C again to abort them.`,
+    )
   })
   try {
     if (settings.health) {
       health = await serveHealth(settings.health, {
-        unready: () => unready(db, stopping.asked, atWork),
-        metrics: () => metrics(db, tally),
+        unready: () => unready(db, stopping.asked, state),
+        metrics: () => metrics(db, tally, state.runner?.secondsSincePoll),
       })
     }
-    const ready = await Promise.race([getReady(db, settings), aborted(stopping.asked)])
+    const ready = await Promise.race([getReady(db, settings, log, stopping.asked), aborted(stopping.asked)])
     if (!ready) return
     const { tasks, first } = ready
+    void warnOfSettings(db, log)
     chores = doChores(db, settings, log, done.signal)
     withdraw = offerState(db)
-    const begun = (presence: Presence) => {
-      atWork = presence
+    const started = (presence: Presence) => {
       const address = health && { health: `${health.host}:${health.port}` }
       log.say('info', greeting(presence, settings, Object.keys(tasks)), address)
       // Whoever started the process with a channel (async-gen-worker, pm2) learns that it is up; that they are gone does not matter.
       process.send?.('ready', undefined, undefined, () => {})
     }
     const logger = settings.logger ?? graphileLogger(log)
-    const workplace: Workplace = { db, tasks, settings, stopping, inHand, logger, begun }
-    for await (const presence of presences(workplace, first, log)) {
-      await workShift(workplace, presence).catch((error) => {
-        // While PostgreSQL comes and goes, a shift may fail before it has begun.
-        if (!presence.lost.aborted) throw error
-      })
-    }
+    const context: WorkerContext = { db, tasks, settings, stopping, running, logger, log, started }
+    await runUntilStopped(context, first, state)
+  } catch (error) {
+    failure = { cause: error }
+    throw error
   } finally {
     stopping.release()
     done.abort()
     withdraw()
     await within(GOING_HOME, goHome(db, chores))
     unsubscribe()
-    if (atWork) log.say('info', summary(tally, inHand.size))
+    if (state.presence) log.say('info', summary(tally, running.size))
+    if (failure !== undefined) logEnd(log, 'The worker ends', failure.cause)
+    stopReporting()
     // What ignores its signal would keep the process from ending.
-    if (inHand.size > 0) process.exit(1)
+    if (running.size > 0) process.exit(1)
     health?.close()
     await within(GOING_HOME, hangUp(db))
     db.dropConnections()
@@ -98,67 +112,87 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
 }
 
 /** All that comes before the first job. */
-async function getReady(db: Database, settings: Settings): Promise<{ tasks: TaskList; first: Presence }> {
+async function getReady(
+  db: Database,
+  settings: Settings,
+  log: Log,
+  stop: AbortSignal,
+): Promise<{ tasks: TaskList; first: Presence } | undefined> {
   const tasks = await loadTasks(settings.tasks)
   toastsOf(db).refuseClashes()
-  await runMigrations({ pgPool: db.pool })
-  await requireJobs(db)
-  const first = await presenceOf(db)
+  // A database that cannot be reached at all is an error at once. From then on a lost connection is opened again.
+  await db.query(firstContact, [])
+  const first = await untilItSucceeds(log, stop, isTransient, async () => {
+    await runMigrations({ pgPool: db.pool })
+    await checkRowSecurity(db, log)
+    return await presenceOf(db)
+  })
+  if (!first) return undefined
   // A table that is not there yet holds up no other; the chores say so.
   await sweep(db).catch(() => {})
   return { tasks, first }
 }
 
-/** Graphile Worker's tables have row security and no policies: a role with all rights to them sees no jobs, and no error. */
-async function requireJobs(db: Database): Promise<void> {
-  const [row] = await db.query<{ role: string; blind: boolean; owner: string }>(seesJobs, [])
-  if (!row?.blind) return
-  throw new AsyncGenError(
-    'NO_JOBS',
-    `The role ${row.role} cannot see Graphile Worker's jobs, as it does not own them. ` +
-      `Connect as ${row.owner}, or make it a member: GRANT "${row.owner}" TO "${row.role}"`,
-  )
-}
-
-/** The presence that the worker begins with, and another one each time that it has lost the one before, or Graphile Worker has given up. */
-async function* presences({ db, settings, stopping }: Workplace, first: Presence, log: Log): AsyncGenerator<Presence> {
-  const stop = stopping.asked
+/** One runner after the other: a lost session, or a Graphile Worker that fails, hangs or ends unasked, leads to the next. */
+async function runUntilStopped(context: WorkerContext, first: Presence, state: WorkerState): Promise<void> {
+  const { db, stopping, log } = context
+  let failures = 0
   let presence: Presence | undefined = first
   while (presence) {
-    yield presence
-    if (stop.aborted) return
-    if (presence.lost.aborted) {
-      log.say('error', 'The session with PostgreSQL was lost, and what was in hand was aborted. Connecting again.')
-      // Its server may be gone without a word, and with it the other end of all connections.
-      db.dropConnections()
-    } else if (settings.once) {
+    const runner = new GraphileRunner(context, presence)
+    Object.assign(state, { runner, presence })
+    const end = await runner.run()
+    if (end === 'stopped') return
+    if (end === 'nothing left') {
       // More jobs may have been lost than one sweep sees.
       if ((await sweep(db)).enqueued === 0) return
       continue
-    } else {
-      log.say('error', 'Graphile Worker has stopped by itself. Beginning anew.')
-      // The next sweep frees what it has left.
-      await leave(db)
-      await sleep(1000, undefined, { signal: stop }).catch(() => {})
     }
-    presence = await enterAgain(db, stop)
+    if (end === 'session lost') {
+      log.say('error', 'The session with PostgreSQL was lost, and the running jobs were aborted. Connecting again.')
+      // Its server may be gone without a word, and with it the other end of all connections.
+      db.dropConnections()
+    } else {
+      failures = runner.hasPolled ? 1 : failures + 1
+      if (failures >= FAILED_RUNNERS && (await isWritable(db))) throw gaveUp(failures, end)
+      log.say('error', `Graphile Worker takes no more work: ${end.message}. It is started again.`)
+      // Under another presence, so that the sweep frees the jobs that it has left.
+      await within(
+        GOING_HOME,
+        leave(db).catch(() => {}),
+      )
+      await sleep(Math.min(1000 * failures, 5000), undefined, { signal: stopping.asked }).catch(() => {})
+    }
+    presence = await untilItSucceeds(
+      log,
+      stopping.asked,
+      () => true,
+      () => presenceOf(db),
+    )
   }
 }
 
-async function unready(db: Database, asked: AbortSignal, presence: Presence | undefined): Promise<string | undefined> {
-  if (asked.aborted) return 'stopping'
-  if (!presence) return 'starting'
-  if (presence.lost.aborted) return 'connecting again'
-  const answered = db.pool.query('SELECT 1').then(() => true)
-  return (await Promise.race([answered, sleep(2000, false, { ref: false })])) ? undefined : 'PostgreSQL does not answer'
+function gaveUp(times: number, cause: Error): AsyncGenError {
+  return new AsyncGenError(
+    'GRAPHILE_FAILED',
+    `Graphile Worker was started ${times} times in a row and fetched nothing, although PostgreSQL answers: ${cause.message}`,
+    { cause },
+  )
 }
 
-/** Tries until PostgreSQL answers, or the worker is told to stop. */
-async function enterAgain(db: Database, stop: AbortSignal): Promise<Presence | undefined> {
-  while (!stop.aborted) {
+/** Tries once a second until it succeeds. Undefined where the worker is told to stop before. */
+async function untilItSucceeds<Result>(
+  log: Log,
+  stop: AbortSignal,
+  canPass: (error: unknown) => boolean,
+  work: () => Promise<Result>,
+): Promise<Result | undefined> {
+  for (let tries = 0; !stop.aborted; tries++) {
     try {
-      return await presenceOf(db)
-    } catch {
+      return await work()
+    } catch (error) {
+      if (!canPass(error)) throw error
+      if (tries === 0) log.say('error', `PostgreSQL cannot be used, trying again: ${(error as Error).message}`)
       await sleep(1000, undefined, { signal: stop }).catch(() => {})
     }
   }
@@ -193,12 +227,7 @@ function summary(tally: Tally, left: number): string {
   return `Stopped after ${readable(process.uptime())}: ${parts.join(', ')}.`
 }
 
-const seesJobs: Statement = {
-  name: 'async-gen:sees-jobs',
-  text: `
-    SELECT current_user::text AS role, row_security_active(oid) AS blind, pg_get_userbyid(relowner)::text AS owner
-    FROM pg_class WHERE oid = to_regclass('graphile_worker._private_jobs')`,
-}
+const firstContact: Statement = { name: 'async-gen:first-contact', text: 'SELECT 1' }
 
 async function within(limit: number, work: Promise<void>): Promise<void> {
   await Promise.race([work, sleep(limit, undefined, { ref: false })])

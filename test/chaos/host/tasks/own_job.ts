@@ -3,7 +3,9 @@ import { holdUntilReleased } from '../effects.js'
 
 /** A task that the host wrote for Graphile Worker, without anything of ours. */
 const ownJob: Task = async (payload) => {
-  if ((payload as { fail?: boolean }).fail) throw new Error('A job of your own failed')
+  const { fail, reject } = payload as { fail?: boolean; reject?: boolean }
+  if (fail) throw new Error('A job of your own failed')
+  if (reject) Promise.reject(new Error('A promise of your own has no handler'))
   await holdUntilReleased('own job')
 }
 

@@ -1,0 +1,76 @@
+import type { Database, Statement } from '../database.js'
+import { AsyncGenError } from '../errors.js'
+import { keptTables } from '../upkeep.js'
+import type { Log } from './log.js'
+
+/**
+ * Refuses to go on where row security hides rows from the worker: it would leave them undone without an error. Warns where a
+ * table's trigger may not add jobs: its rows wait for the sweep.
+ *
+ * @throws AsyncGenError NO_JOBS, NO_ROWS
+ */
+export async function checkRowSecurity(db: Database, log: Log): Promise<void> {
+  const [jobs] = await db.query<Hidden>(hiddenTables, [['graphile_worker._private_jobs']])
+  if (jobs) {
+    throw new AsyncGenError(
+      'NO_JOBS',
+      `The role ${jobs.role} cannot see Graphile Worker's jobs, as it does not own them. ` +
+        `Connect as ${jobs.owner}, or make it a member: GRANT "${jobs.owner}" TO "${jobs.role}"`,
+    )
+  }
+  const tables = [...keptTables(db)].map(({ table }) => table)
+  const quoted = [...tables, 'async_workers'].map((table) => `"${table}"`)
+  const [rows] = await db.query<Hidden>(hiddenTables, [quoted])
+  if (rows) {
+    throw new AsyncGenError(
+      'NO_ROWS',
+      `Row security hides rows of ${rows.table} from the role ${rows.role}: the worker would never run them. ` +
+        `Connect as ${rows.owner}, which owns the table, or let the role see all rows: ALTER ROLE "${rows.role}" BYPASSRLS`,
+    )
+  }
+  for (const { name, owner, jobsOwner } of await db.query<Powerless>(powerlessOwners, [
+    tables.map((table) => `"${table}_enqueue"`),
+  ])) {
+    log.say(
+      'warning',
+      `${name}() belongs to ${owner}, which may not add jobs: rows wait for the next sweep. ` +
+        `Give the function to the owner of Graphile Worker's tables: ALTER FUNCTION ${name}() OWNER TO "${jobsOwner}"`,
+    )
+  }
+}
+
+interface Hidden {
+  role: string
+  table: string
+  owner: string
+}
+
+const hiddenTables: Statement = {
+  name: 'async-gen:hidden-tables',
+  text: `
+    SELECT current_user::text AS role, oid::regclass::text AS table, pg_get_userbyid(relowner)::text AS owner
+    FROM unnest($1::text[]) AS name
+    JOIN pg_class ON pg_class.oid = to_regclass(name)
+    WHERE row_security_active(oid)`,
+}
+
+interface Powerless {
+  name: string
+  owner: string
+  jobsOwner: string
+}
+
+// What the functions ask before they add jobs. Those of 0.1.0 run as whoever fires them, and ask nothing.
+const powerlessOwners: Statement = {
+  name: 'async-gen:powerless-owners',
+  text: `
+    SELECT enqueue.oid::regproc::text AS name, owner.rolname::text AS owner, pg_get_userbyid(jobs.relowner)::text AS "jobsOwner"
+    FROM unnest($1::text[]) AS name
+    JOIN pg_proc AS enqueue ON enqueue.oid = to_regproc(name)
+    JOIN pg_roles AS owner ON owner.oid = enqueue.proowner
+    JOIN pg_class AS jobs ON jobs.oid = to_regclass('graphile_worker._private_jobs')
+    WHERE enqueue.prosecdef AND NOT (
+      has_schema_privilege(owner.oid, 'graphile_worker', 'USAGE')
+      AND (owner.rolsuper OR owner.rolbypassrls OR pg_has_role(owner.oid, jobs.relowner, 'USAGE'))
+    )`,
+}

@@ -1,0 +1,23 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { REPOSITORY } from '../support/host.js'
+
+export interface Block {
+  /** Where its first line of text stands: `docs/attempts.md:19`. */
+  at: string
+  language: string
+  text: string
+}
+
+/** The code blocks of the README and the guides. */
+export function codeBlocks(): Block[] {
+  const guides = readdirSync(join(REPOSITORY, 'docs')).filter((file) => file.endsWith('.md'))
+  return ['README.md', ...guides.map((file) => `docs/${file}`)].flatMap((file) => {
+    const text = readFileSync(join(REPOSITORY, file), 'utf8')
+    return [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map((match) => ({
+      at: `${file}:${text.slice(0, match.index).split('\n').length + 1}`,
+      language: match[1]!,
+      text: match[2]!,
+    }))
+  })
+}

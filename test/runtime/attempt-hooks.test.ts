@@ -1,0 +1,246 @@
+import {
+  AesGcmEncryptor,
+  attemptTask,
+  BaseAttempt,
+  defineTargets,
+  InvalidStateError,
+  type PerformOptions,
+  PermanentError,
+} from '@async-gen/runtime'
+import { runOnce } from 'graphile-worker'
+import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { testDatabase } from '../support/database.js'
+import { query } from '../support/postgres.js'
+
+const url = await testDatabase()
+const { db } = await import('../.app/src/async/database.js')
+
+let performed: string[] = []
+
+const Work = {
+  note: async (name: string) => {
+    performed.push(name)
+    return name
+  },
+  break: async () => {
+    performed.push('break')
+    throw new Error('no answer')
+  },
+}
+
+class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: defineTargets({ Work }) }) {}
+
+/** Performs all that is due, as the worker does. */
+const work = (Type: typeof Attempt) =>
+  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Type) }, noHandleSignals: true })
+const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
+const makeDue = () => rows(`UPDATE attempts SET scheduled_at = now() WHERE status = 'pending'`)
+
+afterEach(async () => {
+  performed = []
+  await rows('TRUNCATE attempts, graphile_worker._private_jobs CASCADE')
+})
+afterAll(() => db.close())
+
+describe('in handlePerformError', () => {
+  it('A10: fail() after a number of runs, as the original does it, ends the attempt for the worker', async () => {
+    class ThreeTimes extends Attempt {
+      override async handlePerformError() {
+        if (this.numAttempts >= 3) await this.fail()
+      }
+      override retryDelay() {
+        return 0
+      }
+    }
+    const { id } = await Attempt.async(Work).break()
+
+    await work(ThreeTimes)
+
+    const attempt = await Attempt.find(id)
+    expect(performed).toHaveLength(3)
+    expect(attempt).toMatchObject({ status: 'failed', numAttempts: 3 })
+    expect(attempt?.errors, 'the error of the run that was the last').toMatchObject([
+      { number: 3, name: 'Error', message: 'no answer' },
+    ])
+    expect(attempt?.completedAt).toBeInstanceOf(Date)
+    expect(await rows('SELECT locked_by FROM attempts')).toEqual([{ locked_by: null }])
+  })
+
+  it.each([
+    ['fail', 'failed'],
+    ['expire', 'expired'],
+    ['cancel', 'cancelled'],
+  ] as const)('%s() ends the attempt and keeps the error, before and after super', async (verb, status) => {
+    class Before extends Attempt {
+      override async handlePerformError(error: unknown) {
+        await this[verb]()
+        await super.handlePerformError(error)
+      }
+    }
+    class After extends Attempt {
+      override async handlePerformError(error: unknown) {
+        await super.handlePerformError(error)
+        await this[verb]()
+      }
+    }
+    for (const Type of [Before, After]) {
+      const { id } = await Attempt.async(Work).break()
+      await work(Type)
+      const attempt = await Attempt.find(id)
+      expect(attempt, Type.name).toMatchObject({ status, numAttempts: 1, errors: [{ message: 'no answer' }] })
+      expect(attempt?.completedAt, Type.name).toBeInstanceOf(Date)
+    }
+    await makeDue()
+    expect(performed, 'and no run follows').toHaveLength(2)
+  })
+
+  it('a PermanentError ends the attempt as failed, before and after super', async () => {
+    class Before extends Attempt {
+      override async handlePerformError(error: unknown) {
+        throw new PermanentError('the card is stolen', { cause: error })
+      }
+    }
+    class After extends Attempt {
+      override async handlePerformError(error: unknown) {
+        await super.handlePerformError(error)
+        throw new PermanentError('the card is stolen')
+      }
+    }
+    for (const Type of [Before, After]) {
+      const { id } = await Attempt.async(Work).break()
+      await work(Type)
+      const attempt = await Attempt.find(id)
+      expect(attempt, Type.name).toMatchObject({ status: 'failed', errors: [{ message: 'no answer' }] })
+    }
+  })
+
+  it('retry() has the call run again after the delay, with one more run at least', async () => {
+    class Later extends Attempt {
+      override async handlePerformError() {
+        await this.retry({ delay: '1 hour' })
+      }
+    }
+    const { id } = await Attempt.create({ target: Work, method: 'break', maxAttempts: 1 })
+
+    await work(Later)
+
+    const attempt = await Attempt.find(id)
+    expect(attempt).toMatchObject({ status: 'pending', maxAttempts: 2, errors: [{ number: 1, message: 'no answer' }] })
+    const minutes = (attempt!.scheduledAt.getTime() - attempt!.updatedAt.getTime()) / 60_000
+    expect(Math.round(minutes)).toBe(60)
+  })
+
+  it('fail() keeps the error encrypted where the attempt is', async () => {
+    const encryptor = new AesGcmEncryptor({ first: Buffer.alloc(32, 7).toString('base64') })
+    const targets = defineTargets({ Work })
+    class Secret extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets, encryptor }) {
+      override async handlePerformError() {
+        await this.fail()
+      }
+    }
+    const attempt = await Secret.async(Work).break()
+    await attempt.perform()
+    expect(attempt).toMatchObject({ status: 'failed', errors: [{ message: 'no answer' }] })
+    expect(JSON.stringify(await rows('SELECT * FROM attempts'))).not.toContain('no answer')
+  })
+
+  it('changes nothing once the run is no longer this worker’s', async () => {
+    let thrown: unknown
+    class Late extends Attempt {
+      override async handlePerformError() {
+        await rows('UPDATE attempts SET num_attempts = num_attempts + 1')
+        await this.fail().catch((error) => {
+          thrown = error
+        })
+      }
+    }
+    const attempt = await Late.async(Work).break()
+    await attempt.perform()
+    expect(thrown).toBeInstanceOf(InvalidStateError)
+    expect(await rows('SELECT status::text, num_attempts FROM attempts')).toEqual([
+      { status: 'running', num_attempts: 2 },
+    ])
+  })
+})
+
+describe('an overridden perform()', () => {
+  it('A21: is what the worker calls, around every run', async () => {
+    class Wrapped extends Attempt {
+      override async perform(options?: PerformOptions) {
+        performed.push(`before, ${this.status}`)
+        const made = await super.perform(options)
+        performed.push(`after, ${this.status}`)
+        return made
+      }
+    }
+    await Attempt.async(Work).note('call')
+    await work(Wrapped)
+    expect(performed).toEqual(['before, running', 'call', 'after, succeeded'])
+
+    const attempt = await Wrapped.async(Work).note('by hand')
+    expect(await attempt.perform()).toBe(true)
+    expect(performed.slice(3)).toEqual(['before, pending', 'by hand', 'after, succeeded'])
+  })
+
+  it('that throws before super has failed the run, and the error takes the usual way', async () => {
+    class Closed extends Attempt {
+      override async perform(): Promise<boolean> {
+        throw new Error('the tenant is closed')
+      }
+    }
+    const { id } = await Attempt.async(Work).note('never')
+    await work(Closed)
+    const attempt = await Attempt.find(id)
+    expect(attempt).toMatchObject({ status: 'pending', numAttempts: 1, errors: [{ message: 'the tenant is closed' }] })
+    expect(performed).toEqual([])
+  })
+
+  it('that throws after super changes nothing, and says so', async () => {
+    class Careless extends Attempt {
+      override async perform(options?: PerformOptions): Promise<boolean> {
+        await super.perform(options)
+        throw new Error('too late')
+      }
+    }
+    const { id } = await Attempt.async(Work).note('made')
+    const warned = new Promise<Error>((resolve) => process.once('warning', resolve))
+    await work(Careless)
+    expect(await Attempt.find(id)).toMatchObject({ status: 'succeeded', errors: [] })
+    expect((await warned).message).toBe(
+      `perform() of Careless ${id} (Work.note) threw after the run had ended: Error: too late`,
+    )
+  })
+
+  it('that does not call super puts the call off', async () => {
+    class Paused extends Attempt {
+      override async perform() {
+        return false
+      }
+      override retryDelay() {
+        return 60_000
+      }
+    }
+    const { id } = await Attempt.async(Work).note('never')
+    await work(Paused)
+    const attempt = await Attempt.find(id)
+    expect(attempt).toMatchObject({ status: 'pending', errors: [] })
+    expect(attempt!.scheduledAt.getTime()).toBeGreaterThan(Date.now() + 50_000)
+    expect(await rows('SELECT locked_by FROM attempts')).toEqual([{ locked_by: null }])
+  })
+
+  it('may end the attempt in place of making the call', async () => {
+    class Dated extends Attempt {
+      override async perform(options?: PerformOptions) {
+        if (this.createdAt.getTime() > Date.now() - 3_600_000) return await super.perform(options)
+        await this.expire()
+        return false
+      }
+    }
+    const [{ id }, recent] = [await Attempt.async(Work).note('never'), await Attempt.async(Work).note('recent')]
+    await rows(`UPDATE attempts SET created_at = now() - interval '1 day' WHERE id = $1`, [id])
+    await work(Dated)
+    expect(await Attempt.find(id)).toMatchObject({ status: 'expired', errors: [] })
+    expect(await Attempt.find(recent.id)).toMatchObject({ status: 'succeeded' })
+    expect(performed).toEqual(['recent'])
+  })
+})

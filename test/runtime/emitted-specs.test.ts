@@ -1,0 +1,126 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { connect } from '@async-gen/runtime'
+import { requireTestDatabase } from '@async-gen/runtime/testing'
+import pg from 'pg'
+import { afterAll, describe, expect, inject, it, onTestFinished } from 'vitest'
+import { leave, presenceOf } from '../../runtime/src/presence.js'
+import { testDatabase } from '../support/database.js'
+import { APP } from '../support/host.js'
+import { createDatabase, query } from '../support/postgres.js'
+import { run } from '../support/run.js'
+
+const url = await testDatabase()
+const { prisma } = await import('../.app/src/db.js')
+
+/** Without the configuration of this repository, which the application is in. */
+const config = join(mkdtempSync(join(tmpdir(), 'async-gen-specs-')), 'vitest.config.mjs')
+writeFileSync(config, 'export default {}\n')
+afterAll(() => rmSync(dirname(config), { recursive: true }))
+
+const runSpecs = () =>
+  run(APP, 'npx', ['--no', 'vitest', 'run', '--root', APP, '--config', config], {
+    env: { DATABASE_URL: url },
+    exitCodes: [0, 1],
+  })
+
+describe('the emitted specs', () => {
+  it('pass, and touch no row that they have not made', async () => {
+    await query(
+      url,
+      `INSERT INTO attempts (target, method, status) VALUES ('Spec', 'greet', 'succeeded'), ('Factory', 'call', 'failed');
+       INSERT INTO reports (type, key) VALUES ('MonthlySales', 'mine'), ('SpecReport', 'mine');
+       INSERT INTO toasts (name, key) VALUES ('SpecReport.build', '0')`,
+    )
+    const before = await rows()
+    const { code, stdout } = await runSpecs()
+    expect(code, stdout).toBe(0)
+    expect(await rows()).toEqual(before)
+  }, 120_000)
+
+  it('refuse to run beside a worker', async () => {
+    const db = connect(prisma, { connectionString: url })
+    const { work } = await presenceOf(db)
+    await work('a-pool', ['refresh_report'])
+    const { code, stdout, stderr } = await runSpecs()
+    await leave(db)
+    await db.close()
+    expect(code).toBe(1)
+    for (const spec of ['toasts', 'attempt', 'report', 'monthly_sales'])
+      expect(stdout + stderr).toContain(`FAIL  src/async/test/${spec}.test.ts`)
+    expect((stdout + stderr).match(/WORKER_RUNNING|A worker runs on this database/g)!.length).toBeGreaterThanOrEqual(4)
+  }, 120_000)
+})
+
+describe('requireTestDatabase', () => {
+  it('takes a database on this machine, with work of weeks', async () => {
+    const db = databaseOn('localhost', url)
+    await query(
+      url,
+      `INSERT INTO toasts (name, key, cached_at) VALUES ('oat.breakfast', '1', now() - interval '1 week')`,
+    )
+    await requireTestDatabase(db)
+  })
+
+  it('takes a database elsewhere that is fresh, or whose name contains "test"', async () => {
+    const fresh = await createDatabase(inject('postgres'), { template: 'template' })
+    await requireTestDatabase(databaseOn('db.example.com', fresh))
+    const named = await createDatabase(inject('postgres'), { name: 'shop_test', template: 'template' })
+    await query(
+      named,
+      `INSERT INTO toasts (name, key, cached_at) VALUES ('oat.breakfast', '1', now() - interval '1 week')`,
+    )
+    await requireTestDatabase(databaseOn('db.example.com', named))
+  })
+
+  it('refuses a database elsewhere that holds older work', async () => {
+    const used = await createDatabase(inject('postgres'), { template: 'template' })
+    await query(
+      used,
+      `INSERT INTO toasts (name, key, cached_at) VALUES ('oat.breakfast', '1', now() - interval '2 hours')`,
+    )
+    await expect(requireTestDatabase(databaseOn('db.example.com', used))).rejects.toMatchObject({
+      code: 'NOT_A_TEST_DATABASE',
+      message: expect.stringContaining('on db.example.com holds work of more than an hour ago, in toasts.'),
+    })
+  })
+
+  it('refuses any database in production', async () => {
+    const before = process.env.NODE_ENV
+    process.env.NODE_ENV = 'production'
+    onTestFinished(() => {
+      process.env.NODE_ENV = before
+    })
+    await expect(requireTestDatabase(databaseOn('localhost', url))).rejects.toMatchObject({
+      code: 'NOT_A_TEST_DATABASE',
+    })
+  })
+
+  /** The real server, under another host's name. */
+  function databaseOn(host: string, connectionString: string) {
+    const named = new URL(connectionString)
+    const { hostname } = named
+    named.hostname = host
+    const stream = () => {
+      const socket = new Socket()
+      const dial = socket.connect.bind(socket) as (port: number, host: string) => Socket
+      socket.connect = ((port: number) => dial(port, hostname)) as never
+      return socket
+    }
+    const pool = new pg.Pool({ connectionString: named.href, stream } as pg.PoolConfig)
+    onTestFinished(() => pool.end())
+    return connect(prisma, { pool })
+  }
+})
+
+function rows() {
+  return query(
+    url,
+    `SELECT 'attempt' AS kind, id, target AS name FROM attempts
+     UNION ALL SELECT 'report', id, type FROM reports
+     UNION ALL SELECT 'toast', id, name FROM toasts
+     ORDER BY 1, 2`,
+  )
+}

@@ -1,0 +1,104 @@
+import { connect, hasToast } from '@async-gen/runtime'
+import { refreshNow } from '@async-gen/runtime/testing'
+import { afterAll, describe, expect, it } from 'vitest'
+import { testDatabase } from '../support/database.js'
+
+const url = await testDatabase()
+const { prisma } = await import('../.app/src/db.js')
+const db = connect(prisma, { connectionString: url })
+afterAll(() => db.close())
+
+let names = 0
+
+/** A toast whose value tells how often it was computed. */
+async function toastOfOat() {
+  const counted = { computations: 0 }
+  const toast = hasToast(db, 'oat', `version${names++}`, {
+    compute: ({ name }) => ({ name, nth: ++counted.computations }),
+  })
+  const oat = await prisma.oat.create({ data: { name: 'steel-cut' } })
+  await toast(oat)
+  await refreshNow(db, toast, oat)
+  const setClock = (minutes: number) => new Date(oat.updatedAt.getTime() + minutes * 60_000)
+  const change = (name: string, minutes: number) =>
+    prisma.oat.update({ where: { id: oat.id }, data: { name, updatedAt: setClock(minutes) } })
+  return { toast, oat, change, counted }
+}
+
+type ToastOfOat = Awaited<ReturnType<typeof toastOfOat>>
+
+/** A read, and what a worker does thereafter. */
+async function readAndRefresh({ toast }: ToastOfOat, oat: ToastOfOat['oat']) {
+  const reading = await toast(oat)
+  await refreshNow(db, toast, oat)
+  return reading
+}
+
+describe('T6: a value counts as stale when its parent has another version', () => {
+  it.each([
+    ['a later one', 60],
+    ['an earlier one, as clocks were set back', -60],
+    ['one that is a millisecond earlier', -1 / 60_000],
+  ])('%s', async (_, minutes) => {
+    const each = await toastOfOat()
+    const changed = await each.change('rolled', minutes)
+    expect(await each.toast.isStale(changed)).toBe(true)
+    expect(await readAndRefresh(each, changed)).toMatchObject({ name: 'steel-cut', toastr: { stale: true } })
+    expect(await each.toast(changed)).toMatchObject({ name: 'rolled', nth: 2, toastr: { stale: false } })
+  })
+
+  it('fresh() computes it again then', async () => {
+    const each = await toastOfOat()
+    const changed = await each.change('rolled', -60)
+    expect(await each.toast.fresh(changed)).toMatchObject({ name: 'rolled', nth: 2, toastr: { stale: false } })
+    expect(await each.toast.fresh(changed)).toMatchObject({ nth: 2 })
+  })
+})
+
+describe('a reader with an old copy of the parent', () => {
+  it('has the value computed once more at most, and gets it as fresh from then on', async () => {
+    const each = await toastOfOat()
+    const changed = await each.change('rolled', 1)
+    await readAndRefresh(each, changed)
+    for (let i = 0; i < 5; i++) {
+      await readAndRefresh(each, each.oat)
+      await readAndRefresh(each, changed)
+    }
+    expect(each.counted.computations).toBe(3)
+    expect(await each.toast(each.oat)).toMatchObject({ name: 'rolled', toastr: { stale: false } })
+  })
+
+  it('beside others with other copies does not have it computed for ever', async () => {
+    const each = await toastOfOat()
+    const copies = [each.oat]
+    for (let minutes = 1; minutes <= 3; minutes++) copies.push(await each.change(`change ${minutes}`, minutes))
+    for (let i = 0; i < 10; i++) for (const copy of copies) await readAndRefresh(each, copy)
+    const { computations } = each.counted
+    expect(computations).toBeLessThanOrEqual(1 + copies.length)
+    for (let i = 0; i < 10; i++) for (const copy of copies) await readAndRefresh(each, copy)
+    expect(each.counted.computations).toBe(computations)
+  })
+
+  it('that reads while it is computed does not have it computed again and again', async () => {
+    const each = await toastOfOat()
+    const changed = await each.change('rolled', 1)
+    await each.toast(changed)
+    for (let i = 0; i < 10; i++) {
+      const refreshing = refreshNow(db, each.toast, changed)
+      await Promise.all([each.toast(each.oat), each.toast(changed), each.toast.many([changed, each.oat])])
+      await refreshing
+    }
+    expect(each.counted.computations).toBeLessThanOrEqual(3)
+  })
+
+  it('does not hide a change that a clock made which was set back', async () => {
+    const each = await toastOfOat()
+    const ahead = await each.change('ahead', 60)
+    await readAndRefresh(each, ahead)
+    await readAndRefresh(each, each.oat)
+    await readAndRefresh(each, each.oat)
+    const back = await each.change('back', 30)
+    await readAndRefresh(each, back)
+    expect(await each.toast(back)).toMatchObject({ name: 'back', toastr: { stale: false } })
+  })
+})
