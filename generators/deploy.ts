@@ -57,14 +57,17 @@ export const deploy: Generator = {
 
   emissions(host, answers) {
     const context = contextOf(host)
-    return answers.names.flatMap((kind) =>
-      Object.entries(KINDS[kind]!.files).map(([template, path]): Emission => {
-        const note = kind === 'procfile' && addToProcfile(host, context)
-        return (
-          note || { kind: 'file', owner: this.owner(answers), template, context, path, shared: false, verbatim: true }
-        )
-      }),
-    )
+    // The manifest may name a kind that a newer version has.
+    return answers.names
+      .filter((kind) => deployKinds.includes(kind))
+      .flatMap((kind) =>
+        Object.entries(KINDS[kind]!.files).map(([template, path]): Emission => {
+          const note = kind === 'procfile' && addToProcfile(host, context)
+          return (
+            note || { kind: 'file', owner: this.owner(answers), template, context, path, shared: false, verbatim: true }
+          )
+        }),
+      )
   },
 
   firstEdit: ({ names }) => names.map((kind) => KINDS[kind]!.firstEdit).join('. '),

@@ -1,6 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { ConflictError } from '../host/errors.js'
+import { basename, dirname } from 'node:path/posix'
+import { ConflictError, HostError } from '../host/errors.js'
+import { isHostPath, isUnder, realFolder } from '../host/files.js'
 
 export const JOURNAL = '.async-gen/journal.json'
 
@@ -25,12 +27,30 @@ export interface JournalStep {
   before: string | null
 }
 
-/** The journal of a run that did not end, or null. One that is still at work is left alone. */
+/** How old a journal without text has to be to be that of a killed run, in milliseconds. */
+const BEING_CREATED = 10_000
+
+/**
+ * The journal of a run that did not end, or null. One that is still at work is left alone.
+ * @throws ConflictError ALREADY_RUNNING
+ * @throws HostError JOURNAL_INVALID, also where it names a path outside of the host, so that nothing there is touched
+ */
 export function readJournal(root: string): Journal | null {
   const file = join(root, JOURNAL)
   const text = existsSync(file) ? readFileSync(file, 'utf8') : null
   if (text === null) return null
   const journal = parsed(text)
+  // It is written before anything else is: a run that was killed while it wrote it has done nothing.
+  if (journal === undefined && Date.now() - statSync(file).mtimeMs > BEING_CREATED) return NOTHING_DONE
+  if (journal !== undefined && !isJournal(root, journal)) {
+    throw new HostError({
+      code: 'JOURNAL_INVALID',
+      message:
+        'The journal of an interrupted run cannot be used: a part is missing, or names a path outside of the project.',
+      where: file,
+      remedy: 'Look at your files (`git status`), delete the journal, then run the command again.',
+    })
+  }
   if (journal && !isAlive(journal.pid)) return journal
   throw new ConflictError({
     code: 'ALREADY_RUNNING',
@@ -41,13 +61,39 @@ export function readJournal(root: string): Journal | null {
   })
 }
 
-/** Null for one that is just being created. */
-function parsed(text: string): Journal | null {
+const NOTHING_DONE: Journal = { pid: 0, ready: false, steps: [], folders: [] }
+
+/** Undefined for one that is just being created. */
+function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    return null
+    return undefined
   }
+}
+
+function isJournal(root: string, journal: unknown): journal is Journal {
+  if (typeof journal !== 'object' || journal === null) return false
+  const { pid, ready, steps, folders } = journal as Record<string, unknown>
+  const isOurs = (path: unknown) => isHostPath(path) && isUnder(root, realFolder(join(root, path)))
+  return (
+    Number.isInteger(pid) &&
+    (pid as number) > 0 &&
+    typeof ready === 'boolean' &&
+    Array.isArray(folders) &&
+    folders.every(isOurs) &&
+    Array.isArray(steps) &&
+    steps.every((step) => {
+      const { path, temporary, before } = Object(step)
+      if (!isOurs(path) || (before !== null && typeof before !== 'string')) return false
+      // No other file is ever a temporary one.
+      const stem = `${dirname(path)}/.${basename(path)}.async-gen-`
+      return (
+        temporary === null ||
+        (isOurs(temporary) && temporary.startsWith(stem) && /^\d+$/.test(temporary.slice(stem.length)))
+      )
+    })
+  )
 }
 
 function isAlive(pid: number): boolean {

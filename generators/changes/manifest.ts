@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { HostError } from '../host/errors.js'
-import { readText, withEol } from '../host/files.js'
+import { isHostPath, readText, withEol } from '../host/files.js'
 import type { PackageRecord } from '../host/package-json.js'
 import type { ClientSource } from '../host/prisma-client.js'
 
@@ -49,27 +49,88 @@ interface Settings {
   urlVariables?: string[]
 }
 
+/** @throws HostError MANIFEST_INVALID, also where it names a path outside of the host, so that nothing there is touched */
 export function readManifest(root: string): Manifest | null {
   const text = readText(root, MANIFEST)
   if (text === null) return null
-  try {
-    const manifest = JSON.parse(text) as Manifest
-    if (manifest.version === 1 && isWhole(manifest)) return manifest
-  } catch {
-    // said below
-  }
+  const fault = faultOf(text)
+  if (!fault) return JSON.parse(text)
   throw new HostError({
     code: 'MANIFEST_INVALID',
-    message: 'async-gen cannot read what it remembers of this project.',
+    message: `async-gen cannot read what it remembers of this project: ${fault}.`,
     where: MANIFEST,
     remedy: 'Take the file back from your version control, or use the async-gen that wrote it (npx async-gen@latest).',
   })
 }
 
-function isWhole(manifest: Manifest): boolean {
-  const { settings, generators, files, migrations, package: packages } = manifest
-  const parts: unknown[] = [settings, generators, files, migrations, packages]
-  return typeof manifest.asyncGen === 'string' && parts.every((part) => typeof part === 'object' && part !== null)
+/** What is wrong with the text of a manifest; undefined where nothing is. */
+function faultOf(text: string): string | undefined {
+  let manifest: Record<string, unknown>
+  try {
+    // Assigned like any other key, this one would change what the object inherits.
+    manifest = JSON.parse(text, (key, value) => {
+      if (key === '__proto__') throw new Error('__proto__ is a key')
+      return value
+    })
+  } catch (error) {
+    return (error as Error).message
+  }
+  if (!isRecord(manifest)) return 'it is no object'
+  const wrong = Object.entries(SHAPE).find(([key, holds]) => !holds(manifest[key]))
+  return wrong && `${JSON.stringify(wrong[0])} is missing, of another type, or names a path outside of the project`
+}
+
+type Check = (value: unknown) => boolean
+
+const isText: Check = (value) => typeof value === 'string' && !value.includes('\0')
+const isTexts: Check = (value) => Array.isArray(value) && value.every(isText)
+const isName: Check = (value) => typeof value === 'string' && /^[\p{L}\p{N}_$-]+$/u.test(value)
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const optional =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || check(value)
+const entries =
+  (key: Check, value: Check): Check =>
+  (record) =>
+    isRecord(record) && Object.entries(record).every(([name, each]) => key(name) && value(each))
+const object =
+  (fields: Record<string, Check>): Check =>
+  (value) =>
+    isRecord(value) && Object.entries(fields).every(([name, check]) => check(value[name]))
+
+const SHAPE: Record<keyof Manifest, Check> = {
+  version: (value) => value === 1,
+  asyncGen: (value) => typeof value === 'string' && /^\d+\.\d+\.\d+([-+][\w.+-]+)?$/.test(value),
+  // A client, a schema and a config are only read, or checked when they are written: a workspace may have them elsewhere.
+  settings: object({
+    dir: isHostPath,
+    client: isText,
+    schema: optional(isText),
+    config: optional(isText),
+    migrations: optional(isText),
+    urlVariables: optional(isTexts),
+  }),
+  generators: entries(
+    isText,
+    object({
+      generator: isText,
+      names: (value) => Array.isArray(value) && value.every(isName),
+      model: optional(isName),
+      encrypted: optional((value) => typeof value === 'boolean'),
+      invalidateOn: optional(isTexts),
+      clientSource: optional(isRecord),
+    }),
+  ),
+  files: entries((key) => isHostPath((key as string).split('#')[0]), object({ owner: isText, hash: isText })),
+  migrations: entries(isText, object({ folder: (value) => isHostPath(value) && !/[\\/]/.test(value), hash: isText })),
+  package: object({
+    dependencies: entries(isText, isText),
+    devDependencies: entries(isText, isText),
+    scripts: entries(isText, isText),
+    fields: isTexts,
+  }),
 }
 
 export function manifestText(manifest: Manifest): string {

@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, realpathSync } from 'node:fs'
-import { basename, dirname, join, sep } from 'node:path'
+import { existsSync, readdirSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { ConflictError, HostError } from '../host/errors.js'
+import { isUnder, realFolder } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import { schemaError } from '../host/prisma-schema.js'
 import type { Write } from './draft.js'
@@ -19,9 +20,8 @@ export function validate(host: Host, writes: Write[]) {
 }
 
 function requireInside(root: string, { path }: Write) {
-  const file = join(root, path)
-  const folder = existsSync(file) ? dirname(realpathSync(file)) : realpathSync(nearestExisting(dirname(file)))
-  if (`${folder}${sep}`.startsWith(`${realpathSync(root)}${sep}`)) return
+  const folder = realFolder(join(root, path))
+  if (isUnder(root, folder)) return
   throw new HostError({
     code: 'OUTSIDE_HOST',
     message: `${path} is outside the project.`,
@@ -85,8 +85,4 @@ function requireSoundSchema(host: Host, writes: Write[]) {
     remedy:
       'What Prisma says above names the model. Where it is one of ours, please report it with your datasource block.',
   })
-}
-
-function nearestExisting(path: string): string {
-  return existsSync(path) ? path : nearestExisting(dirname(path))
 }

@@ -1,5 +1,5 @@
-import { existsSync, readFileSync, statSync } from 'node:fs'
-import { dirname, join, relative, sep } from 'node:path'
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { dirname, join, relative, sep, win32 } from 'node:path'
 
 export type Eol = '\n' | '\r\n'
 
@@ -36,4 +36,24 @@ export function sameText(a: string, b: string): boolean {
 export function upwards(folder: string): string[] {
   const parent = dirname(folder)
   return existsSync(join(folder, '.git')) || parent === folder ? [folder] : [folder, ...upwards(parent)]
+}
+
+/** Whether it names something inside of the host, as it is written: links are not followed. */
+export function isHostPath(path: unknown): path is string {
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) return false
+  // What is absolute on Windows, `C:\\x` and `/x`, is nothing relative anywhere.
+  return !win32.isAbsolute(path) && !/^[a-z]:/i.test(path) && !path.split(/[\\/]/).includes('..')
+}
+
+/** The folder that a file is in, or would be in, with links followed. */
+export function realFolder(file: string): string {
+  return existsSync(file) ? dirname(realpathSync(file)) : realpathSync(nearestExisting(dirname(file)))
+}
+
+export function isUnder(root: string, folder: string): boolean {
+  return `${folder}${sep}`.startsWith(`${realpathSync(root)}${sep}`)
+}
+
+function nearestExisting(folder: string): string {
+  return existsSync(folder) ? folder : nearestExisting(dirname(folder))
 }

@@ -42,9 +42,12 @@ const FILES: Record<string, string | null> = {
 /** A small host in a temporary folder, gone after the test. `files` adds to it, replaces, or with null leaves out. */
 export function sampleHost(
   files: Record<string, string | null> = {},
-  { prisma = PRISMA, packages = [] }: { prisma?: string; packages?: string[] } = {},
+  {
+    prisma = PRISMA,
+    packages = [],
+    root = mkdtempSync(join(tmpdir(), 'async-gen-host-')),
+  }: { prisma?: string; packages?: string[]; root?: string } = {},
 ) {
-  const root = mkdtempSync(join(tmpdir(), 'async-gen-host-'))
   onTestFinished(() => rmSync(root, { recursive: true, force: true }))
   const write = (path: string, text: string) => {
     mkdirSync(dirname(join(root, path)), { recursive: true })
