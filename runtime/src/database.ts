@@ -16,6 +16,7 @@ import {
   type TransactionLike,
   type TransactionOf,
 } from './prisma.js'
+import { PrismaConnections } from './prisma-connections.js'
 import { type RetryLimits, retry, retryAfter } from './retry.js'
 import { hasNotCommitted, isTransient } from './transient-errors.js'
 
@@ -77,6 +78,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
   readonly prisma: Client
   readonly #options: ConnectOptions
   readonly #transactionTimeout: number
+  readonly #prismaConnections: PrismaConnections
   #pool: pg.Pool | undefined
   /** How often statements were prepared anew under another name. */
   #generation = 0
@@ -86,6 +88,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     this.prisma = prisma
     this.#options = options
     this.#transactionTimeout = milliseconds(options.transactionTimeout ?? '10 minutes')
+    this.#prismaConnections = new PrismaConnections(prisma)
     if (process.env.NODE_ENV !== 'production') watchTransactions(prisma)
   }
 
@@ -226,7 +229,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
    */
   dropConnections(): void {
     if (this.#pool instanceof RuntimePool) this.#pool.destroyConnections()
-    this.disconnectPrisma().catch(() => {})
+    if (!this.#prismaConnections.destroy()) this.disconnectPrisma().catch(() => {})
   }
 
   /** Closes the PrismaClient's connections; it opens others when it is used again. */

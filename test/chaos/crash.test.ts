@@ -166,6 +166,20 @@ describe('a worker that loses its connections', () => {
   })
 })
 
+describe('a connection that PostgreSQL ends while nobody listens', () => {
+  it.concurrent('is a warning, and no end of the process', async ({ place, expect }) => {
+    const { sql, start } = place
+    const worker = await start()
+    await sql(
+      `INSERT INTO effects (what) VALUES ('released'); SELECT graphile_worker.add_job('own_job', '{"lose": true}')`,
+    )
+    const ended = async () => (await sql(`SELECT FROM effects WHERE what = 'own job ended'`)).length > 0
+    await eventually('the end of the job', ended, WITHIN)
+    await eventually('the warning', async () => worker.log().includes('PostgreSQL ended a connection: ended'), WITHIN)
+    expect(await worker.status()).toBe('200 ok')
+  })
+})
+
 describe('a worker whose process ends', () => {
   it.concurrent('because a promise of the host has no handler: its last line says so', async ({ place, expect }) => {
     const worker = await place.start()

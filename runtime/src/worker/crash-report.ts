@@ -2,21 +2,38 @@ import { describeError } from '../errors.js'
 import type { Log } from './log.js'
 
 /**
- * Logs what ends the process: an exception or a rejection without a handler, of whatever code. Node.js then ends it as it always does.
+ * Logs what ends the process, as its last line: an exception or a rejection that nobody handles, of whatever code.
+ *
+ * One kind of exception does not end it. PostgreSQL may end a connection in the moment in which a pool lends it, before its borrower
+ * listens for errors (Prisma's driver adapter does so). pg then throws on a connection that is of no use to anybody, and whoever uses it
+ * next gets an error of its own.
  *
  * @returns what ends the reporting
  */
 export function reportCrashes(log: Log): () => void {
   const report = (error: unknown, origin: NodeJS.UncaughtExceptionOrigin) => {
+    if (origin === 'uncaughtException' && isLostConnection(error)) {
+      return log.say('warning', `PostgreSQL ended a connection: ${(error as Error).message}`)
+    }
     const what = origin === 'unhandledRejection' ? 'unhandled rejection' : 'uncaught exception'
-    logEnd(log, `The process ends because of an ${what}`, error)
+    // Where the host handles such errors, it decides whether the process ends.
+    if (process.listenerCount('uncaughtException') > 1) return logError(log, `There was an ${what}`, error)
+    console.error(error)
+    logError(log, `The process ends because of an ${what}`, error)
+    process.exit(1)
   }
-  process.on('uncaughtExceptionMonitor', report)
-  return () => void process.off('uncaughtExceptionMonitor', report)
+  process.on('uncaughtException', report)
+  return () => void process.off('uncaughtException', report)
 }
 
-/** The last line of a worker that ends by an error. */
-export function logEnd(log: Log, what: string, cause: unknown): void {
+/** A line that says what has happened, and the error that did it. */
+export function logError(log: Log, what: string, cause: unknown): void {
   const error = describeError(cause)
   log.say('error', `${what}: ${error.message}`, { error })
+}
+
+function isLostConnection(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const { severity, message } = error as Error & { severity?: unknown }
+  return severity === 'FATAL' || message === 'Connection terminated unexpectedly'
 }

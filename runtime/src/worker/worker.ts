@@ -8,7 +8,7 @@ import { toastsOf } from '../toast/registry.js'
 import { isTransient } from '../transient-errors.js'
 import { doChores } from './chores.js'
 import { warnOfSettings } from './client-settings.js'
-import { logEnd, reportCrashes } from './crash-report.js'
+import { logError, reportCrashes } from './crash-report.js'
 import { offerState } from './gauges.js'
 import { GraphileRunner, type WorkerContext } from './graphile-runner.js'
 import { serveHealth } from './health.js'
@@ -98,7 +98,7 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     await within(GOING_HOME, goHome(db, chores))
     unsubscribe()
     if (state.presence) log.say('info', summary(tally, running.size))
-    if (failure !== undefined) logEnd(log, 'The worker ends', failure.cause)
+    if (failure !== undefined) logError(log, 'The worker ends', failure.cause)
     stopReporting()
     // What ignores its signal would keep the process from ending.
     if (running.size > 0) process.exit(1)
