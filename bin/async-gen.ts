@@ -151,7 +151,7 @@ function ending({ status, nextSteps }: Outcome): string[] {
     case 'declined':
       return ['', 'Nothing was written.']
     case 'dry run':
-      return ['', 'Nothing was written: this only shows it.']
+      return ['', 'Dry run: nothing was written.']
     case 'differs':
       return ['', 'Nothing was written: this only checks.']
     case 'applied':

@@ -124,7 +124,7 @@ Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not s
       'DATABASE_URL=postgres://… npx async-gen doctor --json',
       'npx async-gen doctor --check           # in CI: ends with 6 where the database could not be looked at',
     ])
-      .option('--fix', 'mend what can be mended without you')
+      .option('--fix', 'fix what can be fixed without you')
       .option('--check', 'end with 6 where something could not be looked at')
       .option('--json', JSON_FLAG),
   )

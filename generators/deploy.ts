@@ -50,7 +50,7 @@ export const deploy: Generator = {
     if (Object.hasOwn(KINDS, given)) return given
     throw new UsageError({
       code: 'KIND_UNKNOWN',
-      message: `"${given}" is nothing that a worker can be deployed with.`,
+      message: `Unknown deployment kind "${given}".`,
       remedy: `Choose one of these: ${deployKinds.join(', ')}`,
     })
   },

@@ -69,7 +69,7 @@ function readTsconfigs(root: string): TsConfigResult[] {
       code: 'TSCONFIG_INVALID',
       message: `tsconfig.json cannot be read: ${(error as Error).message}`,
       where: root,
-      remedy: 'Install the dependencies where it extends one of them, or mend it: `npx tsc --showConfig` says more.',
+      remedy: 'Install the dependencies where it extends one of them, or fix it: `npx tsc --showConfig` says more.',
     })
   }
 }

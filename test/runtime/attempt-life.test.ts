@@ -221,7 +221,7 @@ describe('retry', () => {
     await rows(`UPDATE attempts SET status = 'running'`)
     for (const verb of ['retry', 'expire', 'fail'] as const)
       await expect(attempt[verb](), verb).rejects.toThrow(
-        `Cannot ${verb} Attempt ${attempt.id} (Work.note): it is running.`,
+        `Cannot ${verb} Attempt ${attempt.id} (Work.note): its status is running.`,
       )
   })
 
@@ -231,7 +231,7 @@ describe('retry', () => {
     await work()
     expect(performed).toEqual(['now'])
     await attempt.reload()
-    await expect(attempt.retry()).rejects.toThrow(/Cannot retry .* it is succeeded/)
+    await expect(attempt.retry()).rejects.toThrow(/Cannot retry .* its status is succeeded/)
   })
 })
 
@@ -247,7 +247,7 @@ describe('wait', () => {
     await attempt.perform()
     const error = (await attempt.wait().catch((thrown) => thrown)) as AttemptEndedError
     expect(error).toBeInstanceOf(AttemptEndedError)
-    expect(error.message).toMatch(/is failed: the card is stolen/)
+    expect(error.message).toMatch(/ended as failed: the card is stolen/)
     expect(error.cause).toMatchObject({ name: 'PermanentError', message: 'the card is stolen' })
   })
 

@@ -194,7 +194,9 @@ describe('performing', () => {
     const attempt = await Attempt.async(Greeter).greet('Ada')
     await attempt.perform()
     await expect(attempt.perform()).rejects.toThrow(InvalidStateError)
-    await expect(attempt.perform()).rejects.toThrow(/Cannot perform Attempt \d+ \(Greeter.greet\): it is succeeded/)
+    await expect(attempt.perform()).rejects.toThrow(
+      /Cannot perform Attempt \d+ \(Greeter.greet\): its status is succeeded/,
+    )
   })
 
   it('A12, P13: of several that try at once, one makes the call', async () => {

@@ -391,7 +391,7 @@ describe('a toast', () => {
 
   it('refuses a value that is too large, and says so', async () => {
     const huge = hasToast(db, 'oat', 'huge', { compute: () => 'x'.repeat(2000), maxBytes: 1000 })
-    await expect(huge.fresh(await createOat())).rejects.toThrow('what oat.huge returned takes 2002 bytes of JSON')
+    await expect(huge.fresh(await createOat())).rejects.toThrow('result of oat.huge: value takes 2002 bytes of JSON')
   })
 
   it('loads its parent as `load` says, relations too', async () => {

@@ -91,11 +91,11 @@ describe('C6: what could not come back as it was is refused, and the message say
 })
 
 it('a value above the limit is refused with its size, what is allowed and what to do', () => {
-  expect(() => serialize('x'.repeat(9 * 2 ** 20), 'what oat.breakfast returned')).toThrow(
+  expect(() => serialize('x'.repeat(9 * 2 ** 20), 'result of oat.breakfast: value')).toThrow(
     expect.objectContaining({
       code: 'PAYLOAD_TOO_LARGE',
       message:
-        'what oat.breakfast returned takes 9.0 MB of JSON, and 8.0 MB are allowed. ' +
+        'result of oat.breakfast: value takes 9.0 MB of JSON, and 8.0 MB are allowed. ' +
         'Return less, or store it elsewhere and return where it is.',
     }),
   )

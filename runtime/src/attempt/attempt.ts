@@ -190,7 +190,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     return attempt
   }
 
-  /** Encrypts everything anew that was encrypted otherwise than new rows are. An older key may go once nothing is left. */
+  /** Re-encrypts rows whose encryptor is not the current one. An older key can be removed once nothing is left. */
   static async reencrypt<Class extends AttemptClass>(
     this: Class,
     { batch = 500 }: { batch?: number } = {},
@@ -318,7 +318,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   }
 
   #invalidState(verb: string): InvalidStateError {
-    return new InvalidStateError(`Cannot ${verb} ${this.#label}: it is ${this.status}.`)
+    return new InvalidStateError(`Cannot ${verb} ${this.#label}: its status is ${this.status}.`)
   }
 
   #hold({ row, run }: Claimed, stopping: AbortSignal | undefined): HeldRun {

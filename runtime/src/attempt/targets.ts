@@ -130,7 +130,7 @@ export class TargetList<T extends Targets = Targets> {
   nameOf(target: Target): string {
     const entry = Object.entries(this.#all).find(([, listed]) => listed === target)
     if (entry) return entry[0]
-    const what = typeof target === 'function' && target.name ? target.name : 'This target'
+    const what = typeof target === 'function' && target.name ? target.name : 'The object that you passed'
     throw new UnknownTargetError(`${what} is not a target. List it in defineTargets (targets.ts). ${this.#listed}`)
   }
 

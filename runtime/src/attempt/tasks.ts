@@ -41,13 +41,13 @@ export function attemptBatchTask(Attempt: AttemptClass): Task {
 }
 
 /**
- * The Graphile Worker task that encrypts everything anew with the first key, once a new one was put there. It fails, and is tried
+ * The Graphile Worker task that re-encrypts all attempts with the first key, after a new one was put there. It fails, and is tried
  * again by Graphile Worker, for as long as older keys are still needed.
  */
 export function reencryptTask(Attempt: AttemptClass): Task {
   return async (_payload, { logger }) => {
     const { done, left } = await Attempt.reencrypt()
-    logger.info(`${done} attempts encrypted anew, ${left} left`)
+    logger.info(`${done} attempts re-encrypted, ${left} left`)
     if (left === 0) return
     throw new AsyncGenError(
       'REENCRYPTION_INCOMPLETE',

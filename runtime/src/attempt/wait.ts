@@ -22,7 +22,7 @@ export async function waitFor(attempt: AttemptRecord, label: string, { timeout }
   if (attempt.isSucceeded) return attempt.result
   const last = attempt.errors.at(-1)
   throw new AttemptEndedError(
-    last ? `${label} is ${attempt.status}: ${last.message}` : `${label} is ${attempt.status}.`,
+    last ? `${label} ended as ${attempt.status}: ${last.message}` : `${label} ended as ${attempt.status}.`,
     last && { cause: revive(last) },
   )
 }

@@ -163,7 +163,7 @@ async function compute(
   const started = performance.now()
   const value = await compute(computation)
   const elapsed = secondsSince(started)
-  return { value: serialize(value, `what ${baseName} returned`, maxBytes), version, elapsed }
+  return { value: serialize(value, `result of ${baseName}: value`, maxBytes), version, elapsed }
 }
 
 const PROGRESS_EVERY = 500
@@ -210,7 +210,7 @@ async function within<Result>({ name, key }: ToastId, run: () => Promise<Result>
   }
 }
 
-/** Whoever waits for itself waits for ever. */
+/** Rejects a circular dependency, which would deadlock. */
 function refuseCircle(wanted: ToastId): void {
   const chain = [wanted]
   for (let link = underWay.getStore(); link && !link.over; link = link.partOf) {
