@@ -16,6 +16,7 @@ export function sharedContext({ modules, schema }: Host, { dir, client, urlVaria
     // Without the preview feature Prisma does not see partial indexes. With it, it drops those that the schema does not declare.
     partialIndexes: schema.previewFeatures.includes('partialIndexes'),
     ext: modules.ext,
+    dynamicExt: modules.dynamicExt,
     esm: modules.esm,
     client: {
       name: 'prisma',

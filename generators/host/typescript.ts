@@ -14,6 +14,8 @@ import { hostPath, isFolder } from './files.js'
 export interface ModuleStyle {
   /** What a relative import ends in, so that the host's compiler and its runner both find the file. */
   ext: '.js' | '.ts' | ''
+  /** The same for a relative `import()`: under nodenext, also that of a CommonJS file has to name the file's ending. */
+  dynamicExt: '.js' | '.ts' | ''
   /** Whether a .ts file is an ES module when it runs; a CommonJS file has no `import.meta`. */
   esm: boolean
   /** The strictness that what we emit has to pass. */
@@ -37,6 +39,7 @@ export function moduleStyleOf(root: string, type: 'module' | 'commonjs'): Module
   const matchers = tsconfigs.flatMap((tsconfig) => createPathsMatcher(tsconfig) ?? [])
   return {
     ext: specifierEnding(options, esm),
+    dynamicExt: specifierEnding(options, esm || isLikeNode(options)),
     esm,
     options: {
       verbatimModuleSyntax: options?.verbatimModuleSyntax ?? false,
@@ -52,8 +55,11 @@ export function moduleStyleOf(root: string, type: 'module' | 'commonjs'): Module
 function specifierEnding(options: TsConfigJson.CompilerOptions | undefined, esm: boolean): ModuleStyle['ext'] {
   if (!options) return esm ? '.js' : ''
   if (options.allowImportingTsExtensions || options.rewriteRelativeImportExtensions) return '.ts'
-  const likeNode = /^node(16|18|20|next)$/i.test(options.moduleResolution ?? options.module ?? '')
-  return likeNode && esm ? '.js' : ''
+  return isLikeNode(options) && esm ? '.js' : ''
+}
+
+function isLikeNode(options: TsConfigJson.CompilerOptions | undefined): boolean {
+  return /^node(16|18|20|next)$/i.test(options?.moduleResolution ?? options?.module ?? '')
 }
 
 /** The tsconfig.json that applies here, and those that it refers to: what builds `src/` may be in a tsconfig.app.json. */

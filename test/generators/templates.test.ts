@@ -24,7 +24,7 @@ function emissions(esm: boolean): Emission[] {
     node: '22.18.0',
     packageJson: { text: '{}', packages: ['vitest'], scripts: {} },
     packageManager: { name: 'npm' },
-    modules: { ext: '.js', esm, options: {} },
+    modules: { ext: '.js', dynamicExt: '.js', esm, options: {} },
     schema: { files: [{ path: 'schema.prisma', text: SCHEMA }], names: [], schemas: [], previewFeatures: [] },
   } as unknown as Host
   return [
