@@ -14,7 +14,7 @@ import { hostPath, isFolder } from './files.js'
 export interface ModuleStyle {
   /** What a relative import ends in, so that the host's compiler and its runner both find the file. */
   ext: '.js' | '.ts' | ''
-  /** What a relative `import()` ends in: Node.js resolves it as an ES module does, also in a CommonJS file. */
+  /** The same for a relative `import()`: under nodenext, also that of a CommonJS file has to name the file's ending. */
   dynamicExt: '.js' | '.ts' | ''
   /** Whether a .ts file is an ES module when it runs; a CommonJS file has no `import.meta`. */
   esm: boolean
@@ -39,7 +39,7 @@ export function moduleStyleOf(root: string, type: 'module' | 'commonjs'): Module
   const matchers = tsconfigs.flatMap((tsconfig) => createPathsMatcher(tsconfig) ?? [])
   return {
     ext: specifierEnding(options, esm),
-    dynamicExt: specifierEnding(options, true),
+    dynamicExt: specifierEnding(options, esm || isLikeNode(options)),
     esm,
     options: {
       verbatimModuleSyntax: options?.verbatimModuleSyntax ?? false,
@@ -55,8 +55,11 @@ export function moduleStyleOf(root: string, type: 'module' | 'commonjs'): Module
 function specifierEnding(options: TsConfigJson.CompilerOptions | undefined, esm: boolean): ModuleStyle['ext'] {
   if (!options) return esm ? '.js' : ''
   if (options.allowImportingTsExtensions || options.rewriteRelativeImportExtensions) return '.ts'
-  const likeNode = /^node(16|18|20|next)$/i.test(options.moduleResolution ?? options.module ?? '')
-  return likeNode && esm ? '.js' : ''
+  return isLikeNode(options) && esm ? '.js' : ''
+}
+
+function isLikeNode(options: TsConfigJson.CompilerOptions | undefined): boolean {
+  return /^node(16|18|20|next)$/i.test(options?.moduleResolution ?? options?.module ?? '')
 }
 
 /** The tsconfig.json that applies here, and those that it refers to: what builds `src/` may be in a tsconfig.app.json. */
@@ -69,7 +72,7 @@ function readTsconfigs(root: string): TsConfigResult[] {
       code: 'TSCONFIG_INVALID',
       message: `tsconfig.json cannot be read: ${(error as Error).message}`,
       where: root,
-      remedy: 'Install the dependencies where it extends one of them, or fix it: `npx tsc --showConfig` says more.',
+      remedy: 'Install the dependencies where it extends one of them, or mend it: `npx tsc --showConfig` says more.',
     })
   }
 }

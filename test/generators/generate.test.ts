@@ -421,6 +421,19 @@ describe('imports', () => {
     expect(host.read('src/async/database.ts')).toContain(`from ${client}`)
   })
 
+  it.each([
+    ['nodenext, CommonJS', { module: 'nodenext' }, "import('./targets.js')"],
+    ['commonjs', { module: 'commonjs' }, "import('./targets')"],
+  ])('of a dynamic import end as the compiler wants them: %s', async (_style, compilerOptions, line) => {
+    const host = sampleHost({
+      'tsconfig.json': JSON.stringify({ compilerOptions }),
+      'package.json': JSON.stringify({ type: 'commonjs', dependencies: { prisma: '7' } }),
+    })
+    await host.run('install')
+    await host.run('attempt')
+    expect(host.read('src/async/attempt.ts')).toContain(line)
+  })
+
   it('follow a tsconfig that extends another', async () => {
     const host = sampleHost({
       'tsconfig.json': '{ "extends": "./tsconfig.base.json" }',
