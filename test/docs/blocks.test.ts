@@ -9,6 +9,7 @@ import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 import { codeBlocks } from './blocks.js'
 import { documentedCommands } from './commands.js'
+import { compileErrors } from './compile.js'
 
 const blocks = (...languages: string[]) => codeBlocks().filter((block) => languages.includes(block.language))
 const commandsOf = (name: string) => documentedCommands().filter(({ program }) => program === name)
@@ -19,6 +20,11 @@ describe('the code blocks of the README and the guides', () => {
   it.each(blocks('ts'))('$at is TypeScript without syntax errors', async ({ at, text }) => {
     const options = { loader: 'ts', sourcefile: at, logLevel: 'silent' } as const
     await expect(transform(text, options), `Write the block at ${at} so that it parses`).resolves.toBeDefined()
+  })
+
+  it('compile under strict in the README', async () => {
+    const errors = await compileErrors(blocks('ts').filter(({ at }) => at.startsWith('README.md:')))
+    expect(errors, 'Correct the block, or declare the names that it uses in test/docs/host/prelude.ts').toEqual([])
   })
 
   it.each(blocks('crontab'))('$at is a crontab that Graphile Worker accepts', ({ text }) => {
