@@ -1,9 +1,20 @@
+import { get_dmmf } from '@prisma/prisma-schema-wasm'
 import { transform } from 'esbuild'
 import { parseCrontab } from 'graphile-worker'
 import { describe, expect, it } from 'vitest'
+import { parseAllDocuments } from 'yaml'
+import { commandLine } from '../../bin/commands.js'
+import { parseCommandLine } from '../../runtime/src/bin/usage.js'
+import { testDatabase } from '../support/database.js'
+import { query } from '../support/postgres.js'
 import { codeBlocks } from './blocks.js'
+import { documentedCommands } from './commands.js'
+import { compileErrors } from './compile.js'
 
-const blocks = (language: string) => codeBlocks().filter((block) => block.language === language)
+const blocks = (...languages: string[]) => codeBlocks().filter((block) => languages.includes(block.language))
+const commandsOf = (name: string) => documentedCommands().filter(({ program }) => program === name)
+const generatorCommands = commandsOf('async-gen')
+const workerCommands = commandsOf('async-gen-worker')
 
 describe('the code blocks of the README and the guides', () => {
   it.each(blocks('ts'))('$at is TypeScript without syntax errors', async ({ at, text }) => {
@@ -11,7 +22,54 @@ describe('the code blocks of the README and the guides', () => {
     await expect(transform(text, options), `Write the block at ${at} so that it parses`).resolves.toBeDefined()
   })
 
+  it('compile under strict in the README', async () => {
+    const errors = await compileErrors(blocks('ts').filter(({ at }) => at.startsWith('README.md:')))
+    expect(errors, 'Correct the block, or declare the names that it uses in test/docs/host/prelude.ts').toEqual([])
+  })
+
   it.each(blocks('crontab'))('$at is a crontab that Graphile Worker accepts', ({ text }) => {
     expect(parseCrontab(text).length).toBeGreaterThan(0)
+  })
+
+  it.each(blocks('sql'))('$at is SQL that the migrated database accepts', async ({ text }) => {
+    const url = await testDatabase()
+    // Several statements in one query are one transaction, which the ROLLBACK undoes.
+    await query(url, `BEGIN; ${text}; ROLLBACK`)
+  })
+
+  it.each([...blocks('json'), ...blocks('jsonc')])('$at is JSON', ({ text }) => {
+    expect(() => JSON.parse(text)).not.toThrow()
+  })
+
+  it.skipIf(blocks('yaml', 'yml').length === 0)('YAML blocks have no errors', () => {
+    for (const { at, text } of blocks('yaml', 'yml'))
+      expect(
+        parseAllDocuments(text).flatMap(({ errors }) => errors),
+        at,
+      ).toEqual([])
+  })
+
+  it.skipIf(blocks('prisma').length === 0)('Prisma blocks are valid in a schema', () => {
+    for (const { at, text } of blocks('prisma')) {
+      const datasource = /^datasource /m.test(text) ? '' : 'datasource db {\n  provider = "postgresql"\n}\n'
+      const schema = JSON.stringify({ prismaSchema: [[at, datasource + text]] })
+      expect(() => get_dmmf(schema), at).not.toThrow()
+    }
+  })
+})
+
+describe('the commands in the README and the guides', () => {
+  it('are found', () => {
+    expect(generatorCommands.length).toBeGreaterThan(15)
+    expect(workerCommands.length).toBeGreaterThan(5)
+  })
+
+  it.each(generatorCommands)('$at is a command line that async-gen accepts', async ({ args }) => {
+    const program = commandLine('0.0.0', async () => {})
+    for (const command of [program, ...program.commands]) command.exitOverride().configureOutput({ writeErr: () => {} })
+    await program.parseAsync(args, { from: 'user' })
+  })
+  it.each(workerCommands)('$at is a command line that async-gen-worker accepts', ({ args }) => {
+    expect(parseCommandLine(args, '0.0.0')).toBeDefined()
   })
 })

@@ -9,10 +9,15 @@ export interface Block {
   text: string
 }
 
-/** The code blocks of the README and the guides. */
-export function codeBlocks(): Block[] {
+/** The README and the guides: a new page is found by itself. */
+export function pages(): string[] {
   const guides = readdirSync(join(REPOSITORY, 'docs')).filter((file) => file.endsWith('.md'))
-  return ['README.md', ...guides.map((file) => `docs/${file}`)].flatMap((file) => {
+  return ['README.md', ...guides.map((file) => `docs/${file}`)]
+}
+
+/** Their code blocks. */
+export function codeBlocks(): Block[] {
+  return pages().flatMap((file) => {
     const text = readFileSync(join(REPOSITORY, file), 'utf8')
     return [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map((match) => ({
       at: `${file}:${text.slice(0, match.index).split('\n').length + 1}`,
