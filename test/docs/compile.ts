@@ -16,7 +16,7 @@ export async function compileErrors(blocks: Block[]): Promise<string[]> {
     copyFileSync(join(HOST, 'prelude.ts'), join(dir, 'prelude.ts'))
     copyFileSync(join(HOST, 'targets.ts'), join(dir, 'src', 'async', 'targets.ts'))
     blocks.forEach(({ text }, index) => {
-      writeFileSync(join(dir, `block-${index}.ts`), `${text}\nexport {}\n`)
+      writeFileSync(join(dir, folderOf(text), `block-${index}.ts`), `${text}\nexport {}\n`)
     })
     const tsconfig = {
       extends: '../tsconfig.json',
@@ -35,9 +35,14 @@ export async function compileErrors(blocks: Block[]): Promise<string[]> {
   }
 }
 
+/** A block that begins with `// src/async/targets.ts` imports what is beside that file. */
+function folderOf(text: string): string {
+  return /^\/\/ (src(?:\/[\w-]+)*)\/[\w.-]+\.ts\n/.exec(text)?.[1] ?? '.'
+}
+
 /** `block-3.ts(2,5): error …` becomes `docs/toasts.md:41: error …`. */
 function inGuide(line: string, blocks: Block[]) {
-  return line.replace(/^block-(\d+)\.ts\((\d+),\d+\)/, (_, index, row) => {
+  return line.replace(/^(?:[\w/-]+\/)?block-(\d+)\.ts\((\d+),\d+\)/, (_, index, row) => {
     const [file, first] = blocks[Number(index)]!.at.split(':')
     return `${file}:${Number(first) + Number(row) - 1}`
   })
