@@ -16,7 +16,9 @@ export async function compileErrors(blocks: Block[]): Promise<string[]> {
     copyFileSync(join(HOST, 'prelude.ts'), join(dir, 'prelude.ts'))
     copyFileSync(join(HOST, 'targets.ts'), join(dir, 'src', 'async', 'targets.ts'))
     blocks.forEach(({ text }, index) => {
-      writeFileSync(join(dir, folderOf(text), `block-${index}.ts`), `${text}\nexport {}\n`)
+      const folder = join(dir, folderOf(text))
+      mkdirSync(folder, { recursive: true })
+      writeFileSync(join(folder, `block-${index}.ts`), `${text}\nexport {}\n`)
     })
     const tsconfig = {
       extends: '../tsconfig.json',
