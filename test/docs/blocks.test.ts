@@ -22,8 +22,9 @@ describe('the code blocks of the README and the guides', () => {
     await expect(transform(text, options), `Write the block at ${at} so that it parses`).resolves.toBeDefined()
   })
 
-  it('compile under strict in the README', async () => {
-    const errors = await compileErrors(blocks('ts').filter(({ at }) => at.startsWith('README.md:')))
+  it('compile under strict in the README and in the guides that show one application', async () => {
+    const pages = /^(README|docs\/(attempts|toasts|reports|operating))\.md:/
+    const errors = await compileErrors(blocks('ts').filter(({ at, exempt }) => pages.test(at) && !exempt))
     expect(errors, 'Correct the block, or declare the names that it uses in test/docs/host/prelude.ts').toEqual([])
   })
 

@@ -7,6 +7,8 @@ export interface Block {
   at: string
   language: string
   text: string
+  /** Whether a comment before it says why it is not compiled: `<!-- not compiled: … -->`. */
+  exempt: boolean
 }
 
 /** The README and the guides: a new page is found by itself. */
@@ -23,6 +25,7 @@ export function codeBlocks(): Block[] {
       at: `${file}:${text.slice(0, match.index).split('\n').length + 1}`,
       language: match[1]!,
       text: match[2]!,
+      exempt: /<!-- not compiled: [^\n]+ -->\n\n$/.test(text.slice(0, match.index)),
     }))
   })
 }
