@@ -201,6 +201,11 @@ describe('a worker that stops', () => {
     const attempt = await running
     expect(attempt).toMatchObject({ status: 'pending', errors: [{ message: 'the worker stops' }] })
     expect(attempt!.scheduledAt, 'due at once, in its old place in the queue').toEqual(scheduledAt)
+
+    // Workers that come and go must not use up its runs.
+    const again = await Attempt.perform(id, { signal: AbortSignal.abort(new Error('the next one stops, too')) })
+    expect(again!.errors).toHaveLength(2)
+    expect(again!.scheduledAt.getTime()).toBeGreaterThan(Date.now() + 500)
   })
 })
 

@@ -69,6 +69,9 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
 
 const DEFAULT_LIMIT = 100
 
+/** A run that is interrupted within so many milliseconds after another error waits before the next one. */
+const INTERRUPTED_AGAIN = 60_000
+
 /** The newest attempts of a status that match: `Attempt.failed({ target: OrderClient })`. */
 function scope(status: AttemptStatus) {
   return async function <Class extends AttemptClass>(
@@ -255,8 +258,15 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
   async handlePerformError(error: unknown): Promise<void> {
     if (!this.#held) throw new InvalidStateError(`${this.#label} is not running, so no error of it can be handled.`)
     const { run, stopping } = this.#held
-    // A run that was interrupted is not at fault: another worker makes it at once.
-    await this.#record(error, () => (stopping?.aborted ? 0 : milliseconds(this.retryDelay(run.number))))
+    await this.#record(error, () =>
+      stopping?.aborted ? this.#interruptedDelay : milliseconds(this.retryDelay(run.number)),
+    )
+  }
+
+  /** A run that was interrupted is not at fault, so another follows at once: but not for ever, while workers come and go. */
+  get #interruptedDelay(): number {
+    const recent = this.row.errors.filter((entry) => Date.now() - Date.parse(entry?.at) < INTERRUPTED_AGAIN)
+    return recent.length === 0 ? 0 : backoff(recent.length)
   }
 
   /** Milliseconds to wait after the n-th failed run. One that fails, or is no length of time, is as if it were not overridden. */

@@ -193,7 +193,7 @@ export class GraphileRunner {
     })
     events.on('localQueue:returnJobs', ({ jobs }: { jobs: { id: string }[] }) => this.#watchdog.returned(jobs))
     events.on('pool:fatalError', ({ error, action }: { error: unknown; action: string }) => {
-      this.#fail(`${action} failed: ${error instanceof Error ? error.message : error}`)
+      this.#fail(`${action} failed: ${error instanceof Error ? error.message : error}`, error)
     })
     // With `once` it shuts down when nothing is left.
     if (!this.#context.settings.once) {
@@ -202,8 +202,8 @@ export class GraphileRunner {
     return events
   }
 
-  #fail(reason: string): void {
-    this.#failed.abort(new Error(reason))
+  #fail(reason: string, cause?: unknown): void {
+    this.#failed.abort(new Error(reason, { cause }))
   }
 }
 

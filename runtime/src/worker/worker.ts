@@ -153,7 +153,9 @@ async function runUntilStopped(context: WorkerContext, first: Presence, state: W
       // Its server may be gone without a word, and with it the other end of all connections.
       db.dropConnections()
     } else {
-      failures = runner.hasPolled ? 1 : failures + 1
+      // A lost connection says nothing about Graphile Worker: the next runner may have a better one.
+      if (runner.hasPolled) failures = 0
+      if (!isTransient(end)) failures++
       if (failures >= FAILED_RUNNERS && (await isWritable(db))) throw gaveUp(failures, end)
       log.say('error', `Graphile Worker takes no more work: ${end.message}. It is started again.`)
       // Under another presence, so that the sweep frees the jobs that it has left.
@@ -161,7 +163,7 @@ async function runUntilStopped(context: WorkerContext, first: Presence, state: W
         GOING_HOME,
         leave(db).catch(() => {}),
       )
-      await sleep(Math.min(1000 * failures, 5000), undefined, { signal: stopping.asked }).catch(() => {})
+      await sleep(Math.min(1000 * (failures + 1), 5000), undefined, { signal: stopping.asked }).catch(() => {})
     }
     presence = await untilItSucceeds(
       log,
