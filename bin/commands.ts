@@ -88,7 +88,7 @@ Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 conflict, 4 host not s
       'npx async-gen upgrade --check          # in CI: is there anything to upgrade?',
       'npx async-gen upgrade --on-conflict mine',
       'npx async-gen upgrade --restore-migrations   # after git clean, or in a folder that was emptied',
-    ]).option('--restore-migrations', 'write migrations again whose files are gone'),
+    ]).option('--restore-migrations', 'restore deleted migration files'),
   )
   placing(
     command('diff', 'show what an upgrade would change, and write nothing', ['npx async-gen diff']).option(

@@ -159,7 +159,7 @@ function writeError(error: unknown, notUndone: Error[]): WriteError {
     remedy:
       notUndone.length > 0
         ? 'Look at the files above (`git status`), put them back, then run the command again.'
-        : 'Everything is as it was before. Mend the permissions or the disk, then run the command again.',
+        : 'Nothing was changed. Fix the permissions or the disk, then run the command again.',
   })
 }
 

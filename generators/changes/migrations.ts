@@ -26,7 +26,7 @@ export function planMigration(draft: Draft, { name, text }: StagedMigration, now
   draft.changes.push({ kind, path: file, ...(detail && { detail }) })
 }
 
-const RESTORE = 'gone, and not written again: to restore it, npx async-gen upgrade --restore-migrations'
+const RESTORE = 'deleted; not written again. To restore it: npx async-gen upgrade --restore-migrations'
 
 export function emittedFolders({ manifest }: Draft): string[] {
   return Object.values(manifest.migrations).map(({ folder }) => folder)

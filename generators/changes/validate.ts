@@ -43,7 +43,7 @@ function requireNoCaseClash(root: string, { path }: Write, writes: Write[]) {
     code: 'CASE_CLASH',
     message: `${path} differs from ${clash} only in case.`,
     where: folder,
-    remedy: 'Rename the one that is there, or choose another folder: --dir <folder>',
+    remedy: 'Rename the existing one, or choose another folder: --dir <folder>',
   })
 }
 
@@ -57,7 +57,7 @@ function requireOneTask(root: string, { path }: Write) {
   throw new ConflictError({
     code: 'TASK_TAKEN',
     message: `There is a task of that name already: ${folder}/${other}; ${path} would be a second one.`,
-    remedy: 'Rename the one that is there, and what enqueues it.',
+    remedy: 'Rename the existing one, and what enqueues it.',
   })
 }
 

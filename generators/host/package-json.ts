@@ -43,7 +43,7 @@ export function readPackageJson(root: string): PackageJson {
       code: 'PACKAGE_JSON_INVALID',
       message: 'package.json is not valid JSON.',
       where: `${root}/package.json`,
-      remedy: 'Mend it, then run the command again.',
+      remedy: 'Fix the file, then run the command again.',
     })
   }
   return {

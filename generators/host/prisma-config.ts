@@ -75,7 +75,7 @@ export async function loadPrismaConfig(root: string, prismaPath: string, configF
       code: 'PRISMA_CONFIG_INVALID',
       message: `prisma.config cannot be loaded: ${error.error?.message ?? error._tag ?? 'Prisma gives no reason.'}`,
       where: resolvedPath && existsSync(resolvedPath) ? resolvedPath : root,
-      remedy: 'Mend it until `npx prisma validate` is content, then run the command again.',
+      remedy: 'Fix it until `npx prisma validate` passes, then run the command again.',
     })
   }
   return {

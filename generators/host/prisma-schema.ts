@@ -169,7 +169,7 @@ function schemaNames(files: SchemaFile[]): SchemaName[] {
       code: 'SCHEMA_INVALID',
       message: `The Prisma schema does not parse.\n${parserMessage(error)}`,
       where: files.map((file) => file.path).join(', '),
-      remedy: 'Mend it until `npx prisma validate` is content, then run the command again.',
+      remedy: 'Fix it until `npx prisma validate` passes, then run the command again.',
     })
   }
   const named = (kind: SchemaName['kind']) => (item: Named) => ({

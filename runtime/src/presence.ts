@@ -154,7 +154,7 @@ async function requireSession(session: Session, id: number): Promise<void> {
   if (rows.length > 0) return
   throw new AsyncGenError(
     'NO_SESSION',
-    'This connection is no session of its own: a pooler such as PgBouncer in transaction mode stands between. ' +
+    'The connection goes through a pooler in transaction mode, such as PgBouncer, so it has no session of its own. ' +
       'Give the worker the URL of PostgreSQL itself, or of a pooler in session mode.',
   )
 }

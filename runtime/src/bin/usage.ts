@@ -48,7 +48,7 @@ const FOR_DAEMONS = ['uid', 'pid-dir', 'log-dir', 'timeout', 'json'] as const
 
 export const COMMANDS = {
   run: {
-    summary: 'works in the foreground until it is told to stop (Ctrl-C, SIGTERM)',
+    summary: 'runs in the foreground until Ctrl-C or SIGTERM',
     takesModule: true,
     flags: ['once', ...FOR_WORKERS],
     examples: ['run', 'run --once', 'run dist/async/worker.js --concurrency 20 --health 9394'],

@@ -114,13 +114,13 @@ function requireUpdatedAt(name: string, parent: unknown): Date {
   if (updatedAt) {
     throw new AsyncGenError(
       'NO_VERSION',
-      `The toast ${name} cannot tell when its parent has changed: the parent's updatedAt is an invalid Date. ` +
+      `The toast ${name} cannot detect changes of its parent: the parent's updatedAt is an invalid Date. ` +
         "Prisma reads times so where DateStyle is not ISO: new PrismaPg({ connectionString, options: '-c DateStyle=ISO' }).",
     )
   }
   throw new AsyncGenError(
     'NO_VERSION',
-    `The toast ${name} cannot tell when its parent has changed: the parent has no updatedAt. ` +
+    `The toast ${name} cannot detect changes of its parent: the parent has no updatedAt. ` +
       'Give the model an `updatedAt DateTime @updatedAt`, or the toast `expireIn` or `expireIf`. ' +
       'A row that was read with `select` has to have it, too.',
   )

@@ -29,7 +29,7 @@ export async function doChores(db: Database, { sweepEvery, retention }: Settings
     repeat(sweepEvery, stop, () => attempt('The sweep', () => answered(SWEEP_WITHIN, sweepAndTell(db, log)))),
     repeat(PRUNE_EVERY, stop, () => attempt('Removing jobs that were replaced', () => removeReplacedJobs(db))),
     repeat(PRUNE_EVERY, stop, () =>
-      attempt('Removing toasts that nobody needs', async () => {
+      attempt('Pruning unused toasts', async () => {
         const removed = await pruneToasts(db)
         if (removed > 0) log.say('info', `${removed} toasts removed.`, { removed })
       }),
