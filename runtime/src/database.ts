@@ -246,6 +246,9 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 
   async #transactionOn<Result>(pool: pg.Pool, run: (query: Query) => Promise<Result>): Promise<Result> {
     const client = await pool.connect()
+    // A pool of the host's may lend connections whose errors would end the process.
+    const ignore = () => {}
+    client.on('error', ignore)
     let broken = false
     try {
       await client.query(begin)
@@ -259,8 +262,9 @@ export class BoundDatabase<Client extends PrismaClientLike> {
       await client.query('ROLLBACK').catch(() => {
         broken = true
       })
-      throw error
+      throw notMigrated(error) ?? error
     } finally {
+      client.off('error', ignore)
       client.release(broken)
     }
   }

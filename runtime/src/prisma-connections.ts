@@ -1,6 +1,8 @@
 /** As much of a `pg` pool, the host's or that of Prisma's driver adapter, as it takes to give its connections up. */
 interface Pool {
   on(event: 'connect', listener: (connection: Connection) => void): unknown
+  /** Whether it was closed. */
+  ended?: boolean
   /** All connections, lent and idle. pg keeps this for itself. */
   _clients?: Connection[]
 }
@@ -38,7 +40,10 @@ export class PrismaConnections {
 
   /** Ends all connections at once, with what they have under way. Returns whether any pool is known. */
   destroy(): boolean {
-    for (const { _clients = [] } of this.#pools) for (const { connection } of _clients) connection?.stream?.destroy()
+    for (const pool of this.#pools) {
+      if (pool.ended) this.#pools.delete(pool)
+      for (const { connection } of pool._clients ?? []) connection?.stream?.destroy()
+    }
     return this.#pools.size > 0
   }
 

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { describe } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { it, type Place, WITHIN } from './place.js'
@@ -86,12 +87,21 @@ describe('a worker that dies', () => {
       await allSucceeded()
       const value = async () => (await sql(`SELECT value FROM toasts`))[0]?.value
       await eventually('the value', async () => (await value())?.oat === 'Rolled', WITHIN)
-      const states = await sql(`
-      SELECT
-        (SELECT count(*)::int FROM async_workers WHERE ended_at IS NULL) AS workers,
-        (SELECT count(*)::int FROM graphile_worker.jobs) AS jobs,
-        (SELECT count(*)::int FROM toasts WHERE locked_by IS NOT NULL OR refresh_at IS NOT NULL) AS refreshes`)
-      expect(states).toEqual([{ workers: 1, jobs: 0, refreshes: 0 }])
+      const states = async () =>
+        (
+          await sql(`
+          SELECT
+            (SELECT count(*)::int FROM async_workers WHERE ended_at IS NULL) AS workers,
+            (SELECT count(*)::int FROM graphile_worker.jobs) AS jobs,
+            (SELECT count(*)::int FROM toasts WHERE locked_by IS NOT NULL OR refresh_at IS NOT NULL) AS refreshes`)
+        )[0]
+      const settled = { workers: 1, jobs: 0, refreshes: 0 }
+      await eventually(
+        'the end of all work',
+        async () => isDeepStrictEqual({ ...(await states()) }, settled),
+        WITHIN,
+      ).catch(() => {})
+      expect(await states()).toEqual(settled)
     },
   )
 

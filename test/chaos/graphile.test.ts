@@ -114,7 +114,7 @@ describe('Graphile Worker inside a worker', () => {
     expect(JSON.parse(last)).toMatchObject({
       level: 'error',
       message: expect.stringMatching(
-        /^The worker ends: Graphile Worker was started 5 times in a row and fetched nothing/,
+        /^The worker ends: Graphile Worker was started again and again for .* and fetched nothing/,
       ),
       error: { code: 'GRAPHILE_FAILED' },
     })

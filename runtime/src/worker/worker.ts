@@ -28,8 +28,11 @@ const GOING_HOME = 3000
 /** How long what comes after that may take, in a process that was told to stop: the host's own last words. In milliseconds. */
 const FAREWELL = 4000
 
-/** How often in a row Graphile Worker may end without having polled once, although PostgreSQL can be written to. */
-const FAILED_RUNNERS = 5
+/**
+ * How often in a row Graphile Worker may end without having polled once, although PostgreSQL can be written to; and for how long in all,
+ * in milliseconds, where each time a connection was lost.
+ */
+const FAILED_RUNNERS = { times: 5, milliseconds: 600_000 }
 
 /**
  * Runs a worker until the process is told to stop (SIGTERM, SIGINT). Then the tasks at hand may finish, for as long as
@@ -99,12 +102,12 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     unsubscribe()
     if (state.presence) log.say('info', summary(tally, running.size))
     if (failure !== undefined) logError(log, 'The worker ends', failure.cause)
-    stopReporting()
     // What ignores its signal would keep the process from ending.
     if (running.size > 0) process.exit(1)
     health?.close()
     await within(GOING_HOME, hangUp(db))
     db.dropConnections()
+    stopReporting()
     clearInterval(alive)
     // Nor may connections of the host's keep it, whose server does not answer their farewell.
     if (stopping.asked.aborted) setTimeout(() => process.exit(), FAREWELL).unref()
@@ -137,6 +140,7 @@ async function getReady(
 async function runUntilStopped(context: WorkerContext, first: Presence, state: WorkerState): Promise<void> {
   const { db, stopping, log } = context
   let failures = 0
+  let failingSince = performance.now()
   let presence: Presence | undefined = first
   while (presence) {
     const runner = new GraphileRunner(context, presence)
@@ -150,13 +154,15 @@ async function runUntilStopped(context: WorkerContext, first: Presence, state: W
     }
     if (end === 'session lost') {
       log.say('error', 'The session with PostgreSQL was lost, and the running jobs were aborted. Connecting again.')
-      // Its server may be gone without a word, and with it the other end of all connections.
-      db.dropConnections()
     } else {
+      if (runner.hasPolled) {
+        failures = 0
+        failingSince = performance.now()
+      }
       // A lost connection says nothing about Graphile Worker: the next runner may have a better one.
-      if (runner.hasPolled) failures = 0
       if (!isTransient(end)) failures++
-      if (failures >= FAILED_RUNNERS && (await isWritable(db))) throw gaveUp(failures, end)
+      const isTooLong = performance.now() - failingSince > FAILED_RUNNERS.milliseconds
+      if ((failures >= FAILED_RUNNERS.times || isTooLong) && (await isWritable(db))) throw gaveUp(failingSince, end)
       log.say('error', `Graphile Worker takes no more work: ${end.message}. It is started again.`)
       // Under another presence, so that the sweep frees the jobs that it has left.
       await within(
@@ -165,6 +171,8 @@ async function runUntilStopped(context: WorkerContext, first: Presence, state: W
       )
       await sleep(Math.min(1000 * (failures + 1), 5000), undefined, { signal: stopping.asked }).catch(() => {})
     }
+    // The server may be gone without a word, and with it the other end of all connections, or of some.
+    db.dropConnections()
     presence = await untilItSucceeds(
       log,
       stopping.asked,
@@ -174,10 +182,11 @@ async function runUntilStopped(context: WorkerContext, first: Presence, state: W
   }
 }
 
-function gaveUp(times: number, cause: Error): AsyncGenError {
+function gaveUp(since: number, cause: Error): AsyncGenError {
   return new AsyncGenError(
     'GRAPHILE_FAILED',
-    `Graphile Worker was started ${times} times in a row and fetched nothing, although PostgreSQL answers: ${cause.message}`,
+    `Graphile Worker was started again and again for ${readable((performance.now() - since) / 1000)} and fetched nothing, ` +
+      `although PostgreSQL answers: ${cause.message}`,
     { cause },
   )
 }
