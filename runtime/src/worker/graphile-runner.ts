@@ -122,18 +122,27 @@ export class GraphileRunner {
   async #stop({ ended, stop }: Graphile): Promise<void> {
     const { settings, stopping } = this.#context
     const { lost } = this.#presence
-    const finished = Promise.allSettled([stop(), ended])
+    const finished = Promise.allSettled([stop(), ended]).then(() => this.#allEnded())
     const urgent = AbortSignal.any([stopping.hurried, lost])
     await Promise.race([finished, aborted(urgent), this.#idle(), pause(settings.stopTimeout)])
     this.#jobs.abort(lost.aborted ? lost.reason : new Error('The worker is stopping.'))
     await Promise.race([finished, this.#idle(), pause(urgent.aborted ? AFTER_ABORT.urgent : AFTER_ABORT.normal)])
   }
 
+  /** Resolves once no job runs, in a worker that stops also none of runners that were given up: their runs are about to end. */
+  async #allEnded(): Promise<void> {
+    while (this.#awaited.size > 0 && !this.#pool.isClosed) await pause(50)
+  }
+
+  get #awaited(): ReadonlySet<RunningJob> {
+    return this.#context.stopping.asked.aborted ? this.#context.running : this.#running
+  }
+
   /** Resolves once nothing has run and nothing was asked of the database for some time: Graphile Worker has nothing left to wait for. */
   async #idle(): Promise<void> {
     for (let since = performance.now(); performance.now() - since < IDLE_END && !this.#pool.isClosed; ) {
       await pause(100)
-      if (this.#running.size > 0 || this.#pool.waiting > 0) since = performance.now()
+      if (this.#awaited.size > 0 || this.#pool.waiting > 0) since = performance.now()
     }
   }
 
