@@ -103,6 +103,8 @@ async function enter(db: Database): Promise<Presence> {
     throw notMigrated(error) ?? error
   })
   letProcessExit(session)
+  await endLostSessions(db, session)
+  lost.signal.addEventListener('abort', () => lostPresences.set(db, [...(lostPresences.get(db) ?? []), id]))
   return {
     id,
     lost: lost.signal,
@@ -119,6 +121,17 @@ async function enter(db: Database): Promise<Presence> {
       clearTimeout(closing)
     },
   }
+}
+
+/** The presences that this process has lost. PostgreSQL may not know it: where a proxy stands between, it keeps their sessions. */
+const lostPresences = new WeakMap<Database, number[]>()
+
+/** Ends what PostgreSQL has kept of them, so that the others need not wait for minutes until they take their work over. */
+async function endLostSessions(db: Database, session: Session): Promise<void> {
+  const ids = lostPresences.get(db)
+  if (!ids) return
+  lostPresences.delete(db)
+  await session.query(endSessions, [ids]).catch(() => {})
 }
 
 type Session = ReturnType<Database['openSession']>
@@ -186,6 +199,11 @@ const enterStatement: Statement = {
     )
     SELECT id, pg_advisory_lock(${PRESENCE_LOCK}, id)::text FROM worker`,
 }
+
+const endSessions = `
+  SELECT pg_terminate_backend(pid) FROM pg_locks
+  WHERE locktype = 'advisory' AND classid = ${PRESENCE_LOCK} AND objid::int = ANY ($1::int[]) AND objsubid = 2 AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
 
 const ownLock = `
   SELECT FROM pg_locks
