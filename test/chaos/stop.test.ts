@@ -21,6 +21,19 @@ describe('a worker that is told to stop', () => {
     expect(await db.workers()).toEqual([])
   })
 
+  it('takes nothing new with `once` either', async () => {
+    const first = await Attempt.async(Probe).hold('first')
+    const second = await Attempt.async(Probe).hold('second')
+    const stopping = await worker({ ASYNC_WORKER_ONCE: '1', ASYNC_WORKER_CONCURRENCY: '1' }, { visible: false })
+    await effect('first began')
+    stopping.kill('SIGTERM')
+    await sleep(300) // until the signal has arrived
+    await release()
+    expect(await stopping.exited, stopping.log()).toBe(0)
+    expect(await first.reload()).toMatchObject({ status: 'succeeded', numAttempts: 1 })
+    expect(await second.reload()).toMatchObject({ status: 'pending', numAttempts: 0 })
+  })
+
   it('aborts what takes too long, which then runs again at once', async () => {
     const stopping = await worker({ ASYNC_WORKER_STOP_TIMEOUT: '500ms' })
     const attempt = await Attempt.async(Probe).heed('long')

@@ -7,6 +7,7 @@ import {
   run,
   runOnce,
   type TaskList,
+  type WorkerPool,
   WorkerPreset,
 } from 'graphile-worker'
 import type { Database } from '../database.js'
@@ -44,7 +45,7 @@ const AFTER_ABORT = { normal: 5000, urgent: 1000 }
 /** How often to warn that statements are tried again, in milliseconds. */
 const WARN_EVERY = 60_000
 
-/** A runner without running jobs and without a statement under way has this long to end, in milliseconds. */
+/** A runner without running jobs and without a running statement has this long to end, in milliseconds. */
 const IDLE_END = 3000
 
 /**
@@ -150,9 +151,10 @@ export class GraphileRunner {
     const { settings, logger } = this.#context
     const { concurrency, crontab, once, pollInterval, prefetch } = settings
     const taskList = watchTasks(this.#context.tasks, [this.#running, this.#context.running], this.#jobs.signal)
+    const events = this.#listen(Object.keys(taskList))
     const options: RunnerOptions = {
       pgPool: this.#pool.pool,
-      events: this.#listen(Object.keys(taskList)),
+      events,
       taskList,
       concurrency,
       pollInterval,
@@ -169,8 +171,9 @@ export class GraphileRunner {
       logger,
     }
     if (once) {
+      const shutdown = shutdownOf(events)
       const ended = runOnce(options).then(() => 'nothing left' as const)
-      return { starting: Promise.resolve(), ended, stop: async () => {} }
+      return { starting: Promise.resolve(), ended, stop: async () => await (await shutdown)() }
     }
     const starting = run({ ...options, parsedCronItems: parseCrontab(crontab) })
     return {
@@ -223,6 +226,15 @@ interface Graphile {
   ended: Promise<RunnerEnd>
   /** Takes no more jobs; resolves when those that run have ended. */
   stop(): Promise<unknown>
+}
+
+/** How to end the pool that `runOnce` creates and keeps to itself. A function: the pool is thenable, so a promise of it would wait for its end. */
+function shutdownOf(events: EventEmitter): Promise<() => unknown> {
+  return new Promise((resolve) => {
+    events.once('pool:create', ({ workerPool }: { workerPool: WorkerPool }) => {
+      resolve(() => workerPool.gracefulShutdown())
+    })
+  })
 }
 
 /** Tries until it is written down, or the presence is lost. */
