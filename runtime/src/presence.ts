@@ -103,8 +103,8 @@ async function enter(db: Database): Promise<Presence> {
     throw notMigrated(error) ?? error
   })
   letProcessExit(session)
-  await endLostSessions(db, session)
   lost.signal.addEventListener('abort', () => lostPresences.set(db, [...(lostPresences.get(db) ?? []), id]))
+  await endLostSessions(db, session)
   return {
     id,
     lost: lost.signal,

@@ -52,6 +52,10 @@ describe('a worker whose connections fall silent', () => {
     })
     expect(running.log()).toContain('The session with PostgreSQL was lost')
     expect(second).toMatchObject({ pid: running.pid })
+    // The proxy keeps the first session open: PostgreSQL would hold its lock for minutes.
+    await eventually('the end of the first presence', async () =>
+      (await db.workers()).every(({ id }) => id !== first!.id),
+    )
 
     dead = true
     fallSilent()
