@@ -14,7 +14,7 @@ export interface Diagnosis {
   findings: Finding[]
   /** What could not be looked at, and why. */
   unchecked: Unchecked[]
-  /** Nothing that was looked at is wrong: what was has been mended. */
+  /** Nothing is wrong, or `fix` has repaired all of it. What is in `unchecked` does not count. */
   healthy: boolean
 }
 
@@ -27,7 +27,7 @@ export interface Unchecked {
 }
 
 export interface DoctorRequest extends Place {
-  /** Mends what can be mended without the user. */
+  /** Repairs what needs no decision of the user. */
   fix?: boolean | undefined
   /** Where the database is; what the host's database.ts names where it is not given. */
   databaseUrl?: string | undefined

@@ -224,7 +224,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
   }
 
   /**
-   * Gives up all connections of the runtime's own pool and of the PrismaClient, with what they have under way: after a failover
+   * Gives up all connections of the runtime's own pool and of the PrismaClient, with their statements: after a failover
    * nobody may be at their other end, and TCP would wait a quarter of an hour for an answer. New ones are opened when they are needed.
    */
   dropConnections(): void {

@@ -62,7 +62,7 @@ export class RuntimePool extends pg.Pool {
     client.release()
   }
 
-  /** Ends all connections at once, with what they have under way. */
+  /** Ends all connections at once, with their statements. */
   destroyConnections(): void {
     for (const connection of this.#connections) streamOf(connection).destroy()
   }

@@ -38,7 +38,7 @@ export class PrismaConnections {
     }
   }
 
-  /** Ends all connections at once, with what they have under way. Returns whether any pool is known. */
+  /** Ends all connections at once, with their statements. Returns whether any pool is known. */
   destroy(): boolean {
     for (const pool of this.#pools) {
       if (pool.ended) this.#pools.delete(pool)

@@ -429,7 +429,7 @@ export const statements = (table: string) =>
     },
 
     // A page of rows that are due, those first that are due for longest, after a row that was seen before ($2, $3). A job that has been
-    // locked for a minute while its row still waits counts as lost: whoever locked it has died late, or never got the answer to its
+    // locked for a minute while its row still waits counts as lost: its worker has died late, or never got the answer to its
     // fetch. Where it was only fetched ahead, the second job finds nothing to do.
     enqueueDue: {
       name: `${table}:enqueue-due`,

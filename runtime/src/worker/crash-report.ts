@@ -5,8 +5,8 @@ import type { Log } from './log.js'
  * Logs what ends the process, as its last line: an exception or a rejection that nobody handles, of whatever code.
  *
  * One kind of exception does not end it. PostgreSQL may end a connection in the moment in which a pool lends it, before its borrower
- * listens for errors (Prisma's driver adapter does so). pg then throws on a connection that is of no use to anybody, and whoever uses it
- * next gets an error of its own.
+ * listens for errors (Prisma's driver adapter does so). pg then throws on a connection that is broken already, and its
+ * next statement fails with an error of its own.
  *
  * @returns what ends the reporting
  */

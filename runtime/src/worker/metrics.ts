@@ -4,7 +4,7 @@ import { stateOf } from './state.js'
 import type { Tally } from './tally.js'
 
 /**
- * What Prometheus is told: the state of the tables, which is the same whoever is asked, and what this process has done.
+ * What Prometheus is told: the state of the tables, which is the same in every process, and what this process has done.
  *
  * @param secondsSincePoll for how long this process has had free slots and no successful poll; undefined before it polls
  */
