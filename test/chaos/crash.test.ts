@@ -108,7 +108,7 @@ describe('a worker that dies', () => {
   it.concurrent('leaves a job that was replaced while it ran, whatever the order of the transactions: it is removed', async ({
     place,
   }) => {
-    const { sql, start, record, allSucceeded } = place
+    const { sql, start, record, allSucceeded, queueIsEmpty } = place
     await record(1, '1 hour')
     await sql(
       `UPDATE graphile_worker._private_jobs SET key = NULL, attempts = max_attempts, locked_at = NULL, locked_by = NULL`,
@@ -116,7 +116,7 @@ describe('a worker that dies', () => {
     await sql(`UPDATE attempts SET scheduled_at = now()`)
     await start()
     await allSucceeded()
-    await eventually('an empty queue', async () => (await sql('SELECT FROM graphile_worker.jobs')).length === 0, WITHIN)
+    await queueIsEmpty()
   })
 
   it.concurrent('leaves the job of a waiting call locked, by a pool that nobody knows: the call gets another job', async ({
@@ -195,11 +195,7 @@ describe('a worker whose process ends', () => {
     const worker = await place.start()
     await place.sql(`SELECT graphile_worker.add_job('own_job', '{"reject": true}')`)
     expect(await worker.exited).toBe(1)
-    const last = worker
-      .log()
-      .match(/^\{.*\}$/gm)!
-      .at(-1)!
-    expect(JSON.parse(last)).toMatchObject({
+    expect(worker.lastEntry()).toMatchObject({
       level: 'error',
       message: 'The process ends because of an unhandled rejection: A promise of your own has no handler',
     })

@@ -24,11 +24,7 @@ describe('Graphile Worker inside a worker', () => {
     await place.sql(failing('BEFORE DELETE', '40P01', 2))
     await place.record(40)
     await place.allSucceeded()
-    await eventually(
-      'an empty queue',
-      async () => (await place.sql('SELECT FROM graphile_worker.jobs')).length === 0,
-      WITHIN,
-    )
+    await place.queueIsEmpty()
     expect(warnings(worker.log())).toEqual([expect.stringContaining('failed and is tried again: as if it failed')])
     expect(await worker.status()).toBe('200 ok')
     expect(await place.sql('SELECT FROM async_workers')).toHaveLength(1)
@@ -45,11 +41,7 @@ describe('Graphile Worker inside a worker', () => {
     await place.sql('DROP FUNCTION case_fail CASCADE')
     await place.record(20)
     await place.allSucceeded()
-    await eventually(
-      'an empty queue',
-      async () => (await place.sql('SELECT FROM graphile_worker.jobs')).length === 0,
-      WITHIN,
-    )
+    await place.queueIsEmpty()
     expect(worker.log()).not.toContain('It is started again')
   })
 
@@ -61,11 +53,7 @@ describe('Graphile Worker inside a worker', () => {
     await place.sql(failing('BEFORE DELETE', '42501', 2))
     await place.record(40)
     await place.allSucceeded()
-    await eventually(
-      'an empty queue',
-      async () => (await place.sql('SELECT FROM graphile_worker.jobs')).length === 0,
-      WITHIN,
-    )
+    await place.queueIsEmpty()
     expect(worker.log()).toMatch(/Graphile Worker takes no more work: completeJob failed: as if it failed/)
     await eventually('its readiness', async () => (await worker.status()) === '200 ok', WITHIN)
   })
@@ -107,11 +95,7 @@ describe('Graphile Worker inside a worker', () => {
     const counts = async () => /^async_gen_since_poll_seconds [1-9]/m.test(await worker.metrics())
     await eventually('the seconds without a poll', counts, WITHIN)
     expect(await worker.exited, worker.log()).toBe(1)
-    const last = worker
-      .log()
-      .match(/^\{.*\}$/gm)!
-      .at(-1)!
-    expect(JSON.parse(last)).toMatchObject({
+    expect(worker.lastEntry()).toMatchObject({
       level: 'error',
       message: expect.stringMatching(
         /^The worker ends: Graphile Worker was started again and again for .* and fetched nothing/,

@@ -18,9 +18,16 @@ export interface Place {
   record: (calls: number, later?: string) => Promise<void>
   /** Waits until all calls have succeeded. */
   allSucceeded: () => Promise<void>
+  /** Waits until Graphile Worker has no jobs. */
+  queueIsEmpty: () => Promise<void>
 }
 
-type Started = WorkerProcess & { status: () => Promise<string>; metrics: () => Promise<string> }
+interface Started extends WorkerProcess {
+  status: () => Promise<string>
+  metrics: () => Promise<string>
+  /** The last line that it has logged as JSON. */
+  lastEntry: () => unknown
+}
 
 export const it = base.extend<{ place: Place }>({
   // biome-ignore lint/correctness/noEmptyPattern: vitest reads the pattern
@@ -44,7 +51,18 @@ export const it = base.extend<{ place: Place }>({
         }
         if (until === 'ready') await eventually('its readiness', async () => (await status()) === '200 ok', WITHIN)
         if (until === 'started') await address()
-        return { ...worker, status, metrics: async () => await (await get('/metrics')).text() }
+        return {
+          ...worker,
+          status,
+          metrics: async () => await (await get('/metrics')).text(),
+          lastEntry: () =>
+            JSON.parse(
+              worker
+                .log()
+                .match(/^\{.*\}$/gm)!
+                .at(-1)!,
+            ),
+        }
       },
       record: async (calls, later = '0') => {
         const text = `
@@ -62,6 +80,10 @@ export const it = base.extend<{ place: Place }>({
             )
           },
         )
+      },
+      queueIsEmpty: async () => {
+        const jobs = async () => await sql('SELECT FROM graphile_worker.jobs')
+        await eventually('an empty queue', async () => (await jobs()).length === 0, WITHIN)
       },
     })
     for (const worker of workers) worker.kill('SIGKILL')

@@ -159,34 +159,8 @@ export const scenarios: Scenario[] = [
       })
     },
   },
-  {
-    name: 'connections-used-up',
-    title: 'sessions ended, and no connection to be had for 8 s (`CONNECTION LIMIT 0`)',
-    backlogs: [0],
-    async fault(scene) {
-      await scene.elsewhere(`ALTER ROLE "${scene.role}" CONNECTION LIMIT 0`)
-      await scene.terminate()
-      await scene.lasts(8)
-      await scene.elsewhere(`ALTER ROLE "${scene.role}" CONNECTION LIMIT -1`)
-    },
-    async undo(scene) {
-      await scene.elsewhere(`ALTER ROLE "${scene.role}" CONNECTION LIMIT -1`)
-    },
-  },
-  {
-    name: 'few-connections',
-    title: 'sessions ended, and 8 connections for all workers together for 8 s',
-    backlogs: [0],
-    async fault(scene) {
-      await scene.elsewhere(`ALTER ROLE "${scene.role}" CONNECTION LIMIT 8`)
-      await scene.terminate()
-      await scene.lasts(8)
-      await scene.elsewhere(`ALTER ROLE "${scene.role}" CONNECTION LIMIT -1`)
-    },
-    async undo(scene) {
-      await scene.elsewhere(`ALTER ROLE "${scene.role}" CONNECTION LIMIT -1`)
-    },
-  },
+  connectionLimit('connections-used-up', 0, 'no connection to be had for 8 s (`CONNECTION LIMIT 0`)'),
+  connectionLimit('few-connections', 8, '8 connections for all workers together for 8 s'),
   {
     name: 'read-only',
     title: 'sessions ended, and the database read-only for 8 s, as after a failover',
@@ -322,6 +296,25 @@ export const scenarios: Scenario[] = [
     },
   },
 ]
+
+function connectionLimit(name: string, limit: number, what: string): Scenario {
+  const allow = (scene: Scene, connections: number) =>
+    scene.elsewhere(`ALTER ROLE "${scene.role}" CONNECTION LIMIT ${connections}`)
+  return {
+    name,
+    title: `sessions ended, and ${what}`,
+    backlogs: [0],
+    async fault(scene) {
+      await allow(scene, limit)
+      await scene.terminate()
+      await scene.lasts(8)
+      await allow(scene, -1)
+    },
+    async undo(scene) {
+      await allow(scene, -1)
+    },
+  }
+}
 
 function terminateStorm(name: string, seconds: number, backlogs: number[]): Scenario {
   return {
