@@ -4,7 +4,10 @@ import { isHostPath, readText, withEol } from '../host/files.js'
 import type { PackageRecord } from '../host/package-json.js'
 import type { ClientSource } from '../host/prisma-client.js'
 
-export const MANIFEST = '.async-gen/manifest.json'
+/** The folder of a host in which async-gen keeps its own records. */
+export const RECORDS = '.async-gen'
+
+export const MANIFEST = `${RECORDS}/manifest.json`
 
 /**
  * What async-gen remembers of a host, beside the code: the answers that it was given and the text that it emitted. A
@@ -123,7 +126,7 @@ const SHAPE: Record<keyof Manifest, Check> = {
       clientSource: optional(isRecord),
     }),
   ),
-  files: entries((key) => isHostPath((key as string).split('#')[0]), object({ owner: isText, hash: isText })),
+  files: entries((key) => isHostPath(parseFileKey(key as string).path), object({ owner: isText, hash: isText })),
   migrations: entries(isText, object({ folder: (value) => isHostPath(value) && !/[\\/]/.test(value), hash: isText })),
   package: object({
     dependencies: entries(isText, isText),
@@ -142,7 +145,29 @@ export function manifestText(manifest: Manifest): string {
  * and linter away from these copies.
  */
 export function basePath(path: string): string {
-  return `.async-gen/base/${path}.base`
+  return `${BASE}${path}.base`
+}
+
+const BASE = `${RECORDS}/base/`
+
+/** Whether a path is one of async-gen's own records, and not a file of the host's application. */
+export function isRecordPath(path: string): boolean {
+  return path.startsWith(`${RECORDS}/`)
+}
+
+export function isBasePath(path: string): boolean {
+  return path.startsWith(BASE)
+}
+
+/** The key of a section of a single schema file: `prisma/schema.prisma#toasts`. A file's key is its path. */
+export function sectionKey(path: string, section: string): string {
+  return `${path}#${section}`
+}
+
+/** Reads a key of `files`. A folder may have a `#` in its name: `src/c#/attempt.ts` is a path without a section. */
+export function parseFileKey(key: string): { path: string; section: string | undefined } {
+  const [, path = key, section] = /^(.+)#([^#/.]+)$/.exec(key) ?? []
+  return { path, section }
 }
 
 export function hashOf(text: string): string {

@@ -2,15 +2,16 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { join as hostJoin } from 'node:path/posix'
-import { hashOf, type Manifest } from '../changes/manifest.js'
+import { hashOf, type Manifest, parseFileKey } from '../changes/manifest.js'
 import { hasMarkers } from '../changes/merge.js'
+import { parseClient } from '../client-answer.js'
 import { isFolder, readText } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import { isModuleName } from '../host/prisma-client.js'
 import { otherVersion } from '../installed-version.js'
 import { version } from '../own-package.js'
 import { isNewer } from '../session.js'
-import { staleTemplates } from '../templates.js'
+import { ejectedPath, staleTemplates } from '../templates.js'
 import { type Definitions, define } from './definitions.js'
 import type { Finding } from './finding.js'
 
@@ -36,7 +37,7 @@ export function projectFindings(host: Host, manifest: Manifest): Finding[] {
 }
 
 function leftoverMarkers({ root }: Host, { files }: Manifest): Finding[] {
-  const paths = [...new Set(Object.keys(files).map((key) => key.split('#')[0]!))]
+  const paths = [...new Set(Object.keys(files).map((key) => parseFileKey(key).path))]
   return paths
     .filter((path) => hasMarkers(readText(root, path) ?? ''))
     .map((where) => ({
@@ -117,7 +118,7 @@ function tasksTwice({ root }: Host, { settings }: Manifest): Finding[] {
 }
 
 function missingClient({ root }: Host, { settings }: Manifest): Finding[] {
-  const path = settings.client.replace(/#[^#]*$/, '')
+  const { path } = parseClient(settings.client)
   if (isModuleName(path) || existsSync(join(root, path))) return []
   return [
     {
@@ -218,7 +219,7 @@ function behind(manifest: Manifest): Finding[] {
       severity: 'warning' as const,
       code: 'TEMPLATE_STALE',
       message: `Your template ${template} is older than ours.`,
-      where: `.async-gen/templates/${template}.hbs`,
+      where: ejectedPath(template),
       remedy,
     })),
   ]
