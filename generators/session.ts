@@ -97,9 +97,14 @@ function numbers(version: string): number[] {
 /** A host may have lost its manifest, or never committed it: the file that the others import says it as well. */
 export function requireInstalled(root: string, manifest: Manifest | null, dir: string) {
   if (manifest?.generators.install || existsSync(join(root, dir, 'database.ts'))) return
-  throw new UsageError({
+  throw new UsageError(notInstalled(`${dir}/database.ts`))
+}
+
+/** What each command says where `install` has not run. */
+export function notInstalled(missing: string) {
+  return {
     code: 'NOT_INSTALLED',
-    message: `async-gen is not installed here: there is no ${dir}/database.ts.`,
-    remedy: 'Run this first: npx async-gen install',
-  })
+    message: `async-gen is not installed here: there is no ${missing}.`,
+    remedy: 'Run this first: npx async-gen install. If it has run, restore the file from your version control.',
+  }
 }
