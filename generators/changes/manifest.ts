@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { valid } from 'semver'
 import { HostError } from '../host/errors.js'
 import { isHostPath, readText, withEol } from '../host/files.js'
 import type { PackageRecord } from '../host/package-json.js'
@@ -105,7 +106,7 @@ const object =
 
 const SHAPE: Record<keyof Manifest, Check> = {
   version: (value) => value === 1,
-  asyncGen: (value) => typeof value === 'string' && /^\d+\.\d+\.\d+([-+][\w.+-]+)?$/.test(value),
+  asyncGen: (value) => typeof value === 'string' && valid(value) !== null,
   // A client, a schema and a config are only read, or checked when they are written: a workspace may have them elsewhere.
   settings: object({
     dir: isHostPath,

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { recover } from '../../generators/changes/commit.js'
 import { readJournal } from '../../generators/changes/journal.js'
-import { hashOf, readManifest } from '../../generators/changes/manifest.js'
+import { hashOf, parseFileKey, readManifest } from '../../generators/changes/manifest.js'
 import { destroy } from '../../generators/destroy.js'
 import { GeneratorError } from '../../generators/host/errors.js'
 import { upgrade } from '../../generators/upgrade.js'
@@ -44,6 +44,7 @@ describe('a manifest', () => {
     ['generators', { reports: { generator: 'reports', names: ['../../x'] } }],
     ['package', { dependencies: { a: 1 }, devDependencies: {}, scripts: {}, fields: [] }],
     ['asyncGen', 'latest; rm -rf /'],
+    ['asyncGen', '1.0.0-01'],
   ])('whose %s are %j is refused, and nothing is touched', async (part, value) => {
     const { host, outside } = await installed()
     const manifest = JSON.parse(host.read(MANIFEST))
@@ -53,6 +54,15 @@ describe('a manifest', () => {
       await expect(command).rejects.toMatchObject({ code: 'MANIFEST_INVALID', message: expect.stringContaining(part) })
     expect(host.hash()).toBe(before)
     expect(outside()).toEqual([PRECIOUS])
+  })
+
+  it.each([
+    ['prisma/schema.prisma#toasts', 'prisma/schema.prisma', 'toasts'],
+    ['src/async/worker.ts', 'src/async/worker.ts', undefined],
+    ['db/c#/schema/toasts.prisma', 'db/c#/schema/toasts.prisma', undefined],
+    ['db/c#/app.prisma#toasts', 'db/c#/app.prisma', 'toasts'],
+  ])('has a key %s, which names the file %s and the section %s', (key, path, section) => {
+    expect(parseFileKey(key)).toEqual({ path, section })
   })
 
   it('with a key __proto__ is refused', async () => {
