@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { normalize } from 'node:path/posix'
 import { valid } from 'semver'
 import { HostError } from '../host/errors.js'
 import { isHostPath, readText, withEol } from '../host/files.js'
@@ -104,6 +105,10 @@ const object =
   (value) =>
     isRecord(value) && Object.entries(fields).every(([name, check]) => check(value[name]))
 
+/** package.json is changed by its entries only: recorded as an emitted file, it could be deleted. */
+const isEmittedPath = (path: string) => isHostPath(path) && normalize(path) === path && !NEVER_EMITTED.includes(path)
+const NEVER_EMITTED = ['.', 'package.json', MANIFEST]
+
 const SHAPE: Record<keyof Manifest, Check> = {
   version: (value) => value === 1,
   asyncGen: (value) => typeof value === 'string' && valid(value) !== null,
@@ -127,7 +132,7 @@ const SHAPE: Record<keyof Manifest, Check> = {
       clientSource: optional(isRecord),
     }),
   ),
-  files: entries((key) => isHostPath(parseFileKey(key as string).path), object({ owner: isText, hash: isText })),
+  files: entries((key) => isEmittedPath(parseFileKey(key as string).path), object({ owner: isText, hash: isText })),
   migrations: entries(isText, object({ folder: (value) => isHostPath(value) && !/[\\/]/.test(value), hash: isText })),
   package: object({
     dependencies: entries(isText, isText),
