@@ -4,7 +4,7 @@ import { attemptBatchTask, attemptTask, BaseAttempt, connect, defineTargets, swe
 import { Logger, runOnce } from 'graphile-worker'
 import pg from 'pg'
 import { afterEach, describe, expect, it } from 'vitest'
-import { presenceOf } from '../../runtime/src/presence.js'
+import { presenceOf } from '../../runtime/src/presence/presence.js'
 import { keepFor, prune } from '../../runtime/src/worker/retention.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'

@@ -1,11 +1,12 @@
-import { backoff } from '../backoff.js'
-import type { BoundDatabase } from '../database.js'
-import { type Duration, milliseconds, secondsSince } from '../duration.js'
-import { DecryptionError, describeError, InvalidStateError, isInstance, PermanentError } from '../errors.js'
-import { snakeCase } from '../names.js'
-import type { PrismaClientLike } from '../prisma.js'
-import { type Telling, tell, type Outcome as Verdict } from '../telemetry.js'
-import { keptTables } from '../upkeep.js'
+import { backoff } from '../core/backoff.js'
+import type { BoundDatabase } from '../core/database.js'
+import { type Duration, milliseconds, secondsSince } from '../core/duration.js'
+import { DecryptionError, describeError, InvalidStateError, isInstance, PermanentError } from '../core/errors.js'
+import { snakeCase } from '../core/names.js'
+import type { PrismaClientLike } from '../core/prisma/client.js'
+import { sweptTables } from '../core/swept-table.js'
+import { instrument } from '../telemetry/instrument.js'
+import type { OperationEvent, OperationOutcome } from '../telemetry/operation.js'
 import type {
   AnyCall,
   AttemptOf,
@@ -63,7 +64,7 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
     content: new Content(table, encryptor, encryptors),
     priorities,
   }
-  keptTables(db).add(binding.store)
+  sweptTables(db).add(binding.store)
   return Object.assign(class extends AttemptRecord<AddedFields<Client, Model>> {}, binding)
 }
 
@@ -356,20 +357,20 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     const { run, stopping } = held
     held.phase = 'calling'
     const call = new Call(db, this as AttemptRecord, run.number, stopping)
-    const telling = this.#telling(run)
+    const event = this.#event(run)
     const make = async (): Promise<Outcome> => {
       if (instead === 'put off') return { kind: 'put off' }
       if (instead) return { kind: 'failed', error: instead.thrown }
       return await perform(this.#class, this as AttemptRecord, call, run, this.owner)
     }
     try {
-      return await tell('run', telling, async () => {
+      return await instrument('run', event, async () => {
         const outcome = await cancellable(db, store.table, call, make)
         held.hook = await this.#settle(held, outcome)
-        telling.outcome = this.#verdict(outcome, held)
+        event.outcome = this.#outcome(outcome, held)
         if (outcome.kind === 'failed')
-          telling.error = this.content.tellable(held.hook ? held.hook.thrown : outcome.error, this.owner)
-        if (outcome.kind === 'released') telling.error = this.content.tellable(outcome.error, this.owner)
+          event.error = this.content.tellable(held.hook ? held.hook.thrown : outcome.error, this.owner)
+        if (outcome.kind === 'released') event.error = this.content.tellable(outcome.error, this.owner)
         return held.hook
       })
     } finally {
@@ -382,16 +383,16 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     this.#class.store.letGo(held.run)
   }
 
-  #telling(run: Run): Telling {
+  #event(run: Run): OperationEvent {
     const name = `${this.target}.${this.method}`
-    return { type: this.constructor.name, id: `${run.id}`, name, run: run.number, askedBy: this.row.trace_context }
+    return { type: this.constructor.name, id: `${run.id}`, name, run: run.number, enqueuedBy: this.row.trace_context }
   }
 
-  #verdict({ kind }: Outcome, { decided }: HeldRun): Verdict {
+  #outcome({ kind }: Outcome, { decided }: HeldRun): OperationOutcome {
     if (kind === 'succeeded') return 'succeeded'
-    if (kind === 'taken away') return 'overtaken'
+    if (kind === 'taken away') return 'superseded'
     if (kind === 'released' || this.isPending) return 'retried'
-    return decided || this.isFailed ? 'failed' : 'overtaken'
+    return decided || this.isFailed ? 'failed' : 'superseded'
   }
 
   async #settle(held: HeldRun, outcome: Outcome): Promise<Thrown | undefined> {

@@ -1,5 +1,5 @@
-import type { Encryptor } from '../encryptor.js'
-import type { TransactionFor } from '../prisma.js'
+import type { Encryptor } from '../core/encryptor.js'
+import type { TransactionFor } from '../core/prisma/client.js'
 import type { AttemptRecord } from './attempt.js'
 import type { ArgsOf, MethodOf, ResultOf, TargetRecord, Targets } from './targets.js'
 import type { WaitOptions } from './wait.js'

@@ -1,5 +1,5 @@
-import type { Database } from '../database.js'
-import { onCancelled } from '../presence.js'
+import type { Database } from '../core/database.js'
+import { onCancelled } from '../presence/presence.js'
 import type { Call } from './current.js'
 
 /** The calls that this process makes at this moment, by table and id. */

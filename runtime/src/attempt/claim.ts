@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { presenceOf } from '../presence.js'
+import { presenceOf } from '../presence/presence.js'
 import type { AttemptRow, Run } from './store.js'
 import type { AttemptClass } from './types.js'
 

@@ -1,4 +1,4 @@
-import type { Encryptor } from '../encryptor.js'
+import type { Encryptor } from '../core/encryptor.js'
 import {
   DecryptionError,
   describeError,
@@ -6,8 +6,8 @@ import {
   isInstance,
   UnknownEncryptorError,
   UnknownTargetError,
-} from '../errors.js'
-import { deserialize, type Json, serialize } from '../serialize.js'
+} from '../core/errors.js'
+import { deserialize, type Json, serialize } from '../core/serialize.js'
 import type { AttemptError, NewError, NewStoredError, StoredError } from './store.js'
 
 /** Whose content it is: what is encrypted for one row and column does not decrypt in another. */

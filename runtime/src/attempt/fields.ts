@@ -1,4 +1,4 @@
-import { type Json, jsonOf } from '../serialize.js'
+import { type Json, jsonOf } from '../core/serialize.js'
 import type { Content, Owner } from './content.js'
 import type { AttemptError, AttemptRow, AttemptStatus, StoredError } from './store.js'
 

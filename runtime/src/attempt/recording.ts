@@ -1,10 +1,11 @@
-import type { Statement } from '../database.js'
-import { AsyncGenError, TransactionEndedError } from '../errors.js'
-import { snakeCase } from '../names.js'
-import { isTransactionOpen, warnOfForgottenTransaction } from '../open-transactions.js'
-import { traceContext } from '../opentelemetry.js'
-import { serialize } from '../serialize.js'
-import { type Telling, tell } from '../telemetry.js'
+import { AsyncGenError, TransactionEndedError } from '../core/errors.js'
+import { snakeCase } from '../core/names.js'
+import { isTransactionOpen, warnOfForgottenTransaction } from '../core/prisma/open-transactions.js'
+import { serialize } from '../core/serialize.js'
+import type { Statement } from '../core/statement.js'
+import { instrument } from '../telemetry/instrument.js'
+import { traceContext } from '../telemetry/opentelemetry.js'
+import type { OperationEvent } from '../telemetry/operation.js'
 import type { AttemptRecord } from './attempt.js'
 import type { AnyCall, RecordOptions, WithinTransaction } from './calls.js'
 import { toColumn } from './columns.js'
@@ -37,7 +38,9 @@ export async function recordCalls(
     calls.map((call) => copied(Attempt, call)),
   )
   await sealArguments(Attempt, attempts, tx)
-  const inserted = await tell('create', tellingOf(Attempt, attempts), () => Attempt.store.insert(traced(attempts), tx))
+  const inserted = await instrument('create', eventOf(Attempt, attempts), () =>
+    Attempt.store.insert(traced(attempts), tx),
+  )
   if (inserted.every((row) => row !== undefined)) return inserted.map((row) => ({ row, duplicate: false }))
 
   const taken = attempts.filter((attempt, i) => !inserted[i] && attempt.idempotenceToken !== undefined)
@@ -87,7 +90,7 @@ export function standIn(callee: object, record: (call: AnyCall) => Promise<unkno
   )
 }
 
-function tellingOf(Attempt: AttemptClass, attempts: NewAttempt[]): Telling {
+function eventOf(Attempt: AttemptClass, attempts: NewAttempt[]): OperationEvent {
   const [{ target, method }] = attempts as [NewAttempt]
   const calls = attempts.length
   return { type: Attempt.name, name: calls === 1 ? `${target}.${method}` : `${calls} calls`, calls }

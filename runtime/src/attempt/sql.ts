@@ -1,5 +1,5 @@
-import type { Statement } from '../database.js'
-import { livingWorkers } from '../presence.js'
+import { livingWorkers } from '../core/living-workers.js'
+import type { Statement } from '../core/statement.js'
 
 /** The last number that a column of type integer holds. */
 const LAST_INTEGER = 2_147_483_647

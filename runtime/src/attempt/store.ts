@@ -1,12 +1,13 @@
-import type { Database, Query } from '../database.js'
-import type { ErrorRecord } from '../errors.js'
-import { toDate } from '../parsers.js'
-import { presenceOf } from '../presence.js'
-import type { Field, TransactionLike } from '../prisma.js'
-import type { Json } from '../serialize.js'
-import type { TraceContext } from '../telemetry.js'
-import { hasNotCommitted, isTransient } from '../transient-errors.js'
-import type { KeptTable } from '../upkeep.js'
+import type { Database } from '../core/database.js'
+import type { ErrorRecord } from '../core/errors.js'
+import { toDate } from '../core/postgres/parsers.js'
+import type { Field, TransactionLike } from '../core/prisma/client.js'
+import type { Json } from '../core/serialize.js'
+import type { Query } from '../core/statement.js'
+import type { SweptTable } from '../core/swept-table.js'
+import { hasNotCommitted, isTransient } from '../core/transient-errors.js'
+import { presenceOf } from '../presence/presence.js'
+import type { TraceContext } from '../telemetry/operation.js'
 import { microbatch } from './batch.js'
 import { findByTokensStatement, insertStatement, statements } from './sql.js'
 
@@ -147,7 +148,7 @@ const FIRST_ID = '-9223372036854775808'
 const DOUBTFUL_FOR = 3_600_000
 
 /** One table of attempts. Its statements are in sql.ts. */
-export class AttemptStore implements KeptTable {
+export class AttemptStore implements SweptTable {
   readonly kind = 'attempts'
   readonly #db: Database
   readonly table: string

@@ -1,4 +1,4 @@
-import { AsyncGenError, PermanentError, UnknownTargetError } from '../errors.js'
+import { AsyncGenError, PermanentError, UnknownTargetError } from '../core/errors.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: any argument list is allowed; the compiler checks it where a call is recorded
 export type Callable = (...args: any[]) => unknown

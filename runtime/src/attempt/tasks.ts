@@ -1,6 +1,6 @@
 import type { Task } from 'graphile-worker'
-import { AsyncGenError } from '../errors.js'
-import { tellsItself } from '../telemetry.js'
+import { AsyncGenError } from '../core/errors.js'
+import { instrumentsItself } from '../telemetry/instrument.js'
 import type { AttemptClass } from './types.js'
 
 /**
@@ -10,7 +10,7 @@ import type { AttemptClass } from './types.js'
  * @param subclasses classes that extend it and that `defineTargets` does not list
  */
 export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptClass[] = []): Task {
-  const task = tellsItself<Task>(async (payload, { logger, abortSignal, job }) => {
+  const task = instrumentsItself<Task>(async (payload, { logger, abortSignal, job }) => {
     const id = BigInt((payload as { id: string }).id)
     const attempt = await Attempt.perform(id, { signal: abortSignal, subclasses })
     if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending or not due: nothing to do`)

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Duration, milliseconds } from '../duration.js'
-import { AttemptEndedError, type ErrorRecord, WaitTimeoutError } from '../errors.js'
+import { type Duration, milliseconds } from '../core/duration.js'
+import { AttemptEndedError, type ErrorRecord, WaitTimeoutError } from '../core/errors.js'
 import type { AttemptRecord } from './attempt.js'
 
 const FIRST_LOOK = 10
