@@ -83,8 +83,8 @@ export function recover(root: string, { ready, steps, folders }: Journal): { fin
     if (temporary !== null && !waiting) continue // it was done
     const present = readText(root, path)
     if ((present === null ? null : hashOf(present)) === before) {
-      if (temporary === null) rmSync(file, { force: true })
-      else renameSync(join(root, temporary), file)
+      if (temporary !== null) renameSync(join(root, temporary), file)
+      else if (present !== null) rmSync(file)
     } else if (temporary !== null) {
       left.push(path)
       rmSync(join(root, temporary))
