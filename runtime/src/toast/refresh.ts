@@ -184,7 +184,7 @@ function computationOf(store: ToastStore, refresh: Refresh, stopping?: AbortSign
       // A computation is not to fail because its progress cannot be told.
       store.advance(refresh, Math.min(done, 1)).then(
         (ours) =>
-          ours || aborting.abort(new AsyncGenError('OVERTAKEN', `Another worker computes ${refresh.name} now.`)),
+          ours || aborting.abort(new AsyncGenError('SUPERSEDED', `Another worker computes ${refresh.name} now.`)),
         () => {},
       )
     },
