@@ -38,6 +38,7 @@ export { backoff } from './core/backoff.js'
 export { type BoundDatabase, type ConnectOptions, connect, type Database } from './core/database.js'
 export type { Duration } from './core/duration.js'
 export { AesGcmEncryptor, type Encryptor, NullEncryptor } from './core/encryptor.js'
+export type { ErrorCode } from './core/error-codes.js'
 export {
   AsyncGenError,
   AttemptEndedError,

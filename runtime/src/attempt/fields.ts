@@ -1,5 +1,5 @@
 import { type Json, jsonOf } from '../core/serialize.js'
-import type { Content, ContentOwner } from './content.js'
+import type { Content } from './content.js'
 import type { AttemptError, AttemptRow, AttemptStatus, StoredError } from './row.js'
 
 /** The fields of the generated model. All others were added by the host. */
@@ -62,11 +62,6 @@ export abstract class AttemptFields {
 
   protected abstract get content(): Content
 
-  protected get owner(): ContentOwner {
-    const { id, target, method } = this
-    return { id, target, method, encryptor: this.row.encryptor }
-  }
-
   get id(): bigint {
     return BigInt(this.row.id)
   }
@@ -79,7 +74,7 @@ export abstract class AttemptFields {
   }
   /** @throws DecryptionError if the row is encrypted with a key that is not configured */
   get args(): unknown[] {
-    return this.content.decode(this.row.args, this.owner, 'args') as unknown[]
+    return this.content.decode(this.row.args, this, 'args') as unknown[]
   }
   /** The name of the encryptor; null if the row is not encrypted. */
   get encryptor(): string | null {
@@ -121,12 +116,12 @@ export abstract class AttemptFields {
   }
   /** What the call returned; undefined until it has succeeded. */
   get result(): unknown {
-    return this.isSucceeded ? this.content.decode(this.row.result, this.owner, 'result') : undefined
+    return this.isSucceeded ? this.content.decode(this.row.result, this, 'result') : undefined
   }
   /** One entry for each failed run, the oldest first. */
   get errors(): AttemptError[] {
     return this.#storedErrors.map((entry) =>
-      isObject(entry) ? this.content.decodeError(entry, this.owner) : unreadable(entry),
+      isObject(entry) ? this.content.decodeError(entry, this) : unreadable(entry),
     )
   }
 

@@ -1,8 +1,8 @@
 import { backoff } from '../core/backoff.js'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { DecryptionError, describeError, InvalidStateError, isInstance, PermanentError } from '../core/errors.js'
-import { instrument } from '../telemetry/instrument.js'
-import type { OperationEvent, OperationOutcome } from '../telemetry/operation.js'
+import { instrument, type OperationEnd } from '../telemetry/instrument.js'
+import type { OperationEvent } from '../telemetry/operation.js'
 import type { BoundClass, PerformOptions } from './binding.js'
 import { type ClaimedRun, claim } from './claim.js'
 import type { Content } from './content.js'
@@ -72,12 +72,12 @@ export abstract class AttemptLifecycle extends AttemptFields {
 
   /** Ends a pending attempt whose time has passed. In a hook: ends the run that failed. */
   async expire(): Promise<void> {
-    await this.#end('expired', 'expire')
+    await this.#endAs('expired', 'expire')
   }
 
   /** Ends a pending attempt as failed. In a hook: ends the run that failed. */
   async fail(): Promise<void> {
-    await this.#end('failed', 'fail')
+    await this.#endAs('failed', 'fail')
   }
 
   /** Ends an attempt that is pending or running. The signal of a running call aborts, and its result is not stored. */
@@ -148,7 +148,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
 
   #own(claimed: ClaimedRun, stopping: AbortSignal | undefined): AttemptRun {
     this.row = claimed.row
-    this.#run = new AttemptRun(this.#class.store.runs, this.content, this.owner, claimed, stopping)
+    this.#run = new AttemptRun(this.#class.store.runs, this.content, this, claimed, stopping)
     return this.#run
   }
 
@@ -160,17 +160,18 @@ export abstract class AttemptLifecycle extends AttemptFields {
   /** Runs the call, unless an override of `perform` has failed or postponed it. Returns what `handlePerformError` threw. */
   async #execute(run: AttemptRun, instead?: Thrown | 'postpone'): Promise<Thrown | undefined> {
     run.phase = 'calling'
-    const event = this.#event(run)
     try {
-      return await instrument('run', event, async () => {
-        const outcome = await this.#outcome(run, instead)
-        run.hookError = await this.#settle(run, outcome)
-        event.outcome = this.#operationOutcome(run, outcome)
-        if (outcome.kind === 'failed')
-          event.error = this.content.loggable(run.hookError ? run.hookError.thrown : outcome.error, this.owner)
-        if (outcome.kind === 'released') event.error = this.content.loggable(outcome.error, this.owner)
-        return run.hookError
-      })
+      await instrument(
+        'run',
+        this.#event(run),
+        async () => {
+          const outcome = await this.#outcome(run, instead)
+          run.hookError = await this.#settle(run, outcome)
+          return outcome
+        },
+        (outcome) => this.#end(run, outcome),
+      )
+      return run.hookError
     } finally {
       this.#disown(run)
     }
@@ -182,7 +183,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
     const { db, store } = this.#class
     const call = new CurrentCall(db, this as AttemptFields, run.key.number, run.stopping)
     store.runs.running.begin(run.key, call)
-    return await perform(this.#class, this, call, run.key, this.owner)
+    return await perform(call, run.key)
   }
 
   #event({ key: { id, number } }: AttemptRun): OperationEvent {
@@ -190,10 +191,14 @@ export abstract class AttemptLifecycle extends AttemptFields {
     return { type: this.constructor.name, id: `${id}`, name, run: number, enqueuedBy: this.row.trace_context }
   }
 
-  #operationOutcome({ isDecided }: AttemptRun, { kind }: RunOutcome): OperationOutcome {
-    if (kind === 'succeeded' || kind === 'superseded') return kind
-    if (kind === 'released' || this.isPending) return 'retried'
-    return isDecided || this.isFailed ? 'failed' : 'superseded'
+  /** How the run ended, for its event. */
+  #end({ isDecided, hookError }: AttemptRun, outcome: RunOutcome): OperationEnd {
+    const { kind } = outcome
+    if (kind === 'succeeded' || kind === 'superseded') return { outcome: kind }
+    if (kind === 'postponed') return { outcome: this.isPending ? 'retried' : 'superseded' }
+    const error = this.content.loggable(hookError ? hookError.thrown : outcome.error, this)
+    if (kind === 'released' || this.isPending) return { outcome: 'retried', error }
+    return { outcome: isDecided || this.isFailed ? 'failed' : 'superseded', error }
   }
 
   async #settle(run: AttemptRun, outcome: RunOutcome): Promise<Thrown | undefined> {
@@ -218,7 +223,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
       return undefined
     } catch (thrown) {
       const isFinal = isInstance(thrown, PermanentError)
-      if (isFinal && (this.isRunning || this.isPending)) await this.#end('failed', 'fail').catch(() => {})
+      if (isFinal && (this.isRunning || this.isPending)) await this.#endAs('failed', 'fail').catch(() => {})
       else if (this.isRunning) await this.#fail(run, error, () => backoff(number))
       return { thrown }
     }
@@ -244,7 +249,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
     await this.#use(run.fail(isFinal ? null : delay(), error))
   }
 
-  async #end(status: 'expired' | 'failed', verb: string): Promise<void> {
+  async #endAs(status: 'expired' | 'failed', verb: string): Promise<void> {
     const lastRun = this.#run?.isDecidable ? this.#run.key.number : undefined
     await this.#change(this.#decide(status) ?? this.#class.store.end(this.id, status, lastRun), verb)
   }

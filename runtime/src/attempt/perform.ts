@@ -5,7 +5,6 @@ import { jittered } from '../core/retry.js'
 import { serialize } from '../core/serialize.js'
 import { hasNotCommitted, isSerializationFailure, isTransient } from '../core/transient-errors.js'
 import type { BoundClass } from './binding.js'
-import type { ContentOwner } from './content.js'
 import { type CurrentCall, runCall } from './current.js'
 import type { AttemptFields } from './fields.js'
 import type { RunKey } from './row.js'
@@ -40,41 +39,29 @@ const PAUSES = { first: 20, longest: 3000, released: 2000 }
  * Runs a claimed call and stores its success: in the transaction of the call, if it asked for one. A superseded run changes nothing, and
  * its transaction rolls back. A call whose transaction conflicts with another one runs again, within the same run.
  */
-export async function perform(
-  Attempt: BoundClass,
-  attempt: AttemptFields,
-  call: CurrentCall,
-  run: RunKey,
-  owner: ContentOwner,
-): Promise<RunOutcome> {
-  let current = call
-  for (let tries = 1; ; tries++) {
+export async function perform(call: CurrentCall, run: RunKey): Promise<RunOutcome> {
+  const { runs } = classOf(call).store
+  for (let tries = 1, current = call; ; tries++, current = current.again()) {
     const started = performance.now()
-    const outcome = await performOnce(Attempt, attempt, current, run, owner)
+    const outcome = await performOnce(current, run)
     if (outcome.kind !== 'conflict') return outcome
-    if (tries === TRIES || call.signal.aborted) return await giveUp(Attempt, call, run, outcome)
+    if (tries === TRIES || call.signal.aborted) return await giveUp(runs, call, run, outcome)
     // A long call blocks others for longer, so its pause is longer too.
     const pause = tries * Math.max(PAUSES.first, performance.now() - started)
     await sleep(jittered(Math.min(pause, PAUSES.longest)))
-    current = current.again()
   }
 }
 
-async function performOnce(
-  Attempt: BoundClass,
-  attempt: AttemptFields,
-  call: CurrentCall,
-  run: RunKey,
-  owner: ContentOwner,
-): Promise<RunOutcome | Conflict> {
-  const { content, targets } = Attempt
+async function performOnce(call: CurrentCall, run: RunKey): Promise<RunOutcome | Conflict> {
+  const { attempt } = call
+  const { content, targets, store } = classOf(call)
   try {
     const callable = (await targets()).resolve(attempt.target, attempt.method)
     const args = argumentsOf(attempt)
     const value = await runCall(call, () => callable(...args))
-    const result = content.seal(serializeResult(value), owner, 'result')
+    const result = content.seal(serializeResult(value), attempt, 'result')
     const transaction = await call.end()
-    return await (transaction ? commit(Attempt, transaction, run, result) : storeSuccess(Attempt, run, result))
+    return await (transaction ? commit(store.runs, transaction, run, result) : storeSuccess(store.runs, run, result))
   } catch (error) {
     const transaction = await call.end().catch(() => undefined)
     await transaction?.rollback()
@@ -85,9 +72,13 @@ async function performOnce(
   }
 }
 
+function classOf({ attempt }: CurrentCall): BoundClass {
+  return attempt.constructor as unknown as BoundClass
+}
+
 type Transaction = OpenTransaction<unknown>
 
-async function storeSuccess({ store: { runs } }: BoundClass, run: RunKey, result: string): Promise<RunOutcome> {
+async function storeSuccess(runs: RunStore, run: RunKey, result: string): Promise<RunOutcome> {
   try {
     // If the first answer was lost, the repeated statement finds no run to end.
     const isStored = (await runs.succeed(run, result)) || (await runs.hasSucceeded(run))
@@ -100,7 +91,7 @@ async function storeSuccess({ store: { runs } }: BoundClass, run: RunKey, result
 }
 
 async function commit(
-  { store: { runs } }: BoundClass,
+  runs: RunStore,
   { tx, commit, rollback }: Transaction,
   run: RunKey,
   result: string,
@@ -141,12 +132,7 @@ async function afterFailedCommit(
   return { kind: 'conflict', error, of: 'runtime' }
 }
 
-async function giveUp(
-  { store: { runs } }: BoundClass,
-  call: CurrentCall,
-  run: RunKey,
-  { error, of }: Conflict,
-): Promise<RunOutcome> {
+async function giveUp(runs: RunStore, call: CurrentCall, run: RunKey, { error, of }: Conflict): Promise<RunOutcome> {
   if (call.isCancelled) return { kind: 'superseded' }
   if (of === 'call') return { kind: 'failed', error }
   await runs.release(run, call.signal.aborted ? 0 : jittered(PAUSES.released))
