@@ -1,5 +1,4 @@
-import nodePlop from 'node-plop'
-import type { ActionConfig, Actions, NodePlopAPI } from 'plop'
+import nodePlop, { type ActionConfig, type Actions, type NodePlopAPI } from 'node-plop'
 import { attempt } from './attempt.js'
 import { type Emission, type Staged, stage, type Templates } from './changes/stage.js'
 import { deploy } from './deploy.js'
