@@ -1,4 +1,4 @@
-import type { PlopGeneratorConfig } from 'node-plop'
+import type { PlopGeneratorConfig } from 'plop'
 import type { Emission } from './changes/stage.js'
 import type { Host } from './host/inspect.js'
 import type { ClientExport, ClientSource } from './host/prisma-client.js'

@@ -1,4 +1,5 @@
-import nodePlop, { type ActionConfig, type Actions, type NodePlopAPI } from 'node-plop'
+import nodePlop from 'node-plop'
+import type { ActionConfig, Actions, NodePlopAPI } from 'plop'
 import { attempt } from './attempt.js'
 import { type Emission, type Staged, stage, type Templates } from './changes/stage.js'
 import { deploy } from './deploy.js'

@@ -1,4 +1,4 @@
-import type { NodePlopAPI } from 'node-plop'
+import type { NodePlopAPI } from 'plop'
 import { presentPlan } from './changes/present.js'
 import type { Generator } from './generator.js'
 import { register } from './plop.js'
