@@ -1,8 +1,9 @@
 import { isAbsolute, normalize } from 'node:path/posix'
-import type { Manifest } from './changes/manifest.js'
+import { MANIFEST, type Manifest } from './changes/manifest.js'
 import { answerClient, type ChooseClient, isThere, parseClient } from './client-answer.js'
 import type { Answers, Generator } from './generator.js'
-import { UsageError } from './host/errors.js'
+import { HostError, UsageError } from './host/errors.js'
+import { fileInPath } from './host/files.js'
 import type { Host } from './host/inspect.js'
 import type { ClientExport } from './host/prisma-client.js'
 import { DATABASE_URL } from './host/url-variables.js'
@@ -36,6 +37,7 @@ export async function answer(
   given: Given,
 ): Promise<Answered> {
   const dir = folder(host, manifest, given.dir)
+  requireNoFile(host, dir)
   const { notes, ...client } = await answerClient(host, manifest, dir, given)
   const answers: Answers = {
     names: [...new Set(given.names.map((name) => generator.parseName?.(name) ?? className(name)))],
@@ -49,7 +51,8 @@ export async function answer(
 }
 
 /** The answers that all generators share, as an earlier run left them. */
-export function shared({ settings }: Manifest): SharedAnswers {
+export function shared(host: Host, { settings }: Manifest): SharedAnswers {
+  requireNoFile(host, settings.dir)
   const { path, name = 'default' } = parseClient(settings.client)
   return { dir: settings.dir, client: { path, name }, urlVariables: settings.urlVariables ?? [DATABASE_URL] }
 }
@@ -77,6 +80,17 @@ function reportModel(manifest: Manifest | null, given: string | undefined): stri
     code: 'MODEL_AMBIGUOUS',
     message: `There are several models for reports: ${there.join(', ')}.`,
     remedy: `Say which: --model ${there[0]}`,
+  })
+}
+
+function requireNoFile({ root }: Host, dir: string) {
+  const file = fileInPath(root, dir)
+  if (file === undefined) return
+  throw new HostError({
+    code: 'DIR_IS_FILE',
+    message: `async-gen cannot write into the folder ${dir}: ${file} is a file.`,
+    where: file,
+    remedy: `Rename the file, or correct "dir" in ${MANIFEST} if that names the wrong folder.`,
   })
 }
 

@@ -41,7 +41,7 @@ export async function destroy(request: DestroyRequest): Promise<Outcome> {
   const { host } = session
   const manifest = requireManifest(session.manifest)
   const remaining = without(manifest, request)
-  const answers = shared(manifest)
+  const answers = shared(host, manifest)
 
   const { plan, status } = await perform(
     session,

@@ -21,7 +21,7 @@ export async function upgrade(request: UpgradeRequest): Promise<Outcome> {
   const session = await openSession(request, { writes: writesIn(request) })
   const { host } = session
   const manifest = requireManifest(session.manifest)
-  const answers = shared(manifest)
+  const answers = shared(host, manifest)
   requireClient(host, answers.client)
   const runs = recordedRuns(manifest, answers)
 

@@ -81,8 +81,8 @@ export function recover(root: string, { ready, steps, folders }: Journal): { fin
       continue
     }
     if (temporary !== null && !waiting) continue // it was done
-    const present = existsSync(file) ? hashOf(readFileSync(file, 'utf8')) : null
-    if (present === before) {
+    const present = readText(root, path)
+    if ((present === null ? null : hashOf(present)) === before) {
       if (temporary === null) rmSync(file, { force: true })
       else renameSync(join(root, temporary), file)
     } else if (temporary !== null) {

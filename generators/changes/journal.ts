@@ -1,8 +1,8 @@
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { basename, dirname } from 'node:path/posix'
 import { ConflictError, HostError } from '../host/errors.js'
-import { isHostPath, isUnder, realFolder } from '../host/files.js'
+import { isHostPath, isUnder, readText, realFolder } from '../host/files.js'
 
 export const JOURNAL = '.async-gen/journal.json'
 
@@ -37,7 +37,7 @@ const BEING_CREATED = 10_000
  */
 export function readJournal(root: string): Journal | null {
   const file = join(root, JOURNAL)
-  const text = existsSync(file) ? readFileSync(file, 'utf8') : null
+  const text = readText(root, JOURNAL)
   if (text === null) return null
   const journal = parsed(text)
   // It is written before anything else is: a run that was killed while it wrote it has done nothing.

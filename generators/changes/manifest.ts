@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { normalize } from 'node:path/posix'
 import { HostError } from '../host/errors.js'
 import { isHostPath, readText, withEol } from '../host/files.js'
 import type { PackageRecord } from '../host/package-json.js'
@@ -100,6 +101,10 @@ const object =
   (value) =>
     isRecord(value) && Object.entries(fields).every(([name, check]) => check(value[name]))
 
+/** package.json is changed by its entries only: recorded as an emitted file, it could be deleted. */
+const isEmittedPath = (path: string) => isHostPath(path) && normalize(path) === path && !NEVER_EMITTED.includes(path)
+const NEVER_EMITTED = ['.', 'package.json', MANIFEST]
+
 const SHAPE: Record<keyof Manifest, Check> = {
   version: (value) => value === 1,
   asyncGen: (value) => typeof value === 'string' && /^\d+\.\d+\.\d+([-+][\w.+-]+)?$/.test(value),
@@ -123,7 +128,7 @@ const SHAPE: Record<keyof Manifest, Check> = {
       clientSource: optional(isRecord),
     }),
   ),
-  files: entries((key) => isHostPath((key as string).split('#')[0]), object({ owner: isText, hash: isText })),
+  files: entries((key) => isEmittedPath((key as string).split('#')[0]!), object({ owner: isText, hash: isText })),
   migrations: entries(isText, object({ folder: (value) => isHostPath(value) && !/[\\/]/.test(value), hash: isText })),
   package: object({
     dependencies: entries(isText, isText),

@@ -1,7 +1,7 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { ConflictError, HostError } from '../host/errors.js'
-import { isUnder, realFolder } from '../host/files.js'
+import { isFolder, isUnder, realFolder } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import { schemaError } from '../host/prisma-schema.js'
 import type { Write } from './draft.js'
@@ -68,7 +68,7 @@ function requireMigrationUntouched(host: Host, { path, before, after }: Write) {
 }
 
 function filesIn(folder: string): string[] {
-  return existsSync(folder) ? readdirSync(folder) : []
+  return isFolder(folder) ? readdirSync(folder) : []
 }
 
 function requireSoundSchema(host: Host, writes: Write[]) {

@@ -59,7 +59,7 @@ async function migrationTexts(host: Host, manifest: Manifest): Promise<{ folder:
   }))
   const gone = entries.some(({ text }) => text === null)
   const staged = gone
-    ? await stageWithPlop(recordedRuns(manifest, shared(manifest)), host, templatesOf(new Draft(host, manifest)))
+    ? await stageWithPlop(recordedRuns(manifest, shared(host, manifest)), host, templatesOf(new Draft(host, manifest)))
     : []
   return entries.flatMap(({ name, folder, hash, text }) => {
     if (text !== null) return [{ folder, text }]

@@ -1,12 +1,36 @@
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname, join, relative, sep, win32 } from 'node:path'
+import { HostError } from './errors.js'
 
 export type Eol = '\n' | '\r\n'
 
-/** The text of a file of the host, or null where there is none. */
+/**
+ * The text of a file of the host, or null if it does not exist.
+ *
+ * @throws HostError FILE_UNREADABLE, for example if the path is a folder or the permission is missing
+ */
 export function readText(root: string, path: string): string | null {
   const file = join(root, path)
-  return existsSync(file) ? readFileSync(file, 'utf8') : null
+  if (!existsSync(file)) return null
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new HostError({
+      code: 'FILE_UNREADABLE',
+      message: isFolder(file)
+        ? `${path} is a folder; async-gen expects a file there.`
+        : `async-gen cannot read ${path}: ${(error as Error).message}.`,
+      where: path,
+      remedy: 'Rename the folder, or make the file readable; then run the command again.',
+    })
+  }
+}
+
+/** The part of a path at which a file stands where the path needs a folder; undefined if there is none. */
+export function fileInPath(root: string, path: string): string | undefined {
+  const parts = path.split('/')
+  const prefixes = parts.map((_, index) => parts.slice(0, index + 1).join('/'))
+  return prefixes.find((prefix) => statSync(join(root, prefix), { throwIfNoEntry: false })?.isFile())
 }
 
 export function isFolder(path: string): boolean {

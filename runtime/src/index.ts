@@ -1,4 +1,14 @@
-export { AttemptRecord, BaseAttempt } from './attempt/attempt.js'
+export { type AttemptClass, AttemptRecord, BaseAttempt } from './attempt/attempt.js'
+export type {
+  AddedFields,
+  AttemptFilter,
+  BaseAttemptOptions,
+  ClientOf,
+  DataOf,
+  PerformOptions,
+  Priorities,
+  TargetsOf,
+} from './attempt/binding.js'
 export type {
   AttemptOf,
   Callee,
@@ -8,10 +18,10 @@ export type {
   RecordOptions,
   WithinTransaction,
 } from './attempt/calls.js'
-export type { Call } from './attempt/current.js'
+export type { CurrentCall } from './attempt/current.js'
 export type { AttemptJson } from './attempt/fields.js'
 export type { Reencryption } from './attempt/reencrypt.js'
-export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/store.js'
+export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/row.js'
 export {
   defineTargets,
   RecordTarget,
@@ -23,22 +33,12 @@ export {
   type Targets,
 } from './attempt/targets.js'
 export { attemptBatchTask, attemptTask, reencryptTask } from './attempt/tasks.js'
-export type {
-  AddedFields,
-  AttemptClass,
-  AttemptFilter,
-  BaseAttemptOptions,
-  ClientOf,
-  DataOf,
-  PerformOptions,
-  Priorities,
-  TargetsOf,
-} from './attempt/types.js'
 export type { WaitOptions } from './attempt/wait.js'
-export { backoff } from './backoff.js'
-export { type BoundDatabase, type ConnectOptions, connect, type Database } from './database.js'
-export type { Duration } from './duration.js'
-export { AesGcmEncryptor, type Encryptor, NullEncryptor } from './encryptor.js'
+export { backoff } from './core/backoff.js'
+export { type BoundDatabase, type ConnectOptions, connect, type Database } from './core/database.js'
+export type { Duration } from './core/duration.js'
+export { AesGcmEncryptor, type Encryptor, NullEncryptor } from './core/encryptor.js'
+export type { ErrorCode } from './core/error-codes.js'
 export {
   AsyncGenError,
   AttemptEndedError,
@@ -53,9 +53,10 @@ export {
   UnknownTargetError,
   UnserializableError,
   WaitTimeoutError,
-} from './errors.js'
-export type { WorkerInfo } from './presence.js'
-export type { PrismaClientLike, TransactionFor, TransactionOf } from './prisma.js'
+} from './core/errors.js'
+export type { WorkerInfo } from './core/living-workers.js'
+export type { PrismaClientLike, TransactionFor, TransactionOf } from './core/prisma/client.js'
+export { isSerializationFailure } from './core/transient-errors.js'
 export {
   type BackgroundReport,
   BaseReport,
@@ -66,7 +67,7 @@ export {
   ReportRecord,
 } from './report/report.js'
 export { refreshReportTask } from './report/tasks.js'
-export type { Deed, Outcome, Telling, TraceContext } from './telemetry.js'
+export type { Operation, OperationEvent, OperationOutcome, TraceContext } from './telemetry/operation.js'
 export {
   type AsyncCached,
   type AsyncCachedOptions,
@@ -84,7 +85,6 @@ export { toastStates } from './toast/states.js'
 export { refreshToastTask } from './toast/tasks.js'
 export { defineToast, hasToast, type ReadOptions, type Toast, type ToastOptions } from './toast/toast.js'
 export type { CompareVersions, Version } from './toast/version.js'
-export { isSerializationFailure } from './transient-errors.js'
 export type { Retention } from './worker/retention.js'
 export type { RunWorkerOptions } from './worker/settings.js'
 export { type Swept, sweep, sweepTask } from './worker/sweep.js'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { COMMANDS, parseCommandLine, UsageError } from '../../runtime/src/bin/usage.js'
-import { jobOf, list, nextNumber, type Places, start, stop } from '../../runtime/src/worker/control.js'
+import { jobOf, list, nextNumber, type Places, start, stop } from '../../runtime/src/worker/daemon.js'
 import { REPOSITORY } from '../support/host.js'
 import { childEnv } from '../support/run.js'
 

@@ -64,7 +64,7 @@ describe('a worker that hangs in the middle of a run', () => {
       const { result, completedAt } = attempt
 
       zombie.kill('SIGCONT')
-      await eventually('its report', async () => zombie.log().includes('"outcome":"overtaken"'))
+      await eventually('its report', async () => zombie.log().includes('"outcome":"superseded"'))
       expect(await attempt.reload()).toMatchObject({ status: 'succeeded', numAttempts: 2, result, completedAt })
       expect(await times('written')).toBe(1)
     },

@@ -5,7 +5,7 @@ import { addToPackageJson, removeFromPackageJson } from '../../generators/host/p
 import { readSection, removeSection, writeSection } from '../../generators/host/schema-block.js'
 import { snakeCase as fileOf } from '../../generators/names.js'
 import { upgrade } from '../../generators/upgrade.js'
-import { snakeCase as taskOf } from '../../runtime/src/names.js'
+import { snakeCase as taskOf } from '../../runtime/src/core/names.js'
 import { sampleHost } from './sample-host.js'
 
 const line = fc.constantFrom('a', 'b', 'c', '', '}', '  x')

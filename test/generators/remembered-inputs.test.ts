@@ -26,7 +26,17 @@ const odd = fc.oneof(
     '__proto__',
     '\0',
   ),
-  fc.constantFrom('constructor', 'toString', '.', 'src/db.ts', 'package.json'),
+  fc.constantFrom(
+    'constructor',
+    'toString',
+    '.',
+    'src',
+    'src/async',
+    'src/db.ts',
+    'src/db.ts/x',
+    'package.json',
+    'a.md#b',
+  ),
   fc.jsonValue(),
 )
 
@@ -37,6 +47,9 @@ describe('a manifest', () => {
     ['files', { '/outside/precious.ts': { owner: 'install', hash: hashOf(PRECIOUS) } }],
     ['files', { '..\\outside\\precious.ts': { owner: 'install', hash: hashOf(PRECIOUS) } }],
     ['files', { 'src/async/worker.ts': 'install' }],
+    ['files', { '.': { owner: 'install', hash: '' } }],
+    ['files', { 'package.json': { owner: 'install', hash: '' } }],
+    ['files', { 'src/./async/worker.ts': { owner: 'install', hash: '' } }],
     ['migrations', { create_toasts: { folder: '../../../outside', hash: hashOf(PRECIOUS) } }],
     ['settings', { dir: '../outside', client: 'src/db.ts#prisma' }],
     ['settings', { dir: 5, client: 'src/db.ts#prisma' }],
@@ -49,8 +62,9 @@ describe('a manifest', () => {
     const manifest = JSON.parse(host.read(MANIFEST))
     host.write(MANIFEST, JSON.stringify({ ...manifest, [part]: value }))
     const before = host.hash()
-    for (const command of [upgrade({ cwd: host.root }), destroy({ cwd: host.root, generator: 'install' })])
-      await expect(command).rejects.toMatchObject({ code: 'MANIFEST_INVALID', message: expect.stringContaining(part) })
+    const expected = { code: 'MANIFEST_INVALID', message: expect.stringContaining(part) }
+    await expect(upgrade({ cwd: host.root })).rejects.toMatchObject(expected)
+    await expect(destroy({ cwd: host.root, generator: 'install' })).rejects.toMatchObject(expected)
     expect(host.hash()).toBe(before)
     expect(outside()).toEqual([PRECIOUS])
   })
@@ -73,6 +87,20 @@ describe('a manifest', () => {
       }),
       { numRuns: 1000 },
     )
+  })
+
+  it.each([
+    ['files', { 'src/async': { owner: 'install', hash: '' } }, { code: 'FILE_UNREADABLE', where: 'src/async' }],
+    ['settings', { dir: 'src/db.ts/x', client: 'src/db.ts#prisma' }, { code: 'DIR_IS_FILE', where: 'src/db.ts' }],
+    ['settings', { dir: 'package.json', client: 'src/db.ts#prisma' }, { code: 'DIR_IS_FILE', where: 'package.json' }],
+  ])('whose %s name a file where a folder is, or the reverse, is refused: %j', async (part, value, expected) => {
+    const { host } = await installed()
+    const manifest = JSON.parse(host.read(MANIFEST))
+    host.write(MANIFEST, JSON.stringify({ ...manifest, [part]: value }))
+    const before = host.hash()
+    await expect(upgrade({ cwd: host.root })).rejects.toMatchObject(expected)
+    await expect(destroy({ cwd: host.root, generator: 'install' })).rejects.toMatchObject(expected)
+    expect(host.hash()).toBe(before)
   })
 
   it('leads to an error that says what to do, or to changes inside of the host, whatever one of its values is', async () => {

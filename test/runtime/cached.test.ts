@@ -1,6 +1,6 @@
 import { asyncCached, clearCached, hasWorkers } from '@async-gen/runtime'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
-import { presenceOf } from '../../runtime/src/presence.js'
+import { presenceOf } from '../../runtime/src/presence/presence.js'
 import { strategy } from '../../runtime/src/toast/cached.js'
 import { refreshToast } from '../../runtime/src/toast/refresh.js'
 import { db } from '../.app/src/async/database.js'

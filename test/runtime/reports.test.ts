@@ -165,7 +165,7 @@ describe('a long build', () => {
     }
     const report = await Endless.create({})
     await report.build()
-    expect(await work('Endless', report.id, stopping.signal)).toBe('given back')
+    expect(await work('Endless', report.id, stopping.signal)).toBe('released')
     expect(await prisma.toast.findMany()).toMatchObject([{ failures: 0, lockedBy: null, refreshAt: expect.any(Date) }])
   })
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { deserialize, serialize } from '../../runtime/src/serialize.js'
+import { deserialize, serialize } from '../../runtime/src/core/serialize.js'
 
 const throughJsonb = (value: unknown) => deserialize(JSON.parse(serialize(value)))
 

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect as connectTo, createServer } from 'node:net'
 import { connect } from '@async-gen/runtime'
 import { afterEach, describe, expect, inject, it } from 'vitest'
-import { leave, presenceOf } from '../../runtime/src/presence.js'
+import { leave, presenceOf } from '../../runtime/src/presence/presence.js'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 

@@ -1,6 +1,6 @@
 import { tracingChannel } from 'node:diagnostics_channel'
 import { setTimeout } from 'node:timers/promises'
-import { BaseAttempt, defineTargets, defineToast, type Telling } from '@async-gen/runtime'
+import { BaseAttempt, defineTargets, defineToast, type OperationEvent } from '@async-gen/runtime'
 import { refreshNow } from '@async-gen/runtime/testing'
 import { context, metrics, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
@@ -15,9 +15,9 @@ import {
 } from '@opentelemetry/sdk-metrics'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { sweptTables } from '../../runtime/src/core/swept-table.js'
 import { toastOf } from '../../runtime/src/report/report.js'
-import { keptTables } from '../../runtime/src/upkeep.js'
-import { offerState } from '../../runtime/src/worker/gauges.js'
+import { offerState } from '../../runtime/src/worker/opentelemetry-gauges.js'
 import { testDatabase } from '../support/database.js'
 import { countQueries } from '../support/queries.js'
 
@@ -47,11 +47,11 @@ class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', tar
 afterAll(() => prisma.attempt.deleteMany())
 
 describe('diagnostics channels', () => {
-  const told: (Telling & { moment: string })[] = []
+  const told: (OperationEvent & { moment: string })[] = []
   const run = tracingChannel('async-gen:run')
   const listeners = {
-    start: (message: unknown) => void told.push({ ...(message as Telling), moment: 'start' }),
-    asyncEnd: (message: unknown) => void told.push({ ...(message as Telling), moment: 'end' }),
+    start: (message: unknown) => void told.push({ ...(message as OperationEvent), moment: 'start' }),
+    asyncEnd: (message: unknown) => void told.push({ ...(message as OperationEvent), moment: 'end' }),
   }
   beforeEach(() => {
     told.length = 0
@@ -236,7 +236,7 @@ describe('OpenTelemetry', () => {
       state = await collect()
       withdraw()
     })
-    expect(queries, 'one for each table, and one for the workers').toBe(keptTables(db).size + 1)
+    expect(queries, 'one for each table, and one for the workers').toBe(sweptTables(db).size + 1)
 
     const rows = Object.fromEntries(
       state!('async_gen.rows')

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 import { asyncCached, defineToast, hasToast, pruneToasts, sweep } from '@async-gen/runtime'
 import { refreshNow } from '@async-gen/runtime/testing'
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { presenceOf } from '../../runtime/src/presence.js'
+import { presenceOf } from '../../runtime/src/presence/presence.js'
 import { refreshToast } from '../../runtime/src/toast/refresh.js'
 import { toastsOf } from '../../runtime/src/toast/registry.js'
 import { db } from '../.app/src/async/database.js'
@@ -167,7 +167,7 @@ describe('a worker that is too late', () => {
     await ageOf(breakfast, { refreshAt: new Date(0) })
     expect(await refreshToast(db, id)).toBe('refreshed')
     wake()
-    expect(await zombie).toBe('overtaken')
+    expect(await zombie).toBe('superseded')
     expect(await breakfast(oat)).toMatchObject({ run: 2 })
   })
 
@@ -185,7 +185,7 @@ describe('a worker that is too late', () => {
     })
     await breakfast(oat)
     await refreshNow(db, breakfast, oat)
-    expect(reason.code).toBe('OVERTAKEN')
+    expect(reason.code).toBe('SUPERSEDED')
   })
 
   it('T8: a refresh whose worker died goes back to wait, and has a job', async () => {
@@ -295,7 +295,7 @@ describe('a worker that stops', () => {
     })
     await breakfast(oat)
     const id = { name: breakfast.toastName, key: breakfast.keyOf(oat) }
-    expect(await refreshToast(db, id, stopping.signal)).toBe('given back')
+    expect(await refreshToast(db, id, stopping.signal)).toBe('released')
     const row = await rowOf(breakfast)
     expect(row).toMatchObject({ lockedBy: null, failures: 0, error: null })
     expect(row.refreshAt!.getTime()).toBeLessThanOrEqual(Date.now() + 1000)

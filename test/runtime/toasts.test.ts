@@ -1,7 +1,7 @@
 import { hasToast, isReady, type ToastOptions } from '@async-gen/runtime'
 import { computeInline, refreshNow } from '@async-gen/runtime/testing'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
-import { presenceOf } from '../../runtime/src/presence.js'
+import { presenceOf } from '../../runtime/src/presence/presence.js'
 import { valuesOf } from '../../runtime/src/toast/key.js'
 import { toastsOf } from '../../runtime/src/toast/registry.js'
 import { db } from '../.app/src/async/database.js'

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { hasNotCommitted, isSerializationFailure, isTransient } from '../../runtime/src/transient-errors.js'
+import { hasNotCommitted, isSerializationFailure, isTransient } from '../../runtime/src/core/transient-errors.js'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { deserialize, serialize } from '../../runtime/src/serialize.js'
+import { deserialize, serialize } from '../../runtime/src/core/serialize.js'
 import { prisma } from '../.app/src/db.js'
 import { Prisma } from '../.app/src/generated/prisma/client.js'
 import { testDatabase } from '../support/database.js'

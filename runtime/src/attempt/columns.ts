@@ -1,5 +1,5 @@
-import { Decimal } from '../decimal.js'
-import type { Field } from '../prisma.js'
+import type { Field } from '../core/prisma/client.js'
+import { Decimal } from '../core/prisma/decimal.js'
 
 /** What a column holds, whether pg or the PrismaClient has read it, as the PrismaClient gives it. */
 export function fromColumn(field: Pick<Field, 'type'>, value: unknown): unknown {

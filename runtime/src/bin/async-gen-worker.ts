@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Database } from '../database.js'
-import { AsyncGenError } from '../errors.js'
-import { version } from '../version.js'
+import type { Database } from '../core/database.js'
+import { AsyncGenError } from '../core/errors.js'
+import { version } from '../core/version.js'
 import { clearRefreshes } from '../worker/clear.js'
 import {
   type Daemon,
@@ -17,7 +17,7 @@ import {
   start,
   stop,
   unignored,
-} from '../worker/control.js'
+} from '../worker/daemon.js'
 import { findWorkerModule, loadModule } from '../worker/module.js'
 import { type CommandName, type Flags, parseCommandLine, UsageError } from './usage.js'
 

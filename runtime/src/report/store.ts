@@ -1,5 +1,6 @@
-import type { Database, Statement } from '../database.js'
-import type { Json } from '../serialize.js'
+import type { Database } from '../core/database.js'
+import type { Json } from '../core/serialize.js'
+import type { Statement } from '../core/statement.js'
 
 /** A row of the reports' table. */
 export interface ReportRow {

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Task } from 'graphile-worker'
-import { tellsItself } from '../telemetry.js'
+import { instrumentsItself } from '../telemetry/instrument.js'
 import { toastsOf } from '../toast/registry.js'
 import { refreshToastTask } from '../toast/tasks.js'
 import { type ReportBase, type ReportClass, toastOf } from './report.js'
@@ -15,7 +15,7 @@ import { type ReportBase, type ReportClass, toastOf } from './report.js'
 export function refreshReportTask(Report: ReportBase, folder: URL | string): Task {
   const refresh = refreshToastTask(Report.db)
   let loaded: Promise<void> | undefined
-  return tellsItself<Task>(async (payload, helpers) => {
+  return instrumentsItself<Task>(async (payload, helpers) => {
     loaded ??= loadReports(Report, folder)
     await loaded
     return refresh(payload, helpers)

@@ -1,4 +1,4 @@
-import { AsyncGenError } from '../errors.js'
+import { AsyncGenError } from '../core/errors.js'
 
 /** The fields that tell a model's records apart: one, or several for a composite key. */
 export type KeyFields = string | readonly string[]

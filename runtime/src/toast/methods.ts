@@ -1,4 +1,4 @@
-import { type ClientExtension, extendClient } from '../prisma.js'
+import { type ClientExtension, extendClient } from '../core/prisma/client.js'
 import type { ReadOptions } from './toast.js'
 
 /** A toast as far as it can be called. */

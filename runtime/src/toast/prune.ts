@@ -1,4 +1,4 @@
-import type { Database } from '../database.js'
+import type { Database } from '../core/database.js'
 import { type ToastDefinition, type ToastRegistry, toastsOf } from './registry.js'
 import { BATCH, type StoredToast } from './store.js'
 

@@ -1,7 +1,7 @@
-import type { Decimal } from '../decimal.js'
-import { type Duration, milliseconds } from '../duration.js'
-import { AsyncGenError, type ErrorRecord } from '../errors.js'
-import { deserialize, type Json } from '../serialize.js'
+import { type Duration, milliseconds } from '../core/duration.js'
+import { AsyncGenError, type ErrorRecord } from '../core/errors.js'
+import type { Decimal } from '../core/prisma/decimal.js'
+import { deserialize, type Json } from '../core/serialize.js'
 import { isStale, type Staleness } from './staleness.js'
 import type { ToastRow } from './store.js'
 

@@ -1,12 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { backoff } from '../backoff.js'
-import type { Database } from '../database.js'
-import { secondsSince } from '../duration.js'
-import { AsyncGenError, describeError, RefreshFailedError } from '../errors.js'
-import { presenceOf } from '../presence.js'
-import { serialize } from '../serialize.js'
-import { type Telling, tell, type Outcome as Verdict } from '../telemetry.js'
+import { backoff } from '../core/backoff.js'
+import type { Database } from '../core/database.js'
+import { secondsSince } from '../core/duration.js'
+import { AsyncGenError, describeError, RefreshFailedError } from '../core/errors.js'
+import { serialize } from '../core/serialize.js'
+import { presenceOf } from '../presence/presence.js'
+import { instrument } from '../telemetry/instrument.js'
+import type { OperationEvent, OperationOutcome } from '../telemetry/operation.js'
 import { type Computation, type ToastDefinition, type ToastRegistry, toastsOf, type Work } from './registry.js'
 import {
   type NewValue,
@@ -18,7 +19,7 @@ import {
   textOf,
 } from './store.js'
 
-export type RefreshOutcome = 'refreshed' | 'failed' | 'nothing to do' | 'parent gone' | 'overtaken' | 'given back'
+export type RefreshOutcome = 'refreshed' | 'failed' | 'nothing to do' | 'parent gone' | 'superseded' | 'released'
 
 /** Computes a toast and stores it, if a refresh of it is due: what the worker does. It throws only where the database does. */
 export async function refreshToast(db: Database, id: ToastId, stopping?: AbortSignal): Promise<RefreshOutcome> {
@@ -102,23 +103,26 @@ async function carryOut(
   retry: 'later' | 'never',
   stopping?: AbortSignal,
 ): Promise<CarriedOut> {
-  const { name, key: id, failures, task, askedBy } = refresh
+  const { name, key: id, failures, task, enqueuedBy } = refresh
   const isToast = task === 'refresh_toast'
-  const telling: Telling = { type: isToast ? 'Toast' : 'Report', id, name, run: failures + 1, askedBy }
-  return await tell(isToast ? 'refresh' : 'build', telling, async () => {
-    const done = await computeAndStore(registry, refresh, retry, stopping).finally(() => registry.store.letGo(refresh))
-    telling.outcome = VERDICTS[done.outcome] ?? (retry === 'later' ? 'retried' : 'failed')
-    if (done.error !== undefined) telling.error = describeError(done.error)
-    return done
-  })
+  const event: OperationEvent = { type: isToast ? 'Toast' : 'Report', id, name, run: failures + 1, enqueuedBy }
+  return await instrument(
+    isToast ? 'refresh' : 'build',
+    event,
+    () => computeAndStore(registry, refresh, retry, stopping).finally(() => registry.store.letGo(refresh)),
+    ({ outcome, error }) => ({
+      outcome: OUTCOMES[outcome] ?? (retry === 'later' ? 'retried' : 'failed'),
+      ...(error !== undefined && { error: describeError(error) }),
+    }),
+  )
 }
 
 /** How an outcome is told; a failure depends on whether it is tried again. */
-const VERDICTS: Partial<Record<RefreshOutcome, Verdict>> = {
+const OUTCOMES: Partial<Record<RefreshOutcome, OperationOutcome>> = {
   refreshed: 'succeeded',
   'parent gone': 'succeeded',
-  overtaken: 'overtaken',
-  'given back': 'overtaken',
+  superseded: 'superseded',
+  released: 'superseded',
 }
 
 async function computeAndStore(
@@ -134,13 +138,13 @@ async function computeAndStore(
     // Asked before anything is read: see changesAhead.
     const doubtful = isUnsettled(refresh) && (await store.changesAhead(refresh, refresh.cachedAt))
     const work = await definition.prepare(refresh)
-    if (!work) return { outcome: (await store.remove(refresh)) ? 'parent gone' : 'overtaken' }
+    if (!work) return { outcome: (await store.remove(refresh)) ? 'parent gone' : 'superseded' }
     const value = await within(refresh, () => compute(definition, work, computation))
-    return { outcome: (await store.store(refresh, { ...value, doubtful })) ? 'refreshed' : 'overtaken' }
+    return { outcome: (await store.store(refresh, { ...value, doubtful })) ? 'refreshed' : 'superseded' }
   } catch (error) {
     if (stopping?.aborted) {
       await store.release(refresh)
-      return { outcome: 'given back' }
+      return { outcome: 'released' }
     }
     await store.postpone(refresh, describeError(error), retry === 'later' ? backoff(refresh.failures + 1) : null)
     return { outcome: 'failed', error }
@@ -183,7 +187,7 @@ function computationOf(store: ToastStore, refresh: Refresh, stopping?: AbortSign
       // A computation is not to fail because its progress cannot be told.
       store.advance(refresh, Math.min(done, 1)).then(
         (ours) =>
-          ours || aborting.abort(new AsyncGenError('OVERTAKEN', `Another worker computes ${refresh.name} now.`)),
+          ours || aborting.abort(new AsyncGenError('SUPERSEDED', `Another worker computes ${refresh.name} now.`)),
         () => {},
       )
     },

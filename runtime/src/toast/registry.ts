@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Database } from '../database.js'
-import { AsyncGenError } from '../errors.js'
-import { keptTables } from '../upkeep.js'
+import type { Database } from '../core/database.js'
+import { AsyncGenError } from '../core/errors.js'
+import { sweptTables } from '../core/swept-table.js'
 import { type Refresh, type ToastId, type ToastRow, ToastStore, textOf } from './store.js'
 
 /** What a slow method can ask for while it computes. */
@@ -120,7 +120,7 @@ export function toastsOf(db: Database): ToastRegistry {
   if (!registry) {
     registry = new ToastRegistry(db)
     registries.set(db, registry)
-    keptTables(db).add(registry.store)
+    sweptTables(db).add(registry.store)
   }
   return registry
 }

@@ -1,5 +1,5 @@
-import type { Statement } from '../database.js'
-import { livingWorkers } from '../presence.js'
+import { livingWorkers } from '../core/living-workers.js'
+import type { Statement } from '../core/statement.js'
 
 // Few columns, as reading a row takes as long as it has columns; named one by one, as a prepared `SELECT *` breaks on open
 // connections when a migration adds a column. Ages by the clock of the database: no two clients have the same.
@@ -19,7 +19,7 @@ const seen = `
 
 const claimed = `
   id, name, key, task, run, locked_by AS worker, args, epoch, failures,
-  wanted_version AS "wantedVersion", trace_context AS "askedBy",
+  wanted_version AS "wantedVersion", trace_context AS "enqueuedBy",
   cached_at AS "cachedAt", value_epoch < 0 AS doubtful`
 
 /** Longer than any value is kept, in milliseconds: what a double holds beyond it (infinity, NaN) is no length of time. */

@@ -1,5 +1,5 @@
-import { type Duration, milliseconds } from '../duration.js'
-import { AsyncGenError } from '../errors.js'
+import { type Duration, milliseconds } from '../core/duration.js'
+import { AsyncGenError } from '../core/errors.js'
 
 /** A value in the cache, as `expireIf` sees it. */
 export interface CachedToast<Parent = unknown> {

@@ -1,14 +1,15 @@
 import DataLoader from 'dataloader'
-import { backoffs } from '../backoff.js'
-import { type Database, LOCK_NOT_AVAILABLE, type Query, type Statement } from '../database.js'
-import type { ErrorRecord } from '../errors.js'
-import { traceContext } from '../opentelemetry.js'
-import { presenceOf } from '../presence.js'
-import type { TransactionLike } from '../prisma.js'
-import type { Json } from '../serialize.js'
-import type { TraceContext } from '../telemetry.js'
-import { hasNotCommitted, isTransient } from '../transient-errors.js'
-import type { KeptTable } from '../upkeep.js'
+import { backoffs } from '../core/backoff.js'
+import { type Database, LOCK_NOT_AVAILABLE } from '../core/database.js'
+import type { ErrorRecord } from '../core/errors.js'
+import type { TransactionLike } from '../core/prisma/client.js'
+import type { Json } from '../core/serialize.js'
+import type { Query, Statement } from '../core/statement.js'
+import type { SweptTable } from '../core/swept-table.js'
+import { hasNotCommitted, isTransient } from '../core/transient-errors.js'
+import { presenceOf } from '../presence/presence.js'
+import { traceContext } from '../telemetry/opentelemetry.js'
+import type { TraceContext } from '../telemetry/operation.js'
 import { statements } from './sql.js'
 
 /** Which toast: the name under which its method is registered, and the key of its parent. */
@@ -89,7 +90,7 @@ export interface Refresh extends ToastId {
   wantedVersion: string | null
   failures: number
   /** The trace that asked for it. */
-  askedBy: TraceContext | null
+  enqueuedBy: TraceContext | null
   /** When the computation of the value that is there began; null where there is none yet. */
   cachedAt: Date | null
   /** Whether that value was doubtful when it was stored. */
@@ -122,7 +123,7 @@ const PATIENCE = 100
 const DOUBTFUL = -1
 
 /** The SQL of the table `toasts`. */
-export class ToastStore implements KeptTable {
+export class ToastStore implements SweptTable {
   readonly kind = 'toasts'
   readonly table = 'toasts'
   /** Those of reports are added as their classes are made. */

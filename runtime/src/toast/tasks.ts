@@ -1,12 +1,12 @@
 import type { Task } from 'graphile-worker'
-import type { Database } from '../database.js'
-import { tellsItself } from '../telemetry.js'
+import type { Database } from '../core/database.js'
+import { instrumentsItself } from '../telemetry/instrument.js'
 import { refreshToast } from './refresh.js'
 import type { ToastId } from './store.js'
 
 /** The Graphile Worker task that refreshes one toast; its payload is `{ name, key }`. A failure is recorded, never thrown. */
 export function refreshToastTask(db: Database): Task {
-  return tellsItself<Task>(async (payload, { logger, abortSignal }) => {
+  return instrumentsItself<Task>(async (payload, { logger, abortSignal }) => {
     const id = payload as ToastId
     const outcome = await refreshToast(db, id, abortSignal)
     logger.debug(`toast ${id.name} ${id.key}: ${outcome}`)

@@ -1,9 +1,15 @@
-import type { BoundDatabase, Database } from '../database.js'
-import { type Duration, milliseconds } from '../duration.js'
-import { AsyncGenError } from '../errors.js'
-import { isTransactionOpen, warnOfForgottenTransaction } from '../open-transactions.js'
-import { delegateOf, type ModelOf, type PrismaClientLike, type RecordOf, type TransactionLike } from '../prisma.js'
-import { MAX_BYTES } from '../serialize.js'
+import type { BoundDatabase, Database } from '../core/database.js'
+import { type Duration, milliseconds } from '../core/duration.js'
+import { AsyncGenError } from '../core/errors.js'
+import {
+  delegateOf,
+  type ModelOf,
+  type PrismaClientLike,
+  type RecordOf,
+  type TransactionLike,
+} from '../core/prisma/client.js'
+import { isTransactionOpen, warnOfForgottenTransaction } from '../core/prisma/open-transactions.js'
+import { MAX_BYTES } from '../core/serialize.js'
 import { idOf, type KeyFields, keyOf, valuesOf } from './key.js'
 import { type NotReady, notReady, type Reading, readingOf, refuseReservedKey } from './reading.js'
 import { obtain, refreshToast } from './refresh.js'

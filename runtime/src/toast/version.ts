@@ -1,4 +1,4 @@
-import { AsyncGenError } from '../errors.js'
+import { AsyncGenError } from '../core/errors.js'
 
 /** What tells a state of the data from a later one: a number that grows, or a time. A text needs a comparator. */
 export type Version = number | bigint | Date | string

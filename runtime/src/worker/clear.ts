@@ -1,4 +1,5 @@
-import type { Database, Statement } from '../database.js'
+import type { Database } from '../core/database.js'
+import type { Statement } from '../core/statement.js'
 
 /**
  * Takes the refreshes of toasts, reports and cached values that wait out of the queue. The values stay; whoever reads a stale one asks

@@ -1,6 +1,6 @@
-import type { Database } from '../database.js'
-import type { TransactionLike } from '../prisma.js'
-import { keptTables } from '../upkeep.js'
+import type { Database } from '../core/database.js'
+import type { TransactionLike } from '../core/prisma/client.js'
+import { sweptTables } from '../core/swept-table.js'
 import type { Log } from './log.js'
 
 /** A setting of the PrismaClient's sessions that does harm. The runtime's own connections set what they depend on. */
@@ -30,7 +30,7 @@ export async function warnOfSettings(db: Database, log: Log): Promise<void> {
  * @throws what the client throws
  */
 export async function harmfulSettings(db: Database): Promise<HarmfulSetting[]> {
-  const tables = ['toasts', 'async_workers', ...[...keptTables(db)].map(({ table }) => table)]
+  const tables = ['toasts', 'async_workers', ...[...sweptTables(db)].map(({ table }) => table)]
   const [session] = await (db.prisma as TransactionLike).$queryRawUnsafe<[Session]>(
     readSession,
     tables,

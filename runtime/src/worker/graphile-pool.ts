@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Database, Statement } from '../database.js'
+import type { Database } from '../core/database.js'
+import type { Statement } from '../core/statement.js'
 
 type Pool = Database['pool']
 type ConnectCallback = Parameters<Pool['connect']>[0]

@@ -10,12 +10,12 @@ import {
   type WorkerPool,
   WorkerPreset,
 } from 'graphile-worker'
-import type { Database } from '../database.js'
-import type { Presence } from '../presence.js'
+import type { Database } from '../core/database.js'
+import type { Presence } from '../presence/presence.js'
 import { GraphilePool } from './graphile-pool.js'
 import type { Log } from './log.js'
 import type { Settings } from './settings.js'
-import { aborted, type Stopping } from './stopping.js'
+import { aborted, type Stopping } from './signals.js'
 import { type RunningJob, watchTasks } from './tasks.js'
 import { Watchdog } from './watchdog.js'
 

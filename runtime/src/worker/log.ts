@@ -1,13 +1,13 @@
 import { styleText } from 'node:util'
 import { Logger } from 'graphile-worker'
-import type { Telling } from '../telemetry.js'
-import type { Work } from './tally.js'
+import type { OperationEvent } from '../telemetry/operation.js'
+import type { Work } from './counters.js'
 
 export type Level = 'info' | 'warning' | 'error'
 
 /** What a worker prints: a line for each thing that it has done, and what else an operator should know. */
 export interface Log {
-  done(deed: Work, telling: Telling): void
+  done(operation: Work, event: OperationEvent): void
   say(level: Level, message: string, fields?: object): void
 }
 
@@ -20,7 +20,7 @@ export function openLog(format?: LogFormat, out: NodeJS.WriteStream = process.st
   out.on('error', () => {})
   const write = (line: Line) => void out.write(`${show(line)}\n`)
   return {
-    done: (deed, telling) => write({ time: new Date(), level: levelOf(telling), deed, telling }),
+    done: (operation, event) => write({ time: new Date(), level: levelOf(event), operation, event }),
     say: (level, message, fields) => write({ time: new Date(), level, message, fields }),
   }
 }
@@ -38,19 +38,19 @@ export function graphileLogger(log: Log): Logger {
 }
 
 type Line = { time: Date; level: Level } & (
-  | { deed: Work; telling: Telling }
+  | { operation: Work; event: OperationEvent }
   | { message: string; fields?: object | undefined }
 )
 
-function levelOf({ outcome }: Telling): Level {
+function levelOf({ outcome }: OperationEvent): Level {
   if (outcome === 'failed') return 'error'
   return outcome === 'retried' ? 'warning' : 'info'
 }
 
 function asJson({ time, level, ...line }: Line): string {
   if ('message' in line) return JSON.stringify({ time, level, message: line.message, ...line.fields })
-  const { type, id, name, run, outcome, error, elapsed } = line.telling
-  return JSON.stringify({ time, level, event: line.deed, type, id, name, run, outcome, error, elapsed })
+  const { type, id, name, run, outcome, error, elapsed } = line.event
+  return JSON.stringify({ time, level, event: line.operation, type, id, name, run, outcome, error, elapsed })
 }
 
 const COLOUR = { info: 'green', warning: 'yellow', error: 'red' } as const
@@ -62,8 +62,8 @@ function forPeople({ time, level, ...line }: Line): string {
     const text = line.message.trimEnd()
     return `${at}  ${level === 'info' ? text : styleText(COLOUR[level], text)}`
   }
-  const { type, id, name, elapsed = 0, run = 1, outcome, error } = line.telling
-  const verdict = outcome === 'succeeded' ? 'SUCCESS' : outcome === 'overtaken' ? 'DROPPED' : 'FAILURE'
+  const { type, id, name, elapsed = 0, run = 1, outcome, error } = line.event
+  const verdict = outcome === 'succeeded' ? 'SUCCESS' : outcome === 'superseded' ? 'SUPERSEDED' : 'FAILURE'
   const words = [
     `${at}  ${styleText(COLOUR[level], verdict)}  ${type}(${id}) ${name}  ${readable(elapsed)}`,
     ...(error ? [styleText(COLOUR[level], `${error.name}: ${error.message}`)] : []),

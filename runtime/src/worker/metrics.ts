@@ -1,14 +1,14 @@
-import type { Database } from '../database.js'
-import { BUCKETS } from '../opentelemetry.js'
-import { stateOf } from './state.js'
-import type { Tally } from './tally.js'
+import type { Database } from '../core/database.js'
+import { BUCKETS } from '../telemetry/opentelemetry.js'
+import type { Counters } from './counters.js'
+import { stateOf } from './queue-statistics.js'
 
 /**
  * What Prometheus is told: the state of the tables, which is the same in every process, and what this process has done.
  *
  * @param secondsSincePoll for how long this process has had free slots and no successful poll; undefined before it polls
  */
-export async function metrics(db: Database, tally: Tally, secondsSincePoll: number | undefined): Promise<string> {
+export async function metrics(db: Database, counters: Counters, secondsSincePoll: number | undefined): Promise<string> {
   const { workers, tables } = await stateOf(db)
   const rows = (state: 'due' | 'running' | 'failed') =>
     tables.map((each) => ({ labels: { table: each.table, state }, value: each[state] }))
@@ -36,7 +36,7 @@ export async function metrics(db: Database, tally: Tally, secondsSincePoll: numb
       name: 'async_gen_duration_seconds',
       help: 'Runs, refreshes, builds and jobs of this process, by outcome.',
       type: 'histogram',
-      samples: durations(tally),
+      samples: durations(counters),
     },
   ]
   return families.map(show).join('')
@@ -56,9 +56,9 @@ interface Sample {
   value: number
 }
 
-function durations(tally: Tally): Sample[] {
-  return tally.counts.flatMap(({ deed, outcome, count, sum, buckets }) => {
-    const labels = { deed, outcome }
+function durations(counters: Counters): Sample[] {
+  return counters.counts.flatMap(({ operation, outcome, count, sum, buckets }) => {
+    const labels = { operation, outcome }
     return [
       ...buckets.map((value, i) => ({ suffix: '_bucket', labels: { ...labels, le: String(BUCKETS[i]) }, value })),
       { suffix: '_bucket', labels: { ...labels, le: '+Inf' }, value: count },

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, extname, join, relative, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { AsyncGenError } from '../errors.js'
+import { AsyncGenError } from '../core/errors.js'
 
 /** Where a worker module is looked for, beside the folder that async-gen remembers: sources first, then what was built. */
 const FOLDERS = ['src/async', 'async', 'dist/async', 'dist/src/async', 'build/async', 'build/src/async']

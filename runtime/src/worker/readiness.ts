@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Database, Statement } from '../database.js'
-import type { Presence } from '../presence.js'
+import type { Database } from '../core/database.js'
+import type { Statement } from '../core/statement.js'
+import type { Presence } from '../presence/presence.js'
 import type { GraphileRunner } from './graphile-runner.js'
 
 /** What a worker does at the moment. */

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Database, Query, Statement } from '../database.js'
-import { type Duration, milliseconds } from '../duration.js'
-import { type KeptTable, keptTables } from '../upkeep.js'
+import type { Database } from '../core/database.js'
+import { type Duration, milliseconds } from '../core/duration.js'
+import type { Query, Statement } from '../core/statement.js'
+import { type SweptTable, sweptTables } from '../core/swept-table.js'
 
 /** How long what is done is kept; `false` keeps it for ever. */
 export interface Retention {
@@ -43,7 +44,7 @@ export function keepFor({ succeeded = '7 days', ended = '30 days' }: Retention):
 export async function prune(db: Database, { succeeded, ended }: KeepFor, stop?: AbortSignal): Promise<number> {
   const inBatches = (statement: Statement, values: unknown[]) => allBatches(db.query, statement, values, stop)
   let deleted = 0
-  for (const { table } of [...keptTables(db)].filter(({ kind }: KeptTable) => kind === 'attempts')) {
+  for (const { table } of [...sweptTables(db)].filter(({ kind }: SweptTable) => kind === 'attempts')) {
     if (succeeded !== false) deleted += await inBatches(deleteFinished(table), [['succeeded'], succeeded])
     if (ended !== false) deleted += await inBatches(deleteFinished(table), [['failed', 'expired', 'cancelled'], ended])
     await inBatches(trimErrors(table), [ERRORS_KEPT])

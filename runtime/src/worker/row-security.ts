@@ -1,6 +1,7 @@
-import type { Database, Statement } from '../database.js'
-import { AsyncGenError } from '../errors.js'
-import { keptTables } from '../upkeep.js'
+import type { Database } from '../core/database.js'
+import { AsyncGenError } from '../core/errors.js'
+import type { Statement } from '../core/statement.js'
+import { sweptTables } from '../core/swept-table.js'
 import type { Log } from './log.js'
 
 /**
@@ -18,7 +19,7 @@ export async function checkRowSecurity(db: Database, log: Log): Promise<void> {
         `Connect as ${jobs.owner}, or make it a member: GRANT "${jobs.owner}" TO "${jobs.role}"`,
     )
   }
-  const tables = [...keptTables(db)].map(({ table }) => table)
+  const tables = [...sweptTables(db)].map(({ table }) => table)
   const quoted = [...tables, 'async_workers'].map((table) => `"${table}"`)
   const [rows] = await db.query<Hidden>(hiddenTables, [quoted])
   if (rows) {

@@ -1,8 +1,9 @@
 import type { Task } from 'graphile-worker'
-import type { Database, Query, Statement } from '../database.js'
-import { livingWorkers } from '../presence.js'
-import { tellsItself } from '../telemetry.js'
-import { keptTables } from '../upkeep.js'
+import type { Database } from '../core/database.js'
+import { livingWorkers } from '../core/living-workers.js'
+import type { Query, Statement } from '../core/statement.js'
+import { sweptTables } from '../core/swept-table.js'
+import { instrumentsItself } from '../telemetry/instrument.js'
 
 /**
  * Of how many thousands of rows that are due a sweep sees whether they have their jobs. Where more wait, the others have time: once
@@ -36,7 +37,7 @@ export async function sweep(db: Database): Promise<Swept> {
     if (!lock?.taken) return
     // Jobs first: a row that is sent back then finds its own job free again.
     swept.dead = await freeJobsOfDeadWorkers(query)
-    for (const table of keptTables(db)) {
+    for (const table of sweptTables(db)) {
       await query(beforeTable, [])
       try {
         swept.rescued += await table.rescue(query)
@@ -56,13 +57,13 @@ export async function sweep(db: Database): Promise<Swept> {
  * they ran, and their worker has died. Jobs of the host's own tasks that have failed for good stay.
  */
 export async function removeReplacedJobs(db: Database): Promise<void> {
-  const tasks = [...keptTables(db)].flatMap((table) => [...table.tasks])
+  const tasks = [...sweptTables(db)].flatMap((table) => [...table.tasks])
   await db.query(removeReplaced, [tasks])
 }
 
 /** The Graphile Worker task `sweep`, for those who want one out of turn: `SELECT graphile_worker.add_job('sweep')`. */
 export function sweepTask(db: Database): Task {
-  return tellsItself<Task>(async (_payload, { logger }) => {
+  return instrumentsItself<Task>(async (_payload, { logger }) => {
     const { rescued, enqueued } = await sweep(db)
     logger.info(`swept: ${rescued} rescued, ${enqueued} enqueued`)
   })

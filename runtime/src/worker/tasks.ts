@@ -1,8 +1,9 @@
 import { readdir } from 'node:fs/promises'
 import { getTasks, type JobHelpers, type TaskList, WorkerPreset } from 'graphile-worker'
 import { checkTargets } from '../attempt/tasks.js'
-import { AsyncGenError } from '../errors.js'
-import { doesTellItself, type Telling, tell } from '../telemetry.js'
+import { AsyncGenError } from '../core/errors.js'
+import { doesInstrumentItself, instrument } from '../telemetry/instrument.js'
+import type { OperationEvent } from '../telemetry/operation.js'
 
 /** A job that has begun and not ended. */
 export interface RunningJob {
@@ -56,7 +57,7 @@ export function watchTasks(tasks: TaskList, running: Set<RunningJob>[], signal: 
         // Graphile Worker's own signal knows nothing of a lost session, nor of a second SIGTERM.
         const ours = { abortSignal: { value: signal }, abortPromise: { value: abortPromise } }
         const run = async () => await task!(payload, Object.create(helpers, ours))
-        return await (doesTellItself(task!) ? run() : tellOfJob(name, helpers, run))
+        return await (doesInstrumentItself(task!) ? run() : instrumentJob(name, helpers, run))
       } finally {
         for (const jobs of running) jobs.delete(job)
       }
@@ -65,11 +66,11 @@ export function watchTasks(tasks: TaskList, running: Set<RunningJob>[], signal: 
   return Object.fromEntries(watched)
 }
 
-function tellOfJob(task: string, { job }: JobHelpers, run: () => Promise<unknown>): Promise<unknown> {
-  const telling: Telling = { type: 'Job', id: job.id, name: task, run: job.attempts }
-  return tell('job', telling, () =>
+function instrumentJob(task: string, { job }: JobHelpers, run: () => Promise<unknown>): Promise<unknown> {
+  const event: OperationEvent = { type: 'Job', id: job.id, name: task, run: job.attempts }
+  return instrument('job', event, () =>
     run().catch((error) => {
-      telling.outcome = job.attempts < job.max_attempts ? 'retried' : 'failed'
+      event.outcome = job.attempts < job.max_attempts ? 'retried' : 'failed'
       throw error
     }),
   )

@@ -1,4 +1,5 @@
-import type { Database, Statement } from '../database.js'
+import type { Database } from '../core/database.js'
+import type { Statement } from '../core/statement.js'
 
 /** How many polls in a row may be missing, and for how many seconds at least: until the worker is not ready, and until its runner ends. */
 const MISSING_POLLS = { unready: { polls: 2, seconds: 5 }, end: { polls: 5, seconds: 15 } }

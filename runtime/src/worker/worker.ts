@@ -1,25 +1,26 @@
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runMigrations, type TaskList } from 'graphile-worker'
-import type { Database, Statement } from '../database.js'
-import { AsyncGenError } from '../errors.js'
-import { leave, type Presence, presenceOf } from '../presence.js'
+import type { Database } from '../core/database.js'
+import { AsyncGenError } from '../core/errors.js'
+import type { Statement } from '../core/statement.js'
+import { isTransient } from '../core/transient-errors.js'
+import { leave, type Presence, presenceOf } from '../presence/presence.js'
 import { toastsOf } from '../toast/registry.js'
-import { isTransient } from '../transient-errors.js'
-import { doChores } from './chores.js'
 import { warnOfSettings } from './client-settings.js'
+import { Counters, onWorkDone } from './counters.js'
 import { logError, reportCrashes } from './crash-report.js'
-import { offerState } from './gauges.js'
 import { GraphileRunner, type WorkerContext } from './graphile-runner.js'
 import { serveHealth } from './health.js'
 import { graphileLogger, type Log, openLog, readable } from './log.js'
+import { doChores } from './maintenance.js'
 import { metrics } from './metrics.js'
+import { offerState } from './opentelemetry-gauges.js'
 import { isWritable, unready, type WorkerState } from './readiness.js'
 import { checkRowSecurity } from './row-security.js'
 import { type RunWorkerOptions, type Settings, settingsOf } from './settings.js'
-import { aborted, stopOnSignals } from './stopping.js'
+import { aborted, stopOnSignals } from './signals.js'
 import { sweep } from './sweep.js'
-import { onWorkDone, Tally } from './tally.js'
 import { loadTasks } from './tasks.js'
 
 /** How long a worker that has stopped waits for a database that does not answer, in milliseconds. */
@@ -47,10 +48,10 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
   const settings = settingsOf(options, process.env)
   const stopping = stopOnSignals()
   const log = openLog(settings.log)
-  const tally = new Tally()
-  const unsubscribe = onWorkDone((deed, telling) => {
-    tally.add(deed, telling)
-    log.done(deed, telling)
+  const counters = new Counters()
+  const unsubscribe = onWorkDone((operation, event) => {
+    counters.add(operation, event)
+    log.done(operation, event)
   })
   // The runtime's connections let a process end that has nothing else to do; a worker waits.
   const alive = setInterval(() => {}, 2 ** 30)
@@ -73,7 +74,7 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     if (settings.health) {
       health = await serveHealth(settings.health, {
         unready: () => unready(db, stopping.asked, state),
-        metrics: () => metrics(db, tally, state.runner?.secondsSincePoll),
+        metrics: () => metrics(db, counters, state.runner?.secondsSincePoll),
       })
     }
     const ready = await Promise.race([getReady(db, settings, log, stopping.asked), aborted(stopping.asked)])
@@ -100,7 +101,7 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     withdraw()
     await within(GOING_HOME, goHome(db, chores))
     unsubscribe()
-    if (state.presence) log.say('info', summary(tally, running.size))
+    if (state.presence) log.say('info', summary(counters, running.size))
     if (failure !== undefined) logError(log, 'The worker ends', failure.cause)
     // What ignores its signal would keep the process from ending.
     if (running.size > 0) process.exit(1)
@@ -228,11 +229,11 @@ function greeting({ id }: Presence, { concurrency }: Settings, tasks: string[]):
   return `Worker ${id} on ${hostname()}, process ${process.pid}, takes ${concurrency} at a time of: ${tasks.join(', ')}`
 }
 
-function summary(tally: Tally, left: number): string {
+function summary(counters: Counters, left: number): string {
   const parts = [
-    `${tally.total('succeeded')} succeeded`,
-    `${tally.total('retried')} failed and are tried again`,
-    `${tally.total('failed')} failed for good`,
+    `${counters.total('succeeded')} succeeded`,
+    `${counters.total('retried')} failed and are tried again`,
+    `${counters.total('failed')} failed for good`,
     ...(left > 0 ? [`${left} left to other workers`] : []),
   ]
   return `Stopped after ${readable(process.uptime())}: ${parts.join(', ')}.`

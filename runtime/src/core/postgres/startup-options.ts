@@ -1,4 +1,4 @@
-import { refusesStartupOptions } from './transient-errors.js'
+import { refusesStartupOptions } from '../transient-errors.js'
 
 /**
  * What the runtime's statements depend on, whatever the database, the role or PGOPTIONS have set: it is sent when a connection opens, and

@@ -62,7 +62,8 @@ export function warnOfForgottenTransaction(what: string): void {
   )
 }
 
-const RUNTIME = dirname(fileURLToPath(import.meta.url))
+/** The folder of this package's code, `src` or `dist`. */
+const RUNTIME = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
 /** The first frame of a stack that is not in this package. */
 function hostPlace(stack = ''): string {

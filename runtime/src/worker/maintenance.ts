@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Database } from '../database.js'
+import type { Database } from '../core/database.js'
 import { pruneToasts } from '../toast/prune.js'
 import type { Log } from './log.js'
 import { prune } from './retention.js'

@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto'
 import pg from 'pg'
 import { type Duration, milliseconds } from './duration.js'
 import { AsyncGenError, notMigrated } from './errors.js'
-import { watchTransactions } from './open-transactions.js'
-import { PARSERS } from './parsers.js'
-import { RuntimePool } from './pool.js'
-import { livingWorkersOf, type WorkerInfo } from './presence.js'
+import { listWorkers, type WorkerInfo } from './living-workers.js'
+import { PARSERS } from './postgres/parsers.js'
+import { RuntimePool } from './postgres/pool.js'
 import {
   delegateOf,
   type Field,
@@ -15,9 +14,11 @@ import {
   requireTransaction,
   type TransactionLike,
   type TransactionOf,
-} from './prisma.js'
-import { PrismaConnections } from './prisma-connections.js'
+} from './prisma/client.js'
+import { PrismaConnections } from './prisma/connections.js'
+import { watchTransactions } from './prisma/open-transactions.js'
 import { type RetryLimits, retry, retryAfter } from './retry.js'
+import type { Query, Statement } from './statement.js'
 import { hasNotCommitted, isTransient } from './transient-errors.js'
 
 export interface ConnectOptions {
@@ -34,30 +35,12 @@ export interface ConnectOptions {
   transactionTimeout?: Duration
 }
 
-/** One SQL statement, prepared under its name on each connection. */
-export interface Statement {
-  name: string
-  text: string
-  /**
-   * Set where the statement must not be sent twice: it would take effect twice, or its second answer would be a wrong one. Where its
-   * connection is lost, which may have lost the answer alone, the error goes to the caller.
-   */
-  once?: true
-  /** Set where a lock that somebody holds is an answer, and no reason to try again. */
-  answersLocked?: true
-  /** Set where the end of a run hangs on the statement: it is tried again for as long as the database may be away. */
-  patient?: true
-}
-
 /** A transaction that stays open until it is told how to end. */
 export interface OpenTransaction<Client> {
   tx: TransactionOf<Client>
   commit(): Promise<void>
   rollback(): Promise<void>
 }
-
-/** Runs a statement and returns its rows, on the pool or inside a transaction of the host's. */
-export type Query = <Row>(statement: Statement, values: unknown[]) => Promise<Row[]>
 
 /**
  * Binds the runtime to a PrismaClient and to the database behind it. The runtime reads and writes its own tables through a
@@ -219,7 +202,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
    * @param only `task`: the name of a Graphile Worker task, for the workers that take it
    */
   async workers(only: { task?: string } = {}): Promise<WorkerInfo[]> {
-    const living = await livingWorkersOf(this, only.task)
+    const living = await this.query<WorkerInfo>(listWorkers, [only.task ?? null])
     return living.filter(({ poolId }) => poolId !== null)
   }
 

@@ -1,7 +1,7 @@
 import type { BatchObservableCallback } from '@opentelemetry/api'
-import type { Database } from '../database.js'
-import { otel, SCOPE } from '../opentelemetry.js'
-import { stateOf } from './state.js'
+import type { Database } from '../core/database.js'
+import { otel, SCOPE } from '../telemetry/opentelemetry.js'
+import { stateOf } from './queue-statistics.js'
 
 /**
  * Offers OpenTelemetry the state of the tables, as `/metrics` shows it. It is read when an SDK collects, and never without one.

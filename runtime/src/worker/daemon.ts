@@ -14,7 +14,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { AsyncGenError } from '../errors.js'
+import { AsyncGenError } from '../core/errors.js'
 
 /** Where the daemons of a host leave their traces. Absolute paths. */
 export interface Places {

@@ -1,4 +1,4 @@
-import { AsyncGenError } from './errors.js'
+import { AsyncGenError } from '../errors.js'
 
 /** What the runtime asks of a PrismaClient. Clients extended with `$extends` have it too. */
 export interface PrismaClientLike {

@@ -1,7 +1,8 @@
-import type { Database, Query } from './database.js'
+import type { Database } from './database.js'
+import type { Query } from './statement.js'
 
 /** A table whose rows the sweep keeps moving. */
-export interface KeptTable {
+export interface SweptTable {
   readonly kind: 'attempts' | 'toasts'
   /** The table's name. */
   readonly table: string
@@ -16,10 +17,10 @@ export interface KeptTable {
   enqueueDue(query?: Query, pages?: number): Promise<number>
 }
 
-const tables = new WeakMap<Database, Set<KeptTable>>()
+const tables = new WeakMap<Database, Set<SweptTable>>()
 
 /** The tables of a database that this process knows of. */
-export function keptTables(db: Database): Set<KeptTable> {
+export function sweptTables(db: Database): Set<SweptTable> {
   let known = tables.get(db)
   if (!known) {
     known = new Set()

@@ -1,6 +1,6 @@
 import { SuperJSON } from 'superjson'
-import { Decimal } from './decimal.js'
 import { PayloadTooLargeError, UnserializableError } from './errors.js'
+import { Decimal } from './prisma/decimal.js'
 
 /** JSON as jsonb holds it. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }

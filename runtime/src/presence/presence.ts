@@ -1,23 +1,15 @@
 import { hostname } from 'node:os'
-import type { Database, Statement } from './database.js'
-import { AsyncGenError, notMigrated } from './errors.js'
-import { version } from './version.js'
-
-/** The first key of every worker's advisory lock ("AGen" in ASCII); the second is the worker's id. */
-const PRESENCE_LOCK = 0x4147656e
+import type { Database } from '../core/database.js'
+import { AsyncGenError, notMigrated } from '../core/errors.js'
+import { PRESENCE_LOCK } from '../core/living-workers.js'
+import type { Statement } from '../core/statement.js'
+import { version } from '../core/version.js'
 
 /** For how many seconds a session may be silent before either end counts it as lost. */
 const PATIENCE = 5
 
 /** After how many seconds without a question the server gives up a process that is there, and hangs. */
 const HANGING = 300
-
-/** The ids of the workers that are alive, as a subquery. */
-export const livingWorkers = `
-  SELECT objid::int
-  FROM pg_locks
-  WHERE locktype = 'advisory' AND classid = ${PRESENCE_LOCK} AND objsubid = 2 AND granted
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
 
 /** This process as others see it: alive for as long as its session holds an advisory lock. */
 export interface Presence {
@@ -32,25 +24,6 @@ export interface Presence {
   work(poolId: string, tasks: string[]): Promise<void>
   /** Ends the presence. Work that is still in hand can be taken over at once. */
   leave(): Promise<void>
-}
-
-/** A process that is alive, as `db.workers()` tells it. */
-export interface WorkerInfo {
-  id: number
-  host: string
-  pid: number
-  /** The Graphile Worker pool that it runs; null for a process that performs without being a worker, such as a console. */
-  poolId: string | null
-  startedAt: Date
-  /** The version of @async-gen/runtime that it runs. */
-  version: string
-  /** The Graphile Worker tasks that it takes. */
-  tasks: string[]
-}
-
-/** The processes that are alive, the oldest first: all, or the workers that take a task. */
-export async function livingWorkersOf(db: Database, task?: string): Promise<WorkerInfo[]> {
-  return await db.query<WorkerInfo>(listStatement, [task ?? null])
 }
 
 const presences = new WeakMap<Database, Promise<Presence>>()
@@ -76,11 +49,19 @@ export async function leave(db: Database): Promise<void> {
   await presence?.leave()
 }
 
-const listeners = new WeakMap<Database, (attempt: string) => void>()
+type CancelListener = (table: string, id: bigint) => void
 
-/** Calls back for each running attempt that is cancelled anywhere, as `<table>/<id>`, while this process is present. */
-export function onCancelled(db: Database, listener: (attempt: string) => void): void {
-  listeners.set(db, listener)
+const cancelListeners = new WeakMap<Database, CancelListener>()
+
+/** Calls `listener` for each attempt that any process cancels, while this process is present. */
+export function onCancelled(db: Database, listener: CancelListener): void {
+  cancelListeners.set(db, listener)
+}
+
+/** The payload is `<table>/<id>`. Anybody may send a notification, so others are ignored. */
+function notifyCancelled(db: Database, payload: string): void {
+  const [, table, id] = /^(.+)\/(-?\d{1,19})$/s.exec(payload) ?? []
+  if (table !== undefined && id !== undefined) cancelListeners.get(db)?.(table, BigInt(id))
 }
 
 async function enter(db: Database): Promise<Presence> {
@@ -94,7 +75,7 @@ async function enter(db: Database): Promise<Presence> {
     session.end().catch(() => {})
   }
   session.on('error', lose).on('end', lose)
-  session.on('notification', ({ payload = '' }) => listeners.get(db)?.(payload))
+  session.on('notification', ({ payload = '' }) => notifyCancelled(db, payload))
   // From the beginning: a server that falls silent right after it has answered must not be waited for either.
   const pinging = ping(session, lose)
   const id = await takeLock(session).catch((error) => {
@@ -218,13 +199,4 @@ const workStatement: Statement = {
 const leaveStatement: Statement = {
   name: 'async-gen:leave',
   text: 'DELETE FROM async_workers WHERE id = $1 AND pool_id IS NULL',
-}
-
-const listStatement: Statement = {
-  name: 'async-gen:workers',
-  text: `
-    SELECT id, host, pid, pool_id AS "poolId", started_at AS "startedAt", version, tasks
-    FROM async_workers
-    WHERE id IN (${livingWorkers}) AND ($1::text IS NULL OR $1 = ANY (tasks))
-    ORDER BY id`,
 }

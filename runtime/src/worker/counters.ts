@@ -1,15 +1,16 @@
-import { BUCKETS } from '../opentelemetry.js'
-import { channels, type Deed, type Outcome, type Telling } from '../telemetry.js'
+import { channels } from '../telemetry/instrument.js'
+import { BUCKETS } from '../telemetry/opentelemetry.js'
+import type { Operation, OperationEvent, OperationOutcome } from '../telemetry/operation.js'
 
 /** What a worker does: all that is told of but the recording of attempts. */
-export type Work = Exclude<Deed, 'create'>
+export type Work = Exclude<Operation, 'create'>
 
 const WORK: Work[] = ['run', 'refresh', 'build', 'job']
 
 /** How often, and for how long, one kind of work ended in one way. */
 export interface Count {
-  deed: Work
-  outcome: Outcome
+  operation: Work
+  outcome: OperationOutcome
   count: number
   /** Seconds, all together. */
   sum: number
@@ -18,10 +19,10 @@ export interface Count {
 }
 
 /** Calls `listener` at the end of whatever this process runs, refreshes or builds. Returns what stops it. */
-export function onWorkDone(listener: (deed: Work, telling: Telling) => void): () => void {
-  const subscriptions = WORK.map((deed) => {
-    const { asyncEnd } = channels[deed]
-    const done = (message: unknown) => listener(deed, message as Telling)
+export function onWorkDone(listener: (operation: Work, event: OperationEvent) => void): () => void {
+  const subscriptions = WORK.map((operation) => {
+    const { asyncEnd } = channels[operation]
+    const done = (message: unknown) => listener(operation, message as OperationEvent)
     asyncEnd.subscribe(done)
     return () => asyncEnd.unsubscribe(done)
   })
@@ -31,14 +32,14 @@ export function onWorkDone(listener: (deed: Work, telling: Telling) => void): ()
 }
 
 /** Counts what this process has done since it began. */
-export class Tally {
+export class Counters {
   readonly #counts = new Map<string, Count>()
 
-  add(deed: Work, { outcome = 'succeeded', elapsed = 0 }: Telling): void {
-    const key = `${deed} ${outcome}`
+  add(operation: Work, { outcome = 'succeeded', elapsed = 0 }: OperationEvent): void {
+    const key = `${operation} ${outcome}`
     let entry = this.#counts.get(key)
     if (!entry) {
-      entry = { deed, outcome, count: 0, sum: 0, buckets: BUCKETS.map(() => 0) }
+      entry = { operation, outcome, count: 0, sum: 0, buckets: BUCKETS.map(() => 0) }
       this.#counts.set(key, entry)
     }
     entry.count += 1
@@ -51,7 +52,7 @@ export class Tally {
   }
 
   /** How often anything ended in that way. */
-  total(outcome: Outcome): number {
+  total(outcome: OperationOutcome): number {
     return this.counts.filter((entry) => entry.outcome === outcome).reduce((sum, { count }) => sum + count, 0)
   }
 }

@@ -1,5 +1,6 @@
-import type { Database, Statement } from '../database.js'
-import { keptTables } from '../upkeep.js'
+import type { Database } from '../core/database.js'
+import type { Statement } from '../core/statement.js'
+import { sweptTables } from '../core/swept-table.js'
 
 /** What there is to do, which is the same whoever asks. */
 export interface State {
@@ -22,7 +23,7 @@ export async function stateOf(db: Database): Promise<State> {
   const [workers, tables] = await Promise.all([
     db.workers(),
     Promise.all(
-      [...keptTables(db)].map(async ({ kind, table }): Promise<TableState> => {
+      [...sweptTables(db)].map(async ({ kind, table }): Promise<TableState> => {
         const statement = kind === 'attempts' ? stateOfAttempts(table) : stateOfToasts(table)
         const [state] = await db.query<Omit<TableState, 'table'>>(statement, [])
         return { table, ...state! }

@@ -1,16 +1,16 @@
 import { createRequire } from 'node:module'
 import type * as OpenTelemetry from '@opentelemetry/api'
-import type { Deed, Telling, TraceContext } from './telemetry.js'
+import type { Operation, OperationEvent, TraceContext } from './operation.js'
 
 type Api = typeof OpenTelemetry
 
-/** OpenTelemetry's API, an optional peer: a host that has it need not tell us, and one that has not pays nothing. */
+/** OpenTelemetry's API, an optional peer; undefined if the host has not installed it. */
 export const otel = loadOpenTelemetry()
 
 /** The name under which OpenTelemetry knows this instrumentation. */
 export const SCOPE = 'async-gen'
 
-/** Upper bounds of what durations are counted in, in seconds. */
+/** The upper bounds of the histogram's buckets, in seconds. */
 export const BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 5, 30, 120, 600]
 
 function loadOpenTelemetry(): Api | undefined {
@@ -21,7 +21,7 @@ function loadOpenTelemetry(): Api | undefined {
   }
 }
 
-/** The trace that is going on here, to be kept with what it asks for; nothing without OpenTelemetry. */
+/** The active trace context, to be stored with the work that is enqueued; undefined without OpenTelemetry. */
 export function traceContext(): TraceContext | undefined {
   if (!otel) return undefined
   const carrier: TraceContext = {}
@@ -29,41 +29,48 @@ export function traceContext(): TraceContext | undefined {
   return Object.keys(carrier).length > 0 ? carrier : undefined
 }
 
-/** Does something in a span that is linked to the trace that asked for it, and measures it: as far as there is an SDK. */
-export async function inSpan<Result>(deed: Deed, telling: Telling, act: () => Promise<Result>): Promise<Result> {
-  if (!otel) return await act()
-  const span = isTracing(otel) ? startSpan(otel, deed, telling) : undefined
+/** Runs an operation in a span that is linked to the trace that enqueued it, and records its metrics, if the host has an SDK for them. */
+export async function inSpan<Result>(
+  operation: Operation,
+  event: OperationEvent,
+  run: () => Promise<Result>,
+): Promise<Result> {
+  if (!otel) return await run()
+  const span = isTracing(otel) ? startSpan(otel, operation, event) : undefined
   try {
-    return await (span ? otel.context.with(otel.trace.setSpan(otel.context.active(), span), act) : act())
+    return await (span ? otel.context.with(otel.trace.setSpan(otel.context.active(), span), run) : run())
   } finally {
-    if (span?.isRecording()) describeSpan(otel, span, deed, telling)
+    if (span?.isRecording()) describeSpan(otel, span, operation, event)
     span?.end()
-    measure(otel, deed, telling)
+    measure(otel, operation, event)
   }
 }
 
-/** Whether there is an SDK for tracing. Without one, spans are spans in name only, but they cost something. */
+/** Whether the host has an SDK for tracing. Without one, a span does nothing but still costs time. */
 function isTracing({ trace, ProxyTracerProvider }: Api): boolean {
   const provider = trace.getTracerProvider()
   return !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer(SCOPE) !== undefined
 }
 
-function startSpan(api: Api, deed: Deed, { name, askedBy }: Telling): OpenTelemetry.Span {
-  const asking = askedBy && api.propagation.extract(api.ROOT_CONTEXT, askedBy)
-  const asked = asking && api.trace.getSpanContext(asking)
-  return api.trace.getTracer(SCOPE).startSpan(`${deed} ${name}`, {
-    kind: deed === 'create' ? api.SpanKind.PRODUCER : api.SpanKind.CONSUMER,
-    links: asked ? [{ context: asked }] : [],
+function startSpan(api: Api, operation: Operation, { name, enqueuedBy }: OperationEvent): OpenTelemetry.Span {
+  const enqueuing = enqueuedBy && api.propagation.extract(api.ROOT_CONTEXT, enqueuedBy)
+  const enqueuingSpan = enqueuing && api.trace.getSpanContext(enqueuing)
+  return api.trace.getTracer(SCOPE).startSpan(`${operation} ${name}`, {
+    kind: operation === 'create' ? api.SpanKind.PRODUCER : api.SpanKind.CONSUMER,
+    links: enqueuingSpan ? [{ context: enqueuingSpan }] : [],
   })
 }
 
-/** As the semantic conventions of messaging call it: what is called is a destination, and who calls it processes messages. */
-function attributesOf(deed: Deed, { type, name, calls = 1, outcome, error }: Telling): OpenTelemetry.Attributes {
+/** The attributes of OpenTelemetry's semantic conventions for messaging: the target is the destination, the run processes a message. */
+function attributesOf(
+  operation: Operation,
+  { type, name, calls = 1, outcome, error }: OperationEvent,
+): OpenTelemetry.Attributes {
   return {
     'messaging.system': SCOPE,
-    'messaging.operation.name': deed,
-    'messaging.operation.type': deed === 'create' ? 'create' : 'process',
-    // Of many at once, the name is a number, and there are many numbers.
+    'messaging.operation.name': operation,
+    'messaging.operation.type': operation === 'create' ? 'create' : 'process',
+    // The name of several calls contains their number, which would make too many time series.
     ...(calls === 1 && { 'messaging.destination.name': name }),
     'async_gen.type': type,
     'async_gen.outcome': outcome!,
@@ -71,10 +78,10 @@ function attributesOf(deed: Deed, { type, name, calls = 1, outcome, error }: Tel
   }
 }
 
-function describeSpan(api: Api, span: OpenTelemetry.Span, deed: Deed, telling: Telling) {
-  const { id, calls = 1, run, error } = telling
+function describeSpan(api: Api, span: OpenTelemetry.Span, operation: Operation, event: OperationEvent) {
+  const { id, calls = 1, run, error } = event
   span.setAttributes({
-    ...attributesOf(deed, telling),
+    ...attributesOf(operation, event),
     ...(id !== undefined && { 'messaging.message.id': id }),
     ...(calls > 1 && { 'messaging.batch.message_count': calls }),
     ...(run !== undefined && { 'async_gen.run': run }),
@@ -85,14 +92,14 @@ function describeSpan(api: Api, span: OpenTelemetry.Span, deed: Deed, telling: T
   }
 }
 
-function measure(api: Api, deed: Deed, telling: Telling) {
+function measure(api: Api, operation: Operation, event: OperationEvent) {
   const instruments = instrumentsOf(api)
   if (!instruments) return
   const { sent, consumed, duration } = instruments
-  const attributes = attributesOf(deed, telling)
-  if (deed === 'create') return sent.add(telling.calls ?? 1, attributes)
+  const attributes = attributesOf(operation, event)
+  if (operation === 'create') return sent.add(event.calls ?? 1, attributes)
   consumed.add(1, attributes)
-  duration.record(telling.elapsed!, attributes)
+  duration.record(event.elapsed!, attributes)
 }
 
 interface Instruments {
@@ -103,7 +110,7 @@ interface Instruments {
 
 let current: { provider: unknown; instruments: Instruments | undefined } | undefined
 
-/** Made anew when the host sets up its metrics after us; none without an SDK for metrics. */
+/** Created again if the host sets up its metrics later than the first operation; undefined without an SDK for metrics. */
 function instrumentsOf(api: Api): Instruments | undefined {
   const provider = api.metrics.getMeterProvider()
   if (current?.provider !== provider) {

@@ -5,7 +5,7 @@ export const version: string = read()
 
 function read(): string {
   try {
-    return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
+    return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
   } catch {
     return 'unknown'
   }

@@ -1,10 +1,10 @@
-import type { Database, Statement } from './database.js'
-import { AsyncGenError } from './errors.js'
-import { livingWorkersOf } from './presence.js'
-import { refreshToast } from './toast/refresh.js'
-import { toastsOf } from './toast/registry.js'
-import type { Toast } from './toast/toast.js'
-import { keptTables } from './upkeep.js'
+import type { Database } from '../core/database.js'
+import { AsyncGenError } from '../core/errors.js'
+import type { Statement } from '../core/statement.js'
+import { sweptTables } from '../core/swept-table.js'
+import { refreshToast } from '../toast/refresh.js'
+import { toastsOf } from '../toast/registry.js'
+import type { Toast } from '../toast/toast.js'
 
 /** Refreshes a toast as the worker would: nothing happens where no refresh is due. */
 export async function refreshNow<Parent>(
@@ -30,7 +30,7 @@ export function computeInline(db: Database, inline = true): void {
  * @throws AsyncGenError WORKER_RUNNING
  */
 export async function requireNoWorker(db: Database): Promise<void> {
-  const worker = (await livingWorkersOf(db)).find(({ poolId }) => poolId !== null)
+  const worker = (await db.workers())[0]
   if (!worker) return
   throw new AsyncGenError(
     'WORKER_RUNNING',
@@ -56,7 +56,7 @@ export async function requireTestDatabase(db: Database): Promise<void> {
   if (isNear(host)) return
   const [database] = await db.query<{ name: string }>(nameOfDatabase, [])
   if (/test/i.test(database!.name)) return
-  const tables = ['toasts', ...[...keptTables(db)].flatMap(({ kind, table }) => (kind === 'attempts' ? [table] : []))]
+  const tables = ['toasts', ...[...sweptTables(db)].flatMap(({ kind, table }) => (kind === 'attempts' ? [table] : []))]
   for (const table of tables) {
     const [found] = await db.query<{ used: boolean }>(holdsOlderWork(table), [])
     if (found?.used)
