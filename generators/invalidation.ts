@@ -28,11 +28,13 @@ export function invalidation(models: Model[], sources: string[], owner: string):
 }
 
 /**
- * What tells the triggers of one source from those of another: `topping_oat`. PostgreSQL cuts names at 63 bytes, after which
- * those of two relations of one table might be the same.
+ * What tells the triggers of one source of a table from those of another: `oat`, for the table "Oat" itself and for its relation of that name
+ * in another table. Migrations that have run hold these names, so they never change. PostgreSQL cuts names at 63 bytes, after which
+ * those of two relations might be the same.
  */
 function triggerSuffix(model: Model, relation: string | undefined): string {
-  const suffix = [model.name, relation ?? []].flat().map(snakeCase).join('_')
+  const own = snakeCase(model.name)
+  const suffix = relation === undefined ? own : relation === own ? `${own}_${relation}` : relation
   if (Buffer.byteLength(LONGEST_PREFIX + suffix) <= MAX_NAME) return suffix
   const hash = hashOf(suffix).slice(0, 8)
   return `${suffix.slice(0, MAX_NAME - LONGEST_PREFIX.length - hash.length - 1)}_${hash}`
