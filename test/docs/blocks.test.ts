@@ -9,23 +9,35 @@ import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 import { codeBlocks } from './blocks.js'
 import { documentedCommands } from './commands.js'
-import { compileErrors } from './compile.js'
+import { compileErrors, framework, shop } from './compile.js'
 
 const blocks = (...languages: string[]) => codeBlocks().filter((block) => languages.includes(block.language))
+const code = blocks('ts', 'tsx')
+
+/** Pages that show an application of a framework. Those of the other pages are parts of the shop. */
+const FRAMEWORKS: Record<string, ReturnType<typeof framework>> = {
+  'docs/generators.md': framework('nextjs'),
+  'docs/nestjs.md': framework('nestjs'),
+  'docs/nextjs.md': framework('nextjs'),
+}
+/** guides.test.ts makes the application of these, and compiles it. */
+const FOLLOWED = ['docs/start.md', 'docs/testing.md', 'docs/express.md']
+const compiledPages = [...new Set(code.map(({ page }) => page))].filter((page) => !FOLLOWED.includes(page))
+
 const commandsOf = (name: string) => documentedCommands().filter(({ program }) => program === name)
 const generatorCommands = commandsOf('async-gen')
 const workerCommands = commandsOf('async-gen-worker')
 
 describe('the code blocks of the README and the guides', () => {
-  it.each(blocks('ts'))('$at is TypeScript without syntax errors', async ({ at, text }) => {
-    const options = { loader: 'ts', sourcefile: at, logLevel: 'silent' } as const
+  it.each(code.filter(({ exempt }) => exempt))('$at is TypeScript without syntax errors', async ({ at, text }) => {
+    const options = { loader: 'tsx', sourcefile: at, logLevel: 'silent' } as const
     await expect(transform(text, options), `Write the block at ${at} so that it parses`).resolves.toBeDefined()
   })
 
-  it('compile under strict in the README and in the guides that show one application', async () => {
-    const pages = /^(README|docs\/(attempts|toasts|reports|operating))\.md:/
-    const errors = await compileErrors(blocks('ts').filter(({ at, exempt }) => pages.test(at) && !exempt))
-    expect(errors, 'Correct the block, or declare the names that it uses in test/docs/host/prelude.ts').toEqual([])
+  it.each(compiledPages)('%s: its TypeScript compiles under strict', async (page) => {
+    const blocksOfPage = code.filter((block) => block.page === page && !block.exempt)
+    const errors = await compileErrors(blocksOfPage, FRAMEWORKS[page] ?? shop)
+    expect(errors, 'Correct the block, or declare the names that it uses in a prelude.ts of test/docs/host').toEqual([])
   })
 
   it.each(blocks('crontab'))('$at is a crontab that Graphile Worker accepts', ({ text }) => {

@@ -6,10 +6,10 @@ import type { PrismaPg as Adapter } from '@prisma/adapter-pg'
 import type { Attempt as AttemptClass } from './src/async/attempt.js'
 import type { db as database } from './src/async/database.js'
 import type { Report as ReportClass } from './src/async/report.js'
-import type { mailer as mailerObject, Orders as OrdersTarget } from './src/async/targets.js'
 import type { prisma as client } from './src/db.js'
 import type { Newsletter as NewsletterClass } from './src/newsletter.js'
 import type { OrderClient as OrderClientClass } from './src/order-client.js'
+import type { mailer as mailerObject, Orders as OrdersTarget } from './src/records.js'
 
 type Oat = NonNullable<Awaited<ReturnType<typeof client.oat.findUnique>>>
 type Order = NonNullable<Awaited<ReturnType<typeof client.order.findUnique>>>
@@ -19,11 +19,14 @@ declare class MonthlySalesReport extends ReportClass<{ month: string; verbose?: 
   override build(): Promise<{ total: number }>
 }
 
+declare class UrgentAttemptClass extends AttemptClass {}
+
 declare global {
   const prisma: typeof client
   const db: typeof database
   const Attempt: typeof AttemptClass
   const Report: typeof ReportClass
+  const UrgentAttempt: typeof UrgentAttemptClass
   const OrderClient: typeof OrderClientClass
   const Newsletter: typeof NewsletterClass
   const mailer: typeof mailerObject
