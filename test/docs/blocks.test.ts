@@ -1,15 +1,16 @@
 import { get_dmmf } from '@prisma/prisma-schema-wasm'
 import { transform } from 'esbuild'
 import { parseCrontab } from 'graphile-worker'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, inject, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { commandLine } from '../../bin/commands.js'
 import { parseCommandLine } from '../../runtime/src/bin/usage.js'
 import { testDatabase } from '../support/database.js'
-import { query } from '../support/postgres.js'
+import { createDatabase, query } from '../support/postgres.js'
 import { codeBlocks } from './blocks.js'
 import { documentedCommands } from './commands.js'
-import { compileErrors, framework, shop } from './compile.js'
+import { compileErrors, framework, runErrors, shop } from './compile.js'
+import { fileOf } from './guide.js'
 
 const blocks = (...languages: string[]) => codeBlocks().filter((block) => languages.includes(block.language))
 const code = blocks('ts', 'tsx')
@@ -22,6 +23,8 @@ const FRAMEWORKS: Record<string, ReturnType<typeof framework>> = {
 }
 /** guides.test.ts makes the application of these, and compiles it. */
 const FOLLOWED = ['docs/start.md', 'docs/testing.md', 'docs/express.md']
+/** Pages whose blocks run in the shop. */
+const RUN = ['README.md', 'docs/attempts.md', 'docs/toasts.md', 'docs/reports.md']
 const compiledPages = [...new Set(code.map(({ page }) => page))].filter((page) => !FOLLOWED.includes(page))
 
 const commandsOf = (name: string) => documentedCommands().filter(({ program }) => program === name)
@@ -38,6 +41,15 @@ describe('the code blocks of the README and the guides', () => {
     const blocksOfPage = code.filter((block) => block.page === page && !block.exempt)
     const errors = await compileErrors(blocksOfPage, FRAMEWORKS[page] ?? shop)
     expect(errors, 'Correct the block, or declare the names that it uses in a prelude.ts of test/docs/host').toEqual([])
+  })
+
+  it('run beside a worker, where they are whole statements', async () => {
+    const statements = code.filter(
+      ({ page, exempt, notRun, text }) => RUN.includes(page) && !exempt && !notRun && !fileOf(text),
+    )
+    const url = await createDatabase(inject('postgres'), { template: 'template' })
+    const errors = await runErrors(statements, { DATABASE_URL: url, NODE_ENV: 'production' })
+    expect(errors, 'Correct the block, or give it a value that it uses in test/docs/host/values.ts').toEqual([])
   })
 
   it.each(blocks('crontab'))('$at is a crontab that Graphile Worker accepts', ({ text }) => {

@@ -10,6 +10,8 @@ export interface Block {
   text: string
   /** Whether a comment before it says why it is not compiled: `<!-- not compiled: … -->`. */
   exempt: boolean
+  /** Whether a comment says why it is not run: `<!-- not run: … -->`. */
+  notRun: boolean
 }
 
 /** The README and the guides: a new page is found by itself. */
@@ -30,6 +32,7 @@ export function codeBlocks(): Block[] {
         language: match[2] === 'typescript' ? 'ts' : match[2]!,
         // Those of a list are indented.
         text: match[3]!.replaceAll(new RegExp(`^${match[1]}`, 'gm'), ''),
+        notRun: /<!-- not run: [^\n]+ -->\n\n$/.test(before),
         exempt: /<!-- not compiled: [^\n]+ -->\n\n$/.test(before),
       }
     })

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { APP, asyncGen, REPOSITORY } from '../support/host.js'
 import { prisma } from '../support/prisma.js'
 import { run } from '../support/run.js'
+import { startWorker } from '../support/worker.js'
 import type { Block } from './blocks.js'
 import { fileOf } from './guide.js'
 
@@ -99,4 +100,29 @@ function inGuide(line: string, places: Map<string, Block>) {
     const [file, first] = block.at.split(':')
     return `${file}:${Number(first) + Number(row) - 1}`
   })
+}
+
+/**
+ * Runs blocks that are whole statements in the shop, beside a worker, and returns what they throw, each with its place in
+ * the guide.
+ */
+export async function runErrors(blocks: Block[], env: Record<string, string>): Promise<string[]> {
+  const dir = `${APP}-docs-run-${process.pid}`
+  mkdirSync(dir)
+  await shop(dir)
+  for (const file of ['values.ts', 'run.ts']) copyFileSync(join(HOST, file), join(dir, file))
+  const places = new Map(blocks.map((block) => [`${block.at.replace(/\W/g, '-')}.ts`, block]))
+  for (const [path, { text }] of places) write(dir, path, `${text}\nexport {}\n`)
+  const worker = startWorker(dir, env)
+  try {
+    const { stdout } = await run(dir, process.execPath, ['--import', 'tsx', 'run.ts', ...places.keys()], { env })
+    return stdout
+      .split('\n')
+      .filter((line) => line.startsWith('{"file"'))
+      .map((line) => JSON.parse(line))
+      .map(({ file, error }) => `${places.get(file)!.at}: ${error}`)
+  } finally {
+    await worker.stop()
+    rmSync(dir, { recursive: true, force: true })
+  }
 }

@@ -35,11 +35,14 @@ const QUIET_NPM = {
 export class Follower {
   readonly #services = new Map<string, TerminalProcess>()
 
-  /** @param dir where commands run: `cd` changes it @param env what `export` adds to */
-  constructor(
-    public dir: string,
-    readonly env: Record<string, string> = {},
-  ) {}
+  /** Where commands run: `cd` changes it. */
+  dir: string
+  /** What `export` adds to. */
+  readonly env: Record<string, string> = {}
+
+  constructor(dir: string) {
+    this.dir = dir
+  }
 
   /** Throws at the first step whose command fails, or prints something else than the guide shows. */
   async follow(page: string, substitutes: Substitutes) {
@@ -55,14 +58,22 @@ export class Follower {
   async #take(step: Step, { commands, texts }: Substitutes) {
     const here = (text: string) =>
       Object.entries(texts).reduce((result, [from, to]) => result.replaceAll(from, to), text)
-    if (step.kind === 'file') return this.write(step.path, here(step.text))
-    if (step.kind === 'log') return await this.#awaitLog('npm run async:worker', step.output)
-    const instead = Object.keys(commands).find((start) => step.command.startsWith(start))
-    if (instead) return await commands[instead]!()
-    const command = here(step.command)
-    if (!SERVICES.test(command)) return await this.run(command, step.output)
+    if (step.kind === 'file') this.write(step.path, here(step.text))
+    else if (step.kind === 'log') await this.#awaitLog('npm run async:worker', step.output)
+    else {
+      const instead = Object.keys(commands).find((start) => step.command.startsWith(start))
+      if (instead) await commands[instead]!()
+      else await this.#enter(here(step.command), step.output)
+    }
+  }
+
+  async #enter(command: string, output?: string) {
+    if (!SERVICES.test(command)) {
+      await this.run(command, output)
+      return
+    }
     await this.start(command)
-    if (step.output) await this.#awaitLog(command, step.output)
+    if (output) await this.#awaitLog(command, output)
   }
 
   write(path: string, text: string) {
@@ -77,26 +88,32 @@ export class Follower {
       this.env[exported[1]!] = exported[2]!
       return ''
     }
-    const pattern = expected && new RegExp(`^${outputPattern(expected).source}$`)
-    const output = await eventually(`the end of ${command}`, async () => {
-      const printed = await this.#runOnce(command)
-      if (printed === undefined) return undefined
-      if (!pattern || pattern.test(printed)) return printed
-      if (LOOKS.test(command) && !expected.includes('not yet')) return undefined
-      throw new Error(`${command} printed\n${printed}\ninstead of\n${expected}`)
-    })
+    const output = await this.#runUntil(expected, command)
     const into = /&& cd (\w+)$/.exec(command)
     if (into) this.dir = join(this.dir, into[1]!)
     return output
   }
 
-  async #runOnce(command: string) {
-    const { exited, output } = startInTerminal(this.dir, command, this.#env())
-    const code = await exited
-    // The server is starting.
-    if (command.startsWith('curl') && code === CONNECTION_REFUSED) return undefined
-    if (code !== 0) throw new Error(`${command} ended with ${code}:\n${output()}`)
-    return output()
+  /** Runs a command, again where it only looks, until it prints what is expected. */
+  async #runUntil(expected: string | undefined, command: string) {
+    const pattern = expected && new RegExp(`^${outputPattern(expected).source}$`)
+    let printed = ''
+    const found = async () => {
+      const { exited, output } = startInTerminal(this.dir, command, this.#env())
+      const code = await exited
+      printed = output()
+      // The server is starting.
+      if (command.startsWith('curl') && code === CONNECTION_REFUSED) return false
+      if (code !== 0) throw new Error(`${command} ended with ${code}:\n${printed}`)
+      if (!pattern || pattern.test(printed)) return true
+      if (LOOKS.test(command) && !expected.includes('not yet')) return false
+      throw new Error(`Expected ${command} to print\n${expected}`)
+    }
+    await eventually(`${command} to print\n${expected}\n`, found, 60_000).catch((error: Error) => {
+      const services = [...this.#services].map(([name, { output }]) => `${name} printed\n${output()}`)
+      throw new Error([`${error.message}\nIt printed\n${printed}`, ...services].join('\n'))
+    })
+    return printed
   }
 
   /** Starts a command that keeps running, in place of the one that runs. */

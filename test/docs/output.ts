@@ -37,12 +37,12 @@ function linePattern(line: string) {
   let end = 0
   for (const match of line.matchAll(shown)) {
     const which = match.slice(1).findIndex((group) => group !== undefined)
-    pattern += escape(line.slice(end, match.index)) + CHANGING[which]![1]
+    pattern += quoted(line.slice(end, match.index)) + CHANGING[which]![1]
     end = match.index + match[0].length
   }
-  return pattern + escape(line.slice(end))
+  return pattern + quoted(line.slice(end))
 }
 
-function escape(text: string) {
+function quoted(text: string) {
   return text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
 }
