@@ -12,7 +12,7 @@ export type Step =
  * The steps of a guide in their order, from its code blocks.
  *
  * - A fenced block is a file where its first line names it (`// src/prisma.ts`). Files without comments are named in backticks before it.
- * - An indented block has commands: each line that begins with `$ `, with its output below, or each line where none does.
+ * - In an indented block, each line is a command. From the first line with `$ ` on, only such lines are: the others are output.
  * - An indented block that begins with a date is output of the worker.
  */
 export function stepsOf(page: string): Step[] {
@@ -53,19 +53,20 @@ function endOfIndented(lines: string[], start: number) {
   return end
 }
 
-function indentedSteps(block: string[], page: string, first: number): Step[] {
+function indentedSteps(block: string[], page: string, top: number): Step[] {
   const lines = block.map((line) => line.slice(4))
-  const at = (index: number) => `${page}:${first + index}`
-  if (/^\d{4}-\d\d-\d\d /.test(lines[0]!)) return [{ kind: 'log', at: at(0), output: lines.join('\n') }]
-
+  const at = (index: number) => `${page}:${top + index}`
   const prompts = lines.flatMap((line, index) => (line.startsWith('$ ') ? [index] : []))
-  if (prompts.length === 0)
-    return lines.flatMap((line, index) => (line ? [{ kind: 'command' as const, at: at(index), command: line }] : []))
-  return prompts.map((start, nth) => {
+  const head = lines.slice(0, prompts[0])
+  const first: Step[] = /^\d{4}-\d\d-\d\d /.test(head[0] ?? '')
+    ? [{ kind: 'log', at: at(0), output: head.join('\n').trim() }]
+    : head.flatMap((line, index) => (line ? [{ kind: 'command', at: at(index), command: line }] : []))
+  const transcript = prompts.map((start, nth): Step => {
     const output = lines
       .slice(start + 1, prompts[nth + 1])
       .join('\n')
       .trim()
     return { kind: 'command', at: at(start), command: lines[start]!.slice(2), ...(output && { output }) }
   })
+  return [...first, ...transcript]
 }

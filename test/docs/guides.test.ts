@@ -18,6 +18,7 @@ const SHOP = 'postgresql://postgres:secret@localhost:5432/shop'
 describe('a reader who follows the guides to the letter, outside of this repository', () => {
   const dir = mkdtempSync(join(tmpdir(), 'async-gen-guides-'))
   const reader = new Follower(dir)
+  let made = false
 
   afterAll(async () => {
     await reader.stopAll()
@@ -32,9 +33,11 @@ describe('a reader who follows the guides to the letter, outside of this reposit
     })
     await reader.run('npx async-gen doctor', 'All is well.')
     await reader.stopAll()
-  }, 300_000)
+    made = true
+  }, 600_000)
 
-  it('has the tests of docs/testing.md pass in that application', async () => {
+  it('has the tests of docs/testing.md pass in that application', async ({ skip }) => {
+    skip(!made)
     const testUrl = await createDatabase(inject('postgres'))
     await reader.follow('docs/testing.md', {
       commands: {
@@ -46,9 +49,10 @@ describe('a reader who follows the guides to the letter, outside of this reposit
     })
     expect(await reader.run('npx vitest run --exclude test/worker.test.ts')).toMatch(/Test Files +\d+ passed \(\d+\)/)
     expect(await reader.run('npx vitest run test/worker.test.ts')).toMatch(/Tests +1 passed \(1\)/)
-  }, 300_000)
+  }, 600_000)
 
-  it('gets the answers of docs/express.md from that application', async () => {
+  it('gets the answers of docs/express.md from that application', async ({ skip }) => {
+    skip(!made)
     reader.env.DATABASE_URL = await createDatabase(inject('postgres'))
     reader.env.PORT = await freePort()
     await reader.run('npx prisma migrate deploy')
@@ -57,9 +61,10 @@ describe('a reader who follows the guides to the letter, outside of this reposit
       texts: { 'localhost:3000': `localhost:${reader.env.PORT}` },
     })
     expect(await reader.stop('npx tsx src/server.ts')).toBe(0)
-  }, 300_000)
+  }, 600_000)
 
-  it('has nothing but code that compiles under strict', async () => {
+  it('has nothing but code that compiles under strict', async ({ skip }) => {
+    skip(!made)
     const everything = { extends: './tsconfig.json', include: ['src', 'test', 'prisma.config.ts'] }
     reader.write('tsconfig.all.json', JSON.stringify(everything))
     await reader.run('npx tsc -p tsconfig.all.json')
