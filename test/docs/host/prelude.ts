@@ -25,8 +25,8 @@ declare global {
   const prisma: typeof client
   const db: typeof database
   const Attempt: typeof AttemptClass
-  const Report: typeof ReportClass
   const UrgentAttempt: typeof UrgentAttemptClass
+  const Report: typeof ReportClass
   const OrderClient: typeof OrderClientClass
   const Newsletter: typeof NewsletterClass
   const mailer: typeof mailerObject
