@@ -12,21 +12,28 @@ const HOST = join(REPOSITORY, 'test', 'docs', 'host')
 
 const TSC = join(REPOSITORY, 'node_modules', 'typescript', 'bin', 'tsc')
 
+/** Where the blocks of a page are compiled. */
+interface Host {
+  make: (dir: string, blocks: Block[]) => Promise<void>
+  /** A file that keeps the text of the host, as other blocks need more of it than a block shows. */
+  keeps: string
+}
+
 /**
  * Compiles the blocks of one page, and returns each error with its place in the guide.
  *
  * A block that begins with `// src/file.ts` is that file, so the blocks import each other. Where a later block is the same file,
  * everything is compiled again with it.
  */
-export async function compileErrors(blocks: Block[], makeHost: (dir: string, blocks: Block[]) => Promise<void>) {
+export async function compileErrors(blocks: Block[], { make, keeps }: Host) {
   // Inside the repository, so that it finds its packages there; beside test/.app, and ignored like it.
   const dir = `${APP}-docs-${process.pid}-${blocks[0]!.at.replace(/\W/g, '-')}`
   mkdirSync(dir)
   try {
-    await makeHost(dir, blocks)
+    await make(dir, blocks)
     const errors = new Set<string>()
-    for (const version of versionsOf(blocks)) {
-      const places = new Map(version.map((block) => [pathOf(block), block]))
+    for (const version of versionsOf(blocks, keeps)) {
+      const places = new Map(version.map((block) => [pathOf(block, keeps), block]))
       for (const [path, { text }] of places) write(dir, path, `${text}\nexport {}\n`)
       for (const error of await tsc(dir)) errors.add(inGuide(error, places))
     }
@@ -37,7 +44,7 @@ export async function compileErrors(blocks: Block[], makeHost: (dir: string, blo
 }
 
 /** test/.app, the shop with everything generated, for pages that show parts of one application. */
-export async function shop(dir: string) {
+async function makeShop(dir: string) {
   const specs = join(APP, 'src', 'async', 'test')
   cpSync(join(APP, 'src'), join(dir, 'src'), { recursive: true, filter: (path) => path !== specs })
   copyFileSync(join(APP, 'package.json'), join(dir, 'package.json'))
@@ -47,14 +54,16 @@ export async function shop(dir: string) {
   write(dir, 'tsconfig.json', JSON.stringify({ ...SHOP_SETTINGS, include: ['**/*.ts'] }))
 }
 
+export const shop: Host = { make: makeShop, keeps: 'src/async/targets.ts' }
+
 const SHOP_SETTINGS = {
   extends: join(APP, 'tsconfig.json'),
   compilerOptions: { declaration: false, declarationMap: false },
 }
 
 /** An application of a framework: what its own command makes, the client that the page shows, and what the generators write. */
-export function framework(name: 'nestjs' | 'nextjs') {
-  return async (dir: string, blocks: Block[]) => {
+export function framework(name: 'nestjs' | 'nextjs'): Host {
+  const make: Host['make'] = async (dir, blocks) => {
     cpSync(join(HOST, name), dir, { recursive: true })
     write(dir, 'prisma/schema.prisma', '')
     copyFileSync(join(HOST, 'schema.prisma'), join(dir, 'prisma', 'schema.prisma'))
@@ -65,21 +74,25 @@ export function framework(name: 'nestjs' | 'nextjs') {
     if (existsSync(targets)) renameSync(targets, join(dir, 'src', 'async', 'targets.ts'))
     await prisma(dir, ['generate'])
   }
+  return { make, keeps: '' }
 }
 
 /** The blocks as a reader has them in turn: a file that is shown again takes the place of the earlier one. */
-function versionsOf(blocks: Block[]): Block[][] {
+function versionsOf(blocks: Block[], keeps: string): Block[][] {
   const versions: Block[][] = []
   for (const block of blocks) {
-    const version = versions.find((those) => !those.some((other) => pathOf(other) === pathOf(block)))
+    const version = versions.find((those) => !those.some((other) => pathOf(other, keeps) === pathOf(block, keeps)))
     if (version) version.push(block)
     else versions.push([block])
   }
   return versions
 }
 
-function pathOf({ at, language, text }: Block) {
-  return fileOf(text) ?? `block-${at.split(':')[1]}.${language === 'tsx' ? 'tsx' : 'ts'}`
+function pathOf({ at, language, text }: Block, keeps: string) {
+  const file = fileOf(text)
+  // Beside that file, so that it imports the same.
+  if (file === keeps) return file.replace('.ts', `-${at.split(':')[1]}.ts`)
+  return file ?? `block-${at.split(':')[1]}.${language === 'tsx' ? 'tsx' : 'ts'}`
 }
 
 function write(dir: string, path: string, text: string) {
@@ -109,7 +122,7 @@ function inGuide(line: string, places: Map<string, Block>) {
 export async function runErrors(blocks: Block[], env: Record<string, string>): Promise<string[]> {
   const dir = `${APP}-docs-run-${process.pid}`
   mkdirSync(dir)
-  await shop(dir)
+  await makeShop(dir)
   for (const file of ['values.ts', 'run.ts']) copyFileSync(join(HOST, file), join(dir, file))
   const places = new Map(blocks.map((block) => [`${block.at.replace(/\W/g, '-')}.ts`, block]))
   for (const [path, { text }] of places) write(dir, path, `${text}\nexport {}\n`)

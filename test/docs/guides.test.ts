@@ -60,7 +60,6 @@ describe('a reader who follows the guides to the letter, outside of this reposit
       commands: {},
       texts: { 'localhost:3000': `localhost:${reader.env.PORT}` },
     })
-    expect(await reader.stop('npx tsx src/server.ts')).toBe(0)
   }, 600_000)
 
   it('has nothing but code that compiles under strict', async ({ skip }) => {

@@ -21,7 +21,7 @@ const breakfast = runtime.hasToast(db, 'oat', 'breakfast', { compute: async () =
 class UrgentAttempt extends Attempt {}
 
 process.env.ATTEMPT_KEY = Buffer.alloc(32, 1).toString('base64')
-process.env.ATTEMPT_KEY_BEFORE = Buffer.alloc(32, 2).toString('base64')
+process.env.ATTEMPT_KEY_2 = Buffer.alloc(32, 2).toString('base64')
 
 Object.assign(globalThis, runtime, {
   PrismaPg,
