@@ -50,6 +50,7 @@ async function makeShop(dir: string) {
   copyFileSync(join(APP, 'package.json'), join(dir, 'package.json'))
   copyFileSync(join(HOST, 'prelude.ts'), join(dir, 'prelude.ts'))
   copyFileSync(join(HOST, 'records.ts'), join(dir, 'src', 'records.ts'))
+  copyFileSync(join(HOST, 'urgent_attempt.ts'), join(dir, 'src', 'async', 'urgent_attempt.ts'))
   copyFileSync(join(HOST, 'targets.ts'), join(dir, 'src', 'async', 'targets.ts'))
   write(dir, 'tsconfig.json', JSON.stringify({ ...SHOP_SETTINGS, include: ['**/*.ts'] }))
 }

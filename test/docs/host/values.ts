@@ -5,6 +5,7 @@ import { Attempt } from './src/async/attempt.js'
 import { db } from './src/async/database.js'
 import { Report } from './src/async/report.js'
 import { MonthlySales } from './src/async/reports/monthly_sales.js'
+import { UrgentAttempt } from './src/async/urgent_attempt.js'
 import { prisma } from './src/db.js'
 import { Newsletter } from './src/newsletter.js'
 import { OrderClient } from './src/order-client.js'
@@ -18,7 +19,6 @@ const args = { customerToken, orderNumber: order.number }
 const attempt = await Attempt.async(OrderClient, { idempotenceToken: 'order-1' }).fulfill(args)
 
 const breakfast = runtime.hasToast(db, 'oat', 'breakfast', { compute: async () => ({ servings: 2 }) })
-class UrgentAttempt extends Attempt {}
 
 process.env.ATTEMPT_KEY = Buffer.alloc(32, 1).toString('base64')
 process.env.ATTEMPT_KEY_2 = Buffer.alloc(32, 2).toString('base64')
