@@ -2,6 +2,7 @@ import { backoff } from '../core/backoff.js'
 import type { BoundDatabase } from '../core/database.js'
 import { type Duration, milliseconds, secondsSince } from '../core/duration.js'
 import { DecryptionError, describeError, InvalidStateError, isInstance, PermanentError } from '../core/errors.js'
+import { type Id, idOf } from '../core/id.js'
 import { snakeCase } from '../core/names.js'
 import type { PrismaClientLike } from '../core/prisma/client.js'
 import { sweptTables } from '../core/swept-table.js'
@@ -140,9 +141,13 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
     return this.async(callee as never, { ...rest, priority, scheduledAt: time } as never) as never
   }
 
-  /** The attempt with that id, as an instance of its subclass, or null. A subclass finds its own attempts alone. */
-  static async find<Class extends AttemptClass>(this: Class, id: bigint | number): Promise<InstanceType<Class> | null> {
-    const row = await this.store.find(BigInt(id), await typesOf(this))
+  /**
+   * The attempt with that id, as an instance of its subclass, or null. A subclass finds its own attempts alone.
+   * @param id a bigint, a whole number, or its digits as text, as `toJSON` and URLs have it
+   * @throws AsyncGenError INVALID_ID
+   */
+  static async find<Class extends AttemptClass>(this: Class, id: Id): Promise<InstanceType<Class> | null> {
+    const row = await this.store.find(idOf(id, `${this.name}.find: an attempt`), await typesOf(this))
     return row ? (new ((await classes(this))(row))(row) as InstanceType<Class>) : null
   }
 
@@ -183,11 +188,11 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
    */
   static async perform<Class extends AttemptClass>(
     this: Class,
-    id: bigint,
+    id: Id,
     { signal, subclasses = [] }: PerformOptions & { subclasses?: readonly AttemptClass[] } = {},
   ): Promise<InstanceType<Class> | null> {
     const classOf = await classes(this, subclasses)
-    const claimed = await claim(this, id)
+    const claimed = await claim(this, idOf(id, `${this.name}.perform: an attempt`))
     if (!claimed) return null
     const attempt = new (classOf(claimed.row))(claimed.row) as InstanceType<Class>
     await attempt.#performClaimed(claimed, signal)
@@ -232,7 +237,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
    * (`status` is `running`). There, `fail`, `expire`, `cancel` and `retry` end the run without making the call. An error thrown
    * before `super` counts as an error of the run. An override that does neither puts the call off by `retryDelay`.
    *
-   * @returns whether the call was made; one that is not due is left alone
+   * @returns true where the call has run. false where it is not due yet: nothing was changed, and a warning ATTEMPT_NOT_DUE says when it is due
    * @throws InvalidStateError unless the attempt is pending; and what `handlePerformError` throws
    */
   async perform({ signal }: PerformOptions = {}): Promise<boolean> {
@@ -241,6 +246,7 @@ export class AttemptRecord<Data = unknown> extends AttemptFields {
       if (!claimed) {
         await this.reload()
         if (!this.isPending) throw this.#invalidState('perform')
+        warnOfNoCall(this, this.#label)
         return false
       }
       this.#hold(claimed, signal)
@@ -509,6 +515,12 @@ interface HeldRun {
   error?: Thrown
   /** What the hook threw, if it did. */
   hook?: Thrown | undefined
+}
+
+/** A caller that does not look at what `perform` returns would take it for a call that has run. */
+function warnOfNoCall({ isDue, scheduledAt }: AttemptFields, label: string): void {
+  const why = isDue ? 'another process has locked its row' : `it is due at ${scheduledAt.toISOString()}`
+  process.emitWarning(`perform() made no call of ${label}: ${why}.`, { code: 'ATTEMPT_NOT_DUE' })
 }
 
 /** An override of `perform` has failed after its run had ended, which changes nothing. */
