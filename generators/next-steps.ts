@@ -1,7 +1,10 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { parse } from 'jsonc-parser'
 import type { Manifest } from './changes/manifest.js'
 import type { Plan } from './changes/plan.js'
 import type { Host } from './host/inspect.js'
+import { runtimeTarball, version } from './own-package.js'
 
 /**
  * What is left for the user to do, in order.
@@ -9,15 +12,38 @@ import type { Host } from './host/inspect.js'
  * @param manifest as it is after the run: with the flags that the run was given
  */
 export function nextSteps(host: Host, manifest: Manifest, { writes }: Plan, firstEdit: string): string[] {
-  const { install } = host.packageManager
   const written = (test: RegExp) => writes.some(({ path }) => test.test(path))
   const sql = writes.flatMap(({ path, after }) => (path.endsWith('/migration.sql') && after !== null ? [path] : []))
   return [
-    ...(written(/^package\.json$/) ? [install] : []),
+    ...(written(/^package\.json$/) ? [installStep(host, writes)] : []),
     ...(sql.length > 0 ? [migrate(host, manifest, sql)] : []),
     ...(sql.length > 0 || written(/\.prisma$/) ? [prismaCommand(host, manifest, 'generate')] : []),
     ...(written(/^(?!\.async-gen\/)/) ? [firstEdit] : []),
     ...exportsHint(host, manifest, writes),
+    ...jestHint(host, manifest, writes),
+  ]
+}
+
+/** The range that `install` has put into package.json leads nowhere for as long as the registry has no such package. */
+function installStep({ root, packageManager: { name, install } }: Host, writes: Plan['writes']): string {
+  const text = writes.find(({ path }) => path === 'package.json')?.after ?? '{}'
+  const range: string = parse(text)?.dependencies?.[RUNTIME] ?? ''
+  if (!/^[\^~]?\d/.test(range) || existsSync(join(root, 'node_modules', RUNTIME))) return install
+  const tarball = runtimeTarball()
+  const path = tarball ?? `/path/to/async-gen/packages/async-gen-runtime-${version}.tgz`
+  const command = name === 'npm' ? `npm install ${quoted(path)}` : `${name} add ${RUNTIME}@file:${quoted(path)}`
+  const made = tarball ? '' : '; `npm run pack`, in a clone of async-gen, makes this file'
+  return `${command}   (${RUNTIME} is not on the npm registry yet${made})`
+}
+
+const RUNTIME = '@async-gen/runtime'
+
+/** Before Node.js 24.9, Jest loads no ES module from CommonJS, although Node.js does. */
+function jestHint({ testRunner }: Host, { settings: { dir } }: Manifest, writes: Plan['writes']): string[] {
+  const isNew = writes.some(({ path, before }) => before === null && path === `${dir}/database.ts`)
+  if (testRunner !== 'jest' || !isNew) return []
+  return [
+    `Set up Jest to load ${RUNTIME}, which is an ES module: docs/testing.md of async-gen, "Jest", has the configuration`,
   ]
 }
 
