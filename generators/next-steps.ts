@@ -1,10 +1,8 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { parse } from 'jsonc-parser'
 import type { Manifest } from './changes/manifest.js'
 import type { Plan } from './changes/plan.js'
 import type { Host } from './host/inspect.js'
-import { runtimeTarball, version } from './own-package.js'
+import { installCommand, quoted, RUNTIME } from './install-command.js'
 
 /**
  * What is left for the user to do, in order.
@@ -15,7 +13,9 @@ export function nextSteps(host: Host, manifest: Manifest, { writes }: Plan, firs
   const written = (test: RegExp) => writes.some(({ path }) => test.test(path))
   const sql = writes.flatMap(({ path, after }) => (path.endsWith('/migration.sql') && after !== null ? [path] : []))
   return [
-    ...(written(/^package\.json$/) ? [installStep(host, writes)] : []),
+    ...(written(/^package\.json$/)
+      ? [installCommand(host, writes.find(({ path }) => path === 'package.json')?.after)]
+      : []),
     ...(sql.length > 0 ? [migrate(host, manifest, sql)] : []),
     ...(sql.length > 0 || written(/\.prisma$/) ? [prismaCommand(host, manifest, 'generate')] : []),
     ...(written(/^(?!\.async-gen\/)/) ? [firstEdit] : []),
@@ -23,20 +23,6 @@ export function nextSteps(host: Host, manifest: Manifest, { writes }: Plan, firs
     ...jestHint(host, manifest, writes),
   ]
 }
-
-/** The range that `install` has put into package.json leads nowhere for as long as the registry has no such package. */
-function installStep({ root, packageManager: { name, install } }: Host, writes: Plan['writes']): string {
-  const text = writes.find(({ path }) => path === 'package.json')?.after ?? '{}'
-  const range: string = parse(text)?.dependencies?.[RUNTIME] ?? ''
-  if (!/^[\^~]?\d/.test(range) || existsSync(join(root, 'node_modules', RUNTIME))) return install
-  const tarball = runtimeTarball()
-  const path = tarball ?? `/path/to/async-gen/packages/async-gen-runtime-${version}.tgz`
-  const command = name === 'npm' ? `npm install ${quoted(path)}` : `${name} add ${RUNTIME}@file:${quoted(path)}`
-  const made = tarball ? '' : '; `npm run pack`, in a clone of async-gen, makes this file'
-  return `${command}   (${RUNTIME} is not on the npm registry yet${made})`
-}
-
-const RUNTIME = '@async-gen/runtime'
 
 /** Before Node.js 24.9, Jest loads no ES module from CommonJS, although Node.js does. */
 function jestHint({ testRunner }: Host, { settings: { dir } }: Manifest, writes: Plan['writes']): string[] {
@@ -76,10 +62,6 @@ export function prismaCommand(host: Host, manifest: Manifest, command: string): 
   const taken = command.startsWith('db execute') ? { config } : { schema, config }
   const flags = Object.entries(taken).flatMap(([name, value]) => (value ? [`--${name}`, quoted(value)] : []))
   return [host.packageManager.exec, 'prisma', command, ...flags].join(' ')
-}
-
-function quoted(path: string): string {
-  return /^[\w./@-]+$/.test(path) ? path : JSON.stringify(path)
 }
 
 function migrate(host: Host, manifest: Manifest, sql: string[]): string {

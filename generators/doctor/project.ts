@@ -7,6 +7,7 @@ import { hasMarkers } from '../changes/merge.js'
 import { isFolder, readText } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import { isModuleName } from '../host/prisma-client.js'
+import { installCommand, RUNTIME } from '../install-command.js'
 import { otherVersion } from '../installed-version.js'
 import { version } from '../own-package.js'
 import { isNewer } from '../session.js'
@@ -132,10 +133,10 @@ function missingClient({ root }: Host, { settings }: Manifest): Finding[] {
 
 function installedPackages(host: Host): Finding[] {
   const { root, packageJson, packageManager } = host
-  const runtime = installedVersion(root, '@async-gen/runtime')
+  const runtime = installedVersion(root, RUNTIME)
   const worker = installedVersion(root, 'graphile-worker')
   const missing = [
-    { name: '@async-gen/runtime', found: runtime },
+    { name: RUNTIME, found: runtime },
     { name: 'graphile-worker', found: worker },
   ].flatMap(({ name, found }): Finding[] => {
     const finding = { severity: 'error' as const, where: 'package.json' }
@@ -149,7 +150,7 @@ function installedPackages(host: Host): Finding[] {
         ...finding,
         code: 'PACKAGE_NOT_INSTALLED',
         message: `${name} is not installed.`,
-        remedy: packageManager.install,
+        remedy: installCommand(host),
       },
     ]
   })
