@@ -41,7 +41,7 @@ export function logEnd(log: Log, cause: unknown): void {
 }
 
 /** A line that says what has happened, and the error that did it. */
-export function logError(log: Log, what: string, cause: unknown): void {
+function logError(log: Log, what: string, cause: unknown): void {
   const error = describeError(cause)
   log.say('error', `${what}: ${error.message}`, { error })
 }
