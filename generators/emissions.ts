@@ -64,7 +64,9 @@ export function files(owner: string, dir: string, context: Context, templates: s
 /** The same for specs, which need a runner. */
 export function specs(host: Host, owner: string, dir: string, context: Context, templates: string[]): Emission[] {
   if (host.packageJson.packages.includes('vitest')) return files(owner, dir, context, templates)
-  return [{ kind: 'note', text: `no specs in ${dir}/test: they run with vitest, which package.json does not name` }]
+  const { testRunner } = host
+  const why = testRunner ? `, and this project has ${testRunner}` : ', which package.json does not name'
+  return [{ kind: 'note', text: `no specs in ${dir}/test: they run with vitest${why}` }]
 }
 
 /** The migrations of one generator, in the order in which they run. A host has those whose names its manifest holds. */

@@ -2,6 +2,7 @@ import { parse } from 'jsonc-parser'
 import type { Manifest } from './changes/manifest.js'
 import type { Plan } from './changes/plan.js'
 import type { Host } from './host/inspect.js'
+import { installCommand, quoted, RUNTIME } from './install-command.js'
 
 /**
  * What is left for the user to do, in order.
@@ -9,15 +10,26 @@ import type { Host } from './host/inspect.js'
  * @param manifest as it is after the run: with the flags that the run was given
  */
 export function nextSteps(host: Host, manifest: Manifest, { writes }: Plan, firstEdit: string): string[] {
-  const { install } = host.packageManager
   const written = (test: RegExp) => writes.some(({ path }) => test.test(path))
   const sql = writes.flatMap(({ path, after }) => (path.endsWith('/migration.sql') && after !== null ? [path] : []))
   return [
-    ...(written(/^package\.json$/) ? [install] : []),
+    ...(written(/^package\.json$/)
+      ? [installCommand(host, writes.find(({ path }) => path === 'package.json')?.after)]
+      : []),
     ...(sql.length > 0 ? [migrate(host, manifest, sql)] : []),
     ...(sql.length > 0 || written(/\.prisma$/) ? [prismaCommand(host, manifest, 'generate')] : []),
     ...(written(/^(?!\.async-gen\/)/) ? [firstEdit] : []),
     ...exportsHint(host, manifest, writes),
+    ...jestHint(host, manifest, writes),
+  ]
+}
+
+/** Before Node.js 24.9, Jest loads no ES module from CommonJS, although Node.js does. */
+function jestHint({ testRunner }: Host, { settings: { dir } }: Manifest, writes: Plan['writes']): string[] {
+  const isNew = writes.some(({ path, before }) => before === null && path === `${dir}/database.ts`)
+  if (testRunner !== 'jest' || !isNew) return []
+  return [
+    `Set up Jest to load ${RUNTIME}, which is an ES module: docs/testing.md of async-gen, "Jest", has the configuration`,
   ]
 }
 
@@ -50,10 +62,6 @@ export function prismaCommand(host: Host, manifest: Manifest, command: string): 
   const taken = command.startsWith('db execute') ? { config } : { schema, config }
   const flags = Object.entries(taken).flatMap(([name, value]) => (value ? [`--${name}`, quoted(value)] : []))
   return [host.packageManager.exec, 'prisma', command, ...flags].join(' ')
-}
-
-function quoted(path: string): string {
-  return /^[\w./@-]+$/.test(path) ? path : JSON.stringify(path)
 }
 
 function migrate(host: Host, manifest: Manifest, sql: string[]): string {

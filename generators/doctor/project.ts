@@ -10,6 +10,7 @@ import { isFolder, readText } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import { isModuleName } from '../host/prisma-client.js'
 import { runsGraphileWorker18 } from '../install.js'
+import { installCommand, RUNTIME } from '../install-command.js'
 import { otherVersion } from '../installed-version.js'
 import { version } from '../own-package.js'
 import { ejectedPath, staleTemplates } from '../templates.js'
@@ -134,10 +135,10 @@ function missingClient({ root }: Host, { settings }: Manifest): Finding[] {
 
 function installedPackages(host: Host): Finding[] {
   const { root, packageJson, packageManager } = host
-  const runtime = installedVersion(root, '@async-gen/runtime')
+  const runtime = installedVersion(root, RUNTIME)
   const worker = installedVersion(root, 'graphile-worker')
   const missing = [
-    { name: '@async-gen/runtime', found: runtime },
+    { name: RUNTIME, found: runtime },
     { name: 'graphile-worker', found: worker },
   ].flatMap(({ name, found }): Finding[] => {
     const finding = { severity: 'error' as const, where: 'package.json' }
@@ -151,7 +152,7 @@ function installedPackages(host: Host): Finding[] {
         ...finding,
         code: 'PACKAGE_NOT_INSTALLED',
         message: `${name} is not installed.`,
-        remedy: packageManager.install,
+        remedy: installCommand(host),
       },
     ]
   })

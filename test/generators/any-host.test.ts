@@ -280,7 +280,7 @@ describe('the package manager is that of the workspace', () => {
     ['yarn', 'yarn.lock', 'yarn install', 'yarn exec prisma'],
     ['bun', 'bun.lock', 'bun install', 'bun x prisma'],
   ])('%s', async (name, lockFile, install, exec) => {
-    const host = sampleHost({ [lockFile]: '' })
+    const host = sampleHost({ [lockFile]: '', 'node_modules/@async-gen/runtime/package.json': '{}' })
     const { nextSteps } = await host.run('install')
     expect(nextSteps[0]).toBe(install)
     expect(nextSteps[1]).toContain(exec)

@@ -18,7 +18,7 @@ describe('the command line', () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toMatch(/^ {6}create {2}src\/async\/database\.ts$/m)
     expect(stdout).toMatch(/^ {6}update {2}package\.json$/m)
-    expect(stdout).toMatch(/^Next:\n {2}1\. npm install\n {2}2\. npx prisma migrate dev /m)
+    expect(stdout).toMatch(/^Next:\n {2}1\. npm install .*\n {2}2\. npx prisma migrate dev /m)
     expect(stdout).not.toContain('\u001b[')
 
     const again = asyncGen(host, 'install')
@@ -90,7 +90,7 @@ describe('the command line', () => {
     const object = JSON.parse(stdout)
     expect(object).toMatchObject({ version: 1, command: 'install', exitCode: 0, status: 'applied', notes: [] })
     expect(object.changes).toContainEqual({ kind: 'create', path: 'src/async/database.ts' })
-    expect(object.nextSteps[0]).toBe('npm install')
+    expect(object.nextSteps[0]).toMatch(/^npm install /)
 
     const refused = asyncGen(sampleHost({ 'package.json': null }), 'install', '--json')
     expect(refused.status).toBe(4)

@@ -81,7 +81,10 @@ describe('doctor finds, and says what to do:', () => {
     const none = await installed()
     none.remove('node_modules/@async-gen')
     none.remove('node_modules/graphile-worker')
-    expect((await found(none)).map(({ code }) => code)).toEqual(['PACKAGE_NOT_INSTALLED', 'PACKAGE_NOT_INSTALLED'])
+    const { findings } = await diagnosis(none)
+    expect(findings.map(({ code }) => code)).toEqual(['PACKAGE_NOT_INSTALLED', 'PACKAGE_NOT_INSTALLED'])
+    // The registry has no runtime yet.
+    for (const { remedy } of findings) expect(remedy).toMatch(/^npm install \S+async-gen-runtime-\S+\.tgz /)
     const old = await installed({ 'node_modules/@async-gen/runtime/package.json': '{ "version": "0.0.1" }' })
     expect(await found(old)).toEqual([{ code: 'RUNTIME_VERSION', where: 'package.json' }])
   })

@@ -166,7 +166,7 @@ describe('install, attempt and reports write', () => {
   })
 
   it('what is left to do: install, migrate, generate, edit', async () => {
-    const host = sampleHost({ 'pnpm-lock.yaml': '', ...MIGRATED })
+    const host = sampleHost({ 'pnpm-lock.yaml': '', ...RUNTIME, ...MIGRATED })
     const { nextSteps } = await host.run('install')
     expect(nextSteps).toEqual([
       'pnpm install',
@@ -175,6 +175,26 @@ describe('install, attempt and reports write', () => {
       'Name the methods to cache in src/async/toasts.ts',
     ])
     expect((await host.run('install')).nextSteps).toEqual([])
+  })
+
+  it.each([
+    ['package-lock.json', 'npm install /path/to/async-gen/packages/async-gen-runtime-'],
+    ['pnpm-lock.yaml', 'pnpm add @async-gen/runtime@file:/path/to/async-gen/packages/async-gen-runtime-'],
+  ])('how to install the runtime, which is not on the registry yet: %s', async (lockFile, command) => {
+    const host = sampleHost({ [lockFile]: lockFile.endsWith('json') ? '{}' : '' })
+    const [step] = (await host.run('install')).nextSteps
+    expect(step).toContain(command)
+    expect(step).toContain('@async-gen/runtime is not on the npm registry yet')
+  })
+
+  it('how to have Jest load the runtime, once, in a host that tests with Jest', async () => {
+    const host = sampleHost({
+      'package.json': '{ "dependencies": { "prisma": "7" }, "devDependencies": { "jest": "^30.0.0" } }',
+    })
+    const { plan, nextSteps } = await host.run('install')
+    expect(plan.notes).toEqual(['no specs in src/async/test: they run with vitest, and this project has jest'])
+    expect(nextSteps.at(-1)).toMatch(/^Set up Jest to load @async-gen\/runtime.*docs\/testing\.md/)
+    expect((await host.run('attempt')).nextSteps.join('\n')).not.toContain('Jest')
   })
 
   it('what is left to do where there are no migrations: as usual, or the SQL first where `migrate dev` would reset', async () => {
@@ -467,6 +487,7 @@ describe('imports', () => {
   })
 })
 
+const RUNTIME = { 'node_modules/@async-gen/runtime/package.json': '{}' }
 const MIGRATED = { 'prisma/migrations/20240101000000_init/migration.sql': 'CREATE TABLE "Order" ();\n' }
 
 function written(after: string[], before: string[]): string[] {

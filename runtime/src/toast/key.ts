@@ -1,4 +1,5 @@
 import { AsyncGenError } from '../core/errors.js'
+import { idOf as wholeNumber } from '../core/id.js'
 
 /** The fields that tell a model's records apart: one, or several for a composite key. */
 export type KeyFields = string | readonly string[]
@@ -10,11 +11,19 @@ export type KeyValues = Record<string, unknown>
  * The key of a parent as text, the same that SQL makes of it: `to_jsonb("id")::text` for one field,
  * `jsonb_build_array("a", "b")::text` for several.
  *
- * @throws AsyncGenError NOT_PERSISTED where a field has no value, INVALID_KEY where it has one that is no key
+ * @param wholeNumbers the fields that the database has as whole numbers: there, text of digits is the number, as in JSON and URLs
+ * @throws AsyncGenError NOT_PERSISTED where a field has no value, INVALID_KEY where it has one that is no key, INVALID_ID
  */
-export function keyOf(name: string, parent: unknown, fields: KeyFields = 'id'): string {
+export function keyOf(
+  name: string,
+  parent: unknown,
+  fields: KeyFields = 'id',
+  wholeNumbers?: ReadonlySet<string>,
+): string {
   const part = (field: string) => {
-    const value = (parent as KeyValues | null | undefined)?.[field]
+    const given = (parent as KeyValues | null | undefined)?.[field]
+    const isDigits = typeof given === 'string' && wholeNumbers?.has(field)
+    const value = isDigits ? wholeNumber(given, `The toast ${name}: its record`) : given
     const text = textOf(value)
     if (text !== undefined) return text
     if (value === undefined || value === null) {
@@ -22,6 +31,12 @@ export function keyOf(name: string, parent: unknown, fields: KeyFields = 'id'): 
         'NOT_PERSISTED',
         `Record must be persisted before the toast ${name} can be read: it has no ${field}. ` +
           'A row that was read with `select` has to have it. A model whose key is another needs the option `id`, with the names of the fields.',
+      )
+    }
+    if (typeof value === 'number') {
+      throw new AsyncGenError(
+        'INVALID_KEY',
+        `The toast ${name} cannot be stored by ${field}: JavaScript has rounded ${value}. Give a bigint.`,
       )
     }
     const type = typeof value === 'object' ? (value.constructor?.name ?? 'object') : typeof value
@@ -52,6 +67,7 @@ const PARTS = /"(?:[^"\\]|\\.)*"|[^, ]+/g
 function textOf(value: unknown): string | undefined {
   switch (typeof value) {
     case 'number':
+      return Number.isSafeInteger(value) || (Number.isFinite(value) && value % 1 !== 0) ? String(value) : undefined
     case 'bigint':
     case 'boolean':
       return String(value)

@@ -127,6 +127,7 @@ export function hasToast<
     ...(rest as ToastOptions<RowOf<RecordOf<Client[Model]>, Fields, Stale>, Result, Placeholder, Loaded>),
     load: options.load ?? ((id: unknown) => db.findRecord(model, fieldsOf(id, fields)) as Promise<Loaded | null>),
     fields,
+    wholeNumbers: wholeNumbersOf(db, model),
     living: async (keys) => {
       const records = await db.existing(
         model,
@@ -137,6 +138,12 @@ export function hasToast<
     task: 'refresh_toast',
     origin: { place: callerOf(hasToast), code: String(options.compute) },
   })
+}
+
+function wholeNumbersOf(db: Database, property: string): ReadonlySet<string> {
+  const names = [property, property.charAt(0).toUpperCase() + property.slice(1)]
+  const fields = names.flatMap((name) => db.fieldsOf(name)).filter(({ type }) => type === 'Int' || type === 'BigInt')
+  return new Set(fields.map(({ name }) => name))
 }
 
 function fieldsOf(id: unknown, fields: KeyFields): object {
@@ -167,6 +174,8 @@ export function defineToast<Parent, Result, Placeholder = NotReady, Loaded = Par
 interface Definition {
   load: (id: never) => Promise<unknown>
   fields: KeyFields
+  /** Those of the model's fields that are whole numbers. */
+  wholeNumbers?: ReadonlySet<string>
   task: string
   origin: Origin
   living?: ((keys: string[]) => Promise<Set<string>>) | undefined
@@ -191,7 +200,7 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
 
   const registry = toastsOf(db)
   const { store } = registry
-  const { fields, task, origin, maxBytes = MAX_BYTES } = options
+  const { fields, wholeNumbers, task, origin, maxBytes = MAX_BYTES } = options
   const name = nameWithVersion(baseName, options.version)
 
   registry.define({
@@ -214,7 +223,7 @@ function define<Parent, Result, Placeholder, Loaded, Id>(
     },
   })
 
-  const key = (parent: Parent) => keyOf(baseName, parent, fields)
+  const key = (parent: Parent) => keyOf(baseName, parent, fields, wholeNumbers)
   const placeOf = (parent: Parent): ToastId => ({ name, key: key(parent) })
   const requestOf = (parent: Parent): Request => ({ ...placeOf(parent), task, version: versionOf(parent) })
   const placeholderOf = (row: ToastRow | undefined) => (options.placeholder ?? notReady(row)) as Placeholder

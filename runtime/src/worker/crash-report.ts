@@ -12,6 +12,7 @@ import type { Log } from './log.js'
  */
 export function reportCrashes(log: Log): () => void {
   const report = (error: unknown, origin: NodeJS.UncaughtExceptionOrigin) => {
+    if (wasLogged(error) && process.listenerCount('uncaughtException') === 1) process.exit(1)
     if (origin === 'uncaughtException' && isLostConnection(error)) {
       return log.say('warning', `PostgreSQL ended a connection: ${(error as Error).message}`)
     }
@@ -26,8 +27,21 @@ export function reportCrashes(log: Log): () => void {
   return () => void process.off('uncaughtException', report)
 }
 
+/** What a worker has ended with, which its last line says. Whoever catches the error later does not print it again. */
+const logged = new WeakSet<object>()
+
+export function wasLogged(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && logged.has(error)
+}
+
+/** Logs what a worker ends with, as its last line. */
+export function logEnd(log: Log, cause: unknown): void {
+  logError(log, 'The worker ends', cause)
+  if (typeof cause === 'object' && cause !== null) logged.add(cause)
+}
+
 /** A line that says what has happened, and the error that did it. */
-export function logError(log: Log, what: string, cause: unknown): void {
+function logError(log: Log, what: string, cause: unknown): void {
   const error = describeError(cause)
   log.say('error', `${what}: ${error.message}`, { error })
 }

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
 import { Logger } from 'graphile-worker'
+import type { ErrorRecord } from '../core/errors.js'
 import type { OperationEvent } from '../telemetry/operation.js'
 import type { Work } from './counters.js'
 
@@ -60,7 +61,7 @@ function forPeople({ time, level, ...line }: Line): string {
   const at = styleText('dim', localTime(time))
   if ('message' in line) {
     const text = line.message.trimEnd()
-    return `${at}  ${level === 'info' ? text : styleText(COLOUR[level], text)}`
+    return `${at}  ${level === 'info' ? text : styleText(COLOUR[level], text)}${framesOf(line.fields)}`
   }
   const { type, id, name, elapsed = 0, run = 1, outcome, error } = line.event
   const verdict = outcome === 'succeeded' ? 'SUCCESS' : outcome === 'superseded' ? 'SUPERSEDED' : 'FAILURE'
@@ -70,6 +71,12 @@ function forPeople({ time, level, ...line }: Line): string {
     ...(outcome === 'retried' ? [`run ${run}, tried again`] : outcome === 'failed' ? [`run ${run}, given up`] : []),
   ]
   return words.join('  ')
+}
+
+/** Where an error comes from. One with a code says itself all that there is to know. */
+function framesOf({ error }: { error?: ErrorRecord } = {}): string {
+  const frames = error?.stack && !error.code ? error.stack.split('\n').filter((line) => /^ {4}at /.test(line)) : []
+  return frames.map((line) => `\n${line}`).join('')
 }
 
 function localTime(time: Date): string {

@@ -9,7 +9,7 @@ import { leave, type Presence, presenceOf } from '../presence/presence.js'
 import { toastsOf } from '../toast/registry.js'
 import { warnOfSettings } from './client-settings.js'
 import { Counters, onWorkDone } from './counters.js'
-import { logError, reportCrashes } from './crash-report.js'
+import { logEnd, reportCrashes } from './crash-report.js'
 import { GraphileRunner, type WorkerContext } from './graphile-runner.js'
 import { serveHealth } from './health.js'
 import { graphileLogger, type Log, openLog, readable } from './log.js'
@@ -102,13 +102,15 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     await within(GOING_HOME, goHome(db, chores))
     unsubscribe()
     if (state.presence) log.say('info', summary(counters, running.size))
-    if (failure !== undefined) logError(log, 'The worker ends', failure.cause)
+    if (failure !== undefined) logEnd(log, failure.cause)
     // What ignores its signal would keep the process from ending.
     if (running.size > 0) process.exit(1)
     health?.close()
     await within(GOING_HOME, hangUp(db))
     db.dropConnections()
-    stopReporting()
+    // A host that does not catch what ended the worker would have Node print it again.
+    if (failure !== undefined) setImmediate(stopReporting)
+    else stopReporting()
     clearInterval(alive)
     // Nor may connections of the host's keep it, whose server does not answer their farewell.
     if (stopping.asked.aborted) setTimeout(() => process.exit(), FAREWELL).unref()
