@@ -5,7 +5,7 @@ import { modelsOf } from './host/prisma-models.js'
 import { invalidation } from './invalidation.js'
 import { version } from './own-package.js'
 
-/** Toasts, tasks and the worker process: what the other generators stand on. */
+/** Toasts, tasks and the worker process. The other generators depend on it. */
 export const install: Generator = {
   name: 'install',
   description: 'Cached methods, background tasks and the worker process',
@@ -45,7 +45,7 @@ export const install: Generator = {
     ]
   },
 
-  firstEdit: ({ dir }) => `Name the methods to cache in ${dir}/toasts.ts`,
+  firstEdit: ({ dir }) => `Define your cached methods in ${dir}/toasts.ts`,
 }
 
 function packages({ node, packageManager }: Host, dir: string) {

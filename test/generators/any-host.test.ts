@@ -384,7 +384,7 @@ describe('another async-gen than the one of the project', () => {
       'package.json': '{ "name": "host", "devDependencies": { "prisma": "^7.0.0", "async-gen": "^0.0.9" } }\n',
       'node_modules/async-gen/package.json': installed,
     })
-    const line = /this is async-gen [\d.]+, and 0\.0\.9 is installed here: run npx async-gen/i
+    const line = /this is async-gen [\d.]+, but the project has installed 0\.0\.9: run npx async-gen/i
     expect((await host.run('install')).plan.notes).toContainEqual(expect.stringMatching(line))
     const { findings } = await doctor({ cwd: host.root })
     expect(findings).toContainEqual(

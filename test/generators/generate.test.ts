@@ -71,7 +71,7 @@ describe('install, attempt and reports write', () => {
     await host.run('reports', [], { model: 'StockReport' })
     await expect(host.run('reports', ['Yearly'])).rejects.toMatchObject({
       code: 'MODEL_AMBIGUOUS',
-      remedy: 'Say which: --model SalesReport',
+      remedy: 'Name one of them: --model SalesReport',
     })
   })
 
@@ -172,7 +172,7 @@ describe('install, attempt and reports write', () => {
       'pnpm install',
       'pnpm exec prisma migrate dev   (in production: pnpm exec prisma migrate deploy)',
       'pnpm exec prisma generate',
-      'Name the methods to cache in src/async/toasts.ts',
+      'Define your cached methods in src/async/toasts.ts',
     ])
     expect((await host.run('install')).nextSteps).toEqual([])
   })

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { validate } from '../../generators/changes/validate.js'
 import { ConflictError, type GeneratorError, HostError, UsageError } from '../../generators/host/errors.js'
 import { inspect } from '../../generators/host/inspect.js'
-import { generate, type Request } from '../../generators/run.js'
+import { type GenerateRequest, generate } from '../../generators/run.js'
 import { folderHost, type SampleHost, SCHEMA, sampleHost } from './sample-host.js'
 
 const IMPORT = "import { PrismaClient } from './generated/client.js'\n"
@@ -200,7 +200,7 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
     expect(error).toMatchObject({
       code: 'NO_PUBLIC_SCHEMA',
       exitCode: 4,
-      remedy: 'Add it: schemas = ["auth", "base", "public"]',
+      remedy: 'Add public: schemas = ["auth", "base", "public"]',
     })
   })
 
@@ -368,7 +368,7 @@ describe('the PrismaClient', () => {
     const unclear = `${IMPORT}registry.add('db', new PrismaClient())\nexport default registry.db\n`
     const host = sampleHost({ 'src/main-db.ts': unclear })
     const error = await refusal(host)
-    expect(error).toMatchObject({ code: 'CLIENT_AMBIGUOUS', remedy: 'Say which: --client src/db.ts#prisma' })
+    expect(error).toMatchObject({ code: 'CLIENT_AMBIGUOUS', remedy: 'Name one of them: --client src/db.ts#prisma' })
     expect(error.message).toContain('src/main-db.ts ')
     await host.run('install', [], { client: 'src/main-db.ts#default' })
     expect(host.read('src/async/database.ts')).toContain("import prisma from '../main-db.js'")
@@ -446,7 +446,7 @@ describe('the PrismaClient', () => {
 })
 
 /** Runs `install`, or what is asked, expects an error, and expects the host to be as it was. */
-async function refusal(host: SampleHost, request: Partial<Request> = {}): Promise<GeneratorError> {
+async function refusal(host: SampleHost, request: Partial<GenerateRequest> = {}): Promise<GeneratorError> {
   const before = host.hash()
   const error = await host.run('install', [], request).then(
     () => {
