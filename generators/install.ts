@@ -28,6 +28,16 @@ export const install: Generator = {
         'install/async/tasks/sweep.ts',
       ]),
       ...specs(host, owner, dir, context, ['install/async/test/toasts.test.ts']),
+      // In our own folder, so that the user's .gitattributes stays untouched.
+      {
+        kind: 'file',
+        owner,
+        template: 'install/gitattributes',
+        context,
+        path: '.async-gen/.gitattributes',
+        shared: false,
+        verbatim: true,
+      },
       {
         kind: 'fragment',
         owner,

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { folderHost, kinds, lines, SCHEMA, sampleHost } from './sample-host.js'
 
@@ -35,6 +36,19 @@ describe('install, attempt and reports write', () => {
       'src/async/toasts.ts',
       'src/async/worker.ts',
     ])
+  })
+
+  it('a .gitattributes for the copies in .async-gen, and never the .gitattributes of the user', async () => {
+    const own = '*.png binary\r\nsrc/** text'
+    const host = sampleHost({ '.gitattributes': own })
+    await host.run('install')
+    const git = (...args: string[]) => execFileSync('git', args, { cwd: host.root, encoding: 'utf8' })
+    git('init', '--quiet')
+    const attribute = (path: string) => git('check-attr', 'linguist-generated', '--', path).trim()
+    expect(attribute('.async-gen/base/src/async/worker.ts.base')).toMatch(/: set$/)
+    expect(attribute('src/async/worker.ts')).toMatch(/: unspecified$/)
+    expect(host.read('.gitattributes')).toBe(own)
+    expect((await host.run('install')).status).toBe('nothing to do')
   })
 
   it('A17: a second attempt model beside the first, with its own table, tasks and migration', async () => {
