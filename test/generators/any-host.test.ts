@@ -41,7 +41,7 @@ describe('what a host should be told', () => {
     expect(status).toBe('applied')
     expect(plan.notes).toEqual([
       expect.stringMatching(
-        /^prettier failed on \S+ and \d+ more: Cannot find plugin "tidy"\. What it failed on is written/,
+        /^prettier failed on \S+ and \d+ more files: Cannot find plugin "tidy"\. async-gen writes these files unformatted/,
       ),
     ])
   })
@@ -297,7 +297,7 @@ describe('what git ignores is named, since the others of the team would not get 
 
   it('code, with what to change', async () => {
     const { plan } = await ignoring('src/async/worker.ts\n').run('install')
-    expect(plan.notes).toEqual(['git ignores src/async/worker.ts: change .gitignore, so that they are committed'])
+    expect(plan.notes).toEqual(['git ignores src/async/worker.ts: change .gitignore, so that you can commit them'])
   })
 
   it('a migration, with the flag for the folder that a script fills it from, which is remembered', async () => {

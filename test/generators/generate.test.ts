@@ -157,7 +157,7 @@ describe('install, attempt and reports write', () => {
       expect.stringContaining('doctor --fix'),
     ])
     expect(host.has(temporary)).toBe(true)
-    expect((await host.run('install')).plan.notes).toEqual(['an earlier run was interrupted, and has been taken back'])
+    expect((await host.run('install')).plan.notes).toEqual(['an earlier run was interrupted. async-gen has undone it'])
     expect(host.has(temporary)).toBe(false)
     expect(host.has('.async-gen/journal.json')).toBe(false)
   })
@@ -288,7 +288,10 @@ describe('run again,', () => {
     await host.run('install')
     host.remove('.async-gen')
     const found = lines(await host.run('install'))
-    expect(found.filter((line) => !line.startsWith('identical'))).toEqual(['create .async-gen/manifest.json'])
+    expect(found.filter((line) => !line.startsWith('identical'))).toEqual([
+      'create .async-gen/.gitattributes',
+      'create .async-gen/manifest.json',
+    ])
     host.remove('.async-gen')
     host.write('src/async/worker.ts', '// mine\n')
     const before = host.hash()

@@ -248,7 +248,7 @@ describe('T16: a name that the host has is found before anything is written', ()
     [
       'whose table has another name',
       '',
-      /^Rename yours in the Prisma schema\. .*model YourToast \{ … @@map\("Toast"\) \}/,
+      /^Rename your model in the Prisma schema, and keep its table: .*model YourToast \{ … @@map\("Toast"\) \}/,
     ],
     ['whose table is ours too', '\n  @@map("toasts")', /ALTER TABLE "toasts" RENAME TO "your_toasts";/],
   ])('a model Toast %s, with the lines that rename it', async (_what, map, remedy) => {
@@ -360,7 +360,7 @@ describe('the PrismaClient', () => {
     })
     expect(await refusal(host)).toMatchObject({
       code: 'CLIENT_NOT_FOUND',
-      message: expect.stringMatching(/these make one: src\/db\.ts\.$/),
+      message: expect.stringMatching(/make one, and do not export it: src\/db\.ts\.$/),
     })
   })
 
@@ -426,7 +426,7 @@ describe('the PrismaClient', () => {
     const { plan } = await host.run('install')
     expect(host.read('src/async/database.ts')).toContain("from '../worker/db.js'")
     expect(plan.notes).toContainEqual(
-      expect.stringMatching(/^src\/server\/db\.ts imports 'server-only'.*: src\/worker\/db\.ts is used in its place$/),
+      expect.stringMatching(/^src\/server\/db\.ts imports 'server-only'.*: async-gen uses src\/worker\/db\.ts$/),
     )
   })
 

@@ -239,7 +239,7 @@ describe('an upgrade', () => {
     const host = await installed()
     publish({ [CLASS]: (text) => text.replace(DOC, '// newer') })
     const { plan } = await host.run('attempt', ['Other'])
-    expect(plan.notes).toEqual(['async-gen 0.1.0 wrote the other files: npx async-gen upgrade'])
+    expect(plan.notes).toEqual(['async-gen 0.1.0 wrote the other files. To update them: npx async-gen upgrade'])
     expect(lines(await upgradeIn(host))).toContain('update src/async/attempt.ts')
   })
 
@@ -295,7 +295,9 @@ describe('an ejected template', () => {
 
     const { plan } = await host.run('attempt', ['EmailAttempt'])
     expect(host.read('src/async/email_attempt.ts')).toContain("import '../tracing'")
-    expect(plan.notes).toContain(`your template ${CLASS} is older than ours: npx async-gen upgrade`)
+    expect(plan.notes).toContain(
+      `your copy of the template ${CLASS} is older than ours. To merge our changes: npx async-gen upgrade`,
+    )
 
     const outcome = await upgradeIn(host)
     expect(lines(outcome)).toContain(`merge ${path}`)
