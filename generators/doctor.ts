@@ -1,6 +1,6 @@
 import { recover } from './changes/commit.js'
-import { readJournal } from './changes/journal.js'
-import { type Manifest, readManifest } from './changes/manifest.js'
+import { JOURNAL, readJournal } from './changes/journal.js'
+import { MANIFEST, type Manifest, readManifest } from './changes/manifest.js'
 import { databaseFindings } from './doctor/database.js'
 import { type Finding, findingOf } from './doctor/finding.js'
 import { projectFindings } from './doctor/project.js'
@@ -51,7 +51,7 @@ export async function doctor(request: DoctorRequest): Promise<Diagnosis> {
   await check(() => findings.push(...interruptedRun(request)))
   const manifest = await check(() => readManifest(request.cwd))
   const host = await check(() => inspectAs(request, manifest))
-  if (host && !manifest) findings.push(findingOf(notInstalled()))
+  if (host && !manifest) findings.push(findingOf(notInstalled(MANIFEST)))
   if (host && manifest) {
     findings.push(...(await restorePackages(request, projectFindings(host, manifest))))
     const database = await checkDatabase(host, manifest, request.databaseUrl)
@@ -87,7 +87,7 @@ function inspectAs(place: HostLocation, manifest: Manifest | null): Promise<Host
 function interruptedRun({ cwd, fix }: DoctorRequest): Finding[] {
   const journal = readJournal(cwd)
   if (!journal) return []
-  const found = { code: 'INTERRUPTED', where: '.async-gen/journal.json', remedy: 'npx async-gen doctor --fix' }
+  const found = { code: 'INTERRUPTED', where: JOURNAL, remedy: 'npx async-gen doctor --fix' }
   if (!fix) return [{ ...found, severity: 'error', message: 'An earlier run was interrupted while it wrote files.' }]
   const { finished } = recover(cwd, journal)
   const message = `An earlier run was interrupted. async-gen has ${finished ? 'finished it' : 'undone it'}.`

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { changedMeanwhile, commit } from './changes/commit.js'
 import type { Decision } from './changes/decide.js'
 import { type Change, Draft } from './changes/draft.js'
-import { MANIFEST, type Manifest } from './changes/manifest.js'
+import { isBasePath, MANIFEST, type Manifest } from './changes/manifest.js'
 import { finishPlan, type Plan, type PlanOptions } from './changes/plan.js'
 import { validate } from './changes/validate.js'
 import { formatterNotes } from './host/formatter.js'
@@ -94,7 +94,7 @@ function requireSameManifest({ manifest }: HostSession, { writes }: Plan) {
 /** Notes about created files that git ignores: the rest of the team does not get them. */
 function gitIgnoreNotes(root: string, { writes }: Plan): string[] {
   const created = writes.filter(({ before, after }) => before === null && after !== null).map(({ path }) => path)
-  const paths = ignoredByGit(root, created).filter((path) => !path.startsWith('.async-gen/base/'))
+  const paths = ignoredByGit(root, created).filter((path) => !isBasePath(path))
   const migrations = paths.filter((path) => path.endsWith('/migration.sql'))
   const others = paths.filter((path) => !migrations.includes(path))
   const [first] = migrations

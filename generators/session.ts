@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { gt } from 'semver'
 import { recover } from './changes/commit.js'
 import { readJournal } from './changes/journal.js'
 import { MANIFEST, type Manifest, readManifest } from './changes/manifest.js'
@@ -69,7 +70,7 @@ function endInterrupted(cwd: string, writes: boolean): string[] {
 
 /** An older async-gen would treat newer files as edits of the user. */
 function requireNotNewer({ asyncGen }: Manifest) {
-  if (!isNewer(asyncGen, version)) return
+  if (!gt(asyncGen, version)) return
   throw new UsageError({
     code: 'OLDER_THAN_HOST',
     message: `async-gen ${asyncGen} wrote the files of this project. This is the older version ${version}.`,
@@ -77,36 +78,22 @@ function requireNotNewer({ asyncGen }: Manifest) {
   })
 }
 
-export function isNewer(a: string, b: string): boolean {
-  const [left, right] = [numbers(a), numbers(b)]
-  const differing = left.findIndex((part, i) => part !== right[i])
-  return differing >= 0 && left[differing]! > right[differing]!
-}
-
-/** `1.2.3-rc.1` counts as `1.2.3`. */
-function numbers(version: string): number[] {
-  return version
-    .replace(/[-+].*$/, '')
-    .split('.')
-    .map(Number)
-}
-
 /** Accepts a host without a manifest, which may be lost or not committed, if `install` has written database.ts. */
 export function requireInstalled(root: string, manifest: Manifest | null, dir: string) {
   if (manifest?.generators.install || existsSync(join(root, dir, 'database.ts'))) return
-  throw notInstalled()
+  throw notInstalled(`${dir}/database.ts`)
 }
 
 /** @throws UsageError NOT_INSTALLED */
 export function requireManifest(manifest: Manifest | null): Manifest {
   if (manifest) return manifest
-  throw notInstalled()
+  throw notInstalled(MANIFEST)
 }
 
-export function notInstalled(): UsageError {
+export function notInstalled(missing: string): UsageError {
   return new UsageError({
     code: 'NOT_INSTALLED',
-    message: `async-gen is not installed in this project: there is no ${MANIFEST}.`,
+    message: `async-gen is not installed in this project: there is no ${missing}.`,
     remedy: 'Run this first: npx async-gen install. If you have run it before, restore the file from version control.',
   })
 }

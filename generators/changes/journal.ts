@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { basename, dirname } from 'node:path/posix'
 import { ConflictError, HostError } from '../host/errors.js'
 import { isHostPath, isUnder, readText, realFolder } from '../host/files.js'
+import { RECORDS } from './manifest.js'
 
-export const JOURNAL = '.async-gen/journal.json'
+export const JOURNAL = `${RECORDS}/journal.json`
 
 /**
  * The steps of a commit, on the disk while the commit runs. A run that is killed (`kill -9`, a power cut) leaves it behind.

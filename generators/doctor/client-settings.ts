@@ -1,4 +1,5 @@
 import type { Manifest } from '../changes/manifest.js'
+import { parseClient } from '../client-answer.js'
 import type { DatabaseClient } from '../host/database.js'
 import { readText } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
@@ -26,7 +27,7 @@ interface Rule {
  * connections, and the worker checks the client when it starts.
  */
 export async function clientSettings(client: DatabaseClient, host: Host, { settings }: Manifest): Promise<Finding[]> {
-  const [path = ''] = settings.client.split('#')
+  const { path } = parseClient(settings.client)
   const source = readText(host.root, path) ?? ''
   const { rows: found } = await client.query<Setting>(readSettings)
   return found.flatMap(({ name, value, shown }): Finding[] => {

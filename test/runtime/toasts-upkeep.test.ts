@@ -185,7 +185,7 @@ describe('a worker that is too late', () => {
     })
     await breakfast(oat)
     await refreshNow(db, breakfast, oat)
-    expect(reason.code).toBe('OVERTAKEN')
+    expect(reason.code).toBe('SUPERSEDED')
   })
 
   it('T8: a refresh whose worker died goes back to wait, and has a job', async () => {

@@ -47,7 +47,10 @@ export class AesGcmEncryptor implements Encryptor {
     this.#keys = new Map(Object.entries(keys).map(([id, key]) => [id, parseKey(id, key)]))
     const [current, ...previous] = [...this.#keys.keys()]
     if (current === undefined) {
-      throw new AsyncGenError('INVALID_KEY', 'An AesGcmEncryptor needs at least one key: `openssl rand -base64 32`.')
+      throw new AsyncGenError(
+        'INVALID_ENCRYPTION_KEY',
+        'An AesGcmEncryptor needs at least one key: `openssl rand -base64 32`.',
+      )
     }
     this.#current = current
     this.name = nameOf(current)
@@ -93,13 +96,16 @@ function nameOf(key: string): string {
 
 function parseKey(id: string, key: string | Uint8Array | undefined): Buffer {
   if (key === undefined || key.length === 0) {
-    throw new AsyncGenError('INVALID_KEY', `The encryption key "${id}" is not set. Make one: openssl rand -base64 32`)
+    throw new AsyncGenError(
+      'INVALID_ENCRYPTION_KEY',
+      `The encryption key "${id}" is not set. Make one: openssl rand -base64 32`,
+    )
   }
   const bytes =
     typeof key !== 'string' ? Buffer.from(key) : Buffer.from(key, /^[0-9a-f]{64}$/i.test(key) ? 'hex' : 'base64')
   if (bytes.length !== KEY_BYTES) {
     throw new AsyncGenError(
-      'INVALID_KEY',
+      'INVALID_ENCRYPTION_KEY',
       `The encryption key "${id}" has ${bytes.length} bytes, and needs ${KEY_BYTES}. Make one: openssl rand -base64 32`,
     )
   }

@@ -1,16 +1,23 @@
+import { type ErrorCode, REMEDIES } from './error-codes.js'
+
 /** What `Error` takes. Named here, as compilers for targets before ES2022 do not know ErrorOptions. */
 interface Cause {
   cause?: unknown
 }
 
-/** Every error that the runtime throws on purpose: a stable `code` to branch on, a message that says what to do. */
+/** Each error that the runtime throws on purpose. `code` is stable; docs/errors.md lists all codes with their causes. */
 export class AsyncGenError extends Error {
   override readonly name: string = 'AsyncGenError'
-  readonly code: string
+  readonly code: ErrorCode
 
-  constructor(code: string, message: string, options?: Cause) {
+  constructor(code: ErrorCode, message: string, options?: Cause) {
     super(message, options)
     this.code = code
+  }
+
+  /** What to do about it. */
+  get remedy(): string {
+    return REMEDIES[this.code]
   }
 }
 

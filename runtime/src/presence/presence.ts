@@ -49,11 +49,19 @@ export async function leave(db: Database): Promise<void> {
   await presence?.leave()
 }
 
-const listeners = new WeakMap<Database, (attempt: string) => void>()
+type CancelListener = (table: string, id: bigint) => void
 
-/** Calls back for each running attempt that is cancelled anywhere, as `<table>/<id>`, while this process is present. */
-export function onCancelled(db: Database, listener: (attempt: string) => void): void {
-  listeners.set(db, listener)
+const cancelListeners = new WeakMap<Database, CancelListener>()
+
+/** Calls `listener` for each attempt that any process cancels, while this process is present. */
+export function onCancelled(db: Database, listener: CancelListener): void {
+  cancelListeners.set(db, listener)
+}
+
+/** The payload is `<table>/<id>`. Anybody may send a notification, so others are ignored. */
+function notifyCancelled(db: Database, payload: string): void {
+  const [, table, id] = /^(.+)\/(-?\d{1,19})$/s.exec(payload) ?? []
+  if (table !== undefined && id !== undefined) cancelListeners.get(db)?.(table, BigInt(id))
 }
 
 async function enter(db: Database): Promise<Presence> {
@@ -67,7 +75,7 @@ async function enter(db: Database): Promise<Presence> {
     session.end().catch(() => {})
   }
   session.on('error', lose).on('end', lose)
-  session.on('notification', ({ payload = '' }) => listeners.get(db)?.(payload))
+  session.on('notification', ({ payload = '' }) => notifyCancelled(db, payload))
   // From the beginning: a server that falls silent right after it has answered must not be waited for either.
   const pinging = ping(session, lose)
   const id = await takeLock(session).catch((error) => {

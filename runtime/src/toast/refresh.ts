@@ -106,12 +106,15 @@ async function carryOut(
   const { name, key: id, failures, task, enqueuedBy } = refresh
   const isToast = task === 'refresh_toast'
   const event: OperationEvent = { type: isToast ? 'Toast' : 'Report', id, name, run: failures + 1, enqueuedBy }
-  return await instrument(isToast ? 'refresh' : 'build', event, async () => {
-    const done = await computeAndStore(registry, refresh, retry, stopping).finally(() => registry.store.letGo(refresh))
-    event.outcome = OUTCOMES[done.outcome] ?? (retry === 'later' ? 'retried' : 'failed')
-    if (done.error !== undefined) event.error = describeError(done.error)
-    return done
-  })
+  return await instrument(
+    isToast ? 'refresh' : 'build',
+    event,
+    () => computeAndStore(registry, refresh, retry, stopping).finally(() => registry.store.letGo(refresh)),
+    ({ outcome, error }) => ({
+      outcome: OUTCOMES[outcome] ?? (retry === 'later' ? 'retried' : 'failed'),
+      ...(error !== undefined && { error: describeError(error) }),
+    }),
+  )
 }
 
 /** How an outcome is told; a failure depends on whether it is tried again. */
@@ -184,7 +187,7 @@ function computationOf(store: ToastStore, refresh: Refresh, stopping?: AbortSign
       // A computation is not to fail because its progress cannot be told.
       store.advance(refresh, Math.min(done, 1)).then(
         (ours) =>
-          ours || aborting.abort(new AsyncGenError('OVERTAKEN', `Another worker computes ${refresh.name} now.`)),
+          ours || aborting.abort(new AsyncGenError('SUPERSEDED', `Another worker computes ${refresh.name} now.`)),
         () => {},
       )
     },
