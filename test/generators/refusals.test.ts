@@ -115,7 +115,7 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
       'src/generated/schema.prisma': SCHEMA,
     })
     expect((await refusal(host)).remedy).toBe(
-      'Name one of those that are here: --schema infra/db/schema.prisma, or --schema src/modules/shop/shop.prisma; or set `schema` in prisma.config.ts',
+      'Name one of these: --schema infra/db/schema.prisma, or --schema src/modules/shop/shop.prisma; or set `schema` in prisma.config.ts',
     )
   })
 
@@ -207,7 +207,9 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
   it('a plan that would edit a migration, which no plan should', async () => {
     const path = 'prisma/migrations/20240101000000_init/migration.sql'
     const host = await inspect(sampleHost({ [path]: '-- yours\n' }).root)
-    expect(() => validate(host, [{ path, before: '-- yours\n', after: '-- ours\n' }])).toThrow(/was to be edited/)
+    expect(() => validate(host, [{ path, before: '-- yours\n', after: '-- ours\n' }])).toThrow(
+      /The plan edits the migration/,
+    )
   })
 
   it('when there is a task of that name already', async () => {
