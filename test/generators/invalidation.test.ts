@@ -137,9 +137,9 @@ model ${long} {\n  id Int @id\n  firstId Int\n  secondId Int
 
   it.each([
     ['Wheat', 'MODEL_NOT_FOUND', 'Choose one of these: Oat, Topping, Label, Shelf, Jar'],
-    ['Topping.shelf', 'RELATION_NOT_FOUND', 'Name one of its own: Topping.oat'],
+    ['Topping.shelf', 'RELATION_NOT_FOUND', 'Choose one of these: Topping.oat'],
     ['Oat.toppings', 'RELATION_NOT_FOUND', 'For its own toasts: --invalidate-on Oat'],
-    ['Label.oat', 'RELATION_NOT_BY_KEY', 'Toasts are stored by the key.'],
+    ['Label.oat', 'RELATION_NOT_BY_KEY', 'Toasts are stored by primary key.'],
     ['Jar', 'KEY_TYPE', 'Use a primary key of one of these types: Int, BigInt, String, Boolean.'],
   ])('refuses %s, and says what would do: %s', (source, code, remedy) => {
     expect(() => migrationsFor(source)).toThrow(
