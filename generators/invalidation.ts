@@ -29,11 +29,13 @@ export function invalidation(models: Model[], sources: string[], owner: string):
 }
 
 /**
- * The end of the names of a source's triggers: `topping_oat`. PostgreSQL cuts names at 63 bytes. A hash then keeps the names
- * for two relations of one table different.
+ * The end of the names of a source's triggers on a table: `oat`, both for the table "Oat" itself and for a relation of that
+ * name in another table. Migrations that have run contain these names, so they never change. PostgreSQL cuts names at 63
+ * bytes. A hash then keeps the names for two relations different.
  */
 function triggerSuffix(model: Model, relation: string | undefined): string {
-  const suffix = [model.name, relation ?? []].flat().map(snakeCase).join('_')
+  const own = snakeCase(model.name)
+  const suffix = relation === undefined ? own : relation === own ? `${own}_${relation}` : relation
   if (Buffer.byteLength(LONGEST_PREFIX + suffix) <= MAX_NAME) return suffix
   const hash = hashOf(suffix).slice(0, 8)
   return `${suffix.slice(0, MAX_NAME - LONGEST_PREFIX.length - hash.length - 1)}_${hash}`
