@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** The folder of this package: the same from the built files in dist/ and from the sources. */
+/** The folder of this package, for the built files in dist/ and for the sources. */
 const folder = folderWith('package.json', dirname(fileURLToPath(import.meta.url)))
 
 export const version: string = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).version

@@ -12,7 +12,14 @@ import { playScene } from '../support/team.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 /** Where an edit of the team and the newer templates meet in the same lines, which the team has to settle. */
-const CONFLICTS = { '0.1.0': ['Procfile', 'src/async/test/monthly_sales.test.ts'] }
+const CONFLICTS = {
+  '0.1.0': [
+    'Procfile',
+    'src/async/attempt.ts',
+    'src/async/reports/monthly_sales.ts',
+    'src/async/test/monthly_sales.test.ts',
+  ],
+}
 
 const versions = Object.keys(CONFLICTS) as (keyof typeof CONFLICTS)[]
 

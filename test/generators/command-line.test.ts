@@ -32,7 +32,7 @@ describe('the command line', () => {
     const { status, stdout, stderr } = asyncGen(sampleHost({ 'package.json': null }), 'install')
     expect({ status, stdout }).toEqual({ status: 4, stdout: '' })
     expect(stderr).toMatch(
-      /^error {2}There is no package\.json here\. {2}\[NO_PACKAGE_JSON\]\n {4}in {2}\/.*\n {4}do {2}Run /,
+      /^error {2}There is no package\.json in this folder\. {2}\[NO_PACKAGE_JSON\]\n {4}in {2}\/.*\n {4}do {2}Run /,
     )
   })
 

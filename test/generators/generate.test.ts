@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { folderHost, kinds, lines, SCHEMA, sampleHost } from './sample-host.js'
 
@@ -37,6 +38,19 @@ describe('install, attempt and reports write', () => {
     ])
   })
 
+  it('a .gitattributes for the copies in .async-gen, and never the .gitattributes of the user', async () => {
+    const own = '*.png binary\r\nsrc/** text'
+    const host = sampleHost({ '.gitattributes': own })
+    await host.run('install')
+    const git = (...args: string[]) => execFileSync('git', args, { cwd: host.root, encoding: 'utf8' })
+    git('init', '--quiet')
+    const attribute = (path: string) => git('check-attr', 'linguist-generated', '--', path).trim()
+    expect(attribute('.async-gen/base/src/async/worker.ts.base')).toMatch(/: set$/)
+    expect(attribute('src/async/worker.ts')).toMatch(/: unspecified$/)
+    expect(host.read('.gitattributes')).toBe(own)
+    expect((await host.run('install')).status).toBe('nothing to do')
+  })
+
   it('A17: a second attempt model beside the first, with its own table, tasks and migration', async () => {
     const host = sampleHost()
     await host.run('install')
@@ -71,7 +85,7 @@ describe('install, attempt and reports write', () => {
     await host.run('reports', [], { model: 'StockReport' })
     await expect(host.run('reports', ['Yearly'])).rejects.toMatchObject({
       code: 'MODEL_AMBIGUOUS',
-      remedy: 'Say which: --model SalesReport',
+      remedy: 'Name one of them: --model SalesReport',
     })
   })
 
@@ -143,7 +157,7 @@ describe('install, attempt and reports write', () => {
       expect.stringContaining('doctor --fix'),
     ])
     expect(host.has(temporary)).toBe(true)
-    expect((await host.run('install')).plan.notes).toEqual(['an earlier run was interrupted, and has been taken back'])
+    expect((await host.run('install')).plan.notes).toEqual(['an earlier run was interrupted. async-gen has undone it'])
     expect(host.has(temporary)).toBe(false)
     expect(host.has('.async-gen/journal.json')).toBe(false)
   })
@@ -172,7 +186,7 @@ describe('install, attempt and reports write', () => {
       'pnpm install',
       'pnpm exec prisma migrate dev   (in production: pnpm exec prisma migrate deploy)',
       'pnpm exec prisma generate',
-      'Name the methods to cache in src/async/toasts.ts',
+      'Define your cached methods in src/async/toasts.ts',
     ])
     expect((await host.run('install')).nextSteps).toEqual([])
   })
@@ -192,7 +206,7 @@ describe('install, attempt and reports write', () => {
       'package.json': '{ "dependencies": { "prisma": "7" }, "devDependencies": { "jest": "^30.0.0" } }',
     })
     const { plan, nextSteps } = await host.run('install')
-    expect(plan.notes).toEqual(['no specs in src/async/test: they run with vitest, and this project has jest'])
+    expect(plan.notes).toEqual(['no specs were written to src/async/test: they need vitest, and this project uses jest'])
     expect(nextSteps.at(-1)).toMatch(/^Set up Jest to load @async-gen\/runtime.*docs\/testing\.md/)
     expect((await host.run('attempt')).nextSteps.join('\n')).not.toContain('Jest')
   })
@@ -294,7 +308,10 @@ describe('run again,', () => {
     await host.run('install')
     host.remove('.async-gen')
     const found = lines(await host.run('install'))
-    expect(found.filter((line) => !line.startsWith('identical'))).toEqual(['create .async-gen/manifest.json'])
+    expect(found.filter((line) => !line.startsWith('identical'))).toEqual([
+      'create .async-gen/.gitattributes',
+      'create .async-gen/manifest.json',
+    ])
     host.remove('.async-gen')
     host.write('src/async/worker.ts', '// mine\n')
     const before = host.hash()

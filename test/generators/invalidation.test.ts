@@ -149,11 +149,11 @@ model ${long} {\n  id Int @id\n  firstId Int\n  secondId Int
   })
 
   it.each([
-    ['Wheat', 'MODEL_NOT_FOUND', 'Name one of these: Oat, Topping, Label, Shelf, Jar'],
-    ['Topping.shelf', 'RELATION_NOT_FOUND', 'Name one of its own: Topping.oat'],
+    ['Wheat', 'MODEL_NOT_FOUND', 'Choose one of these: Oat, Topping, Label, Shelf, Jar'],
+    ['Topping.shelf', 'RELATION_NOT_FOUND', 'Choose one of these: Topping.oat'],
     ['Oat.toppings', 'RELATION_NOT_FOUND', 'For its own toasts: --invalidate-on Oat'],
-    ['Label.oat', 'RELATION_NOT_BY_KEY', 'Toasts are stored by the key.'],
-    ['Jar', 'KEY_TYPE', 'A key of these types works: Int, BigInt, String, Boolean.'],
+    ['Label.oat', 'RELATION_NOT_BY_KEY', 'Toasts are stored by primary key.'],
+    ['Jar', 'KEY_TYPE', 'Use a primary key of one of these types: Int, BigInt, String, Boolean.'],
   ])('refuses %s, and says what would do: %s', (source, code, remedy) => {
     expect(() => migrationsFor(source)).toThrow(
       expect.objectContaining({ code, remedy: expect.stringContaining(remedy) }),
