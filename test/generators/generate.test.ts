@@ -206,7 +206,9 @@ describe('install, attempt and reports write', () => {
       'package.json': '{ "dependencies": { "prisma": "7" }, "devDependencies": { "jest": "^30.0.0" } }',
     })
     const { plan, nextSteps } = await host.run('install')
-    expect(plan.notes).toEqual(['no specs were written to src/async/test: they need vitest, and this project uses jest'])
+    expect(plan.notes).toEqual([
+      'no specs were written to src/async/test: they need vitest, and this project uses jest',
+    ])
     expect(nextSteps.at(-1)).toMatch(/^Set up Jest to load @async-gen\/runtime.*docs\/testing\.md/)
     expect((await host.run('attempt')).nextSteps.join('\n')).not.toContain('Jest')
   })
