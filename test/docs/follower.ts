@@ -1,6 +1,7 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { eventually } from '../support/eventually.js'
+import { REPOSITORY } from '../support/host.js'
 import { prismaEnv } from '../support/prisma.js'
 import { type Step, stepsOf } from './guide.js'
 import { outputPattern } from './output.js'
@@ -29,6 +30,16 @@ const QUIET_NPM = {
   npm_config_fund: 'false',
   npm_config_update_notifier: 'false',
   npm_config_progress: 'false',
+}
+
+const { devDependencies } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'))
+
+/** `npm install prisma@7` in the version that this repository is tested with: a release of tomorrow is no fault of the guide. */
+function pinned(command: string): string {
+  if (!command.startsWith('npm install ')) return command
+  return command.replace(/(?<= )(@?[a-z][\w/-]*)(@\d+)?(?= |$)/g, (given, name) =>
+    Object.hasOwn(devDependencies, name) ? `${name}@${devDependencies[name]}` : given,
+  )
 }
 
 /** Does what a guide says, step by step, as its reader would. */
@@ -63,7 +74,7 @@ export class Follower {
     else {
       const instead = Object.keys(commands).find((start) => step.command.startsWith(start))
       if (instead) await commands[instead]!()
-      else await this.#enter(here(step.command), step.output)
+      else await this.#enter(pinned(here(step.command)), step.output)
     }
   }
 
