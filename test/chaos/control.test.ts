@@ -33,7 +33,7 @@ afterEach(async () => {
 describe('P15: async-gen-worker', () => {
   it('starts a worker in the background, tells of it, and stops it once it has finished what it has in hand', async () => {
     const { stdout } = await asyncWorker('start', HOST, ...traces, '--concurrency', '3', '--sleep', '1')
-    const [, pid] = /^Worker 1 is at work as process (\d+)\. It writes to .*async-gen-worker\.1\.log$/m.exec(stdout)!
+    const [, pid] = /^Worker 1 runs as process (\d+)\. Its log is .*async-gen-worker\.1\.log$/m.exec(stdout)!
     expect(await db.workers()).toMatchObject([{ pid: Number(pid) }])
     expect(readFileSync(pidFile(), 'utf8').split('\n')[0]).toBe(pid)
     expect((await asyncWorker('status', ...traces)).stdout).toMatch(new RegExp(`^1  running  process ${pid} `))
@@ -46,7 +46,10 @@ describe('P15: async-gen-worker', () => {
     const log = readFileSync(join(dir, 'log/async-gen-worker.1.log'), 'utf8')
     expect(log).toContain('takes 3 at a time')
     expect(log).toContain('"name":"Probe.once"')
-    expect(await asyncWorker('status', ...traces)).toMatchObject({ code: 3, stdout: 'No worker runs here.\n' })
+    expect(await asyncWorker('status', ...traces)).toMatchObject({
+      code: 3,
+      stdout: 'No worker was started in this folder.\n',
+    })
   })
 
   it('refuses to start one that runs, and starts one that has died, whose pid file it notices', async () => {
@@ -54,7 +57,7 @@ describe('P15: async-gen-worker', () => {
     const second = await asyncWorker('start', HOST, ...traces, '--uid', 'mail')
     expect(second).toMatchObject({
       code: 4,
-      stderr: expect.stringMatching(/^Worker mail is running already, as process \d+\.$/m),
+      stderr: expect.stringMatching(/^Worker mail already runs, as process \d+\.$/m),
     })
 
     const [mail] = await daemons()
@@ -72,7 +75,7 @@ describe('P15: async-gen-worker', () => {
     const another = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'async-gen-worker', 'run'])
     writeFileSync(pidFile(), pids.replace(/^\d+/, `${another.pid}`))
     expect(await daemons()).toMatchObject([{ state: 'dead' }])
-    expect((await asyncWorker('stop', ...traces)).stdout).toContain('was dead already')
+    expect((await asyncWorker('stop', ...traces)).stdout).toContain('had already ended')
     expect(another.exitCode ?? another.signalCode).toBeNull()
     another.kill()
   })
@@ -160,7 +163,7 @@ describe('P15: async-gen-worker', () => {
     const second = await asyncWorker('start', HOST, ...traces, '--json')
     expect(JSON.parse(second.stdout)).toMatchObject({ version: 1, workers: [{ uid: '2', state: 'running' }] })
     await asyncWorker('stop', '--uid', '1', ...traces)
-    expect((await asyncWorker('start', HOST, ...traces)).stdout).toMatch(/^Worker 1 is at work/)
+    expect((await asyncWorker('start', HOST, ...traces)).stdout).toMatch(/^Worker 1 runs as process/)
     expect((await daemons()).map(({ uid }) => uid)).toEqual(['1', '2'])
   })
 
@@ -169,18 +172,18 @@ describe('P15: async-gen-worker', () => {
     const inRepository = (...args: string[]) =>
       run(dir, process.execPath, ['--import', import.meta.resolve('tsx'), BIN, ...args], { env: { DATABASE_URL: url } })
     const { stdout } = await inRepository('start', HOST, '--pid-dir', 'pids')
-    expect(stdout).toMatch(/^Git does not ignore these files. Add to .gitignore: \/log\/ \/pids\/$/m)
+    expect(stdout).toMatch(/^Git does not ignore the pid files and logs. Add to .gitignore: \/log\/ \/pids\/$/m)
     writeFileSync(join(dir, '.gitignore'), '/log/\n/pids/\n')
     expect((await inRepository('restart', '--pid-dir', 'pids')).stdout).not.toContain('.gitignore')
     expect((await inRepository('start', HOST, '--pid-dir', 'pids')).stdout).not.toContain('.gitignore')
   })
 
   it.each([
-    [['strat'], 'There is no command strat. Did you mean start?'],
-    [['start', '--count', '0'], '--count takes a whole number from 1 to 100, not "0".'],
+    [['strat'], 'Unknown command "strat". Did you mean start?'],
+    [['start', '--count', '0'], '--count must be a whole number from 1 to 100. It is "0".'],
     [['start', '--count', '2', '--uid', 'a'], 'give one of them'],
-    [['start', HOST, '--concurrency', '0'], '--concurrency is "0". It has to be a whole number from 1 to 1000.'],
-    [['run', HOST, '--sleep', '0'], '--sleep is "0s". It has to be a duration from 10ms to 1 hour'],
+    [['start', HOST, '--concurrency', '0'], '--concurrency is "0". It must be a whole number from 1 to 1000.'],
+    [['run', HOST, '--sleep', '0'], '--sleep is "0s". It must be a duration from 10ms to 1 hour'],
     ...['start', 'stop', 'restart', 'status'].map((command): [string[], string] => [
       [command, '--uid', 'a/../../x'],
       '--uid takes up to 64 letters, digits, - and _, not "a/../../x".',
@@ -194,7 +197,7 @@ describe('P15: async-gen-worker', () => {
   it('names a variable of the environment that cannot be used, before it loads the worker module', async () => {
     const options = { env: { ASYNC_WORKER_ONCE: 'yes' }, exitCodes: [1] }
     const { stderr } = await run(REPOSITORY, process.execPath, ['--import', 'tsx', BIN, 'run', HOST], options)
-    expect(stderr).toBe('ASYNC_WORKER_ONCE is "yes". It has to be 1 or true, 0 or false.\n')
+    expect(stderr).toBe('ASYNC_WORKER_ONCE is "yes". It must be 1 or true, 0 or false.\n')
   })
 })
 

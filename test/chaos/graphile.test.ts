@@ -42,7 +42,7 @@ describe('Graphile Worker inside a worker', () => {
     await place.record(20)
     await place.allSucceeded()
     await place.queueIsEmpty()
-    expect(worker.log()).not.toContain('It is started again')
+    expect(worker.log()).not.toContain('Restarting it')
   })
 
   it.concurrent('meets errors that do not pass when it completes jobs: another runner starts, and all calls run', async ({
@@ -54,7 +54,7 @@ describe('Graphile Worker inside a worker', () => {
     await place.record(40)
     await place.allSucceeded()
     await place.queueIsEmpty()
-    expect(worker.log()).toMatch(/Graphile Worker takes no more work: completeJob failed: as if it failed/)
+    expect(worker.log()).toMatch(/Graphile Worker takes no more jobs: completeJob failed: as if it failed/)
     await eventually('its readiness', async () => (await worker.status()) === '200 ok', WITHIN)
   })
 
@@ -97,9 +97,7 @@ describe('Graphile Worker inside a worker', () => {
     expect(await worker.exited, worker.log()).toBe(1)
     expect(worker.lastEntry()).toMatchObject({
       level: 'error',
-      message: expect.stringMatching(
-        /^The worker ends: Graphile Worker was started again and again for .* and fetched nothing/,
-      ),
+      message: expect.stringMatching(/^The worker ends: Graphile Worker was restarted for .* and fetched no jobs/),
       error: { code: 'GRAPHILE_FAILED' },
     })
   })

@@ -122,7 +122,7 @@ describe('P21: a worker', () => {
       SELECT 'Probe', 'once', 'succeeded', now() - days * interval '1 day' FROM unnest(ARRAY[5, 6, 8, 9]) AS days`)
     const running = await worker()
     await eventually('the end of the old ones', async () => (await sql('SELECT FROM attempts')).length === 2)
-    await eventually('the line', async () => running.log().includes('"message":"2 old rows deleted."'))
+    await eventually('the line', async () => running.log().includes('"message":"2 old rows of attempts deleted."'))
   })
 })
 

@@ -43,8 +43,8 @@ function things(options = {}) {
 
 /** Lets this process count as a worker that takes `refresh_toast`. */
 async function withWorker(happen: () => Promise<void>) {
-  const { id, work } = await presenceOf(db)
-  await work('pool', ['refresh_toast'])
+  const { id, announcePool } = await presenceOf(db)
+  await announcePool('pool', ['refresh_toast'])
   await happen().finally(() => prisma.asyncWorker.update({ where: { id }, data: { poolId: null, tasks: [] } }))
 }
 
@@ -184,8 +184,8 @@ describe('a cached function', () => {
     expect(await thing.fetch('thing/7', 'v9', options)).toMatchObject({ render: 2 })
     const { thing: plain } = things()
     await expect(plain.fetch('thing/7', 'v9', options)).rejects.toThrow('give asyncCached the option `compare`')
-    await expect(plain.fetch('thing/7', Number.NaN, options)).rejects.toThrow('NaN cannot be a version')
-    await expect(plain.fetch('thing/7', new Date('?'), options)).rejects.toThrow('cannot be a version')
+    await expect(plain.fetch('thing/7', Number.NaN, options)).rejects.toThrow('NaN is not a valid version')
+    await expect(plain.fetch('thing/7', new Date('?'), options)).rejects.toThrow('Invalid Date is not a valid version')
   })
 
   it('C5: an entry for each list of arguments: 1 and "1" differ, the order of keys does not matter', async () => {
@@ -396,7 +396,7 @@ describe('a cached function', () => {
     await prisma.toast.create({ data: { name: 'process.exit', key: 'x', args: [], refreshAt: new Date(0) } })
     expect(await refreshToast(db, { name: 'process.exit', key: 'x' })).toBe('failed')
     const row = await prisma.toast.findFirstOrThrow({ where: { name: 'process.exit' } })
-    expect((row.error as { message: string }).message).toMatch(/No toast is called "process.exit".*Defined: thing_1/)
+    expect((row.error as { message: string }).message).toMatch(/has no toast named "process.exit".*Defined: thing_1/)
   })
 
   it('`compute` is the function itself', async () => {

@@ -3,7 +3,7 @@ import { refreshNow } from '@async-gen/runtime/testing'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { afterEach, describe, expect, inject, it } from 'vitest'
 import { harmfulSettings } from '../../runtime/src/worker/client-settings.js'
-import { keepFor, prune } from '../../runtime/src/worker/retention.js'
+import { retentionPeriods } from '../../runtime/src/worker/retention.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { APP } from '../support/host.js'
@@ -119,7 +119,7 @@ async function everythingWorks(url: string, options?: string) {
   expect(await sweep(db)).toMatchObject({ enqueued: 1 })
   expect(await lost.perform()).toBe(true)
   await rows(`UPDATE attempts SET completed_at = completed_at - interval '1 day' WHERE status = 'succeeded'`)
-  expect(await prune(db, keepFor({ succeeded: '1 hour', ended: '1 day' }))).toBe(2)
+  expect(await Attempt.store.prune(retentionPeriods({ succeeded: '1 hour', ended: '1 day' }))).toBe(2)
 }
 
 describe('all works, and times are exact to the millisecond, in a database that has set', () => {

@@ -12,8 +12,8 @@ import fc from 'fast-check'
 import { runOnce } from 'graphile-worker'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { stateOf } from '../../runtime/src/worker/queue-statistics.js'
-import { keepFor, prune } from '../../runtime/src/worker/retention.js'
+import { queueStatistics } from '../../runtime/src/worker/queue-statistics.js'
+import { retentionPeriods } from '../../runtime/src/worker/retention.js'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 
@@ -179,8 +179,8 @@ async function maintain() {
   await work()
   await sweep(db)
   await work()
-  await stateOf(db)
-  await prune(db, keepFor({}))
+  await queueStatistics(db)
+  await Attempt.store.prune(retentionPeriods({}))
 }
 
 const read = (found: InstanceType<typeof Attempt>) => {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '@async-gen/runtime'
 import pg from 'pg'
 import { describe, expect, it } from 'vitest'
-import { leave, presenceOf } from '../../runtime/src/presence/presence.js'
+import { presenceOf, releasePresence } from '../../runtime/src/presence/presence.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
@@ -20,7 +20,7 @@ describe('the presence of a process', () => {
       { id, pid: process.pid, pool_id: null },
     ])
     expect(await db.workers()).toEqual([])
-    await leave(db)
+    await releasePresence(db)
     expect(await query(url, 'SELECT FROM async_workers')).toEqual([])
     await db.close()
   })
@@ -34,7 +34,7 @@ describe('the presence of a process', () => {
     })
     await query(url, 'ALTER TABLE elsewhere RENAME TO async_workers')
     await presenceOf(db)
-    await leave(db)
+    await releasePresence(db)
     await db.close()
   })
 
@@ -50,7 +50,7 @@ describe('the presence of a process', () => {
 
     db.openSession = () => database().openSession()
     expect((await presenceOf(db)).id).toBeGreaterThan(id)
-    await leave(db)
+    await releasePresence(db)
     await db.close()
   })
 
@@ -76,7 +76,7 @@ describe('the presence of a process', () => {
     while (Date.now() < until);
     await sleep(1500)
     expect(lost.aborted).toBe(false)
-    await leave(db)
+    await releasePresence(db)
     await db.close()
   })
 

@@ -1,4 +1,4 @@
-import { type Computation, isReady } from '@async-gen/runtime'
+import { isReady, type ToastComputation } from '@async-gen/runtime'
 import { computeInline } from '@async-gen/runtime/testing'
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { toastOf } from '../../runtime/src/report/report.js'
@@ -140,7 +140,7 @@ describe('a long build', () => {
   it('tells its progress, which readers see', async () => {
     const seen: unknown[] = []
     class Long extends Report {
-      override async build({ progress }: Computation) {
+      override async build({ progress }: ToastComputation) {
         progress(0.4)
         await vi.waitFor(async () => expect(await prisma.toast.findMany()).toMatchObject([{ progress: 0.4 }]))
         seen.push(await (await Long.create({})).build())
@@ -157,7 +157,7 @@ describe('a long build', () => {
   it('gets a signal that aborts when the worker stops, and is given back', async () => {
     const stopping = new AbortController()
     class Endless extends Report {
-      override async build({ signal }: Computation) {
+      override async build({ signal }: ToastComputation) {
         setTimeout(() => stopping.abort(), 10)
         await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
         return {}
@@ -171,7 +171,7 @@ describe('a long build', () => {
 
   it('can be computed by itself, with a signal that never aborts', async () => {
     class Patient extends Report {
-      override async build({ signal, progress }: Computation) {
+      override async build({ signal, progress }: ToastComputation) {
         progress(1)
         return { aborted: signal.aborted }
       }

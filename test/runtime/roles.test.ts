@@ -160,8 +160,8 @@ describe('such a role enqueues exactly what it inserts', () => {
 })
 
 describe('a worker', () => {
-  const said: string[] = []
-  const log = { done: () => {}, say: (_level: string, message: string) => void said.push(message) }
+  const messages: string[] = []
+  const log = { operation: () => {}, message: (_level: string, text: string) => void messages.push(text) }
   const worker = `worker_${tenant}`
   const asWorker = new URL(url)
   asWorker.searchParams.set('options', `-c role=${worker}`)
@@ -207,7 +207,7 @@ describe('a worker', () => {
     await rows(`GRANT CREATE ON SCHEMA public TO ${tenant}; ALTER FUNCTION attempts_enqueue() OWNER TO ${tenant}`)
     try {
       await checkRowSecurity(db, log)
-      expect(said).toEqual([expect.stringMatching(/^attempts_enqueue\(\) belongs to tenant_.*ALTER FUNCTION/)])
+      expect(messages).toEqual([expect.stringMatching(/^attempts_enqueue\(\) belongs to tenant_.*ALTER FUNCTION/)])
       const attempt = await Attempt.async(Mail).send('Ada')
       expect(await jobs()).toEqual([])
       await sweep(db)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect as connectTo, createServer } from 'node:net'
 import { connect } from '@async-gen/runtime'
 import { afterEach, describe, expect, inject, it } from 'vitest'
-import { leave, presenceOf } from '../../runtime/src/presence/presence.js'
+import { presenceOf, releasePresence } from '../../runtime/src/presence/presence.js'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 
@@ -116,7 +116,7 @@ describe('a pooler', () => {
   it('that refuses startup options does not keep a process from being present', async () => {
     const pooler = await poolerThatRefuses(/\0options\0/, '08P01', 'unsupported startup parameter: options')
     const { db } = databaseAt(pooler.url)
-    closing.push(() => leave(db))
+    closing.push(() => releasePresence(db))
     expect(await presenceOf(db)).toMatchObject({ id: expect.any(Number) })
   })
 
@@ -141,7 +141,7 @@ it("a search_path without Prisma's schema is extended by it, for a worker's sess
   await query(url, 'CREATE SCHEMA other')
   await query(inject('postgres').url, `ALTER DATABASE "${name}" SET search_path = 'other'`)
   const { db, setting } = databaseAt(url)
-  closing.push(() => leave(db))
+  closing.push(() => releasePresence(db))
   expect(await presenceOf(db)).toMatchObject({ id: expect.any(Number) })
   expect(await Promise.all([1, 2, 3].map(() => setting('search_path')))).toEqual(Array(3).fill('other,public'))
 })

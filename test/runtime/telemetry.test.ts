@@ -17,7 +17,7 @@ import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { sweptTables } from '../../runtime/src/core/swept-table.js'
 import { toastOf } from '../../runtime/src/report/report.js'
-import { offerState } from '../../runtime/src/worker/opentelemetry-gauges.js'
+import { registerQueueGauges } from '../../runtime/src/worker/opentelemetry-gauges.js'
 import { testDatabase } from '../support/database.js'
 import { countQueries } from '../support/queries.js'
 
@@ -231,10 +231,10 @@ describe('OpenTelemetry', () => {
     await Attempt.perform(burnt.id)
     let state: Awaited<ReturnType<typeof collect>>
     const queries = await countQueries(db, async () => {
-      const withdraw = offerState(db)
+      const removeGauges = registerQueueGauges(db)
       await setTimeout(10)
       state = await collect()
-      withdraw()
+      removeGauges()
     })
     expect(queries, 'one for each table, and one for the workers').toBe(sweptTables(db).size + 1)
 
@@ -256,7 +256,7 @@ describe('OpenTelemetry', () => {
     metrics.disable()
     expect(
       await countQueries(db, async () => {
-        offerState(db)
+        registerQueueGauges(db)
         await reader.forceFlush()
       }),
     ).toBe(0)

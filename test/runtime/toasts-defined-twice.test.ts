@@ -41,7 +41,7 @@ function evaluate(file: string, code: string, line = 1) {
 }
 
 const TOAST = `hasToast(db, 'oat', 'breakfast', { compute: () => 1 })`
-const refused = () => toastsOf(fresh).refuseClashes()
+const refused = () => toastsOf(fresh).refuseDuplicates()
 
 describe('two definitions of one name', () => {
   it.each([

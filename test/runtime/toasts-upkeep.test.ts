@@ -185,7 +185,7 @@ describe('a worker that is too late', () => {
     })
     await breakfast(oat)
     await refreshNow(db, breakfast, oat)
-    expect(reason.code).toBe('OVERTAKEN')
+    expect(reason.code).toBe('SUPERSEDED')
   })
 
   it('T8: a refresh whose worker died goes back to wait, and has a job', async () => {
@@ -323,10 +323,10 @@ describe('pruning', () => {
 
   it('T13: removes those of the other models where the parents of one cannot be looked for, and says why', async () => {
     const broken = `wheat.${nextName()}`
-    const living = async () => {
+    const existingKeys = async () => {
       throw new Error('no wheat')
     }
-    defineToast(db, broken, { load: async () => null, compute: () => 1, living })
+    defineToast(db, broken, { load: async () => null, compute: () => 1, existingKeys })
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
     const gone = await createOat()
     await breakfast(gone)

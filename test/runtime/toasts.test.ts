@@ -61,7 +61,7 @@ describe('a toast', () => {
     expect(() => breakfasts({ maxStale: '' })).toThrow(expect.objectContaining({ code: 'INVALID_DURATION' }))
     // @ts-expect-error: the client has no such model
     const wheat = () => hasToast(db, 'wheat', 'x', { compute: () => 1 })
-    expect(wheat).toThrow(/has no model "wheat"\. It has: .*oat, /)
+    expect(wheat).toThrow(/has no model "wheat"\. Its models are: .*oat, /)
   })
 
   it('T2: keeps the slow method callable, without a read or a write', async () => {
@@ -340,7 +340,7 @@ describe('a toast', () => {
     await refreshNow(db, breakfast, oat)
     await store.request(request, seen!.run)
     const { id: worker } = await presenceOf(db)
-    expect(await store.take(request, worker, seen), 'nor does it compute by itself').toBeUndefined()
+    expect(await store.claimNow(request, worker, seen), 'nor does it compute by itself').toBeUndefined()
     expect(await rowOf(breakfast)).toMatchObject({ refreshAt: null, run: seen!.run + 1 })
   })
 
@@ -487,7 +487,7 @@ describe('T6, T18: staleness', () => {
   it('T6: a parent without updatedAt needs expireIn or expireIf, and is told so', async () => {
     const spicy = hasToast(db, 'spice', 'heat', { id: 'slug', compute: () => ({ heat: 3 }) })
     const spice = await prisma.spice.create({ data: { slug: 'chili' } })
-    await expect(spicy(spice)).rejects.toThrow('Give the model an `updatedAt DateTime @updatedAt`')
+    await expect(spicy(spice)).rejects.toThrow('Add `updatedAt DateTime @updatedAt` to the model')
   })
 })
 
@@ -595,7 +595,9 @@ describe('keys', () => {
     expect(() => priced.keyOf({ price: new Prisma.Decimal(1) } as never)).toThrow(
       expect.objectContaining({
         code: 'INVALID_KEY',
-        message: expect.stringMatching(/jar\.priced cannot be stored by price, which is a \w+\. A key is made of/),
+        message: expect.stringMatching(
+          /jar\.priced cannot use price as its key, because it is of type \w+\. A key may have/,
+        ),
       }),
     )
   })

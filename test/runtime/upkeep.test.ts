@@ -5,7 +5,7 @@ import { Logger, runOnce } from 'graphile-worker'
 import pg from 'pg'
 import { afterEach, describe, expect, it } from 'vitest'
 import { presenceOf } from '../../runtime/src/presence/presence.js'
-import { keepFor, prune } from '../../runtime/src/worker/retention.js'
+import { retentionPeriods } from '../../runtime/src/worker/retention.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
@@ -151,7 +151,7 @@ describe('P21: retention', () => {
     for (const status of ['succeeded', 'failed', 'expired', 'cancelled', 'pending']) {
       for (const age of ['6 days', '8 days', '31 days']) await insert(status, age)
     }
-    expect(await prune(db, keepFor({}))).toBe(5)
+    expect(await Attempt.store.prune(retentionPeriods({}))).toBe(5)
     expect(await kept()).toEqual([
       'succeeded',
       ...['failed', 'failed', 'expired', 'expired', 'cancelled', 'cancelled'],
@@ -162,14 +162,17 @@ describe('P21: retention', () => {
   it('keeps as long as it is told to, or for ever', async () => {
     await insert('succeeded', '100 days')
     await insert('failed', '100 days')
-    expect(await prune(db, keepFor({ succeeded: false, ended: '1 year' }))).toBe(0)
-    expect(await prune(db, keepFor({ succeeded: '99 days', ended: false }))).toBe(1)
+    expect(await Attempt.store.prune(retentionPeriods({ succeeded: false, ended: '1 year' }))).toBe(0)
+    expect(await Attempt.store.prune(retentionPeriods({ succeeded: '99 days', ended: false }))).toBe(1)
     expect(await kept()).toEqual(['failed'])
   })
 
   it('goes in batches that several workers share', async () => {
     await insert('succeeded', '8 days', 25_000)
-    const deleted = await Promise.all([prune(db, keepFor({})), prune(db, keepFor({}))])
+    const deleted = await Promise.all([
+      Attempt.store.prune(retentionPeriods({})),
+      Attempt.store.prune(retentionPeriods({})),
+    ])
     expect(deleted[0]! + deleted[1]!).toBe(25_000)
     expect(await kept()).toEqual([])
   })
@@ -181,7 +184,7 @@ describe('P21: retention', () => {
     await holder.query('BEGIN')
     await holder.query('SELECT FROM attempts ORDER BY id LIMIT 1 FOR UPDATE')
     try {
-      expect(await Promise.race([prune(db, keepFor({})), sleep(60_000, 'waited')])).toBe(2)
+      expect(await Promise.race([Attempt.store.prune(retentionPeriods({})), sleep(60_000, 'waited')])).toBe(2)
     } finally {
       await holder.end()
     }
@@ -193,7 +196,7 @@ describe('P21: retention', () => {
       SELECT 'Baker', 'bake', 40, 100, now() + interval '1 hour', jsonb_agg(jsonb_build_object('number', n))
       FROM generate_series(1, 40) AS n`,
     )
-    await prune(db, keepFor({}))
+    await Attempt.store.prune(retentionPeriods({}))
     const [attempt] = await prisma.attempt.findMany()
     const errors = attempt!.errors as { number: number }[]
     expect(errors.map(({ number }) => number)).toEqual(Array.from({ length: 25 }, (_, i) => 16 + i))

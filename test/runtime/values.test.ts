@@ -95,8 +95,8 @@ it('a value above the limit is refused with its size, what is allowed and what t
     expect.objectContaining({
       code: 'PAYLOAD_TOO_LARGE',
       message:
-        'result of oat.breakfast: value takes 9.0 MB of JSON, and 8.0 MB are allowed. ' +
-        'Return less, or store it elsewhere and return where it is.',
+        'result of oat.breakfast: value takes 9.0 MB of JSON. The limit is 8.0 MB. ' +
+        'Make the value smaller, or store it elsewhere and keep a reference to it.',
     }),
   )
   expect(serialize('é'.repeat(4), 'value', 10)).toBe('"éééé"')

@@ -207,7 +207,7 @@ export const statements = (table: string) =>
     // A run that was not at fault is not counted. Those that this process has in hand ($4, $5) go on.
     release: {
       name: `${table}:release`,
-      patient: true,
+      longRetry: true,
       text: `
         UPDATE "${table}" SET
           status = 'pending',
@@ -231,7 +231,7 @@ export const statements = (table: string) =>
 
     succeed: {
       name: `${table}:succeed`,
-      patient: true,
+      longRetry: true,
       text: `
         UPDATE "${table}" SET
           status = 'succeeded',
@@ -277,7 +277,7 @@ export const statements = (table: string) =>
     // A run that was interrupted ($5 is 0) keeps its time, and with it its place in the queue.
     fail: {
       name: `${table}:fail`,
-      patient: true,
+      longRetry: true,
       text: `
         UPDATE "${table}" SET
           status = CASE WHEN $5::float8 IS NULL THEN 'failed' WHEN $5 IS NOT NULL THEN 'pending' ELSE status END,
@@ -292,7 +292,7 @@ export const statements = (table: string) =>
 
     endRun: {
       name: `${table}:end-run`,
-      patient: true,
+      longRetry: true,
       text: `
         UPDATE "${table}" SET
           status = $5,

@@ -4,11 +4,12 @@ import { toDate } from '../core/postgres/parsers.js'
 import type { Field, TransactionLike } from '../core/prisma/client.js'
 import type { Json } from '../core/serialize.js'
 import type { Query } from '../core/statement.js'
-import type { SweptTable } from '../core/swept-table.js'
+import type { RetentionPeriods, RowStatistics, SweptTable } from '../core/swept-table.js'
 import { hasNotCommitted, isTransient } from '../core/transient-errors.js'
 import { presenceOf } from '../presence/presence.js'
 import type { TraceContext } from '../telemetry/operation.js'
 import { microbatch } from './batch.js'
+import { attemptStatistics, pruneAttempts } from './maintenance.js'
 import { findByTokensStatement, insertStatement, statements } from './sql.js'
 
 export type AttemptStatus = 'pending' | 'running' | 'succeeded' | 'failed' | 'expired' | 'cancelled'
@@ -149,7 +150,7 @@ const DOUBTFUL_FOR = 3_600_000
 
 /** One table of attempts. Its statements are in sql.ts. */
 export class AttemptStore implements SweptTable {
-  readonly kind = 'attempts'
+  readonly finishedColumn = 'completed_at'
   readonly #db: Database
   readonly table: string
   readonly #model: string
@@ -365,6 +366,15 @@ export class AttemptStore implements SweptTable {
       last = row
     }
     return total
+  }
+
+  async statistics(): Promise<RowStatistics> {
+    const [statistics] = await this.#db.query<RowStatistics>(attemptStatistics(this.table), [])
+    return statistics!
+  }
+
+  async prune(retention: RetentionPeriods | false, stop?: AbortSignal): Promise<number> {
+    return retention === false ? 0 : await pruneAttempts(this.#db.query, this.table, retention, stop)
   }
 
   async #claimTogether(requests: readonly Claim[]): Promise<{ row: AttemptRow | undefined }[]> {

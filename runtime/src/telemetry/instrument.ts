@@ -12,7 +12,7 @@ export const channels: Record<Operation, TracingChannel<OperationEvent>> = {
   job: tracingChannel('async-gen:job'),
 }
 
-/** Runs an operation and emits its events: to the subscribers of its channel, and to OpenTelemetry if the host uses it. */
+/** Runs an operation and emits its events to the subscribers of its channel, and to OpenTelemetry if the host uses it. */
 export async function instrument<Result>(
   operation: Operation,
   event: OperationEvent,

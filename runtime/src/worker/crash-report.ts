@@ -2,21 +2,20 @@ import { describeError } from '../core/errors.js'
 import type { Log } from './log.js'
 
 /**
- * Logs what ends the process, as its last line: an exception or a rejection that nobody handles, of whatever code.
+ * Logs an uncaught exception or unhandled rejection of any code as the last line of the process, and ends the process.
  *
- * One kind of exception does not end it. PostgreSQL may end a connection in the moment in which a pool lends it, before its borrower
- * listens for errors (Prisma's driver adapter does so). pg then throws on a connection that is broken already, and its
- * next statement fails with an error of its own.
+ * One kind of exception is only a warning: PostgreSQL can end a connection at the moment when a pool hands it to Prisma's driver adapter,
+ * which does not listen for errors yet. The connection is broken, and its next statement fails with an error of its own.
  *
- * @returns what ends the reporting
+ * @returns a function that removes the handler
  */
 export function reportCrashes(log: Log): () => void {
   const report = (error: unknown, origin: NodeJS.UncaughtExceptionOrigin) => {
     if (origin === 'uncaughtException' && isLostConnection(error)) {
-      return log.say('warning', `PostgreSQL ended a connection: ${(error as Error).message}`)
+      return log.message('warning', `PostgreSQL ended a connection: ${(error as Error).message}`)
     }
     const what = origin === 'unhandledRejection' ? 'unhandled rejection' : 'uncaught exception'
-    // Where the host handles such errors, it decides whether the process ends.
+    // If the host has its own handler, that decides whether the process ends.
     if (process.listenerCount('uncaughtException') > 1) return logError(log, `There was an ${what}`, error)
     console.error(error)
     logError(log, `The process ends because of an ${what}`, error)
@@ -26,10 +25,10 @@ export function reportCrashes(log: Log): () => void {
   return () => void process.off('uncaughtException', report)
 }
 
-/** A line that says what has happened, and the error that did it. */
+/** Logs an error with its cause. */
 export function logError(log: Log, what: string, cause: unknown): void {
   const error = describeError(cause)
-  log.say('error', `${what}: ${error.message}`, { error })
+  log.message('error', `${what}: ${error.message}`, { error })
 }
 
 function isLostConnection(error: unknown): boolean {
