@@ -1,4 +1,14 @@
-export { AttemptRecord, BaseAttempt } from './attempt/attempt.js'
+export { type AttemptClass, AttemptRecord, BaseAttempt } from './attempt/attempt.js'
+export type {
+  AddedFields,
+  AttemptFilter,
+  BaseAttemptOptions,
+  ClientOf,
+  DataOf,
+  PerformOptions,
+  Priorities,
+  TargetsOf,
+} from './attempt/binding.js'
 export type {
   AttemptOf,
   Callee,
@@ -8,10 +18,10 @@ export type {
   RecordOptions,
   WithinTransaction,
 } from './attempt/calls.js'
-export type { Call } from './attempt/current.js'
+export type { CurrentCall } from './attempt/current.js'
 export type { AttemptJson } from './attempt/fields.js'
 export type { Reencryption } from './attempt/reencrypt.js'
-export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/store.js'
+export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/row.js'
 export {
   defineTargets,
   RecordTarget,
@@ -23,22 +33,12 @@ export {
   type Targets,
 } from './attempt/targets.js'
 export { attemptBatchTask, attemptTask, reencryptTask } from './attempt/tasks.js'
-export type {
-  AddedFields,
-  AttemptClass,
-  AttemptFilter,
-  BaseAttemptOptions,
-  ClientOf,
-  DataOf,
-  PerformOptions,
-  Priorities,
-  TargetsOf,
-} from './attempt/types.js'
 export type { WaitOptions } from './attempt/wait.js'
 export { backoff } from './core/backoff.js'
 export { type BoundDatabase, type ConnectOptions, connect, type Database } from './core/database.js'
 export type { Duration } from './core/duration.js'
 export { AesGcmEncryptor, type Encryptor, NullEncryptor } from './core/encryptor.js'
+export type { ErrorCode } from './core/error-codes.js'
 export {
   AsyncGenError,
   AttemptEndedError,

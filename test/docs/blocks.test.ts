@@ -23,7 +23,7 @@ describe('the code blocks of the README and the guides', () => {
   })
 
   it('compile under strict in the README and in the guides that show one application', async () => {
-    const pages = /^(README|docs\/(attempts|toasts|reports|operating))\.md:/
+    const pages = /^(README|docs\/(attempts|toasts|reports|operating|moving))\.md:/
     const errors = await compileErrors(blocks('ts').filter(({ at, exempt }) => pages.test(at) && !exempt))
     expect(errors, 'Correct the block, or declare the names that it uses in test/docs/host/prelude.ts').toEqual([])
   })

@@ -12,16 +12,20 @@ export interface DocumentedCommand {
 
 /** The command lines of `async-gen` and `async-gen-worker` in code blocks, with a fence or indented. */
 export function documentedCommands(): DocumentedCommand[] {
-  return pages().flatMap((page) =>
-    readFileSync(join(REPOSITORY, page), 'utf8')
-      .split('\n')
-      .flatMap((line, index) => commandsIn(line).map((command) => ({ at: `${page}:${index + 1}`, ...command }))),
-  )
+  return pages().flatMap((page) => {
+    const lines = readFileSync(join(REPOSITORY, page), 'utf8').split('\n')
+    let isFenced = false
+    return lines.flatMap((line, index) => {
+      if (line.startsWith('```')) isFenced = !isFenced
+      // A sentence may begin with "async-gen".
+      const commands = isFenced || line.startsWith('    ') ? commandsIn(line) : []
+      return commands.map((command) => ({ at: `${page}:${index + 1}`, ...command }))
+    })
+  })
 }
 
 /** `npm install && npx async-gen attempt   # a comment` has one command. */
 function commandsIn(line: string) {
-  if (!/^( {4}|npx |async-gen)/.test(line)) return []
   const [text = ''] = line.split(/\s#/)
   return text.split(/&&|\|/).flatMap((part) => {
     const match = /^\s*(?:\$ )?(?:npx )?(async-gen(?:-worker)?)(?: (.*))?$/.exec(part.trimEnd())

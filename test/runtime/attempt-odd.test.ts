@@ -163,7 +163,7 @@ describe('a call that returns', () => {
     const attempt = await Attempt.async(Odd).linger()
     await attempt.perform()
     await eventually('the late question', async () => made.length > 0)
-    expect(await made[0]).toBe('The call has ended: await what it does before it returns.')
+    expect(await made[0]).toBe('The call has ended. Await everything that it starts before it returns.')
   })
 })
 
@@ -296,7 +296,7 @@ describe('a row that was changed by hand', () => {
     )
     expect(await Attempt.perform(BigInt(id))).toMatchObject({
       status: 'failed',
-      errors: [{ name: 'PermanentError', message: expect.stringContaining('no list') }],
+      errors: [{ name: 'PermanentError', message: expect.stringContaining('no JSON array') }],
     })
     expect(made).toEqual([])
   })

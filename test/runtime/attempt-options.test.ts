@@ -45,10 +45,10 @@ afterAll(async () => {
 
 describe('data', () => {
   it.each(['status', 'lockedBy', 'locked_by', 'numAttempts', 'createdAt'])(
-    'refuses %s, which is no column of the host’s',
+    'refuses %s, which is a field of async-gen',
     async (field) => {
       const data = { [field]: 'succeeded' } as never
-      const message = `data is set to change "${field}". It has to be about columns that you have added to the model.`
+      const message = `data cannot set "${field}": it is a field of async-gen.`
       await expect(Attempt.async(Work, { data }).note('x')).rejects.toThrow(message)
       expect(await Attempt.count()).toBe(0)
     },
@@ -56,7 +56,9 @@ describe('data', () => {
 
   it('refuses a field that the model does not have', async () => {
     const data = { acount: 'acme' } as never
-    await expect(Attempt.async(Work, { data }).note('x')).rejects.toThrow('data is set to change "acount"')
+    await expect(Attempt.async(Work, { data }).note('x')).rejects.toThrow(
+      'data cannot set "acount": it does not exist. data sets the fields that you have added to the model',
+    )
   })
 
   it('knows all fields of the generated model as its own', () => {
@@ -228,7 +230,7 @@ describe('an attempt', () => {
     class Other extends BaseAttempt(db, { ...table, table: 'other_attempts' }) {}
     const stranger = new Other({ ...(await rows('SELECT * FROM attempts LIMIT 1'))[0] })
     await expect(Attempt.async(Work, { parent: stranger }).note('x')).rejects.toThrow(
-      'parent is an attempt of another table. It has to be an attempt of attempts, or null.',
+      'parent is an attempt of another table. It must be an attempt of the table attempts, or null.',
     )
   })
 

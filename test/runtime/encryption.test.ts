@@ -15,6 +15,7 @@ import {
 import { PrismaPg } from '@prisma/adapter-pg'
 import { type JobHelpers, Logger, runOnce } from 'graphile-worker'
 import { afterEach, describe, expect, it } from 'vitest'
+import { EncryptedRows } from '../../runtime/src/attempt/reencrypt.js'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 
@@ -278,7 +279,7 @@ describe('rotation', () => {
     const Rotated = attemptsWith(new AesGcmEncryptor({ now: keys.now, old: keys.old }))
     expect(await Rotated.reencrypt({ batch: 1 })).toEqual({ done: 1, left: 2 })
     expect((await Rotated.find(good.id))?.encryptor).toBe('aes-256-gcm:now')
-    await expect(reencrypt(Rotated)).rejects.toThrow('2 attempts are encrypted with an older key still')
+    await expect(reencrypt(Rotated)).rejects.toThrow('2 attempts still need an older key')
 
     await rows('DELETE FROM attempts WHERE id = $1', [broken.id])
     await rows(`UPDATE attempts SET status = 'pending'`)
@@ -289,10 +290,11 @@ describe('rotation', () => {
   it('A22: leaves a row that has ended a run since it was read', async () => {
     const { id } = await Encrypted.async(Cards).decline(SECRET)
     const now = 'aes-256-gcm:now'
-    const [read] = await Encrypted.store.encryptedOtherwise(now, 0n, 10)
+    const encrypted = new EncryptedRows(db, 'attempts')
+    const [read] = await encrypted.page(now, 0n, 10)
     await Encrypted.perform(id)
     const stale = { id, args: JSON.stringify(read!.args), result: null, errors: read!.errors }
-    expect(await Encrypted.store.reencrypt([stale], now)).toBe(0)
+    expect(await encrypted.replace([stale], now)).toBe(0)
     expect((await Encrypted.find(id))?.errors).toHaveLength(1)
   })
 

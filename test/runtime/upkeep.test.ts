@@ -43,16 +43,16 @@ describe('a sweep', () => {
   it('P17: takes back a run of this process that it no longer has in hand, and none that it has', async () => {
     const [lost, held] = [await Attempt.async(Baker).bake(), await Attempt.async(Baker).bake()]
     const { id: worker } = await presenceOf(db)
-    await Attempt.store.claim(held.id, worker)
-    await Attempt.store.claim(lost.id, worker)
-    Attempt.store.letGo({ id: lost.id, number: 1, worker })
+    await Attempt.store.runs.claim(held.id, worker)
+    await Attempt.store.runs.claim(lost.id, worker)
+    Attempt.store.runs.running.remove({ id: lost.id, number: 1 })
     expect(await Attempt.store.rescue()).toBe(0)
 
     await rows(`UPDATE attempts SET started_at = now() - interval '2 minutes'`)
     expect(await Attempt.store.rescue()).toBe(1)
     expect(await lost.reload()).toMatchObject({ status: 'pending', numAttempts: 1, errors: [{ name: 'WorkerDied' }] })
     expect((await held.reload()).status).toBe('running')
-    Attempt.store.letGo({ id: held.id, number: 1, worker })
+    Attempt.store.runs.running.remove({ id: held.id, number: 1 })
   })
 
   it('A13: takes care of the other tables where one is not there yet, and says which', async () => {

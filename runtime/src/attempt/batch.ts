@@ -1,34 +1,34 @@
-/** How a batch is answered. */
+/** How the requests of a batch are answered. */
 export interface Batching<Request, Answer> {
-  /** Answers a batch in its order; what it has no answer to is asked for alone. */
+  /** Answers a batch, in its order. A request whose answer is undefined is sent again, alone. */
   together(requests: readonly Request[]): Promise<(Answer | undefined)[]>
   alone(request: Request): Promise<Answer>
 }
 
-interface Waiting<Request, Answer> {
+interface WaitingRequest<Request, Answer> {
   request: Request
   resolve(answer: Answer | Promise<Answer>): void
 }
 
-/** How many batches may be under way: while PostgreSQL has the one, this process makes the calls of the other. */
-const LANES = 2
+/** How many batches may run at the same time: while PostgreSQL works on one, this process runs the calls of the other. */
+const MAX_RUNNING = 2
 
-/** How many requests are worth a statement of their own while there is another one under way. */
-const ENOUGH = 25
+/** How many requests justify a second batch while the first is running. */
+const MIN_SECOND_BATCH = 25
 
 const MAX_BATCH = 200
 
 /**
- * Sends what is asked for at the same time to the database together: while a batch is under way, the next one gathers.
- * One caller at a time pays one statement; fifty at a time pay a few. What makes a batch fail, or has to wait for somebody, keeps
- * none of the others: it is asked for alone.
+ * Collects requests that arrive at the same time and sends them to the database together: while a batch is running, the next one
+ * fills. A single caller pays one statement; fifty callers pay a few. If a batch fails, or has no answer for a request, that request is
+ * sent alone, so that it does not fail or delay the others.
  */
 export function microbatch<Request, Answer>({
   together,
   alone,
 }: Batching<Request, Answer>): (request: Request) => Promise<Answer> {
-  const waiting: Waiting<Request, Answer>[] = []
-  let underWay = 0
+  const waiting: WaitingRequest<Request, Answer>[] = []
+  let running = 0
   let isScheduled = false
 
   const schedule = () => {
@@ -36,16 +36,16 @@ export function microbatch<Request, Answer>({
     isScheduled = true
     setImmediate(() => {
       isScheduled = false
-      while (waiting.length > 0 && (underWay === 0 || (underWay < LANES && waiting.length >= ENOUGH))) {
-        const share = Math.ceil(waiting.length / (LANES - underWay))
-        send(waiting.splice(0, Math.min(MAX_BATCH, Math.max(ENOUGH, share))))
+      while (waiting.length > 0 && (running === 0 || (running < MAX_RUNNING && waiting.length >= MIN_SECOND_BATCH))) {
+        const share = Math.ceil(waiting.length / (MAX_RUNNING - running))
+        send(waiting.splice(0, Math.min(MAX_BATCH, Math.max(MIN_SECOND_BATCH, share))))
       }
     })
   }
-  const send = async (batch: Waiting<Request, Answer>[]) => {
-    underWay++
+  const send = async (batch: WaitingRequest<Request, Answer>[]) => {
+    running++
     const answers = await together(batch.map(({ request }) => request)).catch((): undefined[] => [])
-    underWay--
+    running--
     schedule()
     for (const [i, { request, resolve }] of batch.entries()) resolve(answers[i] ?? alone(request))
   }

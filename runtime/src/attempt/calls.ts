@@ -1,6 +1,6 @@
 import type { Encryptor } from '../core/encryptor.js'
 import type { TransactionFor } from '../core/prisma/client.js'
-import type { AttemptRecord } from './attempt.js'
+import type { AttemptFields } from './fields.js'
 import type { ArgsOf, MethodOf, ResultOf, TargetRecord, Targets } from './targets.js'
 import type { WaitOptions } from './wait.js'
 
@@ -9,20 +9,20 @@ export interface WithinTransaction<Client = unknown> {
   tx?: TransactionFor<Client> | undefined
 }
 
-/** How a call is recorded; what is left out gets the table's defaults. */
+/** How a call is recorded. Options that are left out get the defaults of the table. */
 export interface RecordOptions<Data = Record<string, unknown>> {
-  /** One call for each token: a second one returns the attempt that exists, with `duplicate` set. */
+  /** Makes the call unique by target, method and token. Another call with the token returns the existing attempt, with `duplicate` set. */
   idempotenceToken?: string | undefined
   /** Higher runs first. Default: that of the class, which is 10, and 20 through `schedule`. */
   priority?: number | undefined
-  /** When to make the call. Default: as soon as the transaction has committed. */
+  /** When to run the call. Default: as soon as the transaction has committed. */
   scheduledAt?: Date | undefined
-  /** After how many failed runs the attempt counts as failed. Default: 25, which takes some 14 hours. */
+  /** How many runs the attempt gets before it is failed. Default: 25, which takes about 14 hours. */
   maxAttempts?: number | undefined
   /** Encrypts arguments, result and errors. Default: the encryptor of the class. */
   encryptor?: Encryptor | undefined
-  /** The attempt that this one belongs to, of the same table; null for none. Default: the one that runs where this is called. */
-  parent?: AttemptRecord | null | undefined
+  /** The parent: an attempt of the same table, or null for none. Default: the attempt that runs where this is called. */
+  parent?: AttemptFields | null | undefined
   /** Values for columns that you have added to the model. */
   data?: (keyof Data extends never ? never : Partial<Data>) | undefined
 }
@@ -37,36 +37,36 @@ export type CallInput<T extends Targets> = ValueOf<{
 }>
 
 /** One call of one target: what `create` takes. */
-export type Call<T, M, Listed extends Targets> = {
+export type CallOf<T, M, Listed extends Targets> = {
   target: T extends ValueOf<Listed> ? T : NotListed
   method: M & MethodOf<T>
 } & ArgsInput<ArgsOf<T, M>>
 
-/** Arguments may be left out where there are none. */
+/** `args` may be left out if the method has no parameters. */
 type ArgsInput<Args> = Args extends readonly [] ? { args?: Args } : { args: Args }
 
 /** What `async` takes: a target that is listed, or one record of it. */
 export type Callee<T extends Targets> = ValueOf<T> | ValueOf<{ [N in keyof T]: TargetRecord<T[N]> }>
 
-/** What the compiler says of a target that is not listed. */
+/** The compiler's message for a target that is not listed. */
 export type NotListed = 'This is not a target: list it in targets.ts'
 
-/** A target whose methods record the call instead of making it. */
+/** A target whose methods record the call instead of running it. */
 export type Deferred<C, Attempt> =
   C extends TargetRecord<infer Target>
     ? { [M in MethodOf<Target>]: (...args: Tail<ArgsOf<Target, M>>) => Promise<AttemptOf<Attempt, Target, M>> }
     : { [M in MethodOf<C>]: (...args: ArgsOf<C, M>) => Promise<AttemptOf<Attempt, C, M>> }
 
 /**
- * An attempt of which the compiler knows what its call returns. The type is looked up where it is asked for, as a method that records
- * another call of itself would have to know its own type.
+ * An attempt with the type of its result. The type is resolved lazily: a method that records another call of itself would otherwise
+ * depend on its own type.
  */
 export type AttemptOf<Attempt, Target, Method> = {
   /** What the call returned: undefined until it has succeeded. */
   readonly result: ResultOf<Target, Method> | undefined
   /** Waits for the end of the attempt, and resolves with what the call returned. */
   wait(options?: WaitOptions): Promise<ResultOf<Target, Method>>
-  // Their calls are others.
+  // Children and parents have other calls, so their results have other types.
   children(): Promise<Attempt[]>
   parent(): Promise<Attempt | null>
 } & Attempt

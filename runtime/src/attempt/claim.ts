@@ -1,23 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { presenceOf } from '../presence/presence.js'
-import type { AttemptRow, Run } from './store.js'
-import type { AttemptClass } from './types.js'
+import type { BoundClass } from './binding.js'
+import type { AttemptRow, RunKey } from './row.js'
 
-export interface Claimed {
+export interface ClaimedRun {
   row: AttemptRow
-  run: Run
+  run: RunKey
 }
 
-/** Pauses for somebody who has locked the row, in milliseconds. If that takes longer, the sweep finds it again. */
+/** How long to wait for a lock on the row, in milliseconds. After that the sweep enqueues the row again. */
 const PAUSES = [20, 100, 500]
 
-/** Takes the row for this process and counts the run. */
-export async function claim({ db, store }: AttemptClass, id: bigint): Promise<Claimed | undefined> {
+/** Claims the row for this process and counts the run. Returns undefined if the row is not pending, not due, or stays locked. */
+export async function claim(
+  { db, store: { runs } }: Pick<BoundClass, 'db' | 'store'>,
+  id: bigint,
+): Promise<ClaimedRun | undefined> {
   const { id: worker } = await presenceOf(db)
   for (let tries = 0; ; tries++) {
-    const row = await store.claim(id, worker)
+    const row = await runs.claim(id, worker)
     if (row) return { row, run: { id, number: row.num_attempts, worker } }
-    if (tries === PAUSES.length || !(await store.isDue(id))) return undefined
+    if (tries === PAUSES.length || !(await runs.isDue(id))) return undefined
     await sleep(PAUSES[tries])
   }
 }

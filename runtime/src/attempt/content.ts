@@ -8,24 +8,24 @@ import {
   UnknownTargetError,
 } from '../core/errors.js'
 import { deserialize, type Json, serialize } from '../core/serialize.js'
-import type { AttemptError, NewError, NewStoredError, StoredError } from './store.js'
+import type { AttemptError, NewError, NewStoredError, StoredError } from './row.js'
 
-/** Whose content it is: what is encrypted for one row and column does not decrypt in another. */
-export interface Owner {
+/** The row that content belongs to. What is encrypted for one row and column does not decrypt in another. */
+export interface ContentOwner {
   id: bigint
   target: string
   method: string
-  /** The name of the row's encryptor; null where nothing is encrypted. */
+  /** The name of the row's encryptor; null if the row is not encrypted. */
   encryptor: string | null
 }
 
 type Column = 'args' | 'result' | 'errors'
 
-/** Turns what a call takes and gives into what its row holds, and back; encrypted where the row names an encryptor. */
+/** Serializes arguments, results and errors for the columns of a row, and back. Encrypts them if the row names an encryptor. */
 export class Content {
   readonly #table: string
   readonly #encryptors: Map<string, Encryptor>
-  /** The encryptor of attempts that do not ask for one. */
+  /** The encryptor of attempts that name none. */
   readonly default: Encryptor | undefined
 
   constructor(table: string, encryptor: Encryptor | undefined, others: Encryptor[] = []) {
@@ -37,7 +37,7 @@ export class Content {
     }
   }
 
-  /** What the column `encryptor` says of a new row: null where its content stays plain. */
+  /** The value of the column `encryptor` for a new row; null if the row is not encrypted. */
   nameFor(encryptor: Encryptor | undefined = this.default): string | null {
     if (!encryptor || encryptor.name === 'null') return null
     this.#find(encryptor.name)
@@ -45,56 +45,58 @@ export class Content {
   }
 
   /** JSON text for a jsonb column: the value itself, or a ciphertext as a JSON string. */
-  encode(value: unknown, owner: Owner, column: Column, name: string): string {
+  encode(value: unknown, owner: ContentOwner, column: Column, name: string): string {
     return this.seal(serialize(value, name), owner, column)
   }
 
-  decode(stored: Json, owner: Owner, column: Column): unknown {
+  decode(stored: Json, owner: ContentOwner, column: Column): unknown {
     return deserialize(this.open(stored, owner, column))
   }
 
-  /** Encrypts JSON text, where the row is encrypted. */
-  seal(json: string, owner: Owner, column: Column): string {
+  /** Encrypts JSON text if the row is encrypted. */
+  seal(json: string, owner: ContentOwner, column: Column): string {
     if (owner.encryptor === null) return json
     return JSON.stringify(this.#find(owner.encryptor).encrypt(json, this.#context(owner, column)))
   }
 
-  /** The JSON of a column, decrypted where the row is encrypted. */
-  open(stored: Json, owner: Owner, column: Column): Json {
+  /** The JSON of a column, decrypted if the row is encrypted. */
+  open(stored: Json, owner: ContentOwner, column: Column): Json {
     if (owner.encryptor === null || stored === null) return stored
     if (typeof stored !== 'string')
-      throw new DecryptionError(`The ${column} of attempt ${owner.id} are not encrypted, though its row says so.`)
+      throw new DecryptionError(
+        `The column ${column} of attempt ${owner.id} is not encrypted, but the row names the encryptor ${owner.encryptor}.`,
+      )
     return JSON.parse(this.#find(owner.encryptor).decrypt(stored, this.#context(owner, column)))
   }
 
-  /** An error as the row keeps it. What says nothing of the content (when, how long, which worker) stays plain. */
-  encodeError(entry: NewError, owner: Owner, thrown: unknown): NewStoredError {
+  /** An error as the row stores it. The number, duration and worker of the run are never encrypted. */
+  encodeError(entry: NewError, owner: ContentOwner, thrown: unknown): NewStoredError {
     if (!isSecret(owner, thrown)) return entry
     const { number, elapsed, worker, ...record } = entry
     try {
       return { number, elapsed, worker, encrypted: JSON.parse(this.seal(JSON.stringify(record), owner, 'errors')) }
     } catch (error) {
-      // The row names an encryptor that is not there: that is what is wrong with it, and no secret.
+      // The row names an unknown encryptor. That is the error to show, and it is no secret.
       return { number, elapsed, worker, ...describeError(error) }
     }
   }
 
-  decodeError(entry: StoredError, owner: Owner): AttemptError {
+  decodeError(entry: StoredError, owner: ContentOwner): AttemptError {
     if (!('encrypted' in entry)) return entry
     const { encrypted, ...plain } = entry
     return { ...plain, ...(this.open(encrypted, owner, 'errors') as unknown as ErrorRecord) }
   }
 
-  /** What may be said of an error in logs and traces. */
-  tellable(thrown: unknown, owner: Owner): ErrorRecord {
+  /** An error as logs and traces may show it. */
+  loggable(thrown: unknown, owner: ContentOwner): ErrorRecord {
     if (!isSecret(owner, thrown)) return describeError(thrown)
     return {
       name: 'Encrypted',
-      message: 'The error is kept secret, as the arguments are: read the errors of the attempt.',
+      message: 'The error is encrypted, like the arguments. Read it with attempt.errors.',
     }
   }
 
-  #context({ id, target, method }: Owner, column: Column): string {
+  #context({ id, target, method }: ContentOwner, column: Column): string {
     return `${this.#table}/${id}/${target}.${method}/${column}`
   }
 
@@ -108,7 +110,7 @@ export class Content {
   }
 }
 
-/** Whether an error may hold what the row encrypts. Those that say why a row cannot be performed do not, and have to be read. */
-function isSecret({ encryptor }: Owner, thrown: unknown): boolean {
+/** Whether an error may contain what the row encrypts. Errors that say why a row cannot run do not. */
+function isSecret({ encryptor }: ContentOwner, thrown: unknown): boolean {
   return encryptor !== null && !isInstance(thrown, DecryptionError, UnknownEncryptorError, UnknownTargetError)
 }

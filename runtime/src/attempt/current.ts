@@ -2,14 +2,14 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Database, OpenTransaction } from '../core/database.js'
 import { AsyncGenError } from '../core/errors.js'
 import type { TransactionOf } from '../core/prisma/client.js'
-import type { AttemptRecord } from './attempt.js'
+import type { BoundClass } from './binding.js'
+import type { AttemptFields } from './fields.js'
 import type { AttemptStore } from './store.js'
-import type { AttemptClass } from './types.js'
 
 /** What a call can ask for while it runs, through `Attempt.current()`. */
-export class Call<Attempt = AttemptRecord, Client = unknown> {
+export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
   readonly attempt: Attempt
-  /** Which run of the attempt this is, from 1. */
+  /** The number of the run, from 1. */
   readonly run: number
   readonly #db: Database
   readonly #stopping: AbortSignal | undefined
@@ -32,38 +32,40 @@ export class Call<Attempt = AttemptRecord, Client = unknown> {
     this.#cancelled = cancelled
   }
 
-  /** Aborts when the attempt is cancelled, and when the worker has to stop before the call is done. */
+  /** Aborts when the attempt is cancelled, and when the worker has to stop before the call has ended. */
   get signal(): AbortSignal {
     this.#signal ??= AbortSignal.any([this.#cancelled.signal, ...(this.#stopping ? [this.#stopping] : [])])
     return this.#signal
   }
 
   /**
-   * The call's own transaction, opened when it is first asked for. What is written through it is committed together with
-   * the attempt's success, so it happens exactly once; when the call fails it is rolled back. A call that never asks holds
-   * no connection, and what it does happens at least once.
+   * The transaction of the call, opened when it is first asked for. What the call writes through it commits together with the
+   * success of the attempt, so it happens exactly once. If the call fails, it rolls back. A call that never asks holds no
+   * connection, and its effects happen at least once.
+   *
+   * @throws AsyncGenError CALL_ENDED after the call has returned
    */
   readonly tx = async (): Promise<TransactionOf<Client>> => {
     if (this.#hasEnded)
-      throw new AsyncGenError('CALL_ENDED', 'The call has ended: await what it does before it returns.')
+      throw new AsyncGenError('CALL_ENDED', 'The call has ended. Await everything that it starts before it returns.')
     this.#transaction ??= this.#db.openTransaction()
     return (await this.#transaction).tx
   }
 
-  /** Once the call has ended: its transaction, if it asked for one. What asks for it later would wait for a commit in vain. */
-  async openedTransaction(): Promise<OpenTransaction<Client> | undefined> {
+  /** Marks the call as ended, so that `tx` throws, and returns its transaction if it asked for one. */
+  async end(): Promise<OpenTransaction<Client> | undefined> {
     this.#hasEnded = true
     return await this.#transaction
   }
 
-  /** Whether its transaction is open, or about to be. */
+  /** Whether the transaction is open or being opened. */
   get hasTransaction(): boolean {
     return this.#transaction !== undefined && !this.#hasEnded
   }
 
-  /** The same call once more, in the same run: with a transaction of its own. */
-  again(): Call<Attempt, Client> {
-    return new Call(this.#db, this.attempt, this.run, this.#stopping, this.#cancelled)
+  /** The same call again, within the same run and with a new transaction. */
+  again(): CurrentCall<Attempt, Client> {
+    return new CurrentCall(this.#db, this.attempt, this.run, this.#stopping, this.#cancelled)
   }
 
   cancel(): void {
@@ -75,31 +77,30 @@ export class Call<Attempt = AttemptRecord, Client = unknown> {
   }
 }
 
-const calls = new AsyncLocalStorage<Call>()
+const calls = new AsyncLocalStorage<CurrentCall>()
 
-/** Runs a function so that `currentCall` finds the call it belongs to. */
-export function runCall<Result>(call: Call, run: () => Result): Result {
+/** Runs a function so that `currentCall` finds the call inside it. */
+export function runCall<Result>(call: CurrentCall, run: () => Result): Result {
   return calls.run(call, run)
 }
 
-export function currentCall(): Call {
+/** @throws AsyncGenError NO_CURRENT_ATTEMPT outside of a call */
+export function currentCall(): CurrentCall {
   const call = calls.getStore()
-  if (!call) {
-    throw new AsyncGenError(
-      'NO_CURRENT_ATTEMPT',
-      'No attempt is being performed here. Attempt.current() works inside a call that a worker makes.',
-    )
-  }
-  return call
+  if (call) return call
+  throw new AsyncGenError(
+    'NO_CURRENT_ATTEMPT',
+    'No attempt is being performed here. Attempt.current() works inside a call that a worker runs.',
+  )
 }
 
-/** Whether the call that runs has asked for its transaction. Asked in development only. */
+/** Whether the running call has asked for its transaction. Always false in production. */
 export function isCallsTransactionOpen(): boolean {
   return process.env.NODE_ENV !== 'production' && calls.getStore()?.hasTransaction === true
 }
 
-/** The attempt of the call that runs, if it is one of the same table: ids of two tables have nothing to do with each other. */
+/** The id of the attempt that runs here, if it is a row of the same table. */
 export function currentParentId(store: AttemptStore): bigint | undefined {
   const attempt = calls.getStore()?.attempt
-  return (attempt?.constructor as AttemptClass | undefined)?.store === store ? attempt?.id : undefined
+  return (attempt?.constructor as unknown as BoundClass | undefined)?.store === store ? attempt?.id : undefined
 }

@@ -1,8 +1,8 @@
 import { type Json, jsonOf } from '../core/serialize.js'
-import type { Content, Owner } from './content.js'
-import type { AttemptError, AttemptRow, AttemptStatus, StoredError } from './store.js'
+import type { Content } from './content.js'
+import type { AttemptError, AttemptRow, AttemptStatus, StoredError } from './row.js'
 
-/** The fields of the generated model: all others are the host's. */
+/** The fields of the generated model. All others were added by the host. */
 export const OWN_FIELDS = [
   'id',
   'type',
@@ -27,12 +27,12 @@ export const OWN_FIELDS = [
   'updatedAt',
 ] as const
 
-/** An attempt as JSON: ids are text, times are ISO 8601. Values whose types JSON does not know are as SQL sees them. */
+/** An attempt as JSON: ids are text, times are ISO 8601. Values that JSON has no type for are as the row stores them. */
 export interface AttemptJson {
   id: string
   target: string
   method: string
-  /** Absent where it is encrypted, as `result` is. */
+  /** Absent if the row is encrypted, like `result`. */
   args?: Json
   encryptor: string | null
   status: AttemptStatus
@@ -48,11 +48,11 @@ export interface AttemptJson {
   parentId: string | null
   /** Absent until the call has succeeded. */
   result?: Json
-  /** Without stacks and causes; without name and message where they are encrypted. */
+  /** Without stacks and causes; without name and message if the row is encrypted. */
   errors: (Pick<AttemptError, 'number' | 'at' | 'elapsed'> & Partial<Pick<AttemptError, 'name' | 'message' | 'code'>>)[]
 }
 
-/** What a row says, as it was when it was read. */
+/** The fields of an attempt, as they were when the row was read. */
 export abstract class AttemptFields {
   protected row: AttemptRow
 
@@ -61,11 +61,6 @@ export abstract class AttemptFields {
   }
 
   protected abstract get content(): Content
-
-  protected get owner(): Owner {
-    const { id, target, method } = this
-    return { id, target, method, encryptor: this.row.encryptor }
-  }
 
   get id(): bigint {
     return BigInt(this.row.id)
@@ -77,11 +72,11 @@ export abstract class AttemptFields {
   get method(): string {
     return this.row.method
   }
-  /** @throws DecryptionError where the row is encrypted and its key is not at hand */
+  /** @throws DecryptionError if the row is encrypted with a key that is not configured */
   get args(): unknown[] {
-    return this.content.decode(this.row.args, this.owner, 'args') as unknown[]
+    return this.content.decode(this.row.args, this, 'args') as unknown[]
   }
-  /** The name of the encryptor; null where nothing is encrypted. */
+  /** The name of the encryptor; null if the row is not encrypted. */
   get encryptor(): string | null {
     return this.row.encryptor
   }
@@ -119,18 +114,18 @@ export abstract class AttemptFields {
   get parentId(): bigint | null {
     return this.row.parent_id === null ? null : BigInt(this.row.parent_id)
   }
-  /** What the call returned: undefined until it has succeeded. */
+  /** What the call returned; undefined until it has succeeded. */
   get result(): unknown {
-    return this.isSucceeded ? this.content.decode(this.row.result, this.owner, 'result') : undefined
+    return this.isSucceeded ? this.content.decode(this.row.result, this, 'result') : undefined
   }
-  /** One entry for every run that failed, the oldest first. */
+  /** One entry for each failed run, the oldest first. */
   get errors(): AttemptError[] {
     return this.#storedErrors.map((entry) =>
-      isObject(entry) ? this.content.decodeError(entry, this.owner) : unreadable(entry),
+      isObject(entry) ? this.content.decodeError(entry, this) : unreadable(entry),
     )
   }
 
-  /** Whether it waits for no more than a worker: pending, and its time has come by the clock of this process. */
+  /** Whether the attempt is pending and its time has come, by the clock of this process. */
   get isDue(): boolean {
     return this.isPending && this.scheduledAt.getTime() <= Date.now()
   }
@@ -156,12 +151,12 @@ export abstract class AttemptFields {
   get isStarted(): boolean {
     return this.numAttempts > 0
   }
-  /** Whether no run will follow, however it ended. */
+  /** Whether the attempt has ended, with or without success. */
   get isFinished(): boolean {
     return !this.isPending && !this.isRunning
   }
 
-  /** Plain data for `JSON.stringify`, a response or a log. What the row encrypts is left out. */
+  /** Plain data for `JSON.stringify`, a response or a log. Encrypted content is left out. */
   toJSON(): AttemptJson {
     const { args, result, encryptor } = this.row
     const isPlain = encryptor === null
@@ -187,7 +182,7 @@ export abstract class AttemptFields {
     }
   }
 
-  /** Somebody may have written anything into the row. */
+  /** The column may hold anything if the row was written by hand. */
   get #storedErrors(): unknown[] {
     const stored: unknown = this.row.errors
     return Array.isArray(stored) ? stored : [stored]
@@ -214,8 +209,8 @@ function isObject(entry: unknown): entry is StoredError {
   return typeof entry === 'object' && entry !== null && !Array.isArray(entry)
 }
 
-/** What a row that was written by hand holds in place of an error. */
+/** The entry for something that is no error, in a row that was written by hand. */
 function unreadable(entry: unknown): AttemptError {
-  const message = `The row holds ${JSON.stringify(entry)} in place of an error.`
+  const message = `The column errors holds ${JSON.stringify(entry)}, which is no error.`
   return { number: 0, at: new Date(0).toISOString(), elapsed: 0, worker: null, name: 'InvalidErrors', message }
 }

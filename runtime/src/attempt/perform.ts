@@ -4,111 +4,102 @@ import { describeError, PermanentError } from '../core/errors.js'
 import { jittered } from '../core/retry.js'
 import { serialize } from '../core/serialize.js'
 import { hasNotCommitted, isSerializationFailure, isTransient } from '../core/transient-errors.js'
-import type { AttemptRecord } from './attempt.js'
-import type { Owner } from './content.js'
-import { type Call, runCall } from './current.js'
-import type { AttemptStore, Run } from './store.js'
-import type { AttemptClass } from './types.js'
+import type { BoundClass } from './binding.js'
+import { type CurrentCall, runCall } from './current.js'
+import type { AttemptFields } from './fields.js'
+import type { RunKey } from './row.js'
+import type { RunStore } from './run-store.js'
 
 /**
- * How a run ended: with a result, with an error, without a call, or it was no longer this worker's to end. Or it could not be ended, by no
- * fault of the call: then it was released, to run again without having been counted.
+ * How a run ended. `postponed`: the call did not run. `superseded`: the run was cancelled, or rescued by another worker. `released`: the
+ * end could not be stored, by no fault of the call, so it runs again and this run is not counted.
  */
-export type Outcome =
+export type RunOutcome =
   | { kind: 'succeeded'; result: string }
   | { kind: 'failed'; error: unknown }
-  | { kind: 'put off' }
-  | { kind: 'taken away' }
+  | { kind: 'postponed' }
+  | { kind: 'superseded' }
   | { kind: 'released'; error: unknown }
 
-/** The call's transaction was lost to another one, so that nothing in it has happened, and the call can run again. */
+/** The transaction of the call conflicted with another one and rolled back, so the call can run again. */
 interface Conflict {
   kind: 'conflict'
   error: unknown
-  /** Whose statement failed: one of the call's own, or the runtime's that stores its success. */
+  /** Whose statement failed: one of the call, or the runtime's statement that stores the success. */
   of: 'call' | 'runtime'
 }
 
-/** How often a call runs whose transaction is lost to others. */
+/** How often a call runs whose transaction conflicts. */
 const TRIES = 15
 
-/** Between two of these, and before a run that was released, in milliseconds. */
+/** Pauses between these runs, and the delay after a release, in milliseconds. */
 const PAUSES = { first: 20, longest: 3000, released: 2000 }
 
 /**
- * Makes a claimed call and stores its success, in the call's own transaction where it asked for one. A run that was taken away
- * meanwhile (cancelled, or rescued from a worker that was thought dead) changes nothing, and its transaction rolls back. A call
- * whose transaction is lost to another one runs again, within the same run.
+ * Runs a claimed call and stores its success: in the transaction of the call, if it asked for one. A superseded run changes nothing, and
+ * its transaction rolls back. A call whose transaction conflicts with another one runs again, within the same run.
  */
-export async function perform(
-  Attempt: AttemptClass,
-  attempt: AttemptRecord,
-  call: Call,
-  run: Run,
-  owner: Owner,
-): Promise<Outcome> {
-  let current = call
-  for (let tries = 1; ; tries++) {
+export async function perform(call: CurrentCall, run: RunKey): Promise<RunOutcome> {
+  const { runs } = classOf(call).store
+  for (let tries = 1, current = call; ; tries++, current = current.again()) {
     const started = performance.now()
-    const outcome = await performOnce(Attempt, attempt, current, run, owner)
+    const outcome = await performOnce(current, run)
     if (outcome.kind !== 'conflict') return outcome
-    if (tries === TRIES || call.signal.aborted) return await giveUp(Attempt, call, run, outcome)
-    // The longer a call takes, the longer it is in the way of others.
+    if (tries === TRIES || call.signal.aborted) return await giveUp(runs, call, run, outcome)
+    // A long call blocks others for longer, so its pause is longer too.
     const pause = tries * Math.max(PAUSES.first, performance.now() - started)
     await sleep(jittered(Math.min(pause, PAUSES.longest)))
-    current = current.again()
   }
 }
 
-async function performOnce(
-  Attempt: AttemptClass,
-  attempt: AttemptRecord,
-  call: Call,
-  run: Run,
-  owner: Owner,
-): Promise<Outcome | Conflict> {
-  const { content, targets } = Attempt
+async function performOnce(call: CurrentCall, run: RunKey): Promise<RunOutcome | Conflict> {
+  const { attempt } = call
+  const { content, targets, store } = classOf(call)
   try {
     const callable = (await targets()).resolve(attempt.target, attempt.method)
     const args = argumentsOf(attempt)
     const value = await runCall(call, () => callable(...args))
-    const result = content.seal(serializeResult(value), owner, 'result')
-    const transaction = await call.openedTransaction()
-    return await (transaction ? commit(Attempt, transaction, run, result) : storeSuccess(Attempt, run, result))
+    const result = content.seal(serializeResult(value), attempt, 'result')
+    const transaction = await call.end()
+    return await (transaction ? commit(store.runs, transaction, run, result) : storeSuccess(store.runs, run, result))
   } catch (error) {
-    const transaction = await call.openedTransaction().catch(() => undefined)
+    const transaction = await call.end().catch(() => undefined)
     await transaction?.rollback()
-    if (call.isCancelled) return { kind: 'taken away' }
+    if (call.isCancelled) return { kind: 'superseded' }
     return transaction && isSerializationFailure(error)
       ? { kind: 'conflict', error, of: 'call' }
       : { kind: 'failed', error }
   }
 }
 
+function classOf({ attempt }: CurrentCall): BoundClass {
+  return attempt.constructor as unknown as BoundClass
+}
+
 type Transaction = OpenTransaction<unknown>
 
-async function storeSuccess({ store }: AttemptClass, run: Run, result: string): Promise<Outcome> {
+async function storeSuccess(runs: RunStore, run: RunKey, result: string): Promise<RunOutcome> {
   try {
-    // Its answer may have been lost, and a second one says no.
-    const isStored = (await store.succeed(run, result)) || (await store.hasSucceeded(run))
-    return isStored ? { kind: 'succeeded', result } : { kind: 'taken away' }
+    // If the first answer was lost, the repeated statement finds no run to end.
+    const isStored = (await runs.succeed(run, result)) || (await runs.hasSucceeded(run))
+    return isStored ? { kind: 'succeeded', result } : { kind: 'superseded' }
   } catch (error) {
     if (!isTransient(error)) throw error
-    store.releaseLater(run)
+    runs.releaseLater(run)
     return { kind: 'released', error }
   }
 }
 
 async function commit(
-  { store }: AttemptClass,
+  runs: RunStore,
   { tx, commit, rollback }: Transaction,
-  run: Run,
+  run: RunKey,
   result: string,
-): Promise<Outcome | Conflict> {
+): Promise<RunOutcome | Conflict> {
   try {
-    if (!(await store.succeedWithin(tx as never, run, result))) {
+    if (!(await runs.succeedWithin(tx as never, run, result))) {
       await rollback()
-      return { kind: 'taken away' }
+      return { kind: 'superseded' }
     }
   } catch (error) {
     if (!isTransient(error)) throw error
@@ -120,36 +111,41 @@ async function commit(
     return { kind: 'succeeded', result }
   } catch (error) {
     if (hasNotCommitted(error)) return { kind: 'conflict', error, of: 'runtime' }
-    return await lookAgain(store, run, result, error)
+    return await afterFailedCommit(runs, run, result, error)
   }
 }
 
-/** A COMMIT that failed may have committed all the same: its answer was lost, or Prisma had given it up. The row knows. */
-async function lookAgain(store: AttemptStore, run: Run, result: string, error: unknown): Promise<Outcome | Conflict> {
+/** A COMMIT that failed may have committed: its answer was lost, or Prisma stopped waiting for it. The row tells. */
+async function afterFailedCommit(
+  runs: RunStore,
+  run: RunKey,
+  result: string,
+  error: unknown,
+): Promise<RunOutcome | Conflict> {
   try {
-    if (await store.hasSucceeded(run)) return { kind: 'succeeded', result }
+    if (await runs.hasSucceeded(run)) return { kind: 'succeeded', result }
   } catch {
-    store.releaseLater(run)
+    runs.releaseLater(run)
     return { kind: 'released', error }
   }
   if (!isTransient(error)) throw error
   return { kind: 'conflict', error, of: 'runtime' }
 }
 
-async function giveUp({ store }: AttemptClass, call: Call, run: Run, { error, of }: Conflict): Promise<Outcome> {
-  if (call.isCancelled) return { kind: 'taken away' }
+async function giveUp(runs: RunStore, call: CurrentCall, run: RunKey, { error, of }: Conflict): Promise<RunOutcome> {
+  if (call.isCancelled) return { kind: 'superseded' }
   if (of === 'call') return { kind: 'failed', error }
-  await store.release(run, call.signal.aborted ? 0 : jittered(PAUSES.released))
+  await runs.release(run, call.signal.aborted ? 0 : jittered(PAUSES.released))
   return { kind: 'released', error }
 }
 
-/** A row that was written by hand may hold anything; the text "no" is not the arguments "n" and "o". */
-function argumentsOf({ args }: AttemptRecord): unknown[] {
+/** A row that was written by hand may hold anything. Spread, the text "no" would be the two arguments "n" and "o". */
+function argumentsOf({ args }: AttemptFields): unknown[] {
   if (Array.isArray(args)) return args
-  throw new PermanentError('The args of the row are no list, as the arguments of a call have to be: [1, "two"].')
+  throw new PermanentError('The column args of the row holds no JSON array. Arguments are an array: [1, "two"].')
 }
 
-/** A call that was made is never made again because its result cannot be kept. */
+/** A result that cannot be stored does not make the call run again. */
 function serializeResult(value: unknown): string {
   try {
     return serialize(value, 'The result')

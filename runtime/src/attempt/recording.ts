@@ -6,27 +6,26 @@ import type { Statement } from '../core/statement.js'
 import { instrument } from '../telemetry/instrument.js'
 import { traceContext } from '../telemetry/opentelemetry.js'
 import type { OperationEvent } from '../telemetry/operation.js'
-import type { AttemptRecord } from './attempt.js'
+import type { BoundClass } from './binding.js'
 import type { AnyCall, RecordOptions, WithinTransaction } from './calls.js'
 import { toColumn } from './columns.js'
 import { currentParentId, isCallsTransactionOpen } from './current.js'
-import { OWN_FIELDS } from './fields.js'
-import { type AttemptRow, type NewAttempt, tokenKey } from './store.js'
+import { type AttemptFields, OWN_FIELDS } from './fields.js'
+import { type AttemptRow, type NewAttempt, tokenKey } from './row.js'
 import { typeOf } from './subclasses.js'
 import { TargetRecord } from './targets.js'
-import type { AttemptClass } from './types.js'
 
 type Transaction = WithinTransaction['tx']
 
 export interface Recorded {
   row: AttemptRow
-  /** Whether the row was there already, under the same token. */
+  /** Whether the row existed already, with the same token. */
   duplicate: boolean
 }
 
 /** Records calls with one statement, and returns their rows in the same order. */
 export async function recordCalls(
-  Attempt: AttemptClass,
+  Attempt: BoundClass,
   calls: readonly AnyCall[],
   tx: Transaction,
 ): Promise<Recorded[]> {
@@ -39,7 +38,7 @@ export async function recordCalls(
   )
   await sealArguments(Attempt, attempts, tx)
   const inserted = await instrument('create', eventOf(Attempt, attempts), () =>
-    Attempt.store.insert(traced(attempts), tx),
+    Attempt.store.insert(withTraceContext(attempts), tx),
   )
   if (inserted.every((row) => row !== undefined)) return inserted.map((row) => ({ row, duplicate: false }))
 
@@ -57,15 +56,15 @@ export async function recordCalls(
   return recorded
 }
 
-/** Where the transaction goes on, the token is that of a row which row security hides from its role. */
-async function notRecorded({ db }: AttemptClass, tx: Transaction): Promise<AsyncGenError> {
-  const goesOn = async (tx: NonNullable<Transaction>) =>
+/** If the transaction is still open, the token belongs to a row that row-level security hides from this role. */
+async function notRecorded({ db }: BoundClass, tx: Transaction): Promise<AsyncGenError> {
+  const isOpen = async (tx: NonNullable<Transaction>) =>
     (await db.within(tx as never)(isCurrent, [await db.transactionId(tx as never)])).length > 0
-  if (tx && !(await goesOn(tx).catch(() => false))) return new TransactionEndedError()
+  if (tx && !(await isOpen(tx).catch(() => false))) return new TransactionEndedError()
   return new AsyncGenError(
     'TOKEN_HIDDEN',
-    'The idempotence token is taken by an attempt that this role cannot see, so nothing was recorded. ' +
-      'Put into the token what the rows of the role have in common, such as the tenant.',
+    'An attempt that this database role cannot see has the same idempotence token, so nothing was recorded. ' +
+      'Add to the token what the rows of the role have in common, such as the id of the tenant.',
   )
 }
 
@@ -74,7 +73,7 @@ const isCurrent: Statement = {
   text: 'SELECT 1 AS current WHERE pg_current_xact_id_if_assigned()::text = $1',
 }
 
-/** An object that answers to every method of a target, or of one record of it, by recording the call. */
+/** An object on which each method of a target, or of one record of it, records a call instead of running it. */
 export function standIn(callee: object, record: (call: AnyCall) => Promise<unknown>): object {
   const [target, first] = callee instanceof TargetRecord ? [callee.target, [callee.id]] : [callee, []]
   const recorder =
@@ -84,27 +83,27 @@ export function standIn(callee: object, record: (call: AnyCall) => Promise<unkno
   return new Proxy(
     {},
     {
-      // A promise would be asked for `then`; a stand-in is none.
+      // `await` looks for `then`: without this, it would record a call.
       get: (_, method) => (typeof method === 'symbol' || method === 'then' ? undefined : recorder(method)),
     },
   )
 }
 
-function eventOf(Attempt: AttemptClass, attempts: NewAttempt[]): OperationEvent {
+function eventOf(Attempt: BoundClass, attempts: NewAttempt[]): OperationEvent {
   const [{ target, method }] = attempts as [NewAttempt]
   const calls = attempts.length
   return { type: Attempt.name, name: calls === 1 ? `${target}.${method}` : `${calls} calls`, calls }
 }
 
-/** A call before it is known under which names its target and its class are listed. */
+/** A call before the names of its target and its class are looked up. */
 type CopiedCall = Omit<NewAttempt, 'target' | 'type'> & { callee: object }
 
-/** A call as it is at this moment: what the caller changes afterwards, while names are looked up, is no part of it. */
+/** A copy of a call. What the caller changes later, while names are looked up, does not change it. */
 function copied(
-  Attempt: AttemptClass,
+  Attempt: BoundClass,
   { target: callee, method, args = [], encryptor, data = {}, idempotenceToken, parent, ...options }: AnyCall,
 ): CopiedCall {
-  refuseOdd(options)
+  requireValid(options)
   return {
     ...options,
     priority: options.priority ?? Attempt.priorities.async,
@@ -119,7 +118,7 @@ function copied(
 }
 
 /** @throws UnknownTargetError for a target or a method that is not listed */
-async function named(Attempt: AttemptClass, calls: CopiedCall[]): Promise<NewAttempt[]> {
+async function named(Attempt: BoundClass, calls: CopiedCall[]): Promise<NewAttempt[]> {
   const targets = await Attempt.targets()
   const type = await typeOf(Attempt)
   return calls.map(({ callee, ...call }) => {
@@ -129,45 +128,51 @@ async function named(Attempt: AttemptClass, calls: CopiedCall[]): Promise<NewAtt
   })
 }
 
-function parentId({ store }: AttemptClass, parent: AttemptRecord | null): bigint | undefined {
+function parentId({ store }: BoundClass, parent: AttemptFields | null): bigint | undefined {
   if (parent === null) return undefined
-  if ((parent.constructor as AttemptClass).store === store) return parent.id
-  throw odd('parent', `an attempt of another table`, `an attempt of ${store.table}, or null`)
+  if ((parent.constructor as unknown as BoundClass).store === store) return parent.id
+  throw invalidOption('parent', 'an attempt of another table', `an attempt of the table ${store.table}, or null`)
 }
 
 const OWN_COLUMNS: readonly string[] = OWN_FIELDS.map(snakeCase)
 
-/** The values of the host's own fields, by column. */
-function columnsOf({ db, model }: AttemptClass, data: Record<string, unknown>): Record<string, unknown> {
+/** The values of the fields that the host has added, by column. */
+function columnsOf({ db, model }: BoundClass, data: Record<string, unknown>): Record<string, unknown> {
   const columns = new Map(db.fieldsOf(model).map(({ name, column }) => [name, column]))
   const given = Object.entries(data).filter(([, value]) => value !== undefined)
   return Object.fromEntries(
     given.map(([field, value]) => {
       const column = columns.get(field) ?? field
       if (OWN_COLUMNS.includes(column) || OWN_COLUMNS.includes(snakeCase(field)))
-        throw odd('data', `set to change "${field}"`, 'about columns that you have added to the model')
-      if (columns.size > 0 && !columns.has(field))
-        throw odd('data', `set to change "${field}"`, `about fields of ${model}`)
+        throw invalidField(field, 'is a field of async-gen', model)
+      if (columns.size > 0 && !columns.has(field)) throw invalidField(field, 'does not exist', model)
       return [column, toColumn(value)]
     }),
   )
 }
 
-/** JSON would make null of an invalid Date and of NaN: then a call would be made at once that was meant for later. */
-function refuseOdd({ scheduledAt, priority, maxAttempts }: RecordOptions): void {
+/** An invalid Date and NaN would become null in JSON, so that a call for later would run at once. */
+function requireValid({ scheduledAt, priority, maxAttempts }: RecordOptions): void {
   if (scheduledAt !== undefined && !(scheduledAt instanceof Date && Number.isFinite(scheduledAt.getTime())))
-    throw odd('scheduledAt', scheduledAt, 'a valid Date')
-  if (priority !== undefined && !Number.isInteger(priority)) throw odd('priority', priority, 'a whole number')
+    throw invalidOption('scheduledAt', scheduledAt, 'a valid Date')
+  if (priority !== undefined && !Number.isInteger(priority)) throw invalidOption('priority', priority, 'a whole number')
   if (maxAttempts !== undefined && !(Number.isInteger(maxAttempts) && maxAttempts > 0))
-    throw odd('maxAttempts', maxAttempts, 'a whole number from 1')
+    throw invalidOption('maxAttempts', maxAttempts, 'a whole number from 1')
 }
 
-function odd(option: string, value: unknown, wanted: string): AsyncGenError {
-  return new AsyncGenError('INVALID_OPTION', `${option} is ${value}. It has to be ${wanted}.`)
+function invalidField(field: string, why: string, model: string): AsyncGenError {
+  return new AsyncGenError(
+    'INVALID_OPTION',
+    `data cannot set ${JSON.stringify(field)}: it ${why}. data sets the fields that you have added to the model ${model}.`,
+  )
 }
 
-/** A ciphertext belongs to one row, so the row's id has to be known before it is inserted. */
-async function sealArguments({ store, content }: AttemptClass, attempts: NewAttempt[], tx: Transaction): Promise<void> {
+function invalidOption(option: string, value: unknown, wanted: string): AsyncGenError {
+  return new AsyncGenError('INVALID_OPTION', `${option} is ${value}. It must be ${wanted}.`)
+}
+
+/** A ciphertext is bound to the id of its row, so ids are reserved before the insert. */
+async function sealArguments({ store, content }: BoundClass, attempts: NewAttempt[], tx: Transaction): Promise<void> {
   const encrypted = attempts.filter(({ encryptor }) => encryptor !== null)
   if (encrypted.length === 0) return
   const ids = await store.reserveIds(encrypted.length, tx)
@@ -177,8 +182,8 @@ async function sealArguments({ store, content }: AttemptClass, attempts: NewAtte
   }
 }
 
-/** With the trace that asks for them, so that their runs can be linked to it. */
-function traced(attempts: NewAttempt[]): NewAttempt[] {
+/** Adds the active trace context, so that the runs can be linked to it. */
+function withTraceContext(attempts: NewAttempt[]): NewAttempt[] {
   const trace = traceContext()
   return trace ? attempts.map((attempt) => ({ ...attempt, traceContext: trace })) : attempts
 }

@@ -97,7 +97,7 @@ export class TargetList<T extends Targets = Targets> {
     this.#subclasses = subclasses
   }
 
-  /** The listed class for the type of a row, if it is the class that is asked, or extends it. */
+  /** The listed class for the type of a row, if it is `Attempt` or extends it. */
   subclassOf(Attempt: Class, type: string): object | undefined {
     const listed = Object.hasOwn(this.#subclasses, type) ? this.#subclasses[type] : undefined
     return listed && extendsOrIs(listed, Attempt) ? listed : undefined
@@ -184,10 +184,13 @@ export class TargetList<T extends Targets = Targets> {
   }
 }
 
-type Class = abstract new (...args: never[]) => unknown
+type Class = object
 
 function extendsOrIs(listed: object, Attempt: Class): boolean {
-  return listed === Attempt || (typeof listed === 'function' && listed.prototype instanceof Attempt)
+  return (
+    listed === Attempt ||
+    (typeof listed === 'function' && typeof Attempt === 'function' && listed.prototype instanceof Attempt)
+  )
 }
 
 /** Whether a class or object has a method from a class that it extends. */

@@ -1,11 +1,11 @@
 import type { Task } from 'graphile-worker'
 import { AsyncGenError } from '../core/errors.js'
 import { instrumentsItself } from '../telemetry/instrument.js'
-import type { AttemptClass } from './types.js'
+import type { AttemptClass } from './attempt.js'
 
 /**
- * The Graphile Worker task that performs one attempt; its payload is `{ id }`. It always resolves: what fails is recorded in the
- * row, and tried again from there. A second job for the same attempt finds nothing to do.
+ * The Graphile Worker task that performs one attempt. Its payload is `{ id }`. It always resolves: errors are recorded in the row, and
+ * the row decides about retries. A second job for the same attempt finds nothing to do.
  *
  * @param subclasses classes that extend it and that `defineTargets` does not list
  */
@@ -22,7 +22,7 @@ export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptC
 const attemptsOf = new WeakMap<object, AttemptClass>()
 
 /**
- * Loads the targets of these tasks, so that a worker whose list cannot be loaded ends when it starts.
+ * Loads the targets of these tasks, so that a worker with an invalid list ends when it starts.
  * @throws AsyncGenError INVALID_TARGET, and what the host's modules throw
  */
 export async function checkTargets(tasks: readonly object[]): Promise<void> {
@@ -32,7 +32,7 @@ export async function checkTargets(tasks: readonly object[]): Promise<void> {
   }
 }
 
-/** The Graphile Worker task that gives a job to every attempt that is due and has none. */
+/** The Graphile Worker task that enqueues each attempt that is due and has no job. */
 export function attemptBatchTask(Attempt: AttemptClass): Task {
   return async (_payload, { logger }) => {
     const enqueued = await Attempt.store.enqueueDue()
@@ -41,8 +41,8 @@ export function attemptBatchTask(Attempt: AttemptClass): Task {
 }
 
 /**
- * The Graphile Worker task that re-encrypts all attempts with the first key, after a new one was put there. It fails, and is tried
- * again by Graphile Worker, for as long as older keys are still needed.
+ * The Graphile Worker task that re-encrypts all attempts with the current key. It fails, so that Graphile Worker tries it again, while
+ * rows remain that need an older key.
  */
 export function reencryptTask(Attempt: AttemptClass): Task {
   return async (_payload, { logger }) => {
@@ -51,7 +51,7 @@ export function reencryptTask(Attempt: AttemptClass): Task {
     if (left === 0) return
     throw new AsyncGenError(
       'REENCRYPTION_INCOMPLETE',
-      `${left} attempts are encrypted with an older key still: they were running, or do not decrypt. Keep that key until a later try succeeds.`,
+      `${left} attempts still need an older key: they are running, or do not decrypt. Keep that key until a later try succeeds.`,
     )
   }
 }

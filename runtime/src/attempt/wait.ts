@@ -1,20 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { AttemptEndedError, type ErrorRecord, WaitTimeoutError } from '../core/errors.js'
-import type { AttemptRecord } from './attempt.js'
+import type { AttemptFields } from './fields.js'
 
-const FIRST_LOOK = 10
-const SLOWEST_LOOK = 250
+/** Pauses between two reads of the row, in milliseconds. They double. */
+const FIRST_PAUSE = 10
+const LONGEST_PAUSE = 250
 
 export interface WaitOptions {
-  /** Default: as long as it takes. */
+  /** How long to wait. Default: without a limit. */
   timeout?: Duration
 }
 
-/** Resolves with what the call returned, once it has. */
-export async function waitFor(attempt: AttemptRecord, label: string, { timeout }: WaitOptions): Promise<unknown> {
+type Reloadable = AttemptFields & { reload(): Promise<unknown> }
+
+/** Resolves with what the call returned, once it has succeeded. */
+export async function waitFor(attempt: Reloadable, label: string, { timeout }: WaitOptions): Promise<unknown> {
   const deadline = timeout === undefined ? Number.POSITIVE_INFINITY : Date.now() + milliseconds(timeout)
-  for (let pause = FIRST_LOOK; !attempt.isFinished; pause = Math.min(2 * pause, SLOWEST_LOOK)) {
+  for (let pause = FIRST_PAUSE; !attempt.isFinished; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
     if (Date.now() >= deadline) throw new WaitTimeoutError(`${label} is still ${attempt.status} after ${timeout}.`)
     await sleep(Math.min(pause, deadline - Date.now()))
     await attempt.reload()
@@ -27,7 +30,7 @@ export async function waitFor(attempt: AttemptRecord, label: string, { timeout }
   )
 }
 
-/** The error that was stored, as one that can be thrown. */
+/** The stored error, as an Error that can be thrown. */
 function revive({ name, message, stack, cause }: ErrorRecord): Error {
   const error = new Error(message, cause && { cause: revive(cause) })
   error.name = name

@@ -48,7 +48,7 @@ export class AesGcmEncryptor implements Encryptor {
     const [current, ...previous] = [...this.#keys.keys()]
     if (current === undefined) {
       throw new AsyncGenError(
-        'INVALID_KEY',
+        'INVALID_ENCRYPTION_KEY',
         'An AesGcmEncryptor needs at least one key. Create one: openssl rand -base64 32',
       )
     }
@@ -96,13 +96,16 @@ function nameOf(key: string): string {
 
 function parseKey(id: string, key: string | Uint8Array | undefined): Buffer {
   if (key === undefined || key.length === 0) {
-    throw new AsyncGenError('INVALID_KEY', `The encryption key "${id}" is not set. Create one: openssl rand -base64 32`)
+    throw new AsyncGenError(
+      'INVALID_ENCRYPTION_KEY',
+      `The encryption key "${id}" is not set. Create one: openssl rand -base64 32`,
+    )
   }
   const bytes =
     typeof key !== 'string' ? Buffer.from(key) : Buffer.from(key, /^[0-9a-f]{64}$/i.test(key) ? 'hex' : 'base64')
   if (bytes.length !== KEY_BYTES) {
     throw new AsyncGenError(
-      'INVALID_KEY',
+      'INVALID_ENCRYPTION_KEY',
       `The encryption key "${id}" has ${bytes.length} bytes. It must have ${KEY_BYTES}. Create one: openssl rand -base64 32`,
     )
   }

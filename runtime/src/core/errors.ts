@@ -1,16 +1,23 @@
+import { type ErrorCode, REMEDIES } from './error-codes.js'
+
 /** The options of `Error`. Declared here because ErrorOptions is not in the library of targets before ES2022. */
 interface Cause {
   cause?: unknown
 }
 
-/** The base class of the runtime's errors. `code` is stable; the message says what happened and what to do. */
+/** Each error that the runtime throws on purpose. `code` is stable; docs/errors.md lists all codes with their causes. */
 export class AsyncGenError extends Error {
   override readonly name: string = 'AsyncGenError'
-  readonly code: string
+  readonly code: ErrorCode
 
-  constructor(code: string, message: string, options?: Cause) {
+  constructor(code: ErrorCode, message: string, options?: Cause) {
     super(message, options)
     this.code = code
+  }
+
+  /** What to do about it. */
+  get remedy(): string {
+    return REMEDIES[this.code]
   }
 }
 

@@ -49,11 +49,19 @@ export async function releasePresence(db: Database): Promise<void> {
   await presence?.release()
 }
 
-const listeners = new WeakMap<Database, (attempt: string) => void>()
+type CancelListener = (table: string, id: bigint) => void
 
-/** Calls the listener for each running attempt that any process cancels, with `<table>/<id>`, while this process has a presence. */
-export function onCancelled(db: Database, listener: (attempt: string) => void): void {
-  listeners.set(db, listener)
+const cancelListeners = new WeakMap<Database, CancelListener>()
+
+/** Calls `listener` for each attempt that any process cancels, while this process is present. */
+export function onCancelled(db: Database, listener: CancelListener): void {
+  cancelListeners.set(db, listener)
+}
+
+/** The payload is `<table>/<id>`. Anybody may send a notification, so others are ignored. */
+function notifyCancelled(db: Database, payload: string): void {
+  const [, table, id] = /^(.+)\/(-?\d{1,19})$/s.exec(payload) ?? []
+  if (table !== undefined && id !== undefined) cancelListeners.get(db)?.(table, BigInt(id))
 }
 
 async function acquire(db: Database): Promise<Presence> {
@@ -67,7 +75,7 @@ async function acquire(db: Database): Promise<Presence> {
     session.end().catch(() => {})
   }
   session.on('error', onLost).on('end', onLost)
-  session.on('notification', ({ payload = '' }) => listeners.get(db)?.(payload))
+  session.on('notification', ({ payload = '' }) => notifyCancelled(db, payload))
   // Before the lock is taken: a server that stops answering during that must not block the worker either.
   const pinging = ping(session, onLost)
   const id = await takeLock(session).catch((error) => {

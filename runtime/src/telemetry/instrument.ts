@@ -12,14 +12,21 @@ export const channels: Record<Operation, TracingChannel<OperationEvent>> = {
   job: tracingChannel('async-gen:job'),
 }
 
-/** Runs an operation and emits its events to the subscribers of its channel, and to OpenTelemetry if the host uses it. */
+/** How an operation ended, as its event says it. */
+export type OperationEnd = Pick<OperationEvent, 'outcome' | 'error'>
+
+/**
+ * Runs an operation and emits its events: to the subscribers of its channel, and to OpenTelemetry if the host uses it.
+ * @param describe says how the operation ended. Default: it succeeded, unless it threw
+ */
 export async function instrument<Result>(
   operation: Operation,
   event: OperationEvent,
   run: () => Promise<Result>,
+  describe?: (result: Result) => OperationEnd,
 ): Promise<Result> {
   const { start, asyncEnd, error } = channels[operation]
-  const measured = () => inSpan(operation, event, () => timed(event, run))
+  const measured = () => inSpan(operation, event, () => timed(event, run, describe))
   const hasSubscribers = start.hasSubscribers || asyncEnd.hasSubscribers || error.hasSubscribers
   return await (hasSubscribers ? traced(channels[operation], event, measured) : measured())
 }
@@ -50,11 +57,15 @@ export function doesInstrumentItself(task: object): boolean {
   return selfInstrumented.has(task)
 }
 
-async function timed<Result>(event: OperationEvent, run: () => Promise<Result>): Promise<Result> {
+async function timed<Result>(
+  event: OperationEvent,
+  run: () => Promise<Result>,
+  describe: (result: Result) => OperationEnd = () => ({ outcome: 'succeeded' }),
+): Promise<Result> {
   const started = performance.now()
   try {
     const result = await run()
-    event.outcome ??= 'succeeded'
+    Object.assign(event, describe(result))
     return result
   } catch (error) {
     event.outcome ??= 'failed'

@@ -114,14 +114,15 @@ async function runRefresh(
   const { name, key: id, failures, task, enqueuedBy } = refresh
   const isReport = registry.table.isReportTask(task)
   const event: OperationEvent = { type: isReport ? 'Report' : 'Toast', id, name, run: failures + 1, enqueuedBy }
-  return await instrument(isReport ? 'build' : 'refresh', event, async () => {
-    const result = await computeAndStore(registry, refresh, retry, stopping).finally(() =>
-      registry.store.markEnded(refresh),
-    )
-    event.outcome = OPERATION_OUTCOMES[result.outcome] ?? (retry === 'later' ? 'retried' : 'failed')
-    if (result.error !== undefined) event.error = describeError(result.error)
-    return result
-  })
+  return await instrument(
+    isReport ? 'build' : 'refresh',
+    event,
+    () => computeAndStore(registry, refresh, retry, stopping).finally(() => registry.store.markEnded(refresh)),
+    ({ outcome, error }) => ({
+      outcome: OPERATION_OUTCOMES[outcome] ?? (retry === 'later' ? 'retried' : 'failed'),
+      ...(error !== undefined && { error: describeError(error) }),
+    }),
+  )
 }
 
 /** The outcome in events. That of a failure depends on whether it is tried again. */

@@ -18,11 +18,11 @@ async function at<Result>(step: Step, result: Result): Promise<Result> {
   return result
 }
 
-const { store } = Attempt
-const { claim, succeed, succeedWithin } = store
-store.claim = async (...args) => at('claimed', await claim.apply(store, args))
-store.succeed = async (...args) => at('committed', await succeed.apply(store, await at('made', args)))
-store.succeedWithin = async (...args) => at('stored', await succeedWithin.apply(store, await at('made', args)))
+const { runs } = Attempt.store
+const { claim, succeed, succeedWithin } = runs
+runs.claim = async (...args) => at('claimed', await claim.apply(runs, args))
+runs.succeed = async (...args) => at('committed', await succeed.apply(runs, await at('made', args)))
+runs.succeedWithin = async (...args) => at('stored', await succeedWithin.apply(runs, await at('made', args)))
 
 const { openTransaction } = db
 db.openTransaction = async () => {

@@ -1,4 +1,4 @@
-// `npm run test:chaos`: plays every scenario and prints a table. Ends with 1 where a promise is broken.
+// `npm run test:chaos`: plays every scenario and prints a table. Exits with 1 if a check fails.
 //   -- --write          writes the table into docs/reliability.md
 //   -- --only <name>    plays that scenario; can be given several times
 //   -- --seed <number>  chooses the same victims and durations again
@@ -51,7 +51,7 @@ console.log(`\n${table}\n\nPlayed in ${Math.round(seconds)} s.`)
 if (flags.write) await writeTable(table, { postgres: ground.version, seed, seconds })
 const broken = played.flatMap((each) => each.broken.map((what) => `${nameOf(each)}: ${what}`))
 if (broken.length > 0) {
-  console.error(`\nBroken promises:\n${broken.join('\n')}`)
+  console.error(`\nFailed checks:\n${broken.join('\n')}`)
   process.exitCode = 1
 }
 

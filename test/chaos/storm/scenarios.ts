@@ -57,7 +57,7 @@ export const scenarios: Scenario[] = [
   },
   {
     name: 'late-commit',
-    title: '`kill -9` of a worker whose fetch of jobs commits 6 s after its death',
+    title: '`kill -9` of a worker whose fetch of jobs commits 6 s later',
     backlogs: [0],
     async fault(scene) {
       const [victim] = scene.fleet.running
@@ -71,7 +71,7 @@ export const scenarios: Scenario[] = [
   },
   {
     name: 'terminate',
-    title: '`pg_terminate_backend` of all sessions, once',
+    title: '`pg_terminate_backend` for all sessions, once',
     backlogs: [0, BACKLOG],
     async fault(scene) {
       await scene.terminate()
@@ -81,7 +81,7 @@ export const scenarios: Scenario[] = [
   terminateStorm('terminate-storm', 30, [0, BACKLOG]),
   {
     name: 'lost-twice',
-    title: 'all sessions terminated, and again while the workers announce themselves',
+    title: '`pg_terminate_backend` for all sessions, and again while the workers register themselves',
     backlogs: [0],
     async fault(scene) {
       await scene.sql(SLOW_ANNOUNCEMENT)
@@ -95,7 +95,7 @@ export const scenarios: Scenario[] = [
   },
   {
     name: 'restart',
-    title: 'PostgreSQL stopped immediately (`pg_ctl stop -m immediate`), down for 3 s, twice',
+    title: 'PostgreSQL stops immediately (`pg_ctl stop -m immediate`) and is down for 3 s, twice',
     backlogs: [0, BACKLOG],
     async fault(scene) {
       for (let round = 0; round < 2; round++) {
@@ -119,7 +119,7 @@ export const scenarios: Scenario[] = [
   },
   {
     name: 'failover',
-    title: 'every connection falls silent at its other end, whose sessions are gone; new ones work',
+    title: 'all connections stop answering, and the server has ended their sessions; new connections work',
     backlogs: [0, BACKLOG],
     proxied: true,
     async fault(scene) {
@@ -128,7 +128,7 @@ export const scenarios: Scenario[] = [
   },
   {
     name: 'failover-slow',
-    title: 'the same, and new connections are silent too for 8 s',
+    title: 'the same, and new connections get no answer for 8 s either',
     backlogs: [0],
     proxied: true,
     async fault(scene) {
@@ -140,7 +140,7 @@ export const scenarios: Scenario[] = [
   {
     name: 'silence',
     title:
-      'a proxy passes no more bytes and closes nothing: PostgreSQL keeps the sessions, their transactions and locks',
+      'a proxy passes no more bytes and closes no connection: PostgreSQL keeps the sessions, transactions and locks',
     backlogs: [0],
     proxied: true,
     async fault(scene) {
@@ -149,7 +149,7 @@ export const scenarios: Scenario[] = [
   },
   {
     name: 'locked-row',
-    title: 'the application holds a lock on the row of one due call, until each worker has run others',
+    title: 'the application locks the row of one due call, until each worker has run other calls',
     backlogs: [0],
     costsNoRun: true,
     async fault(scene) {
@@ -159,11 +159,11 @@ export const scenarios: Scenario[] = [
       })
     },
   },
-  connectionLimit('connections-used-up', 0, 'no connection to be had for 8 s (`CONNECTION LIMIT 0`)'),
-  connectionLimit('few-connections', 8, '8 connections for all workers together for 8 s'),
+  connectionLimit('connections-used-up', 0, 'no connection is possible for 8 s (`CONNECTION LIMIT 0`)'),
+  connectionLimit('few-connections', 8, 'for 8 s the workers have 8 connections together'),
   {
     name: 'read-only',
-    title: 'sessions ended, and the database read-only for 8 s, as after a failover',
+    title: 'all sessions end, and the database is read-only for 8 s, as after a failover',
     backlogs: [0, BACKLOG],
     async fault(scene) {
       await scene.elsewhere(`ALTER DATABASE "${scene.database}" SET default_transaction_read_only = on`)
@@ -197,7 +197,7 @@ export const scenarios: Scenario[] = [
   },
   {
     name: 'disk-full-everywhere',
-    title: 'the disk is full for 5 s: neither attempts nor jobs can change',
+    title: 'the disk is full for 5 s: neither attempts nor jobs can be changed',
     backlogs: [0],
     costsNoRun: true,
     async fault(scene) {
@@ -227,7 +227,7 @@ export const scenarios: Scenario[] = [
   },
   {
     name: 'deadlocks',
-    title: 'one statement in five that writes attempts or jobs is the victim of a deadlock, for 8 s',
+    title: 'one in five statements that write attempts or jobs fails with a deadlock, for 8 s',
     backlogs: [0],
     costsNoRun: true,
     async fault(scene) {
@@ -239,7 +239,7 @@ export const scenarios: Scenario[] = [
   },
   {
     name: 'statement-timeout',
-    title: "the role's `statement_timeout` is 300 ms, and completing jobs takes 500 ms for 8 s",
+    title: "the role's `statement_timeout` is 300 ms, and for 8 s the completion of jobs takes 500 ms",
     backlogs: [0],
     async before(scene) {
       await scene.elsewhere(
@@ -255,7 +255,7 @@ export const scenarios: Scenario[] = [
   },
   {
     name: 'serializable',
-    title: '`default_transaction_isolation = serializable`, 200 calls recorded at the same time',
+    title: '`default_transaction_isolation = serializable`, and 200 calls are recorded at the same time',
     backlogs: [0],
     costsNoRun: true,
     async before(scene) {
@@ -272,7 +272,7 @@ export const scenarios: Scenario[] = [
   },
   {
     name: 'stopped-process',
-    title: 'two workers stopped for 10 s (SIGSTOP, SIGCONT)',
+    title: 'two workers are frozen for 10 s (SIGSTOP, SIGCONT)',
     backlogs: [0],
     async fault(scene) {
       const stopped = scene.fleet.running.slice(0, 2)
@@ -283,7 +283,7 @@ export const scenarios: Scenario[] = [
   },
   {
     name: 'deploy',
-    title: 'SIGTERM to one worker after the other while the next one starts',
+    title: 'SIGTERM to one worker after the other, while its replacement starts',
     backlogs: [0],
     costsNoRun: true,
     async fault(scene) {
@@ -302,7 +302,7 @@ function connectionLimit(name: string, limit: number, what: string): Scenario {
     scene.elsewhere(`ALTER ROLE "${scene.role}" CONNECTION LIMIT ${connections}`)
   return {
     name,
-    title: `sessions ended, and ${what}`,
+    title: `all sessions end, and ${what}`,
     backlogs: [0],
     async fault(scene) {
       await allow(scene, limit)
@@ -319,7 +319,7 @@ function connectionLimit(name: string, limit: number, what: string): Scenario {
 function terminateStorm(name: string, seconds: number, backlogs: number[]): Scenario {
   return {
     name,
-    title: `\`pg_terminate_backend\` of all sessions every 500 ms for ${seconds} s, while workers are killed and started`,
+    title: `\`pg_terminate_backend\` for all sessions every 500 ms for ${seconds} s, while workers are killed and started`,
     backlogs,
     async fault(scene) {
       for (let round = 0; round < seconds * 2; round++) {

@@ -19,10 +19,13 @@ declare class MonthlySalesReport extends ReportClass<{ month: string; verbose?: 
   override build(): Promise<{ total: number }>
 }
 
+declare class UrgentAttemptClass extends AttemptClass {}
+
 declare global {
   const prisma: typeof client
   const db: typeof database
   const Attempt: typeof AttemptClass
+  const UrgentAttempt: typeof UrgentAttemptClass
   const Report: typeof ReportClass
   const OrderClient: typeof OrderClientClass
   const Newsletter: typeof NewsletterClass

@@ -1,27 +1,27 @@
 import type { BoundDatabase } from '../core/database.js'
 import type { Encryptor } from '../core/encryptor.js'
 import type { PrismaClientLike } from '../core/prisma/client.js'
-import type { AttemptRecord } from './attempt.js'
 import type { Content } from './content.js'
-import type { OWN_FIELDS } from './fields.js'
-import type { AttemptRow, AttemptStatus, AttemptStore } from './store.js'
+import type { AttemptFields, OWN_FIELDS } from './fields.js'
+import type { AttemptStatus } from './row.js'
+import type { AttemptStore } from './store.js'
 import type { TargetList, TargetSource, Targets } from './targets.js'
 
 export interface BaseAttemptOptions<Model extends string, T extends Targets> {
-  /** The Prisma model of the table; its name in snake_case is the Graphile Worker task that performs it. */
+  /** The Prisma model of the table. Its name in snake_case is the Graphile Worker task that performs its rows. */
   model: Model
-  /** The table: what the model's `@@map` says. */
+  /** The table: the name in the model's `@@map`. */
   table: string
   /**
    * What attempts of this class may call: a function that imports the module whose `targets` lists it, so that the modules
    * can be loaded in any order, or the list itself.
    */
   targets: TargetSource<T>
-  /** Encrypts arguments, results and errors of attempts that do not ask for another. Default: none. */
+  /** Encrypts arguments, results and errors of attempts that name no other encryptor. Default: none. */
   encryptor?: Encryptor
-  /** More encryptors, that single attempts ask for or older rows name. */
+  /** Further encryptors, which single attempts or older rows name. */
   encryptors?: Encryptor[]
-  /** The priorities of calls that are not given one: higher runs first. */
+  /** The priorities of calls that name none. Higher runs first. */
   priorities?: Priorities
 }
 
@@ -36,22 +36,18 @@ export interface Priorities {
 export interface AttemptBinding<Client extends PrismaClientLike, T extends Targets> {
   readonly db: BoundDatabase<Client>
   readonly model: string
-  /** The list of what may be called. It is loaded when it is first needed. */
+  /** Loads the list of targets when it is first needed. */
   readonly targets: () => Promise<TargetList<T>>
   readonly store: AttemptStore
   readonly content: Content
   readonly priorities: Priorities
 }
 
-/** What `BaseAttempt` returns, and what every class of attempts extends. */
-// biome-ignore lint/suspicious/noExplicitAny: without arguments it stands for every class of attempts
-export type AttemptClass<Client extends PrismaClientLike = any, T extends Targets = any, Data = any> = AttemptBinding<
-  Client,
-  T
-> &
-  Pick<typeof AttemptRecord, keyof typeof AttemptRecord> & {
-    new (row: AttemptRow, duplicate?: boolean): AttemptRecord<Data>
-  }
+/** A class of attempts, as the code sees it that records and runs calls. */
+// biome-ignore lint/suspicious/noExplicitAny: this code depends neither on the models of a client nor on the targets
+export interface BoundClass extends AttemptBinding<any, any> {
+  readonly name: string
+}
 
 export type ClientOf<Class> = Class extends { db: BoundDatabase<infer Client> } ? Client : never
 export type TargetsOf<Class> = Class extends { targets: () => Promise<TargetList<infer T>> } ? T : never
@@ -68,16 +64,16 @@ type ScalarsOf<Client, Delegate extends string> = Client extends {
 
 type OwnField = (typeof OWN_FIELDS)[number]
 
-/** Which attempts to look for; what is left out does not matter. */
+/** Which attempts to find. A property that is left out does not filter. */
 export interface AttemptFilter<T extends Targets = Targets> {
   status?: AttemptStatus
   target?: T[keyof T]
   method?: string
   idempotenceToken?: string
-  parent?: AttemptRecord
+  parent?: AttemptFields
 }
 
 export interface PerformOptions {
-  /** Aborts when the call has to stop; the call sees it as `Attempt.current().signal`. */
+  /** Aborts when the call has to stop. The call sees it as `Attempt.current().signal`. */
   signal?: AbortSignal
 }

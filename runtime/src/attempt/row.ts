@@ -1,0 +1,103 @@
+import type { ErrorRecord } from '../core/errors.js'
+import type { Json } from '../core/serialize.js'
+import type { TraceContext } from '../telemetry/operation.js'
+
+export type AttemptStatus = 'pending' | 'running' | 'succeeded' | 'failed' | 'expired' | 'cancelled'
+
+/** A row of attempts as PostgreSQL returns it: `id` and `parent_id` are text from pg and bigint from Prisma. */
+export interface AttemptRow {
+  id: string | bigint
+  /** The subclass that recorded the row; null for the class of the model itself. */
+  type: string | null
+  target: string
+  method: string
+  args: Json
+  encryptor: string | null
+  status: AttemptStatus
+  priority: number
+  num_attempts: number
+  max_attempts: number
+  idempotence_token: string | null
+  scheduled_at: Date
+  started_at: Date | null
+  completed_at: Date | null
+  result: Json
+  errors: StoredError[]
+  locked_by: number | null
+  parent_id: string | bigint | null
+  /** The trace in which the call was recorded. */
+  trace_context: TraceContext | null
+  created_at: Date
+  updated_at: Date
+  /** Columns that the host has added. */
+  [column: string]: unknown
+}
+
+interface FailedRunFacts {
+  /** The number of the run, from 1. */
+  number: number
+  /** When the run failed: ISO 8601 text, from the clock of the database. */
+  at: string
+  /** How long the run took, in seconds. */
+  elapsed: number
+  /** The id of the worker; null if somebody had set the row to `running` by hand. */
+  worker: number | null
+}
+
+/** One failed run. */
+export type AttemptError = FailedRunFacts & ErrorRecord
+
+/** One failed run as the row stores it: encrypted if the row is. */
+export type StoredError = AttemptError | (FailedRunFacts & { encrypted: string })
+
+type WithoutTime<Entry> = Entry extends unknown ? Omit<Entry, 'at'> : never
+
+/** A failed run before it is stored. The database adds the time. */
+export type NewError = WithoutTime<AttemptError>
+
+/** A failed run as it is sent to the database, which adds the time. */
+export type NewStoredError = WithoutTime<StoredError>
+
+/** A row to insert. Columns that are left out get the table's defaults. */
+export interface NewAttempt {
+  /** Reserved with `reserveIds` if the content is encrypted: a ciphertext is bound to the id of its row. */
+  id?: string
+  type: string | null
+  target: string
+  method: string
+  /** JSON text, encrypted if the row is. */
+  args: string
+  encryptor: string | null
+  priority?: number | undefined
+  maxAttempts?: number | undefined
+  idempotenceToken?: string | undefined
+  scheduledAt?: Date | undefined
+  parentId?: bigint | undefined
+  traceContext?: TraceContext | undefined
+  /** Columns that the host has added, by column name. */
+  data: Record<string, unknown>
+}
+
+/** Identifies one run. A statement that ends a run changes nothing unless all three match. */
+export interface RunKey {
+  id: bigint
+  /** The number of the run, from 1. */
+  number: number
+  /** The id of the worker that claimed it. */
+  worker: number
+}
+
+/** Which rows to read. A property that is left out does not filter. */
+export interface RowFilter {
+  status?: AttemptStatus | undefined
+  target?: string | undefined
+  method?: string | undefined
+  idempotenceToken?: string | undefined
+  parentId?: bigint | undefined
+  types?: string[] | undefined
+}
+
+/** What is unique in the table, if the row has a token. */
+export function tokenKey(row: Pick<AttemptRow, 'target' | 'method' | 'idempotence_token'>): string {
+  return JSON.stringify([row.target, row.method, row.idempotence_token])
+}

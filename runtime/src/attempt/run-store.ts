@@ -1,0 +1,195 @@
+import type { Database } from '../core/database.js'
+import type { TransactionLike } from '../core/prisma/client.js'
+import type { Query } from '../core/statement.js'
+import { hasNotCommitted, isTransient } from '../core/transient-errors.js'
+import { presenceOf } from '../presence/presence.js'
+import { microbatch } from './batch.js'
+import type { AttemptRow, AttemptStatus, NewStoredError, RunKey } from './row.js'
+import { type RunningAttempts, runningAttempts } from './running.js'
+import { runStatements } from './sql/runs.js'
+
+interface ClaimRequest {
+  id: bigint
+  worker: number
+}
+
+interface SuccessRequest {
+  run: RunKey
+  /** JSON text, encrypted if the row is. */
+  result: string
+}
+
+/** How a run fails. */
+export interface RunFailure {
+  /** Milliseconds until the next run; null if there is none. */
+  retryAfter: number | null
+  error?: NewStoredError
+}
+
+/** How a hook ends a run. */
+export interface RunDecision extends RunFailure {
+  status: AttemptStatus
+}
+
+/** How many rows one statement of the sweep rescues. */
+const PAGE = 1000
+
+/** For how long a run stays uncertain, in milliseconds: longer than any transaction that may still commit it. */
+const UNCERTAIN_FOR = 3_600_000
+
+/** Claims the runs of one table and ends them. Each change is a compare-and-set on the worker and the run number. */
+export class RunStore {
+  readonly running: RunningAttempts
+  readonly #db: Database
+  readonly #sql: ReturnType<typeof runStatements>
+  /**
+   * Rows that this process may have claimed, or runs of it that may have ended: the database's answer was lost. By id, with the time
+   * since when, in milliseconds. The sweep releases those that nobody runs.
+   */
+  readonly #uncertain = new Map<bigint, number>()
+  readonly #claim: (request: ClaimRequest) => Promise<{ row: AttemptRow | undefined }>
+  readonly #succeed: (request: SuccessRequest) => Promise<boolean>
+
+  constructor(db: Database, table: string) {
+    this.#db = db
+    this.#sql = runStatements(table)
+    this.running = runningAttempts(db, table)
+    this.#claim = microbatch({
+      together: (requests) => this.#claimTogether(requests),
+      alone: async (request) => (await this.#claimTogether([request]))[0]!,
+    })
+    this.#succeed = microbatch({
+      together: (requests) => this.#succeedTogether(requests),
+      alone: (request) => this.#succeedAlone(this.#db.query, request),
+    })
+  }
+
+  /**
+   * Claims a row that is pending, due and not locked, and counts the run. It commits at once, so that a run whose process dies counts.
+   * @returns undefined if the row is not claimable
+   */
+  async claim(id: bigint, worker: number): Promise<AttemptRow | undefined> {
+    return (await this.#claim({ id, worker })).row
+  }
+
+  /** Whether a row is pending and due. If it still could not be claimed, it is locked. */
+  async isDue(id: bigint): Promise<boolean> {
+    return (await this.#db.query(this.#sql.isDue, [id])).length === 1
+  }
+
+  /** Ends a run with success. Returns false if the run was superseded. */
+  async succeed(run: RunKey, result: string): Promise<boolean> {
+    return await this.#succeed({ run, result })
+  }
+
+  /** The same, as the last statement of the call's own transaction. */
+  async succeedWithin(tx: TransactionLike, run: RunKey, result: string): Promise<boolean> {
+    return await this.#succeedAlone(this.#db.within(tx), { run, result })
+  }
+
+  /**
+   * Whether a run has ended with success. Waits for a COMMIT whose answer was lost.
+   * @throws if a transaction locks the row for longer than a few seconds
+   */
+  async hasSucceeded({ id, number }: RunKey): Promise<boolean> {
+    return await this.#db.transaction(async (query) => {
+      const [row] = await query<{ succeeded: boolean }>(this.#sql.hasSucceeded, [id, number])
+      return row?.succeeded ?? false
+    })
+  }
+
+  /** Ends a run with an error. Returns undefined if the run was superseded. */
+  async fail(run: RunKey, { retryAfter, error }: RunFailure): Promise<AttemptRow | undefined> {
+    const values = [run.id, run.number, run.worker, error ? JSON.stringify(error) : null, retryAfter]
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.fail, values)
+    return row
+  }
+
+  /** Ends a run as a hook has decided. Returns undefined if the run was superseded. */
+  async endRun(run: RunKey, { status, retryAfter, error }: RunDecision): Promise<AttemptRow | undefined> {
+    const values = [run.id, run.number, run.worker, error ? JSON.stringify(error) : null, status, retryAfter]
+    const [row] = await this.#db.query<AttemptRow>(this.#sql.endRun, values)
+    return row
+  }
+
+  /** Sets a run back to pending without counting it. The next run may begin after `delay` milliseconds. */
+  async release(run: RunKey, delay: number): Promise<void> {
+    const others = this.running.keys(run)
+    const released = await this.#release([run.id], run.worker, delay, others).catch(() => 0)
+    if (released === 0) this.releaseLater(run)
+  }
+
+  /** Has the sweep release a run of which nobody knows whether it has ended. */
+  releaseLater({ id }: RunKey): void {
+    this.#uncertain.set(id, Date.now())
+  }
+
+  /** Takes runs back from dead workers, and those of this process that it is not running. Returns how many. */
+  async rescue(query: Query): Promise<number> {
+    const { id: worker } = await presenceOf(this.#db)
+    const running = this.running.keys()
+    await this.#releaseUncertain(worker, query)
+    let total = 0
+    for (let rescued = PAGE; rescued === PAGE; total += rescued) {
+      rescued = (await query(this.#sql.rescue, [worker, ...running, PAGE])).length
+    }
+    return total
+  }
+
+  async #claimTogether(requests: readonly ClaimRequest[]): Promise<{ row: AttemptRow | undefined }[]> {
+    const ids = requests.map(({ id }) => id)
+    const { worker } = requests[0]!
+    const rows = await this.#db.query<AttemptRow>(this.#sql.claim, [ids, worker]).catch((error) => {
+      if (hasNotCommitted(error) || !isTransient(error)) throw error
+      return this.#claimedWithoutAnswer(ids, worker)
+    })
+    const claimed = new Map(rows.flatMap((row) => (row.status === 'running' ? [[BigInt(row.id), row]] : [])))
+    for (const [id, row] of claimed) this.running.add({ id, number: row.num_attempts })
+    return ids.map((id) => {
+      const row = claimed.get(id)
+      // Two requests of one batch may name the same row. Only the first gets it.
+      claimed.delete(id)
+      return { row }
+    })
+  }
+
+  /** The rows that a claim took although its answer was lost. If the claim commits only now, the sweep releases its rows. */
+  async #claimedWithoutAnswer(ids: bigint[], worker: number): Promise<AttemptRow[]> {
+    for (const id of ids) this.#uncertain.set(id, Date.now())
+    const rows = await this.#db.query<AttemptRow>(this.#sql.claimed, [ids, worker])
+    return rows.filter(({ id, num_attempts }) => !this.running.has({ id: BigInt(id), number: num_attempts }))
+  }
+
+  async #release(
+    ids: bigint[],
+    worker: number,
+    delay: number,
+    running: [ids: bigint[], numbers: number[]],
+    query: Query = this.#db.query,
+  ): Promise<number> {
+    return (await query(this.#sql.release, [ids, worker, delay, ...running])).length
+  }
+
+  async #releaseUncertain(worker: number, query: Query): Promise<void> {
+    if (this.#uncertain.size === 0) return
+    await this.#release([...this.#uncertain.keys()], worker, 0, this.running.keys(), query)
+    for (const [id, since] of this.#uncertain) if (Date.now() - since > UNCERTAIN_FOR) this.#uncertain.delete(id)
+  }
+
+  async #succeedTogether(requests: readonly SuccessRequest[]): Promise<(true | undefined)[]> {
+    const runs = requests.map(({ run }) => run)
+    const ended = await this.#db.query<{ id: string }>(this.#sql.succeedTogether, [
+      runs.map(({ id }) => id),
+      runs.map(({ number }) => number),
+      runs.map(({ worker }) => worker),
+      requests.map(({ result }) => result),
+    ])
+    const ids = new Set(ended.map(({ id }) => BigInt(id)))
+    return runs.map(({ id }) => ids.has(id) || undefined)
+  }
+
+  async #succeedAlone(query: Query, { run, result }: SuccessRequest): Promise<boolean> {
+    const values = [run.id.toString(), run.number, run.worker, result]
+    return (await query(this.#sql.succeed, values)).length === 1
+  }
+}
