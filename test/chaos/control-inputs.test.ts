@@ -42,7 +42,7 @@ const word = fc.oneof(
 )
 
 describe('a command line of async-gen-worker', () => {
-  it('is read, or refused with a message, whatever it holds', () => {
+  it('is parsed or rejected with a message, for any arguments', () => {
     fc.assert(
       fc.property(fc.array(word, { maxLength: 6 }), (args) => {
         try {
@@ -56,7 +56,7 @@ describe('a command line of async-gen-worker', () => {
     )
   })
 
-  it('ends with a documented exit code, without a stack, and with --json with one object, whatever it holds', () => {
+  it('ends with a documented exit code, no stack, and with --json one object, for any arguments', () => {
     const outer = temporaryFolder()
     const cwd = join(outer, 'a', 'host')
     mkdirSync(cwd, { recursive: true })
@@ -85,7 +85,7 @@ describe('a command line of async-gen-worker', () => {
     [['run', 'a.ts', 'b.ts'], 'Unexpected argument "b.ts".'],
     [['stop', 'a.ts'], 'Unexpected argument "a.ts".'],
     [[], 'A command is missing. Choose one of: run, start,'],
-  ])('%j is refused with what to do', (args, message) => {
+  ])('%j is rejected with a message', (args, message) => {
     expect(() => parseCommandLine(args, '')).toThrow(message)
   })
 
@@ -137,7 +137,7 @@ describe('a pid file', () => {
     '1\n{"module":"w","settings":{"A":1},"ticks":7}',
     '{"__proto__":null}',
     'x'.repeat(100_000),
-  ])('that holds %.60j counts as that of a dead worker, which start refolders and stop removes', async (text) => {
+  ])('with %.60j counts as that of a dead worker: start replaces it, stop removes it', async (text) => {
     writeFileSync(file(), text)
     expect(list(folders)).toMatchObject([{ uid: '1', state: 'dead' }])
     expect(await started()).toMatchObject({ uid: '1', state: 'running' })
@@ -149,7 +149,7 @@ describe('a pid file', () => {
     expect(existsSync(file())).toBe(false)
   })
 
-  it('that is a link is replaced, and what it leads to stays as it is', async () => {
+  it('that is a link is replaced, and its target stays unchanged', async () => {
     const target = join(folders.pids, '..', 'precious')
     writeFileSync(target, 'precious')
     symlinkSync(target, file())
@@ -159,7 +159,7 @@ describe('a pid file', () => {
     expect(existsSync(target)).toBe(true)
   })
 
-  it('that is a folder hides no other worker; a start under its name says what to remove', async () => {
+  it('that is a folder hides no other worker; start says what to remove', async () => {
     mkdirSync(file('9'))
     writeFileSync(join(folders.pids, 'async-gen-worker.a b.pid'), '1')
     writeFileSync(join(folders.pids, 'async-gen-worker..pid'), '1')
@@ -172,14 +172,14 @@ describe('a pid file', () => {
     await stop('1', folders, 60_000)
   })
 
-  it('of 0.1.0 is that of the same worker', async () => {
+  it('of version 0.1.0 is recognised', async () => {
     writeFileSync(join(folders.pids, 'async-worker.2.pid'), '')
     expect(list(folders)).toMatchObject([{ uid: '2', log: join(folders.logs, 'async-worker.2.log') }])
     await stop('2', folders, 1000)
     expect(readdirSync(folders.pids)).toEqual([])
   })
 
-  it('is read, listed and removed without an error, whatever bytes it holds, and nothing else is touched', async () => {
+  it('with any bytes is read, listed and removed without an error, and no other file changes', async () => {
     const json = fc.json().map((text) => `${process.pid}\n${text}\n`)
     const note = fc.record({ module: fc.string(), settings: fc.anything(), ticks: fc.anything() })
     const bytes = fc.oneof(

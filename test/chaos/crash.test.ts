@@ -19,7 +19,7 @@ const somebodySleeps = (what: string, { sql }: Place) =>
   )
 
 describe('a worker that dies', () => {
-  it.concurrent('while the commit of its fetch takes its time: the job is free within 10 seconds of that commit', async ({
+  it.concurrent('during a slow commit of its fetch: the job is unlocked within 10 seconds of the commit', async ({
     place,
     expect,
   }) => {
@@ -105,7 +105,7 @@ describe('a worker that dies', () => {
     },
   )
 
-  it.concurrent('leaves a job that was replaced while it ran, whatever the order of the transactions: it is removed', async ({
+  it.concurrent('leaves a job that was replaced while it ran: it is removed, in any order of transactions', async ({
     place,
   }) => {
     const { sql, start, record, allSucceeded, queueIsEmpty } = place
@@ -119,7 +119,7 @@ describe('a worker that dies', () => {
     await queueIsEmpty()
   })
 
-  it.concurrent('leaves the job of a waiting call locked, by a pool that nobody knows: the call gets another job', async ({
+  it.concurrent('leaves the job of a waiting call locked by an unknown pool: the call gets another job', async ({
     place,
   }) => {
     const { sql, start, record, allSucceeded } = place
@@ -131,7 +131,7 @@ describe('a worker that dies', () => {
     await allSucceeded()
   })
 
-  it.concurrent('has its work rescued in its old place in the queue, before what is due since then', async ({
+  it.concurrent('has its work released in its old place in the queue, before calls that became due later', async ({
     place,
     expect,
   }) => {
@@ -148,7 +148,7 @@ describe('a worker that dies', () => {
 })
 
 describe('a worker that loses its connections', () => {
-  it.concurrent('while it announces itself, twice: it comes back', async ({ place, expect }) => {
+  it.concurrent('twice while it announces its pool: it connects again', async ({ place, expect }) => {
     const { sql, start, record, allSucceeded } = place
     const worker = await start()
     await sql(`
@@ -165,7 +165,7 @@ describe('a worker that loses its connections', () => {
     expect(worker.log()).not.toContain('The process ends')
   })
 
-  it.concurrent('every half second: it goes on when that is over', async ({ place, expect }) => {
+  it.concurrent('every half second: it continues when that ends', async ({ place, expect }) => {
     const { sql, start, record, allSucceeded } = place
     const worker = await start()
     await record(40)
@@ -176,8 +176,8 @@ describe('a worker that loses its connections', () => {
   })
 })
 
-describe('a connection that PostgreSQL ends while nobody listens', () => {
-  it.concurrent('is a warning, and no end of the process', async ({ place, expect }) => {
+describe('a connection that PostgreSQL ends while it has no error listener', () => {
+  it.concurrent('causes a warning and does not end the process', async ({ place, expect }) => {
     const { sql, start } = place
     const worker = await start()
     await sql(
@@ -191,7 +191,7 @@ describe('a connection that PostgreSQL ends while nobody listens', () => {
 })
 
 describe('a worker whose process ends', () => {
-  it.concurrent('because a promise of the host has no handler: its last line says so', async ({ place, expect }) => {
+  it.concurrent('because of an unhandled rejection in the host: its last line says so', async ({ place, expect }) => {
     const worker = await place.start()
     await place.sql(`SELECT graphile_worker.add_job('own_job', '{"reject": true}')`)
     expect(await worker.exited).toBe(1)

@@ -34,7 +34,7 @@ describe('the health server of a worker', () => {
     if (line.startsWith('HEAD')) expect(answer).toMatch(/content-length: 3\r\n(.+\r\n)*\r\n$/)
   })
 
-  it('answers with 503 within a few seconds while a check hangs, fails or throws, and asks again', async () => {
+  it('answers 503 within seconds while a check hangs, fails or throws, and checks again later', async () => {
     let asked = 0
     const port = await served({
       unready: async () => {
@@ -68,7 +68,7 @@ describe('the health server of a worker', () => {
     expect(await body).toMatch(/^HTTP\/1.1 405 /)
   })
 
-  it('goes on when there is no file descriptor left for a connection', async () => {
+  it('continues when there is no file descriptor left for a connection', async () => {
     const server = `
       import { serveHealth } from './runtime/src/worker/health.ts'
       const checks = { unready: async () => undefined, metrics: async () => '' }
@@ -97,7 +97,7 @@ describe('the health server of a worker', () => {
 })
 
 describe('a worker', () => {
-  it('survives any bytes, methods and targets that its health port is sent', async () => {
+  it('survives any bytes, methods and targets at its health port', async () => {
     const running = await worker({ ASYNC_WORKER_HEALTH: '0' })
     const port = await portOf(running)
     const target = fc.oneof(
@@ -163,7 +163,7 @@ describe('a worker', () => {
     expect(running.log()).not.toMatch(/^ +at /m)
   })
 
-  it('ends with --once although somebody has half sent a request', async () => {
+  it('ends with --once although a client has sent an incomplete request', async () => {
     await Attempt.async(Probe).heed('held')
     const running = await worker({ ASYNC_WORKER_HEALTH: '0', ASYNC_WORKER_ONCE: '1' })
     const port = await portOf(running)

@@ -9,7 +9,7 @@ import { breakfast } from './host/toasts.js'
 import { effect, release, sql, url, worker } from './scene.js'
 
 describe('the health endpoints', () => {
-  it('say that it lives, that it is ready for as long as it takes work, and what there is', async () => {
+  it('show that the worker is alive, that it is ready while it takes jobs, and its metrics', async () => {
     const running = await worker({ ASYNC_WORKER_HEALTH: '0', ASYNC_WORKER_CONCURRENCY: '2' })
     const address = await eventually(
       'the address',
@@ -58,7 +58,7 @@ describe('the health endpoints', () => {
     expect(await running.exited).toBe(0)
   })
 
-  it('say that it is not ready while PostgreSQL is away; it goes on when PostgreSQL is back', async () => {
+  it('show that it is not ready while PostgreSQL is down; it continues when PostgreSQL is back', async () => {
     const running = await worker({ ASYNC_WORKER_HEALTH: '0' })
     const address = await eventually(
       'the address',

@@ -17,7 +17,7 @@ async function timesWhenKilledAt(step: string, attempt: Attempt, effect: string)
   return { runs: attempt.numAttempts, times }
 }
 
-describe('a worker that is killed in the middle of a run', () => {
+describe('a worker that is killed during a run', () => {
   it.each([
     ['claimed', 2],
     ['made', 2],
@@ -38,7 +38,7 @@ describe('a worker that is killed in the middle of a run', () => {
   })
 })
 
-describe('a worker that hangs in the middle of a run', () => {
+describe('a worker that hangs during a run', () => {
   /** Has a worker hang at a step of the attempt's run, and PostgreSQL give it up, as it does after some minutes. */
   async function hangingAt(step: string): Promise<WorkerProcess> {
     const hanging = await worker({ DIE_AT: step, DIE_BY: 'SIGSTOP' }, { file: 'dying-worker.ts', visible: false })
@@ -70,7 +70,7 @@ describe('a worker that hangs in the middle of a run', () => {
     },
   )
 
-  it('P13, P17: when it had stored, holds up no other, and may still commit', async () => {
+  it('P13, P17: after it has stored its result, delays no other worker, and may still commit', async () => {
     const attempt = await Attempt.async(Probe).once('written', 0)
     const zombie = await hangingAt('stored')
     const other = await Attempt.async(Probe).once('other', 0)

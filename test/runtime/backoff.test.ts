@@ -9,7 +9,7 @@ import { query } from '../support/postgres.js'
 const url = await testDatabase()
 const { prisma } = await import('../.app/src/db.js')
 
-it('a refresh whose worker died waits for as long as one that failed', async () => {
+it('a refresh whose worker died waits as long as a failed one', async () => {
   const db = connect(prisma, { connectionString: url })
   const failures = [0, 1, 5, 11, 12, 40]
   await query(

@@ -27,7 +27,7 @@ const runSpecs = () =>
   })
 
 describe('the emitted specs', () => {
-  it('pass, and touch no row that they have not made', async () => {
+  it('pass, and change only rows that they have created', async () => {
     await query(
       url,
       `INSERT INTO attempts (target, method, status) VALUES ('Spec', 'greet', 'succeeded'), ('Factory', 'call', 'failed');
@@ -40,7 +40,7 @@ describe('the emitted specs', () => {
     expect(await rows()).toEqual(before)
   }, 120_000)
 
-  it('refuse to run beside a worker', async () => {
+  it('do not run while a worker runs', async () => {
     const db = connect(prisma, { connectionString: url })
     const { announcePool } = await presenceOf(db)
     await announcePool('a-pool', ['refresh_report'])
@@ -55,7 +55,7 @@ describe('the emitted specs', () => {
 })
 
 describe('requireTestDatabase', () => {
-  it('takes a database on this machine, with work of weeks', async () => {
+  it('accepts a database on this machine with old work', async () => {
     const db = databaseOn('localhost', url)
     await query(
       url,
@@ -64,7 +64,7 @@ describe('requireTestDatabase', () => {
     await requireTestDatabase(db)
   })
 
-  it('takes a database elsewhere that is fresh, or whose name contains "test"', async () => {
+  it('accepts a database elsewhere that is new, or whose name contains "test"', async () => {
     const fresh = await createDatabase(inject('postgres'), { template: 'template' })
     await requireTestDatabase(databaseOn('db.example.com', fresh))
     const named = await createDatabase(inject('postgres'), { name: 'shop_test', template: 'template' })
@@ -75,7 +75,7 @@ describe('requireTestDatabase', () => {
     await requireTestDatabase(databaseOn('db.example.com', named))
   })
 
-  it('refuses a database elsewhere that holds older work', async () => {
+  it('rejects a database elsewhere with older work', async () => {
     const used = await createDatabase(inject('postgres'), { template: 'template' })
     await query(
       used,
@@ -89,7 +89,7 @@ describe('requireTestDatabase', () => {
     })
   })
 
-  it('refuses any database in production', async () => {
+  it('rejects any database if NODE_ENV is production', async () => {
     const before = process.env.NODE_ENV
     process.env.NODE_ENV = 'production'
     onTestFinished(() => {

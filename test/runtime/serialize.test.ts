@@ -32,11 +32,11 @@ describe('serialize', () => {
     ['a symbol', { kind: Symbol('x') }, 'args[0].kind is a symbol'],
     ['an instance of a class', { order: new (class Order {})() }, 'args[0].order is an instance of Order'],
     ['an invalid date', new Date('soon'), 'invalid Date'],
-  ])('refuses %s, and says where it is', (_, value, message) => {
+  ])('rejects %s, with its path in the message', (_, value, message) => {
     expect(() => serialize([value], 'args')).toThrow(message)
   })
 
-  it('refuses a value that contains itself', () => {
+  it('rejects a circular value', () => {
     const loop: Record<string, unknown> = {}
     loop.self = loop
     expect(() => serialize(loop)).toThrow('value.self contains itself')

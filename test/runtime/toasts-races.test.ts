@@ -79,8 +79,8 @@ function beforeStatement(name: string, happen: () => Promise<unknown>) {
   }) as typeof query
 }
 
-describe('a refresh whose end could not be stored', () => {
-  it('T8: is taken back by the sweep, though its worker is alive; one that is in hand is not', async () => {
+describe('a refresh whose outcome could not be stored', () => {
+  it('T8: is released by the sweep although its worker is alive; a running one is not', async () => {
     const oat = await createOat()
     const done = gate()
     const lost = hasToast(db, 'oat', nextName(), { compute: () => 1 })
@@ -101,7 +101,7 @@ describe('a refresh whose end could not be stored', () => {
     expect(await rowOf(held)).toMatchObject({ lockedBy: null, value: 1, failures: 0 })
   })
 
-  it('T8: is taken back however often it has failed before', async () => {
+  it('T8: is released after any number of earlier failures', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
     await breakfast(await createOat())
     await setRow(breakfast, { lockedBy: DEAD, failures: 5000 })
@@ -112,8 +112,8 @@ describe('a refresh whose end could not be stored', () => {
   })
 })
 
-describe('a refresh that is carried out', () => {
-  it('T10, C10: is carried out by one, however many jobs there are for it', async () => {
+describe('a due refresh', () => {
+  it('T10, C10: runs once, even with several jobs for it', async () => {
     const done = gate()
     let computations = 0
     const breakfast = hasToast(db, 'oat', nextName(), {
@@ -182,7 +182,7 @@ describe('a late computation', () => {
     expect(await breakfast(oat)).toMatchObject({ computation: 2 })
   })
 
-  it('T13: that no longer finds its parent does not remove what another one has stored since', async () => {
+  it('T13: that finds no parent does not delete a value stored since by another worker', async () => {
     const oat = await createOat()
     const slow = gate()
     let loads = 0
@@ -207,7 +207,7 @@ describe('a late computation', () => {
 })
 
 describe('while a transaction of the host’s has locked a toast', () => {
-  it('T5: readers get the old value and do not wait for it to end', async () => {
+  it('T5: readers get the old value without waiting for the lock', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { expireIf: () => true, compute: () => 1 })
     const oat = await createOat()
     await breakfast.fresh(oat)
@@ -223,7 +223,7 @@ describe('while a transaction of the host’s has locked a toast', () => {
     expect((await rowOf(breakfast)).refreshAt).not.toBeNull()
   })
 
-  it('T8: the worker does not wait either, and refreshes it afterwards', async () => {
+  it('T8: the worker does not wait for the lock, and refreshes it afterwards', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
     const oat = await createOat()
     await breakfast(oat)
@@ -241,7 +241,7 @@ describe('while a transaction of the host’s has locked a toast', () => {
     expect(await refreshToast(db, id)).toBe('refreshed')
   })
 
-  it('T8: the sweep does not wait either: it takes back the rest', async () => {
+  it('T8: the sweep does not wait for the lock, and releases the other toasts', async () => {
     const [locked, free] = [1, 2].map(() => hasToast(db, 'oat', nextName(), { compute: () => 1 }))
     const oat = await createOat()
     for (const toast of [locked!, free!]) {
@@ -258,7 +258,7 @@ describe('while a transaction of the host’s has locked a toast', () => {
 })
 
 describe('a computation that needs a toast', () => {
-  it('T10: of its own is refused, in place of waiting for itself for ever', async () => {
+  it('T10: that reads its own toast gets an error in place of a deadlock', async () => {
     const oat = await createOat()
     const self = hasToast(db, 'oat', nextName(), {
       compute: async (loaded): Promise<unknown> => await self.fresh(loaded),
@@ -269,7 +269,7 @@ describe('a computation that needs a toast', () => {
     expect((await rowOf(self)).error).toMatchObject({ code: 'NEEDS_ITSELF' })
   })
 
-  it('T10: that needs the first one is refused, and the message has the whole circle', async () => {
+  it('T10: with a circular dependency gets an error that names the whole circle', async () => {
     const oat = await createOat()
     const [a, b] = [nextName(), nextName()]
     const first = hasToast(db, 'oat', a, { compute: async (loaded): Promise<unknown> => await second.fresh(loaded) })
@@ -279,7 +279,7 @@ describe('a computation that needs a toast', () => {
     )
   })
 
-  it('of its own, in what it has set going and what goes on after it, gets it', async () => {
+  it('may read its own toast in code that still runs after it has ended', async () => {
     const oat = await createOat()
     const later = gate()
     let goesOn: Promise<unknown> = Promise.resolve()
@@ -294,7 +294,7 @@ describe('a computation that needs a toast', () => {
     expect(await goesOn).toMatchObject({ value: 1 })
   })
 
-  it('of another record computes that first', async () => {
+  it('waits until the toast of another record is computed', async () => {
     const [oat, base] = [await createOat(), await createOat()]
     const sum = hasToast(db, 'oat', nextName(), {
       compute: async (loaded): Promise<unknown> => (loaded.id === base.id ? 1 : { base: await sum.fresh(base) }),
@@ -302,7 +302,7 @@ describe('a computation that needs a toast', () => {
     expect(await sum.fresh(oat)).toMatchObject({ base: { value: 1 } })
   })
 
-  it('C14: of a cached function that calls itself with the same arguments is refused, with others is not', async () => {
+  it('C14: of a cached function may call the function with other arguments, not with the same', async () => {
     const factorial = asyncCached(db, nextName(), async (n: number): Promise<number> => {
       if (n === 13) return factorial.fetch('n', 1, { arguments: [13] })
       return n <= 1 ? 1 : n * (await factorial.fetch('n', 1, { arguments: [n - 1] }))
@@ -314,8 +314,8 @@ describe('a computation that needs a toast', () => {
   })
 })
 
-describe('what readers are handed', () => {
-  it('T7, C4: is theirs alone: what one does to it, the others do not see', async () => {
+describe('the value that a reader gets', () => {
+  it('T7, C4: is a copy: the changes of one reader do not affect the others', async () => {
     const oat = await createOat()
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => ({ list: [1] }) })
     const thing = asyncCached(db, nextName(), () => ({ list: [1] }))
@@ -332,8 +332,8 @@ describe('what readers are handed', () => {
   })
 })
 
-describe('a clock that is wrong', () => {
-  it('T6: of a reader or a worker does not make a value fresher or older than it is', async () => {
+describe('a wrong clock', () => {
+  it('T6: of a reader or a worker does not change the age of a value', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { expireIn: '1 hour', maxStale: '2 hours', compute: () => 1 })
     const thing = asyncCached(db, nextName(), () => 1)
     const oat = await createOat()
@@ -362,7 +362,7 @@ describe('a clock that is wrong', () => {
 })
 
 describe('many, in a transaction', () => {
-  it('T12: is one read and one statement that asks, and reads see what it has done', async () => {
+  it('T12: takes one read and one request, and reads see the changes of the transaction', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
     const texts: string[] = []
     const oats = await prisma.$transaction(async (tx) => {

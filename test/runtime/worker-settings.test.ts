@@ -11,7 +11,7 @@ import { loadTasks } from '../../runtime/src/worker/tasks.js'
 describe('the settings of a worker', () => {
   const tasks = '/srv/shop/tasks'
 
-  it('have defaults, which the module overrides, which the environment overrides', () => {
+  it('have defaults; options override them, and the environment overrides options', () => {
     expect(workerSettings({ tasks }, {})).toMatchObject({
       concurrency: 10,
       pollInterval: 2000,
@@ -51,7 +51,7 @@ describe('the settings of a worker', () => {
     [{ ASYNC_WORKER_HEALTH: 'localhost' }, 'ASYNC_WORKER_HEALTH is "localhost". It must be a port'],
     [{ ASYNC_WORKER_HEALTH: '123456' }, 'ASYNC_WORKER_HEALTH is "123456".'],
     [{ ASYNC_WORKER_LOG: 'xml' }, 'ASYNC_WORKER_LOG is "xml". It must be pretty or json.'],
-  ])('refuse %j', (env, message) => {
+  ])('reject %j', (env, message) => {
     expect(() => workerSettings({ tasks }, env)).toThrow(message)
   })
 
@@ -69,7 +69,7 @@ describe('the settings of a worker', () => {
     [{ tasks: new URL('https://example.org/tasks/') }, 'The option tasks is URL'],
     [{ tasks: { attempt: 'attempt.js' as never } }, 'an object of task functions by name'],
     [{ crontab: 5 as never }, 'The option crontab is 5.'],
-  ])('refuse the options %o', (options, message) => {
+  ])('reject the options %o', (options, message) => {
     expect(() => workerSettings({ tasks, ...options }, {})).toThrow(message)
   })
 
@@ -90,13 +90,13 @@ describe('the settings of a worker', () => {
     expect(refused).toThrow(expect.objectContaining({ code: 'INVALID_CRONTAB' }))
   })
 
-  it('take a crontab that is valid, and tasks as an object', () => {
+  it('accept a valid crontab, and tasks as an object', () => {
     const attempt = async () => {}
     const crontab = '# nightly\n0 4 * * * report ?max=2 {a: 1}\n'
     expect(workerSettings({ tasks: { attempt }, crontab }, {})).toMatchObject({ tasks: { attempt }, crontab })
   })
 
-  it('are valid, or refused with a message, whatever the environment and the options hold', () => {
+  it('are valid or rejected with a message, for any environment and options', () => {
     const text = fc.oneof(
       fc.string(),
       fc.integer().map(String),
@@ -139,7 +139,7 @@ describe('the settings of a worker', () => {
 })
 
 describe('the tasks of a worker', () => {
-  it('are named where there are none, with what to do', async () => {
+  it('that are missing cause an error that says what to do', async () => {
     const empty = mkdtempSync(join(tmpdir(), 'async-gen-worker-'))
     onTestFinished(() => rmSync(empty, { recursive: true }))
     for (const given of [empty, join(empty, 'gone'), {}]) {
@@ -160,18 +160,18 @@ describe('the worker module', () => {
     expect(findWorkerModule(root, undefined)).toBe(join(root, found))
   })
 
-  it('is the one that was built where nothing runs TypeScript', () => {
+  it('is the built file if nothing can run TypeScript', () => {
     const root = project(['src/async/worker.ts', 'dist/async/worker.js'], { tsx: false })
     expect(findWorkerModule(root, undefined)).toBe(join(root, 'dist/async/worker.js'))
   })
 
-  it('is no CommonJS by its name, which cannot be run as TypeScript', async () => {
+  it('is not a .cts file, which tsx cannot run', async () => {
     const root = project(['src/async/worker.cts', 'dist/async/worker.cjs'], { tsx: true })
     expect(findWorkerModule(root, undefined)).toBe(join(root, 'dist/async/worker.cjs'))
     await expect(loadModule(join(root, 'src/async/worker.cts'))).rejects.toThrow('Rename it to worker.ts')
   })
 
-  it('is the one that is named, or none', () => {
+  it('is only the given path, if there is one', () => {
     const root = project(['jobs.ts'], { tsx: true })
     expect(findWorkerModule(root, 'jobs.ts')).toBe(join(root, 'jobs.ts'))
     expect(() => findWorkerModule(root, 'job.ts')).toThrow('job.ts does not exist')
