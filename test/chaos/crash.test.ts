@@ -66,11 +66,9 @@ describe('a worker that dies', () => {
     ['the claim of a refresh', 'UPDATE ON toasts', 'NEW.locked_by IS NOT NULL'],
     ['a new value', 'UPDATE ON toasts', 'NEW.value IS NOT NULL'],
     ['its own row', 'INSERT ON async_workers', 'true'],
-  ] as const)(
-    'while the commit of %s takes its time: the work ends well',
-    async ([what, event, when], { place, expect }) => {
-      const { sql, start, record, allSucceeded } = place
-      await sql(`
+  ] as const)('during a slow commit of %s: the work is completed', async ([what, event, when], { place, expect }) => {
+    const { sql, start, record, allSucceeded } = place
+    await sql(`
       CREATE SEQUENCE slow;
       CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN IF nextval('public.slow') = 1 THEN PERFORM pg_sleep(8); END IF; RETURN NEW; END $$;
@@ -78,32 +76,31 @@ describe('a worker that dies', () => {
       INSERT INTO "Oat" (id, name, "updatedAt") VALUES (1, 'Rolled', now());
       INSERT INTO effects (what) VALUES ('released');
       INSERT INTO toasts (name, key, refresh_at) VALUES ('oat.breakfast', '1', now())`)
-      await record(1)
-      const victim = await start({ until: 'process' })
-      await somebodySleeps(what, place)
-      victim.kill('SIGKILL')
-      await victim.exited
-      await start()
-      await allSucceeded()
-      const value = async () => (await sql(`SELECT value FROM toasts`))[0]?.value
-      await eventually('the value', async () => (await value())?.oat === 'Rolled', WITHIN)
-      const states = async () =>
-        (
-          await sql(`
+    await record(1)
+    const victim = await start({ until: 'process' })
+    await somebodySleeps(what, place)
+    victim.kill('SIGKILL')
+    await victim.exited
+    await start()
+    await allSucceeded()
+    const value = async () => (await sql(`SELECT value FROM toasts`))[0]?.value
+    await eventually('the value', async () => (await value())?.oat === 'Rolled', WITHIN)
+    const states = async () =>
+      (
+        await sql(`
           SELECT
             (SELECT count(*)::int FROM async_workers WHERE ended_at IS NULL) AS workers,
             (SELECT count(*)::int FROM graphile_worker.jobs) AS jobs,
             (SELECT count(*)::int FROM toasts WHERE locked_by IS NOT NULL OR refresh_at IS NOT NULL) AS refreshes`)
-        )[0]
-      const settled = { workers: 1, jobs: 0, refreshes: 0 }
-      await eventually(
-        'the end of all work',
-        async () => isDeepStrictEqual({ ...(await states()) }, settled),
-        WITHIN,
-      ).catch(() => {})
-      expect(await states()).toEqual(settled)
-    },
-  )
+      )[0]
+    const settled = { workers: 1, jobs: 0, refreshes: 0 }
+    await eventually(
+      'the end of all work',
+      async () => isDeepStrictEqual({ ...(await states()) }, settled),
+      WITHIN,
+    ).catch(() => {})
+    expect(await states()).toEqual(settled)
+  })
 
   it.concurrent('leaves a job that was replaced while it ran: it is removed, in any order of transactions', async ({
     place,

@@ -6,7 +6,7 @@ import { Probe } from './host/targets.js'
 import { effects, sql, worker } from './scene.js'
 
 it.each([1, 2, 4])(
-  'P13: %i workers share the calls, each of which goes to exactly one',
+  'P13: %i workers share the calls, and each call runs once',
   async (count) => {
     const calls = 60
     const workers = await Promise.all(Array.from({ length: count }, () => worker({ ASYNC_WORKER_CONCURRENCY: '3' })))

@@ -16,7 +16,7 @@ describe('serialize', () => {
     ['an infinity', Number.NEGATIVE_INFINITY],
     ['bytes', new Uint8Array([0, 255])],
     ['a URL', new URL('https://example.org/?q=1')],
-    ['a text that jsonb refuses', 'a\0b \ud800'],
+    ['a text that jsonb rejects', 'a\0b \ud800'],
     ['a nesting of these', { at: [new Date(0), { big: 1n, gone: undefined }] }],
     ['what looks like an envelope', { json: 1, meta: 2 }],
   ])('gives back %s as it was', (_, value) => {

@@ -37,7 +37,7 @@ async function readAndRefresh({ toast }: ToastOfOat, oat: ToastOfOat['oat']) {
 describe('T6: a value counts as stale when its parent has another version', () => {
   it.each([
     ['a later one', 60],
-    ['an earlier one, as clocks were set back', -60],
+    ['an earlier one, because a clock was set back', -60],
     ['one that is a millisecond earlier', -1 / 60_000],
   ])('%s', async (_, minutes) => {
     const each = await toastOfOat()

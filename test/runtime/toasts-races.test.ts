@@ -146,16 +146,19 @@ describe('a due refresh', () => {
 
 describe('a late computation', () => {
   it.each([
-    ['a row that was made anew since it began', async () => void (await prisma.$executeRaw`TRUNCATE toasts`)],
     [
-      'a row that the same process has taken again',
+      'a row that was deleted and created again since it began',
+      async () => void (await prisma.$executeRaw`TRUNCATE toasts`),
+    ],
+    [
+      'a row that the same process has claimed again',
       async () => {
         await prisma.toast.updateMany({ data: { lockedBy: DEAD } })
         await sweep(db)
         await prisma.toast.updateMany({ data: { refreshAt: new Date(0) } })
       },
     ],
-  ])('T10: cannot write into %s', async (_, meanwhile) => {
+  ])('T10: cannot write into %s', async (_, change) => {
     const oat = await createOat()
     const [first, second] = [gate(), gate()]
     let computations = 0
@@ -171,7 +174,7 @@ describe('a late computation', () => {
     const id = { name: breakfast.toastName, key: breakfast.keyOf(oat) }
     const late = refreshToast(db, id)
     await eventually('the first computation', async () => computations === 1)
-    await meanwhile()
+    await change()
     await breakfast(oat)
     const current = refreshToast(db, id)
     await eventually('the second computation', async () => computations === 2)

@@ -175,6 +175,7 @@ const keepalives = `
 const acquireStatement: Statement = {
   name: 'async-gen:acquire-presence',
   text: `
+    -- $1 host, $2 pid, $3 version
     WITH worker AS (
       INSERT INTO async_workers (host, pid, version) VALUES ($1, $2, $3) RETURNING id
     )

@@ -50,6 +50,7 @@ const statements = (table: string) =>
     create: {
       name: `${table}:create`,
       text: `
+        -- $1 type, $2 key, $3 args
         INSERT INTO "${table}" (type, key, args)
         VALUES ($1, $2, $3::jsonb)
         ON CONFLICT (type, key) DO NOTHING
