@@ -35,7 +35,7 @@ describe('the health endpoints', () => {
 
     const { body } = await eventually('the counts', async () => {
       const answer = await get('/metrics')
-      return answer.body.includes('{deed="run",outcome="failed"}') ? answer : undefined
+      return answer.body.includes('{operation="run",outcome="failed"}') ? answer : undefined
     })
     const samples = Object.fromEntries(body.split('\n').map((line) => line.split(/ (?=\S+$)/)))
     expect(samples).toMatchObject({
@@ -44,8 +44,8 @@ describe('the health endpoints', () => {
       'async_gen_rows{table="attempts",state="running"}': '1',
       'async_gen_rows{table="attempts",state="failed"}': '1',
       'async_gen_rows{table="toasts",state="running"}': '1',
-      'async_gen_duration_seconds_count{deed="run",outcome="succeeded"}': '1',
-      'async_gen_duration_seconds_bucket{deed="run",outcome="failed",le="+Inf"}': '1',
+      'async_gen_duration_seconds_count{operation="run",outcome="succeeded"}': '1',
+      'async_gen_duration_seconds_bucket{operation="run",outcome="failed",le="+Inf"}': '1',
     })
     expect(Number(samples['async_gen_oldest_due_seconds{table="attempts"}'])).toBeGreaterThan(0)
     expect(body).toMatch(/^# TYPE async_gen_duration_seconds histogram$/m)

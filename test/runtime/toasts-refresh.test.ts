@@ -32,7 +32,7 @@ const ageOf = (toast: { toastName: string }, age: object) =>
 const DEAD = 2 ** 31 - 1
 
 let toasts = 0
-const nextName = () => `upkeep_${++toasts}`
+const nextName = () => `refresh_${++toasts}`
 
 describe('an outage', () => {
   let down = true
@@ -89,7 +89,7 @@ describe('an outage', () => {
       cause: { name: 'Error', message: 'The mill is closed' },
     })
     expect((await rowOf(breakfast)).error).toMatchObject({
-      stack: expect.stringContaining('toasts-upkeep.test.ts'),
+      stack: expect.stringContaining('toasts-refresh.test.ts'),
       cause: { message: 'no water' },
     })
   })
