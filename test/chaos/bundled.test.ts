@@ -23,7 +23,7 @@ describe('a worker in one bundled file', () => {
   it('ends with an error that says what to do if the folder of tasks does not exist', async () => {
     const { code, output } = await bundled(`await runWorker(db, { tasks: new URL('./tasks/', import.meta.url) })`)
     expect(code).toBe(1)
-    expect(output).toContain('Where the worker is bundled, give it the tasks themselves')
+    expect(output).toContain('For a bundled worker, pass the tasks by name')
     expect(output).toContain("code: 'NO_TASKS'")
   })
 })

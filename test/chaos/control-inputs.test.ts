@@ -167,7 +167,7 @@ describe('a pid file', () => {
     expect(list(folders)).toMatchObject([{ uid: '1', state: 'running' }])
     await expect(started('9')).rejects.toMatchObject({
       code: 'PID_FILE',
-      message: expect.stringContaining('remove it'),
+      message: expect.stringContaining('Remove it'),
     })
     await stop('1', folders, 60_000)
   })

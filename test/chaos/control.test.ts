@@ -180,13 +180,13 @@ describe('P15: async-gen-worker', () => {
 
   it.each([
     [['strat'], 'Unknown command "strat". Did you mean start?'],
-    [['start', '--count', '0'], '--count must be a whole number from 1 to 100. It is "0".'],
-    [['start', '--count', '2', '--uid', 'a'], 'give one of them'],
+    [['start', '--count', '0'], '--count is "0". It must be a whole number from 1 to 100.'],
+    [['start', '--count', '2', '--uid', 'a'], '--uid and --count cannot be combined'],
     [['start', HOST, '--concurrency', '0'], '--concurrency is "0". It must be a whole number from 1 to 1000.'],
     [['run', HOST, '--sleep', '0'], '--sleep is "0s". It must be a duration from 10ms to 1 hour'],
     ...['start', 'stop', 'restart', 'status'].map((command): [string[], string] => [
       [command, '--uid', 'a/../../x'],
-      '--uid takes up to 64 letters, digits, - and _, not "a/../../x".',
+      '--uid is "a/../../x". It must be up to 64 letters, digits, - and _.',
     ]),
   ])('rejects %j', async (args, message) => {
     const { code, stderr } = await asyncWorker(...args)

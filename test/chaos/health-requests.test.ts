@@ -49,8 +49,8 @@ describe('the health server of a worker', () => {
     const began = performance.now()
     const answers = await Promise.all([get(port, '/readyz'), get(port, '/readyz')])
     expect(answers).toEqual([
-      { status: 503, body: 'This check has not ended within 2.5 s.\n' },
-      { status: 503, body: 'This check has not ended within 2.5 s.\n' },
+      { status: 503, body: 'The check has not ended within 2.5 s.\n' },
+      { status: 503, body: 'The check has not ended within 2.5 s.\n' },
     ])
     expect(performance.now() - began).toBeLessThan(10_000)
     expect(asked, 'requests at the same time share a check').toBe(1)

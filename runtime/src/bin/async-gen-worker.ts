@@ -243,7 +243,7 @@ function uidsOf(flags: Flags): string[] {
 function foldersOf(flags: Flags): DaemonFolders {
   const { uid, 'pid-dir': pids = 'tmp/pids', 'log-dir': logs = 'log' } = flags
   if (uid !== undefined && !isUid(uid))
-    throw new UsageError(`--uid must be up to 64 letters, digits, - and _. It is ${JSON.stringify(uid)}.`)
+    throw new UsageError(`--uid is ${JSON.stringify(uid)}. It must be up to 64 letters, digits, - and _.`)
   if (pids === '' || logs === '') throw new UsageError('--pid-dir and --log-dir need the path of a folder.')
   return { pids: resolve(pids), logs: resolve(logs) }
 }
@@ -269,7 +269,7 @@ function countOf({ count }: Flags): number {
 
 function whole(text: string, flag: string, to: number): number {
   if (/^[1-9]\d*$/.test(text) && Number(text) <= to) return Number(text)
-  throw new UsageError(`--${flag} must be a whole number from 1 to ${to}. It is ${JSON.stringify(text)}.`)
+  throw new UsageError(`--${flag} is ${JSON.stringify(text)}. It must be a whole number from 1 to ${to}.`)
 }
 
 /** Port 0 (any free port) stays 0. */
