@@ -2,7 +2,7 @@ import { join } from 'node:path/posix'
 import { shared } from './answers.js'
 import { type DeletedMigration, requireNotApplied } from './applied.js'
 import type { Draft } from './changes/draft.js'
-import { hashOf, type Manifest } from './changes/manifest.js'
+import { hashOf, type Manifest, parseFileKey } from './changes/manifest.js'
 import { downMigration, emittedFolders, migrationFolder } from './changes/migrations.js'
 import { keyOf, type Planning } from './changes/plan.js'
 import type { Staged, StagedMigration } from './changes/stage.js'
@@ -105,7 +105,7 @@ async function takeOutFiles(draft: Draft, stillEmitted: Staged[], { format }: Pl
       entry.owner = manifest.generators[entry.owner] ? entry.owner : owner
       continue
     }
-    const [path, section] = key.split('#') as [string, string?]
+    const { path, section } = parseFileKey(key)
     const text = draft.read(path)
     const current = text === null || !section ? text : readSection(text, section)
     const emitted = draft.emitted(key)!

@@ -1,6 +1,6 @@
 import { recover } from './changes/commit.js'
-import { readJournal } from './changes/journal.js'
-import { type Manifest, readManifest } from './changes/manifest.js'
+import { JOURNAL, readJournal } from './changes/journal.js'
+import { MANIFEST, type Manifest, readManifest } from './changes/manifest.js'
 import { databaseFindings } from './doctor/database.js'
 import { type Finding, findingOf } from './doctor/finding.js'
 import { projectFindings } from './doctor/project.js'
@@ -8,7 +8,7 @@ import { openDatabase, type Unreachable } from './host/database.js'
 import { GeneratorError } from './host/errors.js'
 import { type Host, inspect } from './host/inspect.js'
 import { generate } from './run.js'
-import { given, type Place } from './session.js'
+import { given, notInstalled, type Place } from './session.js'
 
 export interface Diagnosis {
   findings: Finding[]
@@ -51,7 +51,7 @@ export async function doctor(request: DoctorRequest): Promise<Diagnosis> {
   await attempt(() => findings.push(...interruptedRun(request)))
   const manifest = await attempt(() => readManifest(request.cwd))
   const host = await attempt(() => inspectAs(request, manifest))
-  if (host && !manifest) findings.push(notInstalled)
+  if (host && !manifest) findings.push({ severity: 'error', ...notInstalled(MANIFEST) })
   if (host && manifest) {
     findings.push(...(await withPackages(request, projectFindings(host, manifest))))
     const database = await lookIntoDatabase(host, manifest, request.databaseUrl)
@@ -87,7 +87,7 @@ function inspectAs(place: Place, manifest: Manifest | null): Promise<Host> {
 function interruptedRun({ cwd, fix }: DoctorRequest): Finding[] {
   const journal = readJournal(cwd)
   if (!journal) return []
-  const found = { code: 'INTERRUPTED', where: '.async-gen/journal.json', remedy: 'npx async-gen doctor --fix' }
+  const found = { code: 'INTERRUPTED', where: JOURNAL, remedy: 'npx async-gen doctor --fix' }
   if (!fix) return [{ ...found, severity: 'error', message: 'An earlier run was interrupted in the middle.' }]
   const { finished } = recover(cwd, journal)
   const message = `An earlier run was interrupted, and has been ${finished ? 'finished' : 'taken back'}.`
@@ -104,11 +104,4 @@ async function withPackages({ fix, ...place }: DoctorRequest, findings: Finding[
       ? { ...finding, severity: 'fixed', message: `${finding.message} It does now: install it.` }
       : finding,
   )
-}
-
-const notInstalled: Finding = {
-  severity: 'error',
-  code: 'NOT_INSTALLED',
-  message: 'async-gen is not installed here: there is no .async-gen/manifest.json.',
-  remedy: 'npx async-gen install',
 }

@@ -1,3 +1,4 @@
+import { gte } from 'semver'
 import { clientContext, databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Generator } from './generator.js'
 import type { Host } from './host/inspect.js'
@@ -62,7 +63,7 @@ function packages({ node, packageManager }: Host, dir: string) {
   }
 }
 
-function runsGraphileWorker18(node: string): boolean {
-  const [major, minor] = node.split('.').map(Number) as [number, number]
-  return major > 22 || (major === 22 && minor >= 18)
+/** Whether a version of Node.js runs graphile-worker 0.18. */
+export function runsGraphileWorker18(node: string): boolean {
+  return gte(node, '22.18.0')
 }

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { changedMeanwhile, commit } from './changes/commit.js'
 import type { Decision } from './changes/decide.js'
 import { type Change, Draft } from './changes/draft.js'
-import { MANIFEST, type Manifest } from './changes/manifest.js'
+import { isBasePath, MANIFEST, type Manifest } from './changes/manifest.js'
 import { type Plan, type Planning, planOf } from './changes/plan.js'
 import { validate } from './changes/validate.js'
 import { formatterNotes } from './host/formatter.js'
@@ -90,7 +90,7 @@ function requireSameManifest({ manifest }: Session, { writes }: Plan) {
 /** What is not committed is lost to the others of the team: a migration most of all. */
 function ignored(root: string, { writes }: Plan): string[] {
   const created = writes.filter(({ before, after }) => before === null && after !== null).map(({ path }) => path)
-  const paths = ignoredByGit(root, created).filter((path) => !path.startsWith('.async-gen/base/'))
+  const paths = ignoredByGit(root, created).filter((path) => !isBasePath(path))
   const migrations = paths.filter((path) => path.endsWith('/migration.sql'))
   const others = paths.filter((path) => !migrations.includes(path))
   const [first] = migrations

@@ -1,7 +1,8 @@
 import type { SharedAnswers } from './answers.js'
-import type { Manifest } from './changes/manifest.js'
+import { MANIFEST, type Manifest } from './changes/manifest.js'
 import { UsageError } from './host/errors.js'
 import { generators, type Run } from './plop.js'
+import { notInstalled } from './session.js'
 
 /** Every run that the manifest knows of, as it would be made now. */
 export function recordedRuns(manifest: Manifest, shared: SharedAnswers): Run[] {
@@ -21,10 +22,5 @@ export function recordedRuns(manifest: Manifest, shared: SharedAnswers): Run[] {
 /** What async-gen remembers, where a command is nothing without it. */
 export function requireManifest(manifest: Manifest | null): Manifest {
   if (manifest) return manifest
-  throw new UsageError({
-    code: 'NOT_INSTALLED',
-    message: 'async-gen remembers nothing of this project: there is no .async-gen/manifest.json.',
-    remedy:
-      'Run this first: npx async-gen install. Where that was done, take the file back from your version control, or run the generators again: they find what they wrote.',
-  })
+  throw new UsageError(notInstalled(MANIFEST))
 }

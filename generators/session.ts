@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { gt } from 'semver'
 import { recover } from './changes/commit.js'
 import { readJournal } from './changes/journal.js'
 import { type Manifest, readManifest } from './changes/manifest.js'
@@ -72,7 +73,7 @@ function endInterrupted(cwd: string, writes: boolean): string[] {
 
 /** An older async-gen would take newer files for edits of the user. */
 function requireNotNewer({ asyncGen }: Manifest) {
-  if (!isNewer(asyncGen, version)) return
+  if (!gt(asyncGen, version)) return
   throw new UsageError({
     code: 'OLDER_THAN_HOST',
     message: `async-gen ${asyncGen} was here before; this is ${version}.`,
@@ -80,26 +81,17 @@ function requireNotNewer({ asyncGen }: Manifest) {
   })
 }
 
-export function isNewer(a: string, b: string): boolean {
-  const [left, right] = [numbers(a), numbers(b)]
-  const differing = left.findIndex((part, i) => part !== right[i])
-  return differing >= 0 && left[differing]! > right[differing]!
-}
-
-/** `1.2.3-rc.1` counts as `1.2.3`. */
-function numbers(version: string): number[] {
-  return version
-    .replace(/[-+].*$/, '')
-    .split('.')
-    .map(Number)
-}
-
 /** A host may have lost its manifest, or never committed it: the file that the others import says it as well. */
 export function requireInstalled(root: string, manifest: Manifest | null, dir: string) {
   if (manifest?.generators.install || existsSync(join(root, dir, 'database.ts'))) return
-  throw new UsageError({
+  throw new UsageError(notInstalled(`${dir}/database.ts`))
+}
+
+/** What each command says where `install` has not run. */
+export function notInstalled(missing: string) {
+  return {
     code: 'NOT_INSTALLED',
-    message: `async-gen is not installed here: there is no ${dir}/database.ts.`,
-    remedy: 'Run this first: npx async-gen install',
-  })
+    message: `async-gen is not installed here: there is no ${missing}.`,
+    remedy: 'Run this first: npx async-gen install. If it has run, restore the file from your version control.',
+  }
 }

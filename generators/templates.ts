@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Draft } from './changes/draft.js'
-import { hashOf, type Manifest } from './changes/manifest.js'
+import { hashOf, type Manifest, RECORDS } from './changes/manifest.js'
 import type { StagedFile, Templates } from './changes/stage.js'
 import { templates as folder } from './own-package.js'
 
 /** Where a host keeps a template that it has ejected. */
 export function ejectedPath(template: string): string {
-  return `.async-gen/templates/${template}.hbs`
+  return `${RECORDS}/templates/${template}.hbs`
 }
 
 /** The templates of this package, by name: `attempt/async/targets.ts`. */

@@ -1,5 +1,6 @@
 import { requireClient, shared } from './answers.js'
 import type { Draft } from './changes/draft.js'
+import { parseFileKey } from './changes/manifest.js'
 import { draftChanges, keyOf } from './changes/plan.js'
 import type { Staged } from './changes/stage.js'
 import { nextSteps } from './next-steps.js'
@@ -47,12 +48,12 @@ function draftOrphans(draft: Draft, staged: Staged[]) {
   const emitted = new Set(staged.map((item) => keyOf(draft.host, item)))
   for (const [key, { owner }] of Object.entries(draft.manifest.files)) {
     if (owner === EJECTED || emitted.has(key)) continue
-    const [path, section] = key.split('#')
-    if (draft.read(path!) === null) draft.forget(key)
+    const { path, section } = parseFileKey(key)
+    if (draft.read(path) === null) draft.forget(key)
     else
       draft.changes.push({
         kind: 'orphan',
-        path: path!,
+        path,
         ...(section && { detail: `${section}: nothing emits it any more` }),
       })
   }

@@ -9,13 +9,13 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, join } from 'node:path'
 import { dirname as hostDirname } from 'node:path/posix'
 import { ConflictError, WriteError } from '../host/errors.js'
 import { hostPath, readText } from '../host/files.js'
 import type { Write } from './draft.js'
 import { JOURNAL, type Journal, type JournalStep, readJournal } from './journal.js'
-import { hashOf } from './manifest.js'
+import { hashOf, RECORDS } from './manifest.js'
 
 /** The operations that change a disk; a test lets the k-th of them fail, or the process die there. */
 export interface Disk {
@@ -46,7 +46,7 @@ export const realDisk: Disk = {
 export function commit(root: string, plannedWrites: Write[], disk: Disk = realDisk) {
   const writes = plannedWrites.map((write) => followed(root, write))
   const steps = writes.map(stepFor)
-  const folders = missingFolders(root, writes).filter((folder) => folder !== OURS)
+  const folders = missingFolders(root, writes).filter((folder) => folder !== RECORDS)
   const journal = { pid: process.pid, ready: false, steps, folders }
   const undo: (() => void)[] = []
   try {
@@ -83,8 +83,8 @@ export function recover(root: string, { ready, steps, folders }: Journal): { fin
     if (temporary !== null && !waiting) continue // it was done
     const present = readText(root, path)
     if ((present === null ? null : hashOf(present)) === before) {
-      if (temporary === null) rmSync(file, { force: true })
-      else renameSync(join(root, temporary), file)
+      if (temporary !== null) renameSync(join(root, temporary), file)
+      else if (present !== null) rmSync(file)
     } else if (temporary !== null) {
       left.push(path)
       rmSync(join(root, temporary))
@@ -92,7 +92,7 @@ export function recover(root: string, { ready, steps, folders }: Journal): { fin
   }
   if (!ready) for (const folder of folders.toReversed()) removeIfEmpty(join(root, folder))
   for (const file of [`${JOURNAL}.next`, JOURNAL]) rmSync(join(root, file), { force: true })
-  removeIfEmpty(join(root, dirname(JOURNAL)))
+  removeIfEmpty(join(root, RECORDS))
   return { finished: ready, left }
 }
 
@@ -103,11 +103,9 @@ function followed(root: string, write: Write): Write {
   return { ...write, path: hostPath(realpathSync(root), realpathSync(file)) }
 }
 
-const OURS = hostDirname(JOURNAL)
-
 /** The journal is the lock, too: of two runs at the same time one creates it. */
 function begin(root: string, journal: Journal, disk: Disk, undo: (() => void)[]) {
-  if (!existsSync(join(root, OURS))) makeFolder(root, OURS, disk, undo)
+  if (!existsSync(join(root, RECORDS))) makeFolder(root, RECORDS, disk, undo)
   let mine = true
   try {
     disk.create(join(root, JOURNAL), JSON.stringify(journal))

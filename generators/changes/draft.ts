@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { type Eol, eolOf, readText, withEol } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import type { Conflict } from './decide.js'
-import { basePath, hashOf, MANIFEST, type Manifest, manifestText } from './manifest.js'
+import { basePath, hashOf, isRecordPath, MANIFEST, type Manifest, manifestText } from './manifest.js'
 
 export type ChangeKind =
   | 'create'
@@ -104,5 +104,5 @@ export class Draft {
 }
 
 function rank({ path }: Write): number {
-  return path === MANIFEST ? 2 : path.startsWith('.async-gen/') ? 1 : 0
+  return path === MANIFEST ? 2 : isRecordPath(path) ? 1 : 0
 }

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { basename, dirname } from 'node:path/posix'
 import { ConflictError, HostError } from '../host/errors.js'
 import { isHostPath, isUnder, readText, realFolder } from '../host/files.js'
+import { RECORDS } from './manifest.js'
 
-export const JOURNAL = '.async-gen/journal.json'
+export const JOURNAL = `${RECORDS}/journal.json`
 
 /**
  * What a commit is about to do, on the disk for as long as it does it. A run that is killed (`kill -9`, a power cut)

@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto'
 import { normalize } from 'node:path/posix'
+import { valid } from 'semver'
 import { HostError } from '../host/errors.js'
 import { isHostPath, readText, withEol } from '../host/files.js'
 import type { PackageRecord } from '../host/package-json.js'
 import type { ClientSource } from '../host/prisma-client.js'
 
-export const MANIFEST = '.async-gen/manifest.json'
+/** The folder of a host in which async-gen keeps its own records. */
+export const RECORDS = '.async-gen'
+
+export const MANIFEST = `${RECORDS}/manifest.json`
 
 /**
  * What async-gen remembers of a host, beside the code: the answers that it was given and the text that it emitted. A
@@ -107,7 +111,7 @@ const NEVER_EMITTED = ['.', 'package.json', MANIFEST]
 
 const SHAPE: Record<keyof Manifest, Check> = {
   version: (value) => value === 1,
-  asyncGen: (value) => typeof value === 'string' && /^\d+\.\d+\.\d+([-+][\w.+-]+)?$/.test(value),
+  asyncGen: (value) => typeof value === 'string' && valid(value) !== null,
   // A client, a schema and a config are only read, or checked when they are written: a workspace may have them elsewhere.
   settings: object({
     dir: isHostPath,
@@ -128,7 +132,7 @@ const SHAPE: Record<keyof Manifest, Check> = {
       clientSource: optional(isRecord),
     }),
   ),
-  files: entries((key) => isEmittedPath((key as string).split('#')[0]!), object({ owner: isText, hash: isText })),
+  files: entries((key) => isEmittedPath(parseFileKey(key as string).path), object({ owner: isText, hash: isText })),
   migrations: entries(isText, object({ folder: (value) => isHostPath(value) && !/[\\/]/.test(value), hash: isText })),
   package: object({
     dependencies: entries(isText, isText),
@@ -147,7 +151,29 @@ export function manifestText(manifest: Manifest): string {
  * and linter away from these copies.
  */
 export function basePath(path: string): string {
-  return `.async-gen/base/${path}.base`
+  return `${BASE}${path}.base`
+}
+
+const BASE = `${RECORDS}/base/`
+
+/** Whether a path is one of async-gen's own records, and not a file of the host's application. */
+export function isRecordPath(path: string): boolean {
+  return path.startsWith(`${RECORDS}/`)
+}
+
+export function isBasePath(path: string): boolean {
+  return path.startsWith(BASE)
+}
+
+/** The key of a section of a single schema file: `prisma/schema.prisma#toasts`. A file's key is its path. */
+export function sectionKey(path: string, section: string): string {
+  return `${path}#${section}`
+}
+
+/** Reads a key of `files`. A folder may have a `#` in its name: `src/c#/attempt.ts` is a path without a section. */
+export function parseFileKey(key: string): { path: string; section: string | undefined } {
+  const [, path = key, section] = /^(.+)#([^#/.]+)$/.exec(key) ?? []
+  return { path, section }
 }
 
 export function hashOf(text: string): string {

@@ -4,6 +4,7 @@ import { sameText } from '../host/files.js'
 import type { SchemaName } from '../host/prisma-schema.js'
 import { readSection } from '../host/schema-block.js'
 import type { Draft } from './draft.js'
+import { sectionKey } from './manifest.js'
 import type { StagedFragment } from './stage.js'
 
 /** T16: a model, enum, table or type that the host already has is found before anything is written. */
@@ -39,7 +40,7 @@ function renameYours(taken: SchemaName, wanted: SchemaName): string {
 function isOurs(draft: Draft, { name, text }: StagedFragment): boolean {
   const { kind, path } = draft.host.schema
   if (kind === 'file') {
-    return `${path}#${name}` in draft.manifest.files || readSection(draft.read(path)!, name) !== null
+    return sectionKey(path, name) in draft.manifest.files || readSection(draft.read(path)!, name) !== null
   }
   const file = join(path, `${name}.prisma`)
   return file in draft.manifest.files || sameText(draft.read(file) ?? '', text)

@@ -6,7 +6,7 @@ import { addToPackageJson, type PackageAdditions } from '../host/package-json.js
 import { readSection, writeSection } from '../host/schema-block.js'
 import { type Conflict, type Decision, decide, settle, type Verdict } from './decide.js'
 import type { Change, Draft, Write } from './draft.js'
-import { MANIFEST } from './manifest.js'
+import { MANIFEST, sectionKey } from './manifest.js'
 import { planMigration } from './migrations.js'
 import { requireFreeNames } from './names.js'
 import type { Staged, StagedFile, StagedFragment } from './stage.js'
@@ -46,7 +46,7 @@ export async function draftChanges(draft: Draft, staged: Staged[], planning: Pla
 export function keyOf({ schema }: Host, item: Staged): string | null {
   if (item.kind === 'file') return item.path
   if (item.kind !== 'fragment') return null
-  return schema.kind === 'folder' ? join(schema.path, `${item.name}.prisma`) : `${schema.path}#${item.name}`
+  return schema.kind === 'folder' ? join(schema.path, `${item.name}.prisma`) : sectionKey(schema.path, item.name)
 }
 
 /** The plan that a draft has come to. */

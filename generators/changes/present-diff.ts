@@ -1,15 +1,14 @@
 import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff'
 import { withEol } from '../host/files.js'
 import type { Change, Write } from './draft.js'
+import { isRecordPath } from './manifest.js'
 import type { Plan } from './plan.js'
 import { type Colors, plain } from './present.js'
 
 /** What a plan does to the texts of the host, as `git diff` would show it. What async-gen keeps for itself is left out. */
 export function presentDiff(plan: Plan, colors: Colors = plain): string[] {
   return [
-    ...plan.writes
-      .filter(({ path }) => !path.startsWith('.async-gen/'))
-      .flatMap((write) => paint(patchOf(write), colors)),
+    ...plan.writes.filter(({ path }) => !isRecordPath(path)).flatMap((write) => paint(patchOf(write), colors)),
     ...plan.changes.flatMap((change) => presentConflict(change, colors)),
   ]
 }

@@ -1,4 +1,5 @@
 import type { Manifest } from '../changes/manifest.js'
+import { parseClient } from '../client-answer.js'
 import { readText } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import type { Finding } from './finding.js'
@@ -30,7 +31,7 @@ interface Rule {
  * and the worker asks the client itself when it starts.
  */
 export async function clientSettings(client: Client, host: Host, { settings }: Manifest): Promise<Finding[]> {
-  const [path = ''] = settings.client.split('#')
+  const { path } = parseClient(settings.client)
   const source = readText(host.root, path) ?? ''
   const found = (await client.query(readSettings)).rows as Setting[]
   return found.flatMap(({ name, value, shown }): Finding[] => {

@@ -2,15 +2,17 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { join as hostJoin } from 'node:path/posix'
-import { hashOf, type Manifest } from '../changes/manifest.js'
+import { gt, major, minor, satisfies } from 'semver'
+import { hashOf, type Manifest, parseFileKey } from '../changes/manifest.js'
 import { hasMarkers } from '../changes/merge.js'
+import { parseClient } from '../client-answer.js'
 import { isFolder, readText } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import { isModuleName } from '../host/prisma-client.js'
+import { runsGraphileWorker18 } from '../install.js'
 import { otherVersion } from '../installed-version.js'
 import { version } from '../own-package.js'
-import { isNewer } from '../session.js'
-import { staleTemplates } from '../templates.js'
+import { ejectedPath, staleTemplates } from '../templates.js'
 import { type Definitions, define } from './definitions.js'
 import type { Finding } from './finding.js'
 
@@ -36,7 +38,7 @@ export function projectFindings(host: Host, manifest: Manifest): Finding[] {
 }
 
 function leftoverMarkers({ root }: Host, { files }: Manifest): Finding[] {
-  const paths = [...new Set(Object.keys(files).map((key) => key.split('#')[0]!))]
+  const paths = [...new Set(Object.keys(files).map((key) => parseFileKey(key).path))]
   return paths
     .filter((path) => hasMarkers(readText(root, path) ?? ''))
     .map((where) => ({
@@ -117,7 +119,7 @@ function tasksTwice({ root }: Host, { settings }: Manifest): Finding[] {
 }
 
 function missingClient({ root }: Host, { settings }: Manifest): Finding[] {
-  const path = settings.client.replace(/#[^#]*$/, '')
+  const { path } = parseClient(settings.client)
   if (isModuleName(path) || existsSync(join(root, path))) return []
   return [
     {
@@ -161,7 +163,7 @@ function installedPackages(host: Host): Finding[] {
 }
 
 function runtimeFindings(runtime: string, install: string): Finding[] {
-  if (minorOf(runtime) === minorOf(version)) return []
+  if (isIn(`${major(version)}.${minor(version)}.x`, runtime)) return []
   return [
     {
       severity: 'warning',
@@ -173,12 +175,13 @@ function runtimeFindings(runtime: string, install: string): Finding[] {
   ]
 }
 
-function minorOf(version: string): string {
-  return version.split('.').slice(0, 2).join('.')
+/** A version before a release counts, too. A linked package may have none, and is in no range. */
+function isIn(range: string, version: string): boolean {
+  return satisfies(version, range, { includePrerelease: true })
 }
 
 function workerFindings(worker: string, node: string): Finding[] {
-  if (isNewer('0.17.0', worker)) {
+  if (isIn('<0.17.0-0', worker)) {
     return [
       {
         severity: 'error',
@@ -189,7 +192,7 @@ function workerFindings(worker: string, node: string): Finding[] {
       },
     ]
   }
-  if (isNewer('0.18.0', worker) || !isNewer('22.18.0', node)) return []
+  if (isIn('<0.18.0-0', worker) || runsGraphileWorker18(node)) return []
   return [
     {
       severity: 'error',
@@ -204,7 +207,7 @@ function workerFindings(worker: string, node: string): Finding[] {
 function behind(manifest: Manifest): Finding[] {
   const remedy = 'npx async-gen diff shows what that brings; npx async-gen upgrade merges it'
   return [
-    ...(isNewer(version, manifest.asyncGen)
+    ...(gt(version, manifest.asyncGen)
       ? [
           {
             severity: 'warning' as const,
@@ -218,7 +221,7 @@ function behind(manifest: Manifest): Finding[] {
       severity: 'warning' as const,
       code: 'TEMPLATE_STALE',
       message: `Your template ${template} is older than ours.`,
-      where: `.async-gen/templates/${template}.hbs`,
+      where: ejectedPath(template),
       remedy,
     })),
   ]

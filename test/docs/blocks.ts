@@ -11,10 +11,11 @@ export interface Block {
   exempt: boolean
 }
 
-/** The README and the guides: a new page is found by itself. */
+/** The README, the guides and the pages for contributors: a new page is found by itself. */
 export function pages(): string[] {
-  const guides = readdirSync(join(REPOSITORY, 'docs')).filter((file) => file.endsWith('.md'))
-  return ['README.md', ...guides.map((file) => `docs/${file}`)]
+  const docs = readdirSync(join(REPOSITORY, 'docs'), { recursive: true, encoding: 'utf8' })
+  const guides = docs.filter((file) => file.endsWith('.md')).map((file) => `docs/${file.replaceAll('\\', '/')}`)
+  return ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...guides]
 }
 
 /** Their code blocks. */

@@ -35,7 +35,7 @@ export function anchorsOf(page: string): string[] {
 }
 
 function linkedPages(): string[] {
-  return [...pages(), 'SECURITY.md', 'CHANGELOG.md']
+  return [...pages(), 'CHANGELOG.md']
 }
 
 function linesOf(page: string): string[] {

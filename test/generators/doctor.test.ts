@@ -55,6 +55,13 @@ describe('doctor finds, and says what to do:', () => {
     expect(await found(host)).toEqual([{ code: 'TASK_TWICE', where: 'src/async/tasks/sweep.ts' }])
   })
 
+  it('files that a prerelease of this version wrote', async () => {
+    const host = await installed()
+    const manifest = JSON.parse(host.read('.async-gen/manifest.json'))
+    host.write('.async-gen/manifest.json', JSON.stringify({ ...manifest, asyncGen: `${version}-rc.1` }))
+    expect(await found(host)).toEqual([{ code: 'BEHIND', where: undefined }])
+  })
+
   it('a client that has gone', async () => {
     const host = await installed()
     host.remove('src/db.ts')

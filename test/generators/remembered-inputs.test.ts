@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { recover } from '../../generators/changes/commit.js'
 import { readJournal } from '../../generators/changes/journal.js'
-import { hashOf, readManifest } from '../../generators/changes/manifest.js'
+import { hashOf, parseFileKey, readManifest } from '../../generators/changes/manifest.js'
 import { destroy } from '../../generators/destroy.js'
 import { GeneratorError } from '../../generators/host/errors.js'
 import { upgrade } from '../../generators/upgrade.js'
@@ -13,6 +13,9 @@ import { type SampleHost, sampleHost } from './sample-host.js'
 const MANIFEST = '.async-gen/manifest.json'
 const JOURNAL = '.async-gen/journal.json'
 const PRECIOUS = 'precious\n'
+
+/** A step that would delete what is not there, in a file as if that were a folder. */
+const IN_A_FILE = { path: 'src/db.ts/x', temporary: null, before: null }
 
 /** Values that a hostile or broken file may hold anywhere. */
 const odd = fc.oneof(
@@ -57,6 +60,7 @@ describe('a manifest', () => {
     ['generators', { reports: { generator: 'reports', names: ['../../x'] } }],
     ['package', { dependencies: { a: 1 }, devDependencies: {}, scripts: {}, fields: [] }],
     ['asyncGen', 'latest; rm -rf /'],
+    ['asyncGen', '1.0.0-01'],
   ])('whose %s are %j is refused, and nothing is touched', async (part, value) => {
     const { host, outside } = await installed()
     const manifest = JSON.parse(host.read(MANIFEST))
@@ -67,6 +71,15 @@ describe('a manifest', () => {
     await expect(destroy({ cwd: host.root, generator: 'install' })).rejects.toMatchObject(expected)
     expect(host.hash()).toBe(before)
     expect(outside()).toEqual([PRECIOUS])
+  })
+
+  it.each([
+    ['prisma/schema.prisma#toasts', 'prisma/schema.prisma', 'toasts'],
+    ['src/async/worker.ts', 'src/async/worker.ts', undefined],
+    ['db/c#/schema/toasts.prisma', 'db/c#/schema/toasts.prisma', undefined],
+    ['db/c#/app.prisma#toasts', 'db/c#/app.prisma', 'toasts'],
+  ])('has a key %s, which names the file %s and the section %s', (key, path, section) => {
+    expect(parseFileKey(key)).toEqual({ path, section })
   })
 
   it('with a key __proto__ is refused', async () => {
@@ -181,7 +194,7 @@ describe('the journal of an interrupted run', () => {
         }
         expect(outside()).toEqual([PRECIOUS])
       }),
-      { numRuns: 1000 },
+      { numRuns: 1000, examples: [[{ pid: 2 ** 30, ready: true, steps: [IN_A_FILE], folders: [] }]] },
     )
   })
 })
