@@ -25,13 +25,13 @@ const rowOf = ({ toastName }: { toastName: string }) => prisma.toast.findFirstOr
 const setRow = (toast: { toastName: string }, data: object) =>
   prisma.toast.updateMany({ where: { name: toast.toastName }, data })
 
-/** Nobody has this id, and nobody is alive under it. */
+/** The id of no worker. */
 const DEAD = 2 ** 31 - 1
 
 let toasts = 0
 const nextName = () => `race_${++toasts}`
 
-/** Keeps the rows of a toast locked, as a long transaction of the host's does, until it is let go. */
+/** Locks the rows of a toast, as a long transaction of the host does, until the returned function is called. */
 async function lockRows({ toastName }: { toastName: string }) {
   const [locked, end] = [gate(), gate()]
   const transaction = prisma.$transaction(
@@ -49,7 +49,7 @@ async function lockRows({ toastName }: { toastName: string }) {
   }
 }
 
-/** Has the statements of that name fail as often as it is told to, as they do when the connection breaks. */
+/** Makes the statements of these names fail, as after a lost connection. Returns a function that ends it. */
 function breakStatements(names: string[], times: number) {
   const { pool } = db
   const query = pool.query
@@ -66,7 +66,7 @@ function breakStatements(names: string[], times: number) {
   }
 }
 
-/** Has something happen right before a statement of that name is sent for the first time. */
+/** Calls a function right before a statement of that name is sent for the first time. */
 function beforeStatement(name: string, happen: () => Promise<unknown>) {
   const { pool } = db
   const query = pool.query
@@ -86,9 +86,9 @@ describe('a refresh whose outcome could not be stored', () => {
     const lost = hasToast(db, 'oat', nextName(), { compute: () => 1 })
     const held = hasToast(db, 'oat', nextName(), { compute: () => done.opened.then(() => 1) })
     await Promise.all([lost(oat), held(oat)])
-    const mend = breakStatements(['toasts:store', 'toasts:postpone'], 2)
+    const repair = breakStatements(['toasts:store', 'toasts:store-failure'], 2)
     await expect(refreshNow(db, lost, oat)).rejects.toThrow('permission denied')
-    mend()
+    repair()
     const holding = refreshNow(db, held, oat)
     await eventually('the claim', async () => (await rowOf(held)).lockedBy !== null)
     expect(await sweep(db)).toMatchObject({ rescued: 0 })
@@ -132,8 +132,8 @@ describe('a due refresh', () => {
     const demanded = breakfast.fresh(oat)
     await prisma.$executeRaw`DELETE FROM graphile_worker._private_jobs`
     expect(await sweep(db)).toMatchObject({ rescued: 0, enqueued: 0 })
-    // Whoever waits asks after a while whether the one who computes is still alive: at this moment it ends.
-    beforeStatement('toasts:take', () => {
+    // The waiting caller checks after a while whether the computing worker is alive. At that moment the computation ends.
+    beforeStatement('toasts:claim-now', () => {
       done.open()
       return first
     })

@@ -28,7 +28,7 @@ const rowOf = ({ toastName }: { toastName: string }) => prisma.toast.findFirstOr
 const ageOf = (toast: { toastName: string }, age: object) =>
   prisma.toast.updateMany({ where: { name: toast.toastName }, data: age })
 
-/** Nobody has this id, and nobody is alive under it. */
+/** The id of no worker. */
 const DEAD = 2 ** 31 - 1
 
 let toasts = 0
