@@ -5,52 +5,53 @@ import type { Change } from '../generators/changes/draft.js'
 import { presentConflict } from '../generators/changes/present-diff.js'
 import { type ClientCandidate, isClient } from '../generators/host/prisma-client.js'
 
-/** Asks on a terminal. Whoever cancels has interrupted the run: nothing is written. */
+/** Asks which export is the PrismaClient. `unclear` are modules that make a client without an export that we recognise. */
 export async function askForClient(candidates: ClientCandidate[], unclear: string[]): Promise<ClientCandidate> {
   if (unclear.length > 0)
     log.message(
-      `A PrismaClient is made here too, and may be exported in a way that is not recognised: ${unclear.join(', ')}. To use that one, press Ctrl-C and name it: --client ${unclear[0]}#default`,
+      `These modules make a PrismaClient too, but async-gen does not recognise how they export it: ${unclear.join(', ')}. To use one, press Ctrl-C and run again with: --client ${unclear[0]}#default`,
     )
-  return answered(
+  return requireAnswer(
     await select({
-      message: 'Which of these is the PrismaClient that async-gen is to use?',
+      message: 'Which PrismaClient does async-gen use?',
       options: candidates.map((value) => ({
         value,
         label: `${value.name} in ${value.path}`,
-        ...(isClient(value) ? {} : { hint: 'makes one' }),
+        ...(isClient(value) ? {} : { hint: 'makes a PrismaClient' }),
       })),
     }),
   )
 }
 
-/** A decision is remembered: the same conflict is not asked about again. The first answer keeps what is there. */
+/** Asks about each conflict, unless the user gave one answer for all of them. */
 export function conflictResolver(): (change: Change, more: boolean) => Promise<Decision> {
   let forAll: Decision | undefined
   return async (change, more) => {
     if (forAll) return forAll
-    const what = await decisionOn(change)
-    if (!more) return what
-    const rest = answered(
+    const decision = await askAboutConflict(change)
+    if (!more) return decision
+    const appliesToAll = requireAnswer(
       await select({
-        message: 'And where the same happens in the files after it?',
+        message: 'Do the same for the conflicts that follow?',
         options: [
-          { value: false, label: 'ask again' },
-          { value: true, label: 'do the same' },
+          { value: false, label: 'no, ask again' },
+          { value: true, label: 'yes' },
         ],
       }),
     )
-    if (rest) forAll = what
-    return what
+    if (appliesToAll) forAll = decision
+    return decision
   }
 }
 
-async function decisionOn(change: Change): Promise<Decision> {
+async function askAboutConflict(change: Change): Promise<Decision> {
+  // A schema with markers does not parse.
   const markers = change.path.endsWith('.prisma')
     ? []
-    : [{ value: 'merge' as const, label: 'merge them, with markers where they meet' }]
-  const choice = answered(
+    : [{ value: 'merge' as const, label: 'merge both, with conflict markers' }]
+  const choice = requireAnswer(
     await select<Decision | 'show'>({
-      message: `${change.path}: ${change.detail ?? 'it exists, and async-gen did not write it'}`,
+      message: `${change.path}: ${change.detail ?? 'the file exists, and async-gen did not write it'}`,
       options: [
         { value: 'mine', label: 'keep mine' },
         { value: 'theirs', label: "take async-gen's" },
@@ -61,48 +62,53 @@ async function decisionOn(change: Change): Promise<Decision> {
   )
   if (choice !== 'show') return choice
   log.message(presentConflict(change, pc).join('\n'))
-  return decisionOn(change)
+  return askAboutConflict(change)
 }
 
-export async function askToApply(): Promise<boolean> {
-  return answered(await confirm({ message: 'Apply this?' }))
+export async function askToApply(diff: string[]): Promise<boolean> {
+  log.message(diff.join('\n'))
+  return requireAnswer(await confirm({ message: 'Apply these changes?' }))
 }
 
-/** The short menu of a run without arguments: the command line that was meant. */
+/** The menu of a run without arguments. Returns the arguments of the chosen command. */
 export async function askForCommand(): Promise<string[]> {
-  const command = answered(
+  const command = requireAnswer(
     await select({
       message: 'What would you like to do?',
       options: [
-        { value: 'install', label: 'install', hint: 'cached methods, tasks and the worker: this first' },
-        { value: 'attempt', label: 'attempt', hint: 'durable calls, recorded in your transactions' },
-        { value: 'reports', label: 'reports', hint: 'reports built in the background' },
-        { value: 'deploy', label: 'deploy', hint: 'what runs the worker in production' },
+        { value: 'install', label: 'install', hint: 'run this first: cached methods, tasks and the worker' },
+        { value: 'attempt', label: 'attempt', hint: 'background jobs, recorded in your transactions' },
+        { value: 'reports', label: 'reports', hint: 'reports that the worker builds' },
+        { value: 'deploy', label: 'deploy', hint: 'run the worker in production' },
         { value: 'upgrade', label: 'upgrade', hint: 'merge newer templates with your edits' },
-        { value: 'doctor', label: 'doctor', hint: 'find what is wrong' },
-        { value: '--help', label: 'help', hint: 'all commands' },
+        { value: 'doctor', label: 'doctor', hint: 'check for problems' },
+        { value: '--help', label: 'help', hint: 'list all commands' },
       ],
     }),
   )
-  if (command === 'attempt') return [command, ...(await names('Name of the model', 'Attempt'))]
-  if (command === 'reports') return [command, ...(await names('Names of the reports, separated by spaces', ''))]
-  if (command === 'deploy') return [command, await deployKind()]
+  if (command === 'attempt') return [command, ...(await askForNames('Name of the model', 'Attempt'))]
+  if (command === 'reports') return [command, ...(await askForNames('Names of the reports, separated by spaces', ''))]
+  if (command === 'deploy') return [command, await askForDeployKind()]
   return [command]
 }
 
-async function deployKind(): Promise<string> {
+async function askForDeployKind(): Promise<string> {
   const { deployKinds } = await import('../generators/deploy.js')
-  return answered(
-    await select({ message: 'What runs it?', options: deployKinds.map((kind) => ({ value: kind, label: kind })) }),
+  return requireAnswer(
+    await select({
+      message: 'How does the worker run in production?',
+      options: deployKinds.map((kind) => ({ value: kind, label: kind })),
+    }),
   )
 }
 
-async function names(message: string, defaultValue: string): Promise<string[]> {
-  const given = answered(await text({ message, placeholder: defaultValue, defaultValue }))
+async function askForNames(message: string, defaultValue: string): Promise<string[]> {
+  const given = requireAnswer(await text({ message, placeholder: defaultValue, defaultValue }))
   return given.split(/[\s,]+/).filter(Boolean)
 }
 
-function answered<T>(answer: T): Exclude<T, symbol> {
+/** A cancelled question ends the process. Nothing has been written at that point. */
+function requireAnswer<T>(answer: T): Exclude<T, symbol> {
   if (isCancel(answer)) process.exit(130)
   return answer as Exclude<T, symbol>
 }

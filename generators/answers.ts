@@ -1,7 +1,7 @@
 import { isAbsolute, normalize } from 'node:path/posix'
 import { MANIFEST, type Manifest } from './changes/manifest.js'
-import { answerClient, type ChooseClient, isThere, parseClient } from './client-answer.js'
-import type { Answers, Generator } from './generator.js'
+import { answerClient, type ChooseClient, clientExists, parseClient } from './client-answer.js'
+import type { Generator, GeneratorAnswers } from './generator.js'
 import { HostError, UsageError } from './host/errors.js'
 import { fileInPath } from './host/files.js'
 import type { Host } from './host/inspect.js'
@@ -9,9 +9,9 @@ import type { ClientExport } from './host/prisma-client.js'
 import { DATABASE_URL } from './host/url-variables.js'
 import { className } from './names.js'
 
-/** What the command line says, and who can be asked for the rest. */
-export interface Given {
-  /** As they were typed: `email-attempt`. */
+/** The answers on the command line, and the question that may ask for another. */
+export interface GivenAnswers {
+  /** As the user typed them: `email-attempt`. */
   names: string[]
   dir?: string | undefined
   client?: string | undefined
@@ -19,27 +19,27 @@ export interface Given {
   model?: string | undefined
   encrypted?: boolean | undefined
   invalidateOn?: string[] | undefined
-  /** Asks the user; absent where nobody is there to answer. */
+  /** Asks the user; absent if nobody can answer, as in CI. */
   chooseClient?: ChooseClient | undefined
 }
 
-export interface Answered {
-  answers: Answers
-  /** What the user should know of how they were found. */
+export interface AnswersFound {
+  answers: GeneratorAnswers
+  /** What the user needs to know about the answers that async-gen found itself. */
   notes: string[]
 }
 
-/** The answers for a run: from the command line, else from the run before, else from looking, else from the user. */
-export async function answer(
+/** The answers of a run. Sources, in this order: the command line, the manifest, the project's sources, the user. */
+export async function resolveAnswers(
   generator: Generator,
   host: Host,
   manifest: Manifest | null,
-  given: Given,
-): Promise<Answered> {
+  given: GivenAnswers,
+): Promise<AnswersFound> {
   const dir = folder(host, manifest, given.dir)
   requireNoFile(host, dir)
   const { notes, ...client } = await answerClient(host, manifest, dir, given)
-  const answers: Answers = {
+  const answers: GeneratorAnswers = {
     names: [...new Set(given.names.map((name) => generator.parseName?.(name) ?? className(name)))],
     dir,
     ...client,
@@ -50,26 +50,26 @@ export async function answer(
   return { answers: { ...answers, encrypted: given.encrypted ?? before?.encrypted, invalidateOn }, notes }
 }
 
-/** The answers that all generators share, as an earlier run left them. */
-export function shared(host: Host, { settings }: Manifest): SharedAnswers {
+/** The answers that all generators share, from the manifest. */
+export function sharedAnswers(host: Host, { settings }: Manifest): SharedAnswers {
   requireNoFile(host, settings.dir)
   const { path, name = 'default' } = parseClient(settings.client)
   return { dir: settings.dir, client: { path, name }, urlVariables: settings.urlVariables ?? [DATABASE_URL] }
 }
 
-export type SharedAnswers = Pick<Answers, 'dir' | 'client' | 'urlVariables'>
+export type SharedAnswers = Pick<GeneratorAnswers, 'dir' | 'client' | 'urlVariables'>
 
-/** What is to be written again has to import a client that is there. */
+/** The emitted code imports the client, so its module has to exist. */
 export function requireClient({ root }: Host, { path }: ClientExport) {
-  if (isThere(root, path)) return
+  if (clientExists(root, path)) return
   throw new UsageError({
     code: 'CLIENT_GONE',
-    message: `The module that exported the PrismaClient is not there: ${path}.`,
-    remedy: 'Name the new one first: npx async-gen install --client src/db.ts#prisma',
+    message: `The module ${path}, which exported the PrismaClient, no longer exists.`,
+    remedy: 'Name the new module first: npx async-gen install --client src/db.ts#prisma',
   })
 }
 
-/** The one that was named, else the one that is there, else `Report`. */
+/** The model on the command line, else the only one in the manifest, else `Report`. */
 function reportModel(manifest: Manifest | null, given: string | undefined): string {
   if (given !== undefined) return given === 'Report' ? given : className(given)
   const there = Object.values(manifest?.generators ?? {}).flatMap((run) =>
@@ -78,8 +78,8 @@ function reportModel(manifest: Manifest | null, given: string | undefined): stri
   if (there.length < 2 || there.includes('Report')) return there.length === 1 ? there[0]! : 'Report'
   throw new UsageError({
     code: 'MODEL_AMBIGUOUS',
-    message: `There are several models for reports: ${there.join(', ')}.`,
-    remedy: `Say which: --model ${there[0]}`,
+    message: `This project has several models for reports: ${there.join(', ')}.`,
+    remedy: `Name one of them: --model ${there[0]}`,
   })
 }
 
@@ -102,14 +102,14 @@ function folder(host: Host, manifest: Manifest | null, given: string | undefined
     throw new UsageError({
       code: 'DIR_INVALID',
       message: `--dir ${given} is not a folder inside the project.`,
-      remedy: 'Name one relative to the project: --dir src/async',
+      remedy: 'Name a folder relative to the project: --dir src/async',
     })
   }
   if (installed && installed !== dir) {
     throw new UsageError({
       code: 'DIR_DIFFERS',
       message: `async-gen is installed in ${installed}, not in ${dir}.`,
-      remedy: 'Leave --dir out: the folder is remembered.',
+      remedy: 'Remove --dir from the command: async-gen remembers the folder.',
     })
   }
   return dir

@@ -1,6 +1,6 @@
 import type { Manifest } from './changes/manifest.js'
 import { recordedMigrations } from './doctor/migrations.js'
-import { type Client, openDatabase } from './host/database.js'
+import { type DatabaseClient, openDatabase } from './host/database.js'
 import { ConflictError, UsageError } from './host/errors.js'
 
 export interface DeletedMigration {
@@ -9,8 +9,11 @@ export interface DeletedMigration {
 }
 
 /**
- * Refuses to delete migrations that the database has run: by Prisma's record, or because their tables are there. Where the
- * database cannot be asked, that is refused as well. One that does not exist has run nothing.
+ * Throws if the database has run one of the migrations: Prisma has recorded it, or its tables exist. Throws too if the
+ * database cannot be checked, unless the database does not exist.
+ *
+ * @throws ConflictError MIGRATION_APPLIED
+ * @throws UsageError DATABASE_NOT_CHECKED
  */
 export async function requireNotApplied(
   root: string,
@@ -32,12 +35,12 @@ export async function requireNotApplied(
   if (code === 'DATABASE_ABSENT') return
   throw new UsageError({
     code: 'DATABASE_NOT_CHECKED',
-    message: `Whether the migrations have run was not checked: ${message}`,
-    remedy: `${remedy}\n        Where they ran nowhere: --migration delete-unchecked. Where they may have run: --migration drop`,
+    message: `async-gen could not check whether the database has run the migrations: ${message}`,
+    remedy: `${remedy}\n        If no database has run them: --migration delete-unchecked. Otherwise: --migration drop`,
   })
 }
 
-async function refuseApplied(client: Client, migrations: DeletedMigration[]) {
+async function refuseApplied(client: DatabaseClient, migrations: DeletedMigration[]) {
   const recorded = (await recordedMigrations(client)).map(({ migration_name }) => migration_name)
   const tables = migrations.flatMap(({ sql }) =>
     [...sql.matchAll(/^CREATE TABLE ("[^"]+")/gm)].map(([, name]) => name!),
@@ -55,6 +58,6 @@ async function refuseApplied(client: Client, migrations: DeletedMigration[]) {
   throw new ConflictError({
     code: 'MIGRATION_APPLIED',
     message: `The database has run ${applied.map(({ folder }) => folder).join(', ')}. Nothing was written.`,
-    remedy: 'Have another migration drop what they made: --migration drop',
+    remedy: 'Write a migration that drops their tables: --migration drop',
   })
 }

@@ -1,11 +1,11 @@
 import { databaseSchema, environmentVariable, files, migrations, sharedContext, specs } from './emissions.js'
-import type { Answers, Generator } from './generator.js'
+import type { Generator, GeneratorAnswers } from './generator.js'
 import { freeName, modelNames } from './names.js'
 
-/** Durable deferred calls, recorded in the transaction that wants them. */
+/** Background jobs, recorded in the user's transactions. */
 export const attempt: Generator = {
   name: 'attempt',
-  description: 'Durable deferred calls, recorded in your transactions',
+  description: 'Background jobs, recorded in your transactions',
   prompts: [{ type: 'input', name: 'name', message: 'Name of the model', default: 'Attempt' }],
 
   owner: (answers) => `attempt ${model(answers)}`,
@@ -43,7 +43,7 @@ export const attempt: Generator = {
         template: 'attempt/schema.prisma',
         context,
         databaseSchema: databaseSchema(host),
-        ifTaken: `Give the model another name: npx async-gen attempt ${freeName(host, ['EmailAttempt', 'CallAttempt', `Async${names.model}`])}${encrypted ? ' --encrypted' : ''}`,
+        ifTaken: `Choose another name for the model: npx async-gen attempt ${freeName(host, ['EmailAttempt', 'CallAttempt', `Async${names.model}`])}${encrypted ? ' --encrypted' : ''}`,
       },
       ...migrations(owner, context, [
         { name: `create_${names.table}`, template: 'attempt/migrations/001_create.sql' },
@@ -53,11 +53,11 @@ export const attempt: Generator = {
   },
 
   firstEdit({ dir, encrypted }) {
-    const key = encrypted ? ', and put an ATTEMPT_KEY into the environment: openssl rand -base64 32' : ''
-    return `Name what may be called in ${dir}/targets.ts${key}`
+    const key = encrypted ? '. Set the environment variable ATTEMPT_KEY to the output of: openssl rand -base64 32' : ''
+    return `List the classes that an attempt may call in ${dir}/targets.ts${key}`
   },
 }
 
-function model({ names }: Answers): string {
+function model({ names }: GeneratorAnswers): string {
   return names[0] ?? 'Attempt'
 }

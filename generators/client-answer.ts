@@ -14,19 +14,19 @@ import {
 } from './host/prisma-client.js'
 import { DATABASE_URL } from './host/url-variables.js'
 
-/** Asks the user which export is meant. `unclear` are modules that make a client and may export it in a way that is not recognised. */
+/** Asks the user which export to use. `unclear` are modules that make a client, without an export that we recognise. */
 export type ChooseClient = (candidates: ClientCandidate[], unclear: string[]) => Promise<ClientCandidate>
 
 /** The PrismaClient that the emitted code imports. */
 export interface ClientAnswer {
   client: ClientExport
   clientSource?: ClientSource | undefined
-  /** The environment variables that its URL is in. */
+  /** The environment variables with its database URL. */
   urlVariables: string[]
   notes: string[]
 }
 
-/** The client that was named, else the one that is remembered, else the only one that is there, else the one that the user chooses. */
+/** The client from --client, else the one in the manifest, else the only one in the project, else the user's choice. */
 export async function answerClient(
   host: Host,
   manifest: Manifest | null,
@@ -65,11 +65,11 @@ export async function answerClient(
 
 function madeFrom({ name, access }: ClientSource): string {
   return access
-    ? `has one for async-gen, ${access.replace('$', name)}`
-    : `makes one for async-gen, as ${name} wants arguments`
+    ? `exports ${access.replace('$', name)} for async-gen`
+    : `makes a PrismaClient for async-gen, because ${name} requires arguments`
 }
 
-/** What the client's module reads, else what prisma.config does. */
+/** The variables that the client's module reads, else those of prisma.config. */
 function urlVariables({ prisma }: Host, clients: HostClients, path: string): string[] {
   const named = isModuleName(path) ? [] : clients.urlVariablesOf(path)
   if (named.length > 0) return named
@@ -86,14 +86,14 @@ export function parseClient(flag: string): { path: string; name: string | undefi
   return { path, name }
 }
 
-export function isThere(root: string, path: string): boolean {
+export function clientExists(root: string, path: string): boolean {
   return isModuleName(path) || existsSync(join(root, path))
 }
 
 function rememberedClient({ root }: Host, manifest: Manifest | null): ClientExport | undefined {
   if (!manifest) return undefined
   const { path, name } = parseClient(manifest.settings.client)
-  return name && isThere(root, path) ? { path, name } : undefined
+  return name && clientExists(root, path) ? { path, name } : undefined
 }
 
 type Found = { candidate: ClientCandidate; notes: string[] }
@@ -110,8 +110,8 @@ async function foundClient(clients: HostClients, choose: ChooseClient | undefine
 }
 
 /**
- * The exports that --client can mean: `src/db.ts` is read, `src/db.ts#prisma` too, and taken at its word where that does not
- * say what it is, `@/db` is looked up in tsconfig's paths, and `@acme/db#prisma` is a package.
+ * The client that --client names: a file (`src/db.ts`), an export (`src/db.ts#prisma`, which need not look like a client), an
+ * alias from tsconfig's paths (`@/db`), or a package (`@acme/db#prisma`).
  */
 async function namedClient(
   host: Host,
@@ -149,35 +149,37 @@ function isPackage(root: string, path: string): boolean {
   return name !== undefined && existsSync(join(root, 'node_modules', name))
 }
 
-/** A module that imports `server-only` throws outside of React's server: the worker ends before it begins. */
+/** A module that imports `server-only` throws outside of React's server, so a worker that imports it cannot start. */
 function serverOnlyNotes(chosen: ClientCandidate, serverOnly: ClientCandidate[]): string[] {
   if (serverOnly.some(({ path }) => path === chosen.path))
     return [
-      `${chosen.path} imports 'server-only', which ends the worker and the specs as they start: move the client to a module without it, which that one imports, and name it with --client, or run both with NODE_OPTIONS=--conditions=react-server`,
+      `${chosen.path} imports 'server-only', so the worker and the specs cannot start: move the client to a module without that import, and name it with --client; or run both with NODE_OPTIONS=--conditions=react-server`,
     ]
   return serverOnly.map(
-    ({ path }) => `${path} imports 'server-only', which ends a worker: ${chosen.path} is used in its place`,
+    ({ path }) => `${path} imports 'server-only', so a worker cannot use it: async-gen uses ${chosen.path}`,
   )
 }
 
-/** A client whose class or function wants arguments is made here without it, which takes the adapter for PostgreSQL. */
+/** If the host's class or function requires arguments, we emit a client of our own, which uses @prisma/adapter-pg. */
 function requireAdapter({ packageJson }: Host, candidate: ClientCandidate) {
   if (packageJson.packages.includes('@prisma/adapter-pg')) return
   throw new UsageError({
     code: 'CLIENT_NOT_FOUND',
-    message: `${clientFlag(candidate)} makes a PrismaClient, but wants arguments that async-gen does not know.`,
+    message: `${clientFlag(candidate)} makes a PrismaClient, but requires arguments that async-gen does not know.`,
     remedy:
       'Export a client from a module (export const prisma = new PrismaClient({ adapter })), and name it: --client src/db.ts#prisma',
   })
 }
 
 function severalClients({ candidates, unclear }: ClientSearch): UsageError {
-  const list = candidates.map((each) => `  ${clientFlag(each)}${isClient(each) ? '' : '   (makes one)'}`)
-  const others = unclear.map((path) => `  ${path}   (makes one, and may export it in a way that is not recognised)`)
+  const list = candidates.map((each) => `  ${clientFlag(each)}${isClient(each) ? '' : '   (makes a PrismaClient)'}`)
+  const others = unclear.map(
+    (path) => `  ${path}   (makes a PrismaClient; async-gen does not recognise how it is exported)`,
+  )
   return new UsageError({
     code: 'CLIENT_AMBIGUOUS',
     message: `Several exports may be your PrismaClient:\n${[...list, ...others].join('\n')}`,
-    remedy: `Say which: --client ${clientFlag(candidates[0]!)}`,
+    remedy: `Name one of them: --client ${clientFlag(candidates[0]!)}`,
   })
 }
 
@@ -186,7 +188,7 @@ function noClient({ makers }: ClientSearch): UsageError {
     code: 'CLIENT_NOT_FOUND',
     message:
       makers.length > 0
-        ? `No module of this project exports a PrismaClient, though these make one: ${makers.join(', ')}.`
+        ? `No module of this project exports a PrismaClient. These modules make one, and do not export it: ${makers.join(', ')}.`
         : 'No module of this project exports a PrismaClient.',
     remedy:
       'Export yours from a module (export const prisma = new PrismaClient({ adapter })), or name it: --client src/db.ts#prisma',
@@ -196,7 +198,7 @@ function noClient({ makers }: ClientSearch): UsageError {
 function notNamed(flag: string): UsageError {
   return new UsageError({
     code: 'CLIENT_NOT_FOUND',
-    message: `--client ${flag} names no module that exports a PrismaClient.`,
+    message: `--client ${flag} does not name a module that exports a PrismaClient.`,
     remedy: 'Name the file and the export: --client src/db.ts#prisma (or #default)',
   })
 }

@@ -6,21 +6,21 @@ import { templateNames } from './templates.js'
 
 const SHELLS = ['bash', 'zsh', 'fish']
 
-/** The script with which a shell completes commands, flags and their values. It is plain text: completing starts no process. */
+/** The completion script of a shell, for commands, flags and their values. The shell starts no process to complete. */
 export function completion(shell: string, program: Command): string {
   const write = { bash, zsh, fish }[shell]
   if (write) return write(wordsOf(program))
   throw new UsageError({
     code: 'SHELL_UNKNOWN',
-    message: `There is no completion for "${shell}".`,
-    remedy: `Name one of these: ${SHELLS.join(', ')}`,
+    message: `Unknown shell "${shell}".`,
+    remedy: `Choose one of these: ${SHELLS.join(', ')}`,
   })
 }
 
-interface Word {
+interface CommandWord {
   name: string
   description: string
-  /** What its first argument may be, where there is a list. */
+  /** The values of its first argument, if they are known. */
   values: readonly string[]
   flags: FlagWord[]
 }
@@ -28,12 +28,12 @@ interface Word {
 interface FlagWord {
   name: string
   description: string
-  /** Whether something follows: one of the choices, or a path where there are none. */
+  /** Whether a value follows: one of `choices`, or a path if `choices` is empty. */
   takesValue: boolean
   choices: readonly string[]
 }
 
-function wordsOf(program: Command): Word[] {
+function wordsOf(program: Command): CommandWord[] {
   return program.commands.map((command) => ({
     name: command.name(),
     description: command.description(),
@@ -67,7 +67,7 @@ function valuesOf(command: string): readonly string[] {
 
 const HELP = { name: '--help', description: 'show the help of the command', takesValue: false, choices: [] }
 
-function bash(words: Word[]): string {
+function bash(words: CommandWord[]): string {
   const choices = words.flatMap(({ name, flags }) =>
     flags
       .filter((flag) => flag.takesValue)
@@ -91,7 +91,7 @@ ${cases.join('\n')}
 complete -o default -F _async_gen async-gen`
 }
 
-function zsh(words: Word[]): string {
+function zsh(words: CommandWord[]): string {
   const commands = words.map(({ name, description }) => `    '${name}:${quoted(description)}'`)
   const cases = words.map(({ name, values, flags }) => {
     const specs = flags.map(({ name: flag, description, takesValue, choices }) => {
@@ -114,7 +114,7 @@ ${cases.join('\n')}
 compdef _async_gen async-gen`
 }
 
-function fish(words: Word[]): string {
+function fish(words: CommandWord[]): string {
   const lines = words.flatMap(({ name, description, values, flags }) => {
     const within = `complete -c async-gen -n '__fish_seen_subcommand_from ${name}'`
     return [
@@ -129,7 +129,7 @@ function fish(words: Word[]): string {
   return lines.join('\n')
 }
 
-/** In a shell's single quotes. */
+/** For use inside a shell's single quotes. */
 function quoted(text: string): string {
   return text.replaceAll("'", '’')
 }

@@ -6,12 +6,12 @@ import { UsageError } from './host/errors.js'
 import { readText } from './host/files.js'
 import type { Host } from './host/inspect.js'
 
-/** What can run a worker in production: where each template lands in the host, and what to do with it first. */
+/** The ways to run a worker in production: the template and the host's path of each file, and the user's first step. */
 const KINDS: Record<string, { files: Record<string, string>; firstEdit: string }> = {
   systemd: {
     files: { 'deploy/systemd/async-gen-worker@.service': 'deploy/async-gen-worker@.service' },
     firstEdit:
-      'Set the folder, the user and the environment in deploy/async-gen-worker@.service; its first lines are the commands',
+      'Set the folder, the user and the environment in deploy/async-gen-worker@.service. Its first lines list the commands',
   },
   docker: {
     files: {
@@ -19,30 +19,30 @@ const KINDS: Record<string, { files: Record<string, string>; firstEdit: string }
       'deploy/docker/Dockerfile.worker.dockerignore': 'Dockerfile.worker.dockerignore',
       'deploy/docker/compose.worker.yaml': 'compose.worker.yaml',
     },
-    firstEdit: 'Read Dockerfile.worker; its first lines are the commands',
+    firstEdit: 'Read the first lines of Dockerfile.worker: they list the commands',
   },
   kubernetes: {
     files: { 'deploy/kubernetes/async-gen-worker.yaml': 'deploy/kubernetes/async-gen-worker.yaml' },
     firstEdit:
-      'Set the image and the secret in deploy/kubernetes/async-gen-worker.yaml; its first lines are the commands',
+      'Set the image and the secret in deploy/kubernetes/async-gen-worker.yaml. Its first lines list the commands',
   },
   pm2: {
     files: { 'deploy/pm2/ecosystem.worker.config.cjs': 'ecosystem.worker.config.cjs' },
-    firstEdit: 'Read ecosystem.worker.config.cjs; its first lines are the commands',
+    firstEdit: 'Read the first lines of ecosystem.worker.config.cjs: they list the commands',
   },
   procfile: {
     files: { 'deploy/procfile/Procfile': 'Procfile' },
-    firstEdit: 'Scale the process type worker: heroku ps:scale worker=2',
+    firstEdit: 'Scale the process type "worker", on Heroku with: heroku ps:scale worker=2',
   },
 }
 
 export const deployKinds = Object.keys(KINDS)
 
-/** What runs the worker in production. */
+/** The configuration that runs the worker in production. */
 export const deploy: Generator = {
   name: 'deploy',
-  description: 'What runs the worker in production: systemd, docker, kubernetes, pm2 or procfile',
-  prompts: [{ type: 'list', name: 'name', message: 'What runs it?', choices: deployKinds }],
+  description: 'The configuration that runs the worker: systemd, docker, kubernetes, pm2 or procfile',
+  prompts: [{ type: 'list', name: 'name', message: 'How does the worker run in production?', choices: deployKinds }],
 
   owner: ({ names }) => `deploy ${names.join(' ')}`,
 
@@ -57,7 +57,7 @@ export const deploy: Generator = {
 
   emissions(host, answers) {
     const context = contextOf(host)
-    // The manifest may name a kind that a newer version has.
+    // A newer version may have recorded a kind that this one does not know.
     return answers.names
       .filter((kind) => deployKinds.includes(kind))
       .flatMap((kind) =>
@@ -73,17 +73,17 @@ export const deploy: Generator = {
   firstEdit: ({ names }) => names.map((kind) => KINDS[kind]!.firstEdit).join('. '),
 }
 
-/** A Procfile that is there already is the user's: it needs one line more. */
+/** An existing Procfile belongs to the user, who has to add one line. */
 function addToProcfile({ root }: Host, { exec }: Context): Emission | undefined {
   const procfile = readText(root, 'Procfile')
   if (procfile === null || /\basync-(gen-)?worker\b/.test(procfile)) return undefined
   return {
     kind: 'note',
-    text: `there is a Procfile already: add this line to it\n  worker: ${exec} async-gen-worker run`,
+    text: `this project has a Procfile. Add this line to it:\n  worker: ${exec} async-gen-worker run`,
   }
 }
 
-/** What a Dockerfile copies to install from, and how it installs exactly that. */
+/** For the Dockerfile: the files that an installation needs, and the command that installs the locked versions. */
 const PACKAGE_MANAGERS: Record<string, { manifests: string; ci: string }> = {
   npm: { manifests: 'package*.json', ci: 'npm ci' },
   pnpm: { manifests: 'package.json pnpm-*.yaml', ci: 'corepack enable && pnpm install --frozen-lockfile' },
@@ -104,7 +104,7 @@ function contextOf({ node, packageJson, packageManager, root }: Host): Context {
   }
 }
 
-/** `@acme/Shop_API` is `shop-api`: what Kubernetes, Docker and systemd all take for a name. */
+/** `shop-api` for `@acme/Shop_API`: a name that Kubernetes, Docker and systemd all accept. */
 function slug(name: unknown): string {
   return String(name ?? '')
     .replace(/^@[^/]*\//, '')

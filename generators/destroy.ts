@@ -1,10 +1,10 @@
 import { join } from 'node:path/posix'
-import { shared } from './answers.js'
+import { sharedAnswers } from './answers.js'
 import { type DeletedMigration, requireNotApplied } from './applied.js'
 import type { Draft } from './changes/draft.js'
 import { hashOf, type Manifest, parseFileKey } from './changes/manifest.js'
 import { downMigration, emittedFolders, migrationFolder } from './changes/migrations.js'
-import { keyOf, type Planning } from './changes/plan.js'
+import { manifestKey, type PlanOptions } from './changes/plan.js'
 import type { Staged, StagedMigration } from './changes/stage.js'
 import type { Generator } from './generator.js'
 import { UsageError } from './host/errors.js'
@@ -13,37 +13,37 @@ import { nothingAdded, removeFromPackageJson } from './host/package-json.js'
 import { readSection, removeSection } from './host/schema-block.js'
 import { className } from './names.js'
 import { nextSteps } from './next-steps.js'
-import { type Mode, type Outcome, perform, writesIn } from './perform.js'
+import { type PlanMode, type PlanOutcome, planAndApply, writesIn } from './perform.js'
 import { generators as known, stageWithPlop } from './plop.js'
-import { recordedRuns, requireManifest } from './recorded.js'
-import { openSession, type Place } from './session.js'
+import { recordedRuns } from './recorded.js'
+import { type HostLocation, openSession, requireManifest } from './session.js'
 import { EJECTED, templatesOf } from './templates.js'
 
 /**
- * What becomes of the migrations: they stay, another one drops their tables, or they are deleted. That is refused where the
- * database has run them, and where it cannot be asked, unless it is to be done unchecked.
+ * What happens to the migrations: keep them, write one that drops their tables, or delete them. `delete` fails if the database
+ * has run them or cannot be checked; `delete-unchecked` does not check.
  */
 export type MigrationFate = 'keep' | 'drop' | 'delete' | 'delete-unchecked'
 
-export interface DestroyRequest extends Place, Mode {
+export interface DestroyRequest extends HostLocation, PlanMode {
   generator: Generator['name']
-  /** `attempt EmailAttempt`, `reports MonthlySales`; absent for all of it. */
+  /** As in `attempt EmailAttempt` and `reports MonthlySales`; absent for the only one, or for all reports. */
   name?: string | undefined
   model?: string | undefined
   migration?: MigrationFate | undefined
-  /** Where the database is; what the host's database.ts names where it is not given. */
+  /** The URL of the database; default: the environment variable that the host's database.ts reads. */
   databaseUrl?: string | undefined
 }
 
-/** Takes out what a generator emitted, where it is still as emitted. The rest is kept, and named. */
-export async function destroy(request: DestroyRequest): Promise<Outcome> {
+/** Deletes what a generator emitted. Files that the user has edited stay, and the plan lists them. */
+export async function destroy(request: DestroyRequest): Promise<PlanOutcome> {
   const session = await openSession(request, { writes: writesIn(request) })
   const { host } = session
   const manifest = requireManifest(session.manifest)
   const remaining = without(manifest, request)
-  const answers = shared(host, manifest)
+  const answers = sharedAnswers(host, manifest)
 
-  const { plan, status } = await perform(
+  const { plan, status } = await planAndApply(
     session,
     { ...manifest, generators: remaining },
     request,
@@ -51,21 +51,21 @@ export async function destroy(request: DestroyRequest): Promise<Outcome> {
       const templates = templatesOf(draft)
       const before = await stageWithPlop(recordedRuns(manifest, answers), host, templates)
       const after = await stageWithPlop(recordedRuns(draft.manifest, answers), host, templates)
-      await takeOutFiles(draft, after, planning)
-      const deleted = takeOutMigrations(draft, before, after, request.migration ?? 'keep', planning.now)
+      await removeFiles(draft, after, planning)
+      const deleted = removeMigrations(draft, before, after, request.migration ?? 'keep', planning.now)
       if (request.migration === 'delete') await requireNotApplied(host.root, manifest, deleted, request.databaseUrl)
-      if (!remaining.install) takeOutPackages(draft)
+      if (!remaining.install) removePackages(draft)
       return tablesLeft(draft)
     },
   )
   return {
     plan,
     status,
-    nextSteps: nextSteps(host, manifest, plan, 'Look for what still imports it: npx tsc --noEmit'),
+    nextSteps: nextSteps(host, manifest, plan, 'Find the code that still imports the deleted files: npx tsc --noEmit'),
   }
 }
 
-/** The runs that are left when those of the request are gone. */
+/** The recorded runs without the one that the request names. */
 function without({ generators }: Manifest, request: DestroyRequest): Manifest['generators'] {
   const { generator, model } = request
   const { parseName = className } = known.find(({ name }) => name === generator)!
@@ -79,12 +79,12 @@ function without({ generators }: Manifest, request: DestroyRequest): Manifest['g
     return !name || owner === `${generator} ${name}`
   })
   const [owner] = meant
-  if (!owner) throw notThere(request, owners)
-  if (meant.length > 1) throw severalThere(request, meant)
+  if (!owner) throw notGenerated(request, owners)
+  if (meant.length > 1) throw nameMissing(request, meant)
 
   const left = Object.entries(generators).filter(([other]) => other !== owner)
   const run = generators[owner]!
-  // One class of the reports goes; their model and table stay.
+  // Only this report's class is deleted. The model and the table serve the other reports.
   const rest =
     generator === 'reports' && name
       ? [[owner, { ...run, names: run.names.filter((other) => other !== name) }] as const]
@@ -92,10 +92,10 @@ function without({ generators }: Manifest, request: DestroyRequest): Manifest['g
   return Object.fromEntries([...left, ...rest])
 }
 
-async function takeOutFiles(draft: Draft, stillEmitted: Staged[], { format }: Planning) {
+async function removeFiles(draft: Draft, stillEmitted: Staged[], { format }: PlanOptions) {
   const { host, manifest } = draft
   const owners = new Map(
-    stillEmitted.flatMap((item) => ('owner' in item ? [[keyOf(host, item), item.owner] as const] : [])),
+    stillEmitted.flatMap((item) => ('owner' in item ? [[manifestKey(host, item), item.owner] as const] : [])),
   )
   const empty = Object.keys(manifest.generators).length === 0
   for (const [key, entry] of Object.entries(manifest.files)) {
@@ -115,7 +115,7 @@ async function takeOutFiles(draft: Draft, stillEmitted: Staged[], { format }: Pl
       hashOf(current) === emitted.hash ||
       (!section && emitted.text !== null && sameText(await format(path, current), await format(path, emitted.text)))
     if (!asEmitted)
-      draft.changes.push({ kind: 'keep', path, detail: section ? `${section}: edited by you` : 'edited by you' })
+      draft.changes.push({ kind: 'keep', path, detail: section ? `you edited ${section}` : 'you edited it' })
     else if (section) {
       draft.write(path, removeSection(text!, section))
       draft.changes.push({ kind: 'update', path, detail: `without ${section}` })
@@ -126,8 +126,8 @@ async function takeOutFiles(draft: Draft, stillEmitted: Staged[], { format }: Pl
   }
 }
 
-/** Returns the migrations that are to be deleted. */
-function takeOutMigrations(
+/** Returns the migrations that the plan deletes. */
+function removeMigrations(
   draft: Draft,
   before: Staged[],
   after: Staged[],
@@ -144,7 +144,7 @@ function takeOutMigrations(
     return [{ name, text, emitted, file, current: draft.read(file) }]
   })
   if (fate === 'drop' && gone[0]) {
-    // One migration for all of them: what a later one creates may hold on to what an earlier one did.
+    // One migration for all: an object of a later one may depend on an object of an earlier one.
     draft.write(
       downFile(draft, gone[0].name, now),
       downMigration(gone.map(({ text, current }) => current ?? text)),
@@ -160,7 +160,7 @@ function takeOutMigrations(
       draft.changes.push({ kind: 'delete', path: file })
       delete draft.manifest.migrations[name]
     } else if (current !== null) {
-      const detail = deletes(fate) ? 'edited by you' : 'it may have run'
+      const detail = deletes(fate) ? 'you edited it' : 'a database may have run it'
       draft.changes.push({ kind: 'keep', path: file, detail })
     }
   }
@@ -171,7 +171,7 @@ function deletes(fate: MigrationFate): boolean {
   return fate === 'delete' || fate === 'delete-unchecked'
 }
 
-/** The file of the migration that drops what the first of a generator's migrations, and those after it, created. */
+/** The path of the migration that drops the tables, named after the generator's first migration. */
 function downFile(draft: Draft, first: string, now: Date): string {
   const { path, names } = draft.host.migrations
   const folder = migrationFolder(`drop_${first.replace(/^create_/, '')}`, [...names, ...emittedFolders(draft)], now)
@@ -180,11 +180,11 @@ function downFile(draft: Draft, first: string, now: Date): string {
   return file
 }
 
-/** Prisma drops what its schema does not name: whoever means to keep the rows has to know. */
+/** A warning: Prisma drops tables that its schema does not name, with their rows. */
 function tablesLeft({ changes }: Draft): string[] {
   if (!changes.some(({ kind, path }) => kind === 'keep' && path.endsWith('/migration.sql'))) return []
   return [
-    'the tables are still there, but no longer in the schema: the next `prisma migrate dev` would drop them, and `--migration drop` does it with their triggers and functions',
+    'the tables still exist in the database, but not in the schema: the next `prisma migrate dev` drops them. To drop their triggers and functions too: --migration drop',
   ]
 }
 
@@ -192,14 +192,14 @@ function migrationsIn(staged: Staged[]): StagedMigration[] {
   return staged.flatMap((item) => (item.kind === 'migration' ? [item] : []))
 }
 
-function takeOutPackages(draft: Draft) {
+function removePackages(draft: Draft) {
   const current = draft.read('package.json')!
   const { text, kept } = removeFromPackageJson(current, draft.manifest.package)
   draft.manifest.package = nothingAdded
   if (text !== current) draft.write('package.json', text)
   draft.changes.push({ kind: text === current ? 'identical' : 'update', path: 'package.json' })
   if (kept.length > 0)
-    draft.changes.push({ kind: 'keep', path: 'package.json', detail: `${kept.join(', ')}: changed by you` })
+    draft.changes.push({ kind: 'keep', path: 'package.json', detail: `you changed ${kept.join(', ')}` })
 }
 
 function requireUnused(generators: Manifest['generators']) {
@@ -207,23 +207,24 @@ function requireUnused(generators: Manifest['generators']) {
   if (others.length === 0) return
   throw new UsageError({
     code: 'STILL_USED',
-    message: `What \`install\` wrote is used by what these wrote: ${others.join(', ')}.`,
+    message: `Other generated code still needs the files of \`install\`: ${others.join(', ')}.`,
     remedy: others.map((owner) => `npx async-gen destroy ${owner}`).join('\n        '),
   })
 }
 
-function notThere({ generator, name }: DestroyRequest, owners: string[]): UsageError {
+function notGenerated({ generator, name }: DestroyRequest, owners: string[]): UsageError {
   return new UsageError({
     code: 'NOT_GENERATED',
-    message: `\`async-gen ${generator}${name ? ` ${name}` : ''}\` was not run here.`,
-    remedy: owners.length > 0 ? `What was: ${owners.join(', ')}` : 'npx async-gen info says what was.',
+    message: `\`async-gen ${generator}${name ? ` ${name}` : ''}\` has not been run in this project.`,
+    remedy:
+      owners.length > 0 ? `Choose one of these: ${owners.join(', ')}` : 'npx async-gen info lists what has been run.',
   })
 }
 
-function severalThere({ generator }: DestroyRequest, owners: string[]): UsageError {
+function nameMissing({ generator }: DestroyRequest, owners: string[]): UsageError {
   return new UsageError({
     code: 'NAME_MISSING',
-    message: `There are several: ${owners.join(', ')}.`,
-    remedy: `Say which: npx async-gen destroy ${generator === 'reports' ? `reports --model ${owners[0]!.split(' ')[1]}` : owners[0]}`,
+    message: `\`async-gen ${generator}\` has been run several times: ${owners.join(', ')}.`,
+    remedy: `Name one of them: npx async-gen destroy ${generator === 'reports' ? `reports --model ${owners[0]!.split(' ')[1]}` : owners[0]}`,
   })
 }

@@ -8,37 +8,37 @@ import { openDatabase, type Unreachable } from './host/database.js'
 import { GeneratorError } from './host/errors.js'
 import { type Host, inspect } from './host/inspect.js'
 import { generate } from './run.js'
-import { given, notInstalled, type Place } from './session.js'
+import { type HostLocation, locationFlags, notInstalled } from './session.js'
 
 export interface Diagnosis {
   findings: Finding[]
-  /** What could not be looked at, and why. */
+  /** What could not be checked, and why. */
   unchecked: Unchecked[]
-  /** Nothing is wrong, or `fix` has repaired all of it. What is in `unchecked` does not count. */
+  /** Whether there is no finding, or `fix` has fixed all of them. `unchecked` does not count. */
   healthy: boolean
 }
 
 export interface Unchecked {
   what: 'database'
-  /** Stable, in capitals. */
+  /** Stable, for scripts and searches. */
   code: Unreachable['code']
   message: string
   remedy: string
 }
 
-export interface DoctorRequest extends Place {
-  /** Repairs what needs no decision of the user. */
+export interface DoctorRequest extends HostLocation {
+  /** Fixes the problems that need no decision of the user. */
   fix?: boolean | undefined
-  /** Where the database is; what the host's database.ts names where it is not given. */
+  /** The URL of the database; default: the environment variable that the host's database.ts reads. */
   databaseUrl?: string | undefined
 }
 
-/** Finds what is wrong with a host: its files, what is installed, and its database where a URL is at hand. */
+/** Checks a host: its files, its packages and, if its URL is set, its database. */
 export async function doctor(request: DoctorRequest): Promise<Diagnosis> {
   const findings: Finding[] = []
   const unchecked: Unchecked[] = []
-  /** What the step gives, or the error that it ends with, as a finding. */
-  const attempt = async <T>(step: () => T | Promise<T>): Promise<T | null> => {
+  /** Runs a check. Its error becomes a finding. */
+  const check = async <T>(step: () => T | Promise<T>): Promise<T | null> => {
     try {
       return await step()
     } catch (error) {
@@ -48,21 +48,21 @@ export async function doctor(request: DoctorRequest): Promise<Diagnosis> {
     }
   }
 
-  await attempt(() => findings.push(...interruptedRun(request)))
-  const manifest = await attempt(() => readManifest(request.cwd))
-  const host = await attempt(() => inspectAs(request, manifest))
-  if (host && !manifest) findings.push({ severity: 'error', ...notInstalled(MANIFEST) })
+  await check(() => findings.push(...interruptedRun(request)))
+  const manifest = await check(() => readManifest(request.cwd))
+  const host = await check(() => inspectAs(request, manifest))
+  if (host && !manifest) findings.push(findingOf(notInstalled(MANIFEST)))
   if (host && manifest) {
-    findings.push(...(await withPackages(request, projectFindings(host, manifest))))
-    const database = await lookIntoDatabase(host, manifest, request.databaseUrl)
+    findings.push(...(await restorePackages(request, projectFindings(host, manifest))))
+    const database = await checkDatabase(host, manifest, request.databaseUrl)
     findings.push(...database.findings)
     unchecked.push(...database.unchecked)
   }
   return { findings, unchecked, healthy: findings.every(({ severity }) => severity === 'fixed') }
 }
 
-/** A URL that leads nowhere is a finding as well: somebody set it. */
-async function lookIntoDatabase(host: Host, manifest: Manifest, url: string | undefined) {
+/** A URL that is set but does not work is also a finding. */
+async function checkDatabase(host: Host, manifest: Manifest, url: string | undefined) {
   const opened = await openDatabase(host.root, manifest.settings.dir, url)
   if ('client' in opened) {
     try {
@@ -72,36 +72,40 @@ async function lookIntoDatabase(host: Host, manifest: Manifest, url: string | un
     }
   }
   const { code, message, where, remedy } = opened.unreachable
-  const said = { code, message: `The database was not checked: ${message}`, where, remedy }
+  const unreachable = { code, message: `The database was not checked: ${message}`, where, remedy }
   const isSet = code === 'DATABASE_UNREACHABLE' || code === 'DATABASE_ABSENT'
   return {
-    findings: isSet ? [{ severity: 'warning' as const, ...said }] : [],
-    unchecked: [{ what: 'database' as const, code, message: said.message, remedy }],
+    findings: isSet ? [{ severity: 'warning' as const, ...unreachable }] : [],
+    unchecked: [{ what: 'database' as const, code, message: unreachable.message, remedy }],
   }
 }
 
-function inspectAs(place: Place, manifest: Manifest | null): Promise<Host> {
-  return inspect(place.cwd, { ...manifest?.settings, ...given(place) })
+function inspectAs(place: HostLocation, manifest: Manifest | null): Promise<Host> {
+  return inspect(place.cwd, { ...manifest?.settings, ...locationFlags(place) })
 }
 
 function interruptedRun({ cwd, fix }: DoctorRequest): Finding[] {
   const journal = readJournal(cwd)
   if (!journal) return []
   const found = { code: 'INTERRUPTED', where: JOURNAL, remedy: 'npx async-gen doctor --fix' }
-  if (!fix) return [{ ...found, severity: 'error', message: 'An earlier run was interrupted in the middle.' }]
+  if (!fix) return [{ ...found, severity: 'error', message: 'An earlier run was interrupted while it wrote files.' }]
   const { finished } = recover(cwd, journal)
-  const message = `An earlier run was interrupted, and has been ${finished ? 'finished' : 'taken back'}.`
+  const message = `An earlier run was interrupted. async-gen has ${finished ? 'finished it' : 'undone it'}.`
   return [{ ...found, severity: 'fixed', message }]
 }
 
-/** package.json may have lost what `install` put into it: that can be put back. */
-async function withPackages({ fix, ...place }: DoctorRequest, findings: Finding[]): Promise<Finding[]> {
+/** Adds the packages to package.json that `install` added before. */
+async function restorePackages({ fix, ...place }: DoctorRequest, findings: Finding[]): Promise<Finding[]> {
   const isLost = ({ code }: Finding) => code === 'PACKAGE_NOT_NAMED'
   if (!fix || !findings.some(isLost)) return findings
   await generate({ ...place, generator: 'install', names: [], onConflict: 'mine' })
   return findings.map((finding) =>
     isLost(finding)
-      ? { ...finding, severity: 'fixed', message: `${finding.message} It does now: install it.` }
+      ? {
+          ...finding,
+          severity: 'fixed',
+          message: `${finding.message} async-gen has added it: run your package manager's install.`,
+        }
       : finding,
   )
 }

@@ -1,19 +1,19 @@
 import { basename, dirname, relative } from 'node:path/posix'
 import type { Context, Emission } from './changes/stage.js'
-import type { Answers } from './generator.js'
+import type { GeneratorAnswers } from './generator.js'
 import { HostError } from './host/errors.js'
 import type { Host } from './host/inspect.js'
 import { type ClientExport, isModuleName } from './host/prisma-client.js'
 import type { ModuleStyle } from './host/typescript.js'
 
-/** What all templates may name. */
-export function sharedContext({ modules, schema }: Host, { dir, client, urlVariables }: Answers): Context {
+/** The values that all templates may use. */
+export function sharedContext({ modules, schema }: Host, { dir, client, urlVariables }: GeneratorAnswers): Context {
   return {
     dir,
     databaseUrl: urlExpression(urlVariables, modules),
-    // A host whose relations Prisma alone enforces has no foreign keys, and would see one as drift.
+    // With relationMode = "prisma", Prisma reports a foreign key as drift.
     foreignKeys: schema.relationMode !== 'prisma',
-    // Without the preview feature Prisma does not see partial indexes. With it, it drops those that the schema does not declare.
+    // Without the preview feature, Prisma ignores partial indexes. With it, Prisma drops those that the schema does not declare.
     partialIndexes: schema.previewFeatures.includes('partialIndexes'),
     ext: modules.ext,
     dynamicExt: modules.dynamicExt,
@@ -25,8 +25,11 @@ export function sharedContext({ modules, schema }: Host, { dir, client, urlVaria
   }
 }
 
-/** What the module that makes the client is written from. */
-export function clientContext({ modules }: Host, { dir, clientSource, urlVariables }: Answers): Context | null {
+/** The values for the emitted client.ts; null if the host exports a client. */
+export function clientContext(
+  { modules }: Host,
+  { dir, clientSource, urlVariables }: GeneratorAnswers,
+): Context | null {
   if (!clientSource) return null
   const { path, name, access, clientClass } = clientSource
   // A default import may have any name.
@@ -36,7 +39,7 @@ export function clientContext({ modules }: Host, { dir, clientSource, urlVariabl
     source: name,
     sourceFile: path,
     access: access ? access.replace('$', local) : '',
-    // A class of the host may have more than a client has, which a transaction lacks.
+    // A class of the host may have further methods, which a transaction client lacks.
     typed: access === 'new $()',
     sourceImport: `import ${name === 'default' ? local : `{ ${name} }`} from '${from(path)}'`,
     clientClass: from(clientClass),
@@ -48,12 +51,12 @@ function urlExpression(variables: string[], modules: ModuleStyle): string {
   return variables.map((name) => environmentVariable(name, modules)).join(' ?? ')
 }
 
-/** How the host's compiler wants a variable of the environment to be read. */
+/** An environment variable, in the syntax that the host's compiler accepts. */
 export function environmentVariable(name: string, { options }: ModuleStyle): string {
   return options.noPropertyAccessFromIndexSignature ? `process.env['${name}']` : `process.env.${name}`
 }
 
-/** Files of one generator, from its folder of templates into the host's folder, as they are laid out there. */
+/** The files of one generator. Their paths in the host's folder are the paths of the templates. */
 export function files(owner: string, dir: string, context: Context, templates: string[], shared = false): Emission[] {
   return templates.map((template) => {
     const [, path] = /^\w+\/async\/(.+)$/.exec(template)!
@@ -61,13 +64,15 @@ export function files(owner: string, dir: string, context: Context, templates: s
   })
 }
 
-/** The same for specs, which need a runner. */
+/** The specs of one generator; a note if the host has no test runner for them. */
 export function specs(host: Host, owner: string, dir: string, context: Context, templates: string[]): Emission[] {
   if (host.packageJson.packages.includes('vitest')) return files(owner, dir, context, templates)
-  return [{ kind: 'note', text: `no specs in ${dir}/test: they run with vitest, which package.json does not name` }]
+  const { testRunner } = host
+  const why = testRunner ? `and this project uses ${testRunner}` : 'which is not in package.json'
+  return [{ kind: 'note', text: `no specs were written to ${dir}/test: they need vitest, ${why}` }]
 }
 
-/** The migrations of one generator, in the order in which they run. A host has those whose names its manifest holds. */
+/** The migrations of one generator, in the order in which they run. The manifest lists those that a host has. */
 export function migrations(
   owner: string,
   context: Context,
@@ -76,12 +81,12 @@ export function migrations(
   return numbered.map((migration) => ({ kind: 'migration', owner, context, ...migration }))
 }
 
-/** `__file__.ts` is `email_attempt.ts`. */
+/** `email_attempt.ts` for `__file__.ts`. */
 function named(path: string, context: Context): string {
   return path.replace(/__([a-z]+)__/g, (_, name) => String(context[name]))
 }
 
-/** The whole line that imports the host's client, under the one name that our templates use. */
+/** The statement that imports the host's client as `prisma`, the name that our templates use. */
 function clientImport({ path, name }: ClientExport, from: string, ext: string): string {
   const binding = name === 'default' ? 'prisma' : name === 'prisma' ? '{ prisma }' : `{ ${name} as prisma }`
   return `import ${binding} from '${specifier(path, from, ext)}'`
@@ -98,16 +103,16 @@ function specifier(path: string, from: string, ext: string): string {
 }
 
 /**
- * The schema of the database that our tables are in, where the host's models have to name theirs. The runtime's SQL finds
- * tables by the search path, which leads to `public`.
+ * The database schema of our tables; undefined if the host's datasource lists no schemas. It is `public`, because the
+ * runtime's SQL finds its tables by the search path.
  */
 export function databaseSchema({ schema }: Host): string | undefined {
   if (schema.schemas.length === 0) return undefined
   if (schema.schemas.includes('public')) return 'public'
   throw new HostError({
     code: 'NO_PUBLIC_SCHEMA',
-    message: `The datasource names the schemas ${schema.schemas.join(', ')}, and not public, where async-gen's tables go.`,
+    message: `The datasource lists the schemas ${schema.schemas.join(', ')}, but not public, which async-gen needs for its tables.`,
     where: schema.path,
-    remedy: `Add it: schemas = [${[...schema.schemas, 'public'].map((name) => `"${name}"`).join(', ')}]`,
+    remedy: `Add public: schemas = [${[...schema.schemas, 'public'].map((name) => `"${name}"`).join(', ')}]`,
   })
 }

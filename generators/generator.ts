@@ -3,39 +3,39 @@ import type { Emission } from './changes/stage.js'
 import type { Host } from './host/inspect.js'
 import type { ClientExport, ClientSource } from './host/prisma-client.js'
 
-/** What every generator needs to know beside the host. */
-export interface Answers {
+/** What a generator needs to know beside the host. */
+export interface GeneratorAnswers {
   /** The folder for the code: `src/async`. */
   dir: string
   client: ClientExport
-  /** What the emitted module `client.ts` makes the client from, where the host exports none. */
+  /** What the emitted client.ts makes the client from; absent if the host exports a client. */
   clientSource?: ClientSource | undefined
-  /** The environment variables that hold the database's URL: the first one that is set counts. */
+  /** The environment variables with the database URL. The first one that is set counts. */
   urlVariables: string[]
-  /** The classes that were named: `EmailAttempt`. */
+  /** The names on the command line, as class names: `EmailAttempt`. */
   names: string[]
-  /** The model of a generator that has one, where it is not the usual: `SalesReport`. */
+  /** The model of the reports: `SalesReport`. */
   model?: string | undefined
-  /** Whether the arguments of attempts are encrypted unless said otherwise. */
+  /** Whether attempts are encrypted unless a call names another encryptor. */
   encrypted?: boolean | undefined
-  /** Whose changes make toasts stale from SQL: `Oat`, `Topping.oat`. */
+  /** The models whose changes make toasts stale: `Oat`, `Topping.oat`. */
   invalidateOn?: string[] | undefined
 }
 
 export const GENERATORS = ['install', 'attempt', 'reports', 'deploy'] as const
 export type GeneratorName = (typeof GENERATORS)[number]
 
-/** One generator. All of it is data and pure functions of data. */
+/** One generator: data, and pure functions. */
 export interface Generator {
   name: GeneratorName
   description: string
-  /** What plop asks, in a host's own plopfile. */
+  /** The questions of plop, in a host's own plopfile. */
   prompts: PlopGeneratorConfig['prompts']
-  /** Checks a name that was given, and spells it as `names` has it. Where it is absent, names are those of classes. */
+  /** Checks and normalizes a name. Default: `className`. */
   parseName?(given: string): string
-  /** Whose the emitted files are: a generator that can run several times has an owner for each. */
-  owner(answers: Answers): string
-  emissions(host: Host, answers: Answers): Emission[]
-  /** What to do first with what was emitted, a sentence. */
-  firstEdit(answers: Answers): string
+  /** The owner of the emitted files in the manifest. Each run with another model has its own owner. */
+  owner(answers: GeneratorAnswers): string
+  emissions(host: Host, answers: GeneratorAnswers): Emission[]
+  /** The user's first step after a run, one sentence. */
+  firstEdit(answers: GeneratorAnswers): string
 }

@@ -2,15 +2,15 @@ import { readManifest } from './changes/manifest.js'
 import { clientFlag } from './client-answer.js'
 import { inspect } from './host/inspect.js'
 import { HostClients } from './host/prisma-client.js'
-import { given, type Place } from './session.js'
+import { type HostLocation, locationFlags } from './session.js'
 
 export type Facts = Awaited<ReturnType<typeof info>>
 
-/** What async-gen sees of a host, and remembers of it: plain data. */
-export async function info(place: Place) {
+/** What async-gen detects in a host, and what its manifest says, as plain data. */
+export async function info(place: HostLocation) {
   const { cwd } = place
   const manifest = readManifest(cwd)
-  const host = await inspect(cwd, { ...manifest?.settings, ...given(place) })
+  const host = await inspect(cwd, { ...manifest?.settings, ...locationFlags(place) })
   const { packageManager, modules, prisma, migrations } = host
   return {
     root: host.root,
@@ -48,7 +48,7 @@ export async function info(place: Place) {
   }
 }
 
-/** The same for people: a line each, with its label. */
+/** The facts for people: one line each, with a label. */
 export function describe(facts: Facts): [label: string, text: string][] {
   const { installed, clients, paths } = facts
   const strict = Object.entries(facts.typescript).flatMap(([option, on]) => (on ? [option] : []))
@@ -70,14 +70,14 @@ export function describe(facts: Facts): [label: string, text: string][] {
       `${facts.schema}, ${counted(facts.models, 'model')}${facts.schemaKind === 'folder' ? ` in ${counted(facts.schemaFiles, 'file')}` : ''}`,
     ],
     ['database', `${facts.provider}${list(facts.databaseSchemas, ', in the schemas ')}`],
-    ['foreign keys', facts.relationMode === 'prisma' ? 'none: relationMode = "prisma"' : 'kept by the database'],
+    ['foreign keys', facts.relationMode === 'prisma' ? 'none: relationMode = "prisma"' : 'in the database'],
     ...facts.generators.map(({ provider, output }): [string, string] => [
       'Prisma generator',
       `${provider}${output ? `, into ${output}` : ''}`,
     ]),
     ...line('preview features', facts.previewFeatures.join(', ')),
     ['migrations', `${facts.migrations}, ${counted(facts.migrationCount, 'migration')}`],
-    ['PrismaClient', clients.join(', ') || 'none found: name it with --client src/db.ts#prisma'],
+    ['PrismaClient', clients.join(', ') || 'none found; name it with --client src/db.ts#prisma'],
     ['specs', facts.testRunner ?? 'no test runner found'],
     ['formatter', facts.formatter ?? 'none found'],
     [

@@ -1,4 +1,5 @@
 import { gte } from 'semver'
+import { RECORDS } from './changes/manifest.js'
 import { clientContext, databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Generator } from './generator.js'
 import type { Host } from './host/inspect.js'
@@ -6,7 +7,7 @@ import { modelsOf } from './host/prisma-models.js'
 import { invalidation } from './invalidation.js'
 import { version } from './own-package.js'
 
-/** Toasts, tasks and the worker process: what the other generators stand on. */
+/** Toasts, tasks and the worker process. The other generators depend on it. */
 export const install: Generator = {
   name: 'install',
   description: 'Cached methods, background tasks and the worker process',
@@ -29,6 +30,16 @@ export const install: Generator = {
         'install/async/tasks/sweep.ts',
       ]),
       ...specs(host, owner, dir, context, ['install/async/test/toasts.test.ts']),
+      // In our own folder, so that the user's .gitattributes stays untouched.
+      {
+        kind: 'file',
+        owner,
+        template: 'install/gitattributes',
+        context,
+        path: `${RECORDS}/.gitattributes`,
+        shared: false,
+        verbatim: true,
+      },
       {
         kind: 'fragment',
         owner,
@@ -46,7 +57,7 @@ export const install: Generator = {
     ]
   },
 
-  firstEdit: ({ dir }) => `Name the methods to cache in ${dir}/toasts.ts`,
+  firstEdit: ({ dir }) => `Define your cached methods in ${dir}/toasts.ts`,
 }
 
 function packages({ node, packageManager }: Host, dir: string) {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Host } from './host/inspect.js'
 import { version } from './own-package.js'
 
-/** Says in one line that the project has another async-gen than the one that runs. `npx` and CI use the project's. */
+/** A note if the project has installed another version of async-gen than this one. `npx` and CI use the installed one. */
 export function otherVersion({
   root,
   packageJson,
@@ -14,6 +14,6 @@ export function otherVersion({
   const installed: string = JSON.parse(readFileSync(file, 'utf8')).version
   if (installed === version) return []
   return [
-    `this is async-gen ${version}, and ${installed} is installed here: run ${packageManager.exec} async-gen, or install async-gen@${version}`,
+    `this is async-gen ${version}, but the project has installed ${installed}: run ${packageManager.exec} async-gen, or install async-gen@${version}`,
   ]
 }

@@ -5,16 +5,17 @@ import type { Model } from './host/prisma-models.js'
 import { snakeCase } from './names.js'
 
 /**
- * What makes toasts stale from SQL: a migration of triggers for each source.
+ * The migrations with triggers that make toasts stale, one for each source.
  *
- * @param sources `Oat`, for an oat's own toasts when it changes or goes; `Topping.oat`, for the toasts of the oat that a
- * topping's relation `oat` points to
+ * @param sources `Oat`: a change of an oat makes its own toasts stale. `Topping.oat`: a change of a topping makes the toasts
+ * of its oat stale, found by the relation `oat`.
  */
 export function invalidation(models: Model[], sources: string[], owner: string): Emission[] {
   return sources.map((source) => {
     const [name = '', relation] = source.split('.')
     const model = modelNamed(models, name, source)
-    const { of, columns } = relation === undefined ? own(model) : through(models, model, relation, source)
+    const { of, columns } =
+      relation === undefined ? ownToasts(model) : toastsOfRelation(models, model, relation, source)
     const context: Context = {
       own: relation === undefined,
       suffix: triggerSuffix(model, relation),
@@ -28,11 +29,13 @@ export function invalidation(models: Model[], sources: string[], owner: string):
 }
 
 /**
- * What tells the triggers of one source from those of another: `topping_oat`. PostgreSQL cuts names at 63 bytes, after which
- * those of two relations of one table might be the same.
+ * The end of the names of a source's triggers on a table: `oat`, both for the table "Oat" itself and for a relation of that
+ * name in another table. Migrations that have run contain these names, so they never change. PostgreSQL cuts names at 63
+ * bytes. A hash then keeps the names for two relations different.
  */
 function triggerSuffix(model: Model, relation: string | undefined): string {
-  const suffix = [model.name, relation ?? []].flat().map(snakeCase).join('_')
+  const own = snakeCase(model.name)
+  const suffix = relation === undefined ? own : relation === own ? `${own}_${relation}` : relation
   if (Buffer.byteLength(LONGEST_PREFIX + suffix) <= MAX_NAME) return suffix
   const hash = hashOf(suffix).slice(0, 8)
   return `${suffix.slice(0, MAX_NAME - LONGEST_PREFIX.length - hash.length - 1)}_${hash}`
@@ -42,36 +45,36 @@ const LONGEST_PREFIX = 'toasts_invalidate_on_truncate_'
 
 const MAX_NAME = 63
 
-/** A model whose toasts are invalidated, and the columns of the changed table that hold its key. */
-interface Target {
+/** A model whose toasts are invalidated, and the columns of the changed table with its key. */
+interface InvalidatedModel {
   of: Model
   columns: string[]
 }
 
-function own(model: Model): Target {
-  return { of: model, columns: keyOf(model).map((field) => columnOf(model, field)) }
+function ownToasts(model: Model): InvalidatedModel {
+  return { of: model, columns: keyFields(model).map((field) => columnOf(model, field)) }
 }
 
-function through(models: Model[], model: Model, relation: string, source: string): Target {
+function toastsOfRelation(models: Model[], model: Model, relation: string, source: string): InvalidatedModel {
   const relations = model.fields.filter(({ relationFromFields }) => relationFromFields?.length)
   const field = relations.find(({ name }) => name === relation)
   if (!field) {
     throw new UsageError({
       code: 'RELATION_NOT_FOUND',
-      message: `--invalidate-on ${source}: ${model.name} has no relation "${relation}" that it holds the key of.`,
+      message: `--invalidate-on ${source}: the model ${model.name} has no relation "${relation}" with a foreign key.`,
       remedy: relations.length
-        ? `Name one of its own: ${relations.map(({ name }) => `${model.name}.${name}`).join(', ')}`
-        : `It has none. For its own toasts: --invalidate-on ${model.name}`,
+        ? `Choose one of these: ${relations.map(({ name }) => `${model.name}.${name}`).join(', ')}`
+        : `${model.name} has no such relation. For its own toasts: --invalidate-on ${model.name}`,
     })
   }
   const of = models.find(({ name }) => name === field.type)!
-  const columns = keyOf(of).map((key) => {
+  const columns = keyFields(of).map((key) => {
     const from = field.relationFromFields?.[field.relationToFields?.indexOf(key) ?? -1]
     if (from !== undefined) return columnOf(model, from)
     throw new UsageError({
       code: 'RELATION_NOT_BY_KEY',
-      message: `--invalidate-on ${source}: the relation names its ${of.name} by ${field.relationToFields?.join(', ')}, not by its key.`,
-      remedy: `Toasts are stored by the key. Write a trigger of your own that calls toasts_invalidate('…', keys).`,
+      message: `--invalidate-on ${source}: the relation refers to ${field.relationToFields?.join(', ')} of ${of.name}, not to its primary key.`,
+      remedy: `Toasts are stored by primary key. Write your own trigger that calls toasts_invalidate('…', keys).`,
     })
   })
   return { of, columns }
@@ -83,29 +86,29 @@ function modelNamed(models: Model[], name: string, source: string): Model {
   throw new UsageError({
     code: 'MODEL_NOT_FOUND',
     message: `--invalidate-on ${source}: the schema has no model "${name}".`,
-    remedy: `Name one of these: ${models.map((each) => each.name).join(', ')}`,
+    remedy: `Choose one of these: ${models.map((each) => each.name).join(', ')}`,
   })
 }
 
-function keyOf(model: Model): string[] {
+function keyFields(model: Model): string[] {
   return model.primaryKey?.fields ?? model.fields.filter(({ isId }) => isId).map(({ name }) => name)
 }
 
 /** The types whose JSON is the same in JavaScript and in SQL. */
 const KEY_TYPES = ['Int', 'BigInt', 'String', 'Boolean']
 
-/** The same text that the runtime makes of a record's key. */
+/** An SQL expression for the key of a record. It returns the same text as the runtime. */
 function keyExpression(of: Model, columns: string[], source: string): string {
-  const odd = of.fields.find(({ name, kind, type }) => {
-    return keyOf(of).includes(name) && kind === 'scalar' && !KEY_TYPES.includes(type)
+  const unsupported = of.fields.find(({ name, kind, type }) => {
+    return keyFields(of).includes(name) && kind === 'scalar' && !KEY_TYPES.includes(type)
   })
-  if (odd || columns.length === 0) {
+  if (unsupported || columns.length === 0) {
     throw new UsageError({
       code: 'KEY_TYPE',
-      message: odd
-        ? `--invalidate-on ${source}: the key of ${of.name} is a ${odd.type}, which SQL and JavaScript write differently.`
-        : `--invalidate-on ${source}: ${of.name} has no key.`,
-      remedy: `A key of these types works: ${KEY_TYPES.join(', ')}.`,
+      message: unsupported
+        ? `--invalidate-on ${source}: the primary key of ${of.name} has the type ${unsupported.type}, which SQL and JavaScript write differently.`
+        : `--invalidate-on ${source}: ${of.name} has no primary key.`,
+      remedy: `Use a primary key of one of these types: ${KEY_TYPES.join(', ')}.`,
     })
   }
   const quotedColumns = columns.map(quoted)

@@ -1,10 +1,10 @@
 import { UsageError } from './host/errors.js'
 import type { Host } from './host/inspect.js'
 
-/** Every spelling of a model that the templates need. */
+/** The forms of a model's name that the templates need. */
 export interface ModelNames {
   model: string
-  /** The property on the PrismaClient; Prisma lowers the first letter and nothing else. */
+  /** The property of the PrismaClient. Prisma changes only the first letter to lower case. */
   delegate: string
   file: string
   table: string
@@ -24,7 +24,7 @@ export function modelNames(model: string): ModelNames {
   }
 }
 
-/** The first of the names that no model of the host's has, nor its table. */
+/** The first of the names that no model, enum, table or type of the host has. */
 export function freeName({ schema }: Host, candidates: string[]): string {
   const isFree = (model: string) => {
     const { table, statusEnum, statusType } = modelNames(model)
@@ -34,7 +34,7 @@ export function freeName({ schema }: Host, candidates: string[]): string {
   return candidates.find(isFree) ?? candidates.at(-1)!
 }
 
-/** `email attempt`, `email-attempt`, `email_attempt` and `emailAttempt` are `EmailAttempt`. */
+/** `EmailAttempt` for `email attempt`, `email-attempt`, `email_attempt` and `emailAttempt`. */
 export function className(given: string): string {
   const name = given
     .split(/[\s_-]+/)
@@ -43,15 +43,15 @@ export function className(given: string): string {
   if (!/^[A-Z][A-Za-z0-9]*$/.test(name) || name.length > MAX_LENGTH) {
     throw new UsageError({
       code: 'NAME_INVALID',
-      message: `"${given}" cannot be the name of a class.`,
-      remedy: `Use letters and digits, a letter first, at most ${MAX_LENGTH} of them: EmailAttempt`,
+      message: `"${given}" is not a valid class name.`,
+      remedy: `Use at most ${MAX_LENGTH} letters and digits, and start with a letter: EmailAttempt`,
     })
   }
   if (RESERVED.has(name) || KEYWORDS.has(name.toLowerCase())) {
     throw new UsageError({
       code: 'NAME_RESERVED',
-      message: `"${given}" is taken: by JavaScript, by Prisma or by async-gen itself.`,
-      remedy: 'Say more precisely what it is: EmailAttempt, MonthlySales',
+      message: `"${given}" is a reserved name of JavaScript, Prisma or async-gen.`,
+      remedy: 'Choose a more specific name: EmailAttempt, MonthlySales',
     })
   }
   return name
@@ -64,21 +64,21 @@ export function snakeCase(name: string): string {
     .toLowerCase()
 }
 
-/** PostgreSQL cuts names at 63 bytes, and a table's name is part of those of its indexes and its trigger. */
+/** PostgreSQL cuts names at 63 bytes, and the name of the table is part of the names of its indexes and triggers. */
 const MAX_LENGTH = 30
 
 const RESERVED = new Set([
-  // what a class of that name would hide, in the file that declares it
+  // Globals that a class of that name would hide in its file.
   ...['Array', 'BigInt', 'Boolean', 'Buffer', 'Date', 'Error', 'Function', 'Infinity', 'Intl', 'JSON', 'Map', 'Math'],
   ...['NaN', 'Number', 'Object', 'Promise', 'Proxy', 'Record', 'Reflect', 'RegExp', 'Set', 'String', 'Symbol', 'URL'],
-  // Prisma's own
+  // Names of Prisma.
   ...['Prisma', 'PrismaClient'],
-  // files and tasks of ours: async/database.ts, tasks/sweep.ts, …
+  // Names of our files and tasks: async/database.ts, tasks/sweep.ts …
   ...['AsyncWorker', 'BaseAttempt', 'BaseReport', 'Database', 'RefreshToast', 'Report', 'Sweep', 'Target', 'Targets'],
   ...['Toast', 'Toasts', 'Worker'],
 ])
 
-/** `prisma.class` would do, but no variable can have that name. */
+/** `prisma.class` is valid, but a variable cannot have that name. */
 const KEYWORDS = new Set(
   (
     'await break case catch class const continue debugger default delete do else enum export extends false finally for ' +

@@ -2,26 +2,38 @@ import { parse } from 'jsonc-parser'
 import type { Manifest } from './changes/manifest.js'
 import type { Plan } from './changes/plan.js'
 import type { Host } from './host/inspect.js'
+import { installCommand, quoted, RUNTIME } from './install-command.js'
 
 /**
- * What is left for the user to do, in order.
+ * What the user does after a run, in order.
  *
- * @param manifest as it is after the run: with the flags that the run was given
+ * @param manifest the manifest after the run, with the flags of this run
  */
 export function nextSteps(host: Host, manifest: Manifest, { writes }: Plan, firstEdit: string): string[] {
-  const { install } = host.packageManager
   const written = (test: RegExp) => writes.some(({ path }) => test.test(path))
   const sql = writes.flatMap(({ path, after }) => (path.endsWith('/migration.sql') && after !== null ? [path] : []))
   return [
-    ...(written(/^package\.json$/) ? [install] : []),
+    ...(written(/^package\.json$/)
+      ? [installCommand(host, writes.find(({ path }) => path === 'package.json')?.after)]
+      : []),
     ...(sql.length > 0 ? [migrate(host, manifest, sql)] : []),
     ...(sql.length > 0 || written(/\.prisma$/) ? [prismaCommand(host, manifest, 'generate')] : []),
     ...(written(/^(?!\.async-gen\/)/) ? [firstEdit] : []),
     ...exportsHint(host, manifest, writes),
+    ...jestHint(host, manifest, writes),
   ]
 }
 
-/** A package for others that names its `exports` hides what is new in it. */
+/** Before Node.js 24.9, Jest loads no ES module from CommonJS, although Node.js does. */
+function jestHint({ testRunner }: Host, { settings: { dir } }: Manifest, writes: Plan['writes']): string[] {
+  const isNew = writes.some(({ path, before }) => before === null && path === `${dir}/database.ts`)
+  if (testRunner !== 'jest' || !isNew) return []
+  return [
+    `Set up Jest to load ${RUNTIME}, which is an ES module: docs/testing.md of async-gen, "Jest", has the configuration`,
+  ]
+}
+
+/** A hint for a package with `exports`: other packages cannot import a new file that `exports` does not name. */
 function exportsHint({ packageJson }: Host, { settings: { dir } }: Manifest, writes: Plan['writes']): string[] {
   const isNew = writes.some(
     ({ path, before, after }) => before === null && after !== null && path.startsWith(`${dir}/`),
@@ -34,7 +46,7 @@ function exportsHint({ packageJson }: Host, { settings: { dir } }: Manifest, wri
     target.includes('*') ? `${inside}/`.startsWith(target.split('*')[0]!) : target.startsWith(`${inside}/`)
   if (targets.some(shows)) return []
   return [
-    `"exports" in package.json hides ${dir} from other packages. For those that record calls or read toasts, add an entry, such as "./${inside}/*": "./${dir}/*.ts" (or where your build puts it), or export the classes from your index`,
+    `If other packages record calls or read toasts: "exports" in package.json hides ${dir} from them. Add an entry, such as "./${inside}/*": "./${dir}/*.ts" (or the path of your build), or export the classes from your index`,
   ]
 }
 
@@ -43,17 +55,13 @@ function targetsOf(exports: unknown): string[] {
   return typeof exports === 'object' && exports !== null ? Object.values(exports).flatMap(targetsOf) : []
 }
 
-/** A command of Prisma's, with the `--schema` and the `--config` that async-gen was given: Prisma needs them as well. */
+/** A Prisma command, with the `--schema` and the `--config` that async-gen remembers: Prisma needs them too. */
 export function prismaCommand(host: Host, manifest: Manifest, command: string): string {
   const { schema, config } = manifest.settings
-  // `db execute` reads no schema, and refuses the flag.
+  // `db execute` refuses --schema.
   const taken = command.startsWith('db execute') ? { config } : { schema, config }
   const flags = Object.entries(taken).flatMap(([name, value]) => (value ? [`--${name}`, quoted(value)] : []))
   return [host.packageManager.exec, 'prisma', command, ...flags].join(' ')
-}
-
-function quoted(path: string): string {
-  return /^[\w./@-]+$/.test(path) ? path : JSON.stringify(path)
 }
 
 function migrate(host: Host, manifest: Manifest, sql: string[]): string {
@@ -62,13 +70,13 @@ function migrate(host: Host, manifest: Manifest, sql: string[]): string {
   if (hasMigrated(host, manifest)) return usual
   return [
     usual,
-    'Where `prisma db push` made the database, which `migrate dev` would reset, run instead:',
+    'If you use `prisma db push` (`migrate dev` would reset that database), run instead:',
     ...sql.map((path) => `  ${command(`db execute --file ${path}`)}`),
-    `  ${command('db push')}   (which finds the tables there, and leaves the triggers)`,
+    `  ${command('db push')}   (keeps these tables and their triggers)`,
   ].join('\n')
 }
 
-/** Whether the host has migrations of its own. One with models and none is new, or is kept in step by `prisma db push`. */
+/** Whether the host uses migrations. One with models and no migrations is new, or uses `prisma db push`. */
 function hasMigrated({ migrations, schema }: Host, manifest: Manifest): boolean {
   const ours = Object.values(manifest.migrations).map(({ folder }) => folder)
   return migrations.names.some((name) => !ours.includes(name)) || schema.names.length === 0

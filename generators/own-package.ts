@@ -1,13 +1,23 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** The folder of this package: the same from the built files in dist/ and from the sources. */
+/** The folder of this package, for the built files in dist/ and for the sources. */
 const folder = folderWith('package.json', dirname(fileURLToPath(import.meta.url)))
 
 export const version: string = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).version
 
 export const templates = join(folder, 'templates')
+
+/** The runtime's tarball that `npm run pack` has put beside the one that this package was installed from, if it was. */
+export function runtimeTarball(): string | undefined {
+  const lockFile = join(dirname(folder), '.package-lock.json')
+  if (!existsSync(lockFile)) return undefined
+  const { resolved = '' } = JSON.parse(readFileSync(lockFile, 'utf8')).packages?.['node_modules/async-gen'] ?? {}
+  const [, tarball] = /^file:(.*)$/.exec(resolved) ?? []
+  const runtime = tarball && resolve(dirname(dirname(folder)), dirname(tarball), `async-gen-runtime-${version}.tgz`)
+  return runtime && existsSync(runtime) ? runtime : undefined
+}
 
 function folderWith(file: string, start: string): string {
   return existsSync(join(start, file)) ? start : folderWith(file, dirname(start))

@@ -4,50 +4,54 @@ import { changedMeanwhile, commit } from './changes/commit.js'
 import type { Decision } from './changes/decide.js'
 import { type Change, Draft } from './changes/draft.js'
 import { isBasePath, MANIFEST, type Manifest } from './changes/manifest.js'
-import { type Plan, type Planning, planOf } from './changes/plan.js'
+import { finishPlan, type Plan, type PlanOptions } from './changes/plan.js'
 import { validate } from './changes/validate.js'
 import { formatterNotes } from './host/formatter.js'
 import { ignoredByGit } from './host/git.js'
 import { version } from './own-package.js'
-import type { Session } from './session.js'
+import type { HostSession } from './session.js'
 
-/** What a run may do with its plan. */
-export interface Mode {
-  /** Shows the plan, and writes nothing. */
+/** What a command may do with its plan. */
+export interface PlanMode {
+  /** Write nothing. */
   dryRun?: boolean | undefined
-  /** The same, and a plan that would write counts as a failure. */
+  /** Write nothing, and return `differs` if the plan would write something. */
   check?: boolean | undefined
-  /** What to do about every conflict. */
+  /** The decision about every conflict. */
   onConflict?: Decision | undefined
-  /** Writes migrations again whose files are gone. */
+  /** Write deleted migration files again. */
   restoreMigrations?: boolean | undefined
-  /** Asks the user about one, which more may follow; absent where nobody is there to answer. */
+  /** Asks the user about one conflict; `more` if others follow. Absent if nobody can answer, as in CI. */
   resolveConflict?: ((change: Change, more: boolean) => Promise<Decision>) | undefined
-  /** Shows the user what becomes of files that are there, and asks; absent where nobody is there to answer. */
+  /** Asks the user to apply a plan that changes existing files. Absent if nobody can answer, as in CI. */
   confirm?: ((plan: Plan) => Promise<boolean>) | undefined
 }
 
-export interface Outcome {
+export interface PlanOutcome {
   plan: Plan
-  /** `blocked`: the plan has a conflict, and nothing is written. `differs`: what `--check` looks for. */
+  /** `blocked`: nothing was written because of a conflict. `differs`: with `check`, the plan would write something. */
   status: 'applied' | 'nothing to do' | 'dry run' | 'differs' | 'blocked' | 'declined'
   nextSteps: string[]
 }
 
-export function writesIn({ dryRun, check }: Mode): boolean {
+export function writesIn({ dryRun, check }: PlanMode): boolean {
   return !dryRun && !check
 }
 
-/** Makes a plan, asks about what is in conflict, checks the whole result, and applies it as far as the mode allows. */
-export async function perform(
-  session: Session,
+/**
+ * Makes a plan, asks about conflicts, validates the complete result, and applies it if the mode allows.
+ *
+ * @param fill adds the changes to the draft, and returns notes for the user
+ */
+export async function planAndApply(
+  session: HostSession,
   manifest: Manifest,
-  mode: Mode,
-  fill: (draft: Draft, planning: Planning) => Promise<string[]>,
-): Promise<Omit<Outcome, 'nextSteps'>> {
+  mode: PlanMode,
+  fill: (draft: Draft, planning: PlanOptions) => Promise<string[]>,
+): Promise<Omit<PlanOutcome, 'nextSteps'>> {
   const { host, format } = session
   const decided = new Map<string, Decision>()
-  const planning: Planning = {
+  const planning: PlanOptions = {
     now: new Date(),
     format,
     label: `async-gen ${version}`,
@@ -57,7 +61,7 @@ export async function perform(
   const make = async () => {
     const draft = new Draft(host, manifest)
     const notes = await fill(draft, planning)
-    return planOf(draft, [...session.notes, ...notes], planning)
+    return finishPlan(draft, [...session.notes, ...notes], planning)
   }
 
   let plan = await make()
@@ -69,7 +73,7 @@ export async function perform(
     if (decided.size > 0) plan = await make()
   }
   requireSameManifest(session, plan)
-  const notes = [...ignored(host.root, plan), ...formatterNotes(host.formatter, format)]
+  const notes = [...gitIgnoreNotes(host.root, plan), ...formatterNotes(host.formatter, format)]
   plan = { ...plan, notes: [...plan.notes, ...notes] }
   const status = statusOf(plan, mode)
   if (status !== 'blocked') validate(host, plan.writes)
@@ -80,15 +84,15 @@ export async function perform(
   return { plan, status }
 }
 
-/** Another run may have written it between the first look and the plan, which would leave out what that one added. */
-function requireSameManifest({ manifest }: Session, { writes }: Plan) {
+/** Throws if another run has changed the manifest since this one read it. This plan would lose those changes. */
+function requireSameManifest({ manifest }: HostSession, { writes }: Plan) {
   const write = writes.find(({ path }) => path === MANIFEST)
   if (!write || isDeepStrictEqual(write.before === null ? null : JSON.parse(write.before), manifest)) return
-  throw changedMeanwhile(`Changed by another async-gen in the meantime: ${MANIFEST}`)
+  throw changedMeanwhile(`Another async-gen has changed ${MANIFEST} since this one read it`)
 }
 
-/** What is not committed is lost to the others of the team: a migration most of all. */
-function ignored(root: string, { writes }: Plan): string[] {
+/** Notes about created files that git ignores: the rest of the team does not get them. */
+function gitIgnoreNotes(root: string, { writes }: Plan): string[] {
   const created = writes.filter(({ before, after }) => before === null && after !== null).map(({ path }) => path)
   const paths = ignoredByGit(root, created).filter((path) => !isBasePath(path))
   const migrations = paths.filter((path) => path.endsWith('/migration.sql'))
@@ -97,10 +101,10 @@ function ignored(root: string, { writes }: Plan): string[] {
   return [
     ...(first
       ? [
-          `git ignores ${migrations.join(', ')}: this SQL never reaches your team or production. If a script fills ${dirname(dirname(first))} from another folder, write it there (--migrations <folder>); otherwise change .gitignore`,
+          `git ignores ${migrations.join(', ')}: this migration does not reach your team or production. If a script copies migrations to ${dirname(dirname(first))} from another folder, name that folder (--migrations <folder>); otherwise change .gitignore`,
         ]
       : []),
-    ...(others.length > 0 ? [`git ignores ${others.join(', ')}: change .gitignore, so that they are committed`] : []),
+    ...(others.length > 0 ? [`git ignores ${others.join(', ')}: change .gitignore, so that you can commit them`] : []),
   ]
 }
 
@@ -108,12 +112,12 @@ function conflictsOf({ changes }: Plan): Change[] {
   return changes.filter(({ kind }) => kind === 'conflict')
 }
 
-/** Whether a file that was emitted before is about to change, or to go. */
+/** Whether the plan changes or deletes an emitted file. */
 function changesCode({ writes }: Plan, { files }: Manifest): boolean {
   return writes.some(({ path, before }) => before !== null && path in files)
 }
 
-function statusOf(plan: Plan, { dryRun, check }: Mode): Outcome['status'] {
+function statusOf(plan: Plan, { dryRun, check }: PlanMode): PlanOutcome['status'] {
   if (conflictsOf(plan).length > 0) return 'blocked'
   if (plan.writes.length === 0) return 'nothing to do'
   return check ? 'differs' : dryRun ? 'dry run' : 'applied'

@@ -3,14 +3,14 @@ import type { ActionConfig, Actions, NodePlopAPI } from 'plop'
 import { attempt } from './attempt.js'
 import { type Emission, type Staged, stage, type Templates } from './changes/stage.js'
 import { deploy } from './deploy.js'
-import type { Answers, Generator } from './generator.js'
+import type { Generator, GeneratorAnswers } from './generator.js'
 import type { Host } from './host/inspect.js'
 import { install } from './install.js'
 import { reports } from './reports.js'
 
 export const generators = [install, attempt, reports, deploy]
 
-/** Puts the generators into a plop registry, each with the actions that it is to run there. */
+/** Registers the generators with plop, each with its actions. */
 export function register(plop: NodePlopAPI, actionsOf: (generator: Generator) => Actions) {
   for (const generator of generators) {
     const { name, description, prompts } = generator
@@ -18,17 +18,17 @@ export function register(plop: NodePlopAPI, actionsOf: (generator: Generator) =>
   }
 }
 
-/** One run of a generator. */
-export interface Run {
+/** A generator, and the answers with which it is staged. */
+export interface StagedRun {
   generator: Generator
-  answers: Answers
+  answers: GeneratorAnswers
 }
 
 /**
- * Runs generators with plop, into memory. There is one action, `stage`, and it only renders: plop's own actions write at
- * once, and what is written stays when a later one fails.
+ * Runs generators with plop, into memory. The only action, `stage`, renders templates. We do not use plop's own actions: they
+ * write at once, and leave the files behind if a later action fails.
  */
-export async function stageWithPlop(runs: Run[], host: Host, templates: Templates): Promise<Staged[]> {
+export async function stageWithPlop(runs: StagedRun[], host: Host, templates: Templates): Promise<Staged[]> {
   const staged: Staged[] = []
   const plop = await nodePlop()
   plop.setActionType('stage', (_answers, config) => {
@@ -39,7 +39,7 @@ export async function stageWithPlop(runs: Run[], host: Host, templates: Template
     const { name, description, prompts } = generator
     plop.setGenerator(name, { description, prompts, actions: [stageAction(generator.emissions(host, answers))] })
     const { failures } = await plop.getGenerator(name).runActions({})
-    // The action is synchronous, so what plop collects is the error itself, with its stack.
+    // The action is synchronous, so plop returns the error itself, with its stack.
     if (failures[0]) throw failures[0]
   }
   return staged

@@ -4,7 +4,7 @@ import type { Generator } from './generator.js'
 import { register } from './plop.js'
 import { generate } from './run.js'
 
-/** For a host's own plopfile: `await plop.load('async-gen/plopfile')`. Runs as the command line does, whole or not at all. */
+/** For a host's own plopfile: `await plop.load('async-gen/plopfile')`. Like the command line, it writes everything or nothing. */
 export default function plopfile(plop: NodePlopAPI) {
   register(plop, (generator) => () => [(answers) => runFor(plop, generator, answers)])
 }

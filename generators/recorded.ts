@@ -1,26 +1,19 @@
 import type { SharedAnswers } from './answers.js'
-import { MANIFEST, type Manifest } from './changes/manifest.js'
+import type { Manifest } from './changes/manifest.js'
 import { UsageError } from './host/errors.js'
-import { generators, type Run } from './plop.js'
-import { notInstalled } from './session.js'
+import { generators, type StagedRun } from './plop.js'
 
-/** Every run that the manifest knows of, as it would be made now. */
-export function recordedRuns(manifest: Manifest, shared: SharedAnswers): Run[] {
+/** The recorded runs of the manifest, with the generators of this version. */
+export function recordedRuns(manifest: Manifest, shared: SharedAnswers): StagedRun[] {
   return Object.values(manifest.generators).map(({ generator: name, ...answers }) => {
     const generator = generators.find((known) => known.name === name)
     if (!generator) {
       throw new UsageError({
         code: 'GENERATOR_UNKNOWN',
-        message: `This async-gen has no generator "${name}", which was run here.`,
-        remedy: 'Use the one that was: npx async-gen@latest',
+        message: `The manifest names the generator "${name}", which this version of async-gen does not have.`,
+        remedy: 'Use a newer version: npx async-gen@latest',
       })
     }
     return { generator, answers: { ...shared, ...answers } }
   })
-}
-
-/** What async-gen remembers, where a command is nothing without it. */
-export function requireManifest(manifest: Manifest | null): Manifest {
-  if (manifest) return manifest
-  throw new UsageError(notInstalled(MANIFEST))
 }

@@ -1,11 +1,11 @@
 import { databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
-import type { Answers, Generator } from './generator.js'
+import type { Generator, GeneratorAnswers } from './generator.js'
 import { freeName, modelNames, snakeCase } from './names.js'
 
-/** Reports built in the background: one table, one class each. */
+/** Reports that the worker builds: one table for all, and a class for each. */
 export const reports: Generator = {
   name: 'reports',
-  description: 'Reports built in the background, a class each',
+  description: 'Reports that the worker builds, a class for each',
   prompts: [{ type: 'input', name: 'name', message: 'Names of the reports, separated by spaces', default: '' }],
 
   owner: (answers) => `reports ${model(answers)}`,
@@ -29,7 +29,7 @@ export const reports: Generator = {
         template: 'reports/schema.prisma',
         context,
         databaseSchema: databaseSchema(host),
-        ifTaken: `Give the model of the reports another name: npx async-gen ${['reports', ...answers.names].join(' ')} --model ${freeName(host, ['SalesReport', 'BackgroundReport', `Async${names.model}`])}`,
+        ifTaken: `Choose another name for the model of the reports: npx async-gen ${['reports', ...answers.names].join(' ')} --model ${freeName(host, ['SalesReport', 'BackgroundReport', `Async${names.model}`])}`,
       },
       ...migrations(owner, context, [{ name: `create_${names.table}`, template: 'reports/migrations/001_create.sql' }]),
     ]
@@ -37,11 +37,11 @@ export const reports: Generator = {
 
   firstEdit({ dir, names }) {
     return names[0]
-      ? `Write build() in ${dir}/reports/${snakeCase(names[0])}.ts`
+      ? `Implement build() in ${dir}/reports/${snakeCase(names[0])}.ts`
       : 'Add a report: npx async-gen reports MonthlySales'
   },
 }
 
-function model(answers: Answers): string {
+function model(answers: GeneratorAnswers): string {
   return answers.model ?? 'Report'
 }

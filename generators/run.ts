@@ -1,37 +1,37 @@
-import { answer, type Given } from './answers.js'
+import { type GivenAnswers, resolveAnswers } from './answers.js'
 import type { Manifest, RecordedRun } from './changes/manifest.js'
 import { draftChanges } from './changes/plan.js'
 import type { Staged } from './changes/stage.js'
 import { clientFlag } from './client-answer.js'
-import type { Answers, Generator } from './generator.js'
+import type { Generator, GeneratorAnswers } from './generator.js'
 import { nothingAdded } from './host/package-json.js'
 import { DATABASE_URL } from './host/url-variables.js'
 import { nextSteps } from './next-steps.js'
 import { version } from './own-package.js'
-import { type Mode, type Outcome, perform, writesIn } from './perform.js'
+import { type PlanMode, type PlanOutcome, planAndApply, writesIn } from './perform.js'
 import { generators, stageWithPlop } from './plop.js'
-import { given, openSession, type Place, requireInstalled } from './session.js'
+import { type HostLocation, locationFlags, openSession, requireInstalled } from './session.js'
 import { staleTemplates, templatesOf } from './templates.js'
 
-export interface Request extends Place, Given, Mode {
+export interface GenerateRequest extends HostLocation, GivenAnswers, PlanMode {
   generator: Generator['name']
 }
 
-export type { Outcome }
+export type { PlanOutcome }
 
-/** Runs a generator in a host: inspect, stage, plan, validate, commit. */
-export async function generate(request: Request): Promise<Outcome> {
+/** Runs a generator in a host: inspects the host, stages the texts, plans, validates and commits. */
+export async function generate(request: GenerateRequest): Promise<PlanOutcome> {
   const session = await openSession(request, { writes: writesIn(request) })
   const { host, manifest } = session
   const generator = generators.find(({ name }) => name === request.generator)!
-  const { answers, notes } = await answer(generator, host, manifest, request)
+  const { answers, notes } = await resolveAnswers(generator, host, manifest, request)
   if (generator.name !== 'install') requireInstalled(host.root, manifest, answers.dir)
 
-  const recorded = withRun(manifest, generator, answers, request)
-  const { plan, status } = await perform(session, recorded, request, async (draft, planning) => {
+  const recorded = withRecordedRun(manifest, generator, answers, request)
+  const { plan, status } = await planAndApply(session, recorded, request, async (draft, planning) => {
     const staged = await stageWithPlop([{ generator, answers }], host, templatesOf(draft))
     await draftChanges(draft, staged, planning)
-    return [...notes, ...notesOf(staged), ...olderParts(manifest)]
+    return [...notes, ...notesOf(staged), ...outdatedNotes(manifest)]
   })
   return { plan, status, nextSteps: nextSteps(host, recorded, plan, generator.firstEdit(answers)) }
 }
@@ -40,18 +40,24 @@ export function notesOf(staged: Staged[]): string[] {
   return staged.flatMap((item) => (item.kind === 'note' ? [item.text] : []))
 }
 
-function olderParts(manifest: Manifest | null): string[] {
+function outdatedNotes(manifest: Manifest | null): string[] {
   return [
     ...(manifest && manifest.asyncGen !== version
-      ? [`async-gen ${manifest.asyncGen} wrote the other files: npx async-gen upgrade`]
+      ? [`async-gen ${manifest.asyncGen} wrote the other files. To update them: npx async-gen upgrade`]
       : []),
     ...staleTemplates(manifest).map(
-      (template) => `your template ${template} is older than ours: npx async-gen upgrade`,
+      (template) =>
+        `your copy of the template ${template} is older than ours. To merge our changes: npx async-gen upgrade`,
     ),
   ]
 }
 
-function withRun(manifest: Manifest | null, generator: Generator, answers: Answers, place: Place): Manifest {
+function withRecordedRun(
+  manifest: Manifest | null,
+  generator: Generator,
+  answers: GeneratorAnswers,
+  place: HostLocation,
+): Manifest {
   const owner = generator.owner(answers)
   const before = manifest?.generators[owner]?.names ?? []
   const run: RecordedRun = {
@@ -62,7 +68,7 @@ function withRun(manifest: Manifest | null, generator: Generator, answers: Answe
     ...(answers.invalidateOn?.length && { invalidateOn: answers.invalidateOn }),
     ...(generator.name === 'install' && answers.clientSource && { clientSource: answers.clientSource }),
   }
-  const { schema, config, migrations } = { ...manifest?.settings, ...given(place) }
+  const { schema, config, migrations } = { ...manifest?.settings, ...locationFlags(place) }
   const [variable, ...more] = answers.urlVariables
   return {
     version: 1,

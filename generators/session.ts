@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { gt } from 'semver'
 import { recover } from './changes/commit.js'
 import { readJournal } from './changes/journal.js'
-import { type Manifest, readManifest } from './changes/manifest.js'
+import { MANIFEST, type Manifest, readManifest } from './changes/manifest.js'
 import { UsageError } from './host/errors.js'
 import { isFolder } from './host/files.js'
 import { type FormatWithFailures, formatWith } from './host/formatter.js'
@@ -11,39 +11,39 @@ import { type Host, inspect } from './host/inspect.js'
 import { otherVersion } from './installed-version.js'
 import { version } from './own-package.js'
 
-/** Where a command runs. */
-export interface Place {
+/** The host in which a command runs. */
+export interface HostLocation {
   /** The host's folder, absolute. */
   cwd: string
   schema?: string | undefined
-  /** The prisma.config to use, where there are several. */
+  /** The prisma.config file, if there are several. */
   config?: string | undefined
-  /** The folder that migrations go to, where that is not the one that Prisma reads. */
+  /** The folder of the migrations, if a script copies them from there to where Prisma reads them. */
   migrations?: string | undefined
 }
 
-/** The flags that say where the Prisma parts are, as far as they were given: a later run remembers them. */
-export function given({ schema, config, migrations }: Place) {
+/** The location flags that were given. The manifest remembers them. */
+export function locationFlags({ schema, config, migrations }: HostLocation) {
   return { ...(schema && { schema }), ...(config && { config }), ...(migrations && { migrations }) }
 }
 
-/** What every command starts from. */
-export interface Session {
+/** What every command works with. */
+export interface HostSession {
   host: Host
   manifest: Manifest | null
   format: FormatWithFailures
-  /** What was found and mended on the way in. */
+  /** For the user: what `openSession` has found or fixed. */
   notes: string[]
 }
 
-/** Reads the host and what async-gen remembers of it. A run that was killed is ended first, except by one that only looks. */
-export async function openSession(place: Place, { writes }: { writes: boolean }): Promise<Session> {
+/** Reads the host and its manifest. A command that writes first finishes or undoes a killed run. */
+export async function openSession(place: HostLocation, { writes }: { writes: boolean }): Promise<HostSession> {
   const { cwd } = place
   requireFolder(cwd)
   const notes = endInterrupted(cwd, writes)
   const manifest = readManifest(cwd)
   if (manifest) requireNotNewer(manifest)
-  const host = await inspect(cwd, { ...manifest?.settings, ...given(place) })
+  const host = await inspect(cwd, { ...manifest?.settings, ...locationFlags(place) })
   notes.push(...otherVersion(host))
   return { host, manifest, format: formatWith(host.formatter, cwd), notes }
 }
@@ -52,7 +52,7 @@ function requireFolder(cwd: string) {
   if (isFolder(cwd)) return
   throw new UsageError({
     code: 'NO_SUCH_FOLDER',
-    message: `There is no folder ${cwd}.`,
+    message: `The folder ${cwd} does not exist.`,
     remedy: 'Name the folder of your application: --cwd <folder>',
   })
 }
@@ -60,38 +60,40 @@ function requireFolder(cwd: string) {
 function endInterrupted(cwd: string, writes: boolean): string[] {
   const journal = readJournal(cwd)
   if (!journal) return []
-  if (!writes)
-    return ['an earlier run was interrupted: npx async-gen doctor --fix ends it, and so does any run that writes']
+  if (!writes) return ['an earlier run was interrupted. To finish or undo it: npx async-gen doctor --fix']
   const { finished, left } = recover(cwd, journal)
   return [
-    finished
-      ? 'an earlier run was interrupted, and has been finished'
-      : 'an earlier run was interrupted, and has been taken back',
-    ...left.map((path) => `${path} had been changed meanwhile, and is as you left it`),
+    `an earlier run was interrupted. async-gen has ${finished ? 'finished it' : 'undone it'}`,
+    ...left.map((path) => `${path} has changed since that run, and stays as it is`),
   ]
 }
 
-/** An older async-gen would take newer files for edits of the user. */
+/** An older async-gen would treat newer files as edits of the user. */
 function requireNotNewer({ asyncGen }: Manifest) {
   if (!gt(asyncGen, version)) return
   throw new UsageError({
     code: 'OLDER_THAN_HOST',
-    message: `async-gen ${asyncGen} was here before; this is ${version}.`,
-    remedy: `Use the newer one: npx async-gen@${asyncGen}`,
+    message: `async-gen ${asyncGen} wrote the files of this project. This is the older version ${version}.`,
+    remedy: `Use the newer version: npx async-gen@${asyncGen}`,
   })
 }
 
-/** A host may have lost its manifest, or never committed it: the file that the others import says it as well. */
+/** Accepts a host without a manifest, which may be lost or not committed, if `install` has written database.ts. */
 export function requireInstalled(root: string, manifest: Manifest | null, dir: string) {
   if (manifest?.generators.install || existsSync(join(root, dir, 'database.ts'))) return
-  throw new UsageError(notInstalled(`${dir}/database.ts`))
+  throw notInstalled(`${dir}/database.ts`)
 }
 
-/** What each command says where `install` has not run. */
-export function notInstalled(missing: string) {
-  return {
+/** @throws UsageError NOT_INSTALLED */
+export function requireManifest(manifest: Manifest | null): Manifest {
+  if (manifest) return manifest
+  throw notInstalled(MANIFEST)
+}
+
+export function notInstalled(missing: string): UsageError {
+  return new UsageError({
     code: 'NOT_INSTALLED',
-    message: `async-gen is not installed here: there is no ${missing}.`,
-    remedy: 'Run this first: npx async-gen install. If it has run, restore the file from your version control.',
-  }
+    message: `async-gen is not installed in this project: there is no ${missing}.`,
+    remedy: 'Run this first: npx async-gen install. If you have run it before, restore the file from version control.',
+  })
 }

@@ -5,7 +5,7 @@ import { hashOf, type Manifest, RECORDS } from './changes/manifest.js'
 import type { StagedFile, Templates } from './changes/stage.js'
 import { templates as folder } from './own-package.js'
 
-/** Where a host keeps a template that it has ejected. */
+/** The path of an ejected template in the host. */
 export function ejectedPath(template: string): string {
   return `${RECORDS}/templates/${template}.hbs`
 }
@@ -18,17 +18,17 @@ export function templateNames(): string[] {
     .sort()
 }
 
-/** As this package has it. */
+/** The text of a template in this package. */
 export function packagedTemplate(template: string): string {
   return readFileSync(join(folder, `${template}.hbs`), 'utf8')
 }
 
-/** As the host has it where it has ejected it, or else as this package does. */
+/** Reads a template: the host's copy if it has ejected it, else ours. */
 export function templatesOf(draft: Draft): Templates {
   return (template) => draft.read(ejectedPath(template)) ?? packagedTemplate(template)
 }
 
-/** A template as a file of the host, which is merged like any other. */
+/** A template as an emitted file, which an upgrade merges like any other. */
 export function stagedTemplate(template: string): StagedFile {
   const text = packagedTemplate(template)
   return { kind: 'file', path: ejectedPath(template), owner: EJECTED, text, shared: false, verbatim: true }
@@ -41,7 +41,7 @@ export function ejectedTemplates(manifest: Manifest | null): string[] {
   return templateNames().filter((template) => manifest?.files[ejectedPath(template)]?.owner === EJECTED)
 }
 
-/** Those of them that this package has changed since. */
+/** The ejected templates that this package has changed since then. */
 export function staleTemplates(manifest: Manifest | null): string[] {
   return ejectedTemplates(manifest).filter(
     (template) => manifest!.files[ejectedPath(template)]!.hash !== hashOf(packagedTemplate(template)),

@@ -1,37 +1,34 @@
-import { requireClient, shared } from './answers.js'
+import { requireClient, sharedAnswers } from './answers.js'
 import type { Draft } from './changes/draft.js'
 import { parseFileKey } from './changes/manifest.js'
-import { draftChanges, keyOf } from './changes/plan.js'
+import { draftChanges, manifestKey } from './changes/plan.js'
 import type { Staged } from './changes/stage.js'
 import { nextSteps } from './next-steps.js'
 import { version } from './own-package.js'
-import { type Mode, type Outcome, perform, writesIn } from './perform.js'
+import { type PlanMode, type PlanOutcome, planAndApply, writesIn } from './perform.js'
 import { stageWithPlop } from './plop.js'
-import { recordedRuns, requireManifest } from './recorded.js'
+import { recordedRuns } from './recorded.js'
 import { notesOf } from './run.js'
-import { openSession, type Place } from './session.js'
+import { type HostLocation, openSession, requireManifest } from './session.js'
 import { EJECTED, ejectedTemplates, stagedTemplate, templatesOf } from './templates.js'
 
-export interface UpgradeRequest extends Place, Mode {}
+export interface UpgradeRequest extends HostLocation, PlanMode {}
 
-/**
- * Brings everything that was generated here up to this version: merges what the templates have gained into what the host
- * has, and emits the migrations that are new.
- */
-export async function upgrade(request: UpgradeRequest): Promise<Outcome> {
+/** Updates everything that was generated to this version: merges the newer templates into the host's files, and adds new migrations. */
+export async function upgrade(request: UpgradeRequest): Promise<PlanOutcome> {
   const session = await openSession(request, { writes: writesIn(request) })
   const { host } = session
   const manifest = requireManifest(session.manifest)
-  const answers = shared(host, manifest)
+  const answers = sharedAnswers(host, manifest)
   requireClient(host, answers.client)
   const runs = recordedRuns(manifest, answers)
 
-  const { plan, status } = await perform(
+  const { plan, status } = await planAndApply(
     session,
     { ...manifest, asyncGen: version },
     request,
     async (draft, planning) => {
-      // The host's templates first: what they are merged to is what renders.
+      // The ejected templates first, because the merged ones render the rest.
       await draftChanges(draft, ejectedTemplates(manifest).map(stagedTemplate), planning)
       const staged = await stageWithPlop(runs, host, templatesOf(draft))
       await draftChanges(draft, staged, planning)
@@ -40,12 +37,12 @@ export async function upgrade(request: UpgradeRequest): Promise<Outcome> {
     },
   )
   const [first] = runs
-  return { plan, status, nextSteps: nextSteps(host, manifest, plan, first ? `Look through the changes: git diff` : '') }
+  return { plan, status, nextSteps: nextSteps(host, manifest, plan, first ? `Review the changes: git diff` : '') }
 }
 
-/** What an earlier version emitted and this one does not. It may be in use: it is named, and stays. */
+/** Lists the files that an earlier version emitted and this one does not. They may be in use, so they stay. */
 function draftOrphans(draft: Draft, staged: Staged[]) {
-  const emitted = new Set(staged.map((item) => keyOf(draft.host, item)))
+  const emitted = new Set(staged.map((item) => manifestKey(draft.host, item)))
   for (const [key, { owner }] of Object.entries(draft.manifest.files)) {
     if (owner === EJECTED || emitted.has(key)) continue
     const { path, section } = parseFileKey(key)
@@ -54,7 +51,7 @@ function draftOrphans(draft: Draft, staged: Staged[]) {
       draft.changes.push({
         kind: 'orphan',
         path,
-        ...(section && { detail: `${section}: nothing emits it any more` }),
+        ...(section && { detail: `${section}: this version of async-gen does not emit it` }),
       })
   }
 }

@@ -17,9 +17,9 @@ import type { Write } from './draft.js'
 import { JOURNAL, type Journal, type JournalStep, readJournal } from './journal.js'
 import { hashOf, RECORDS } from './manifest.js'
 
-/** The operations that change a disk; a test lets the k-th of them fail, or the process die there. */
+/** Every operation that changes the disk. A test makes the k-th of them fail, or kills the process there. */
 export interface Disk {
-  /** Fails with EEXIST where the file is there. */
+  /** Fails with EEXIST if the file exists. */
   create(path: string, content: string): void
   makeFolder(path: string): void
   removeFolder(path: string): void
@@ -32,19 +32,19 @@ export const realDisk: Disk = {
   create: (path, content) => writeFileSync(path, content, { flag: 'wx', flush: true }),
   makeFolder: (path) => mkdirSync(path, { recursive: true }),
   removeFolder: (path) => rmdirSync(path),
-  // Flushed: after a power cut the journal must not speak of texts that never reached the disk.
+  // Flushed: after a power cut, the journal must not name texts that never reached the disk.
   write: (path, content, mode) => writeFileSync(path, content, { mode, flush: true }),
   rename: (from, to) => renameSync(from, to),
   remove: (path) => rmSync(path, { force: true }),
 }
 
 /**
- * Applies all of the writes, or none. Every text is on the disk under a temporary name before the first file is
- * replaced, so that a full disk or a read-only folder is met while nothing has happened yet. It is synchronous on
- * purpose: no signal handler runs in the middle of it. For the signal that nobody handles there is the journal.
+ * Applies all of the writes, or none. It writes every text to a temporary file before it replaces the first file: a full disk
+ * or a read-only folder then fails while nothing has changed. It is synchronous, so that no signal handler runs in the
+ * middle. A journal on the disk covers `kill -9` and power cuts.
  */
 export function commit(root: string, plannedWrites: Write[], disk: Disk = realDisk) {
-  const writes = plannedWrites.map((write) => followed(root, write))
+  const writes = plannedWrites.map((write) => withLinkResolved(root, write))
   const steps = writes.map(stepFor)
   const folders = missingFolders(root, writes).filter((folder) => folder !== RECORDS)
   const journal = { pid: process.pid, ready: false, steps, folders }
@@ -70,7 +70,7 @@ export function commit(root: string, plannedWrites: Write[], disk: Disk = realDi
   for (const { path, after } of writes) if (after === null) removeEmptyFolders(root, hostDirname(path))
 }
 
-/** Ends what a killed run began. A file that somebody has changed since stays as it is, and is named. */
+/** Finishes a killed run, or rolls it back. A file that has changed since then stays as it is, and is in `left`. */
 export function recover(root: string, { ready, steps, folders }: Journal): { finished: boolean; left: string[] } {
   const left: string[] = []
   for (const { path, temporary, before } of steps) {
@@ -80,7 +80,7 @@ export function recover(root: string, { ready, steps, folders }: Journal): { fin
       if (waiting) rmSync(join(root, temporary))
       continue
     }
-    if (temporary !== null && !waiting) continue // it was done
+    if (temporary !== null && !waiting) continue // The killed run has written this file.
     const present = readText(root, path)
     if ((present === null ? null : hashOf(present)) === before) {
       if (temporary !== null) renameSync(join(root, temporary), file)
@@ -96,30 +96,30 @@ export function recover(root: string, { ready, steps, folders }: Journal): { fin
   return { finished: ready, left }
 }
 
-/** A link stays one: what is written is the file that it leads to. */
-function followed(root: string, write: Write): Write {
+/** Writes to the target of a symbolic link, so that the link stays a link. */
+function withLinkResolved(root: string, write: Write): Write {
   const file = join(root, write.path)
   if (write.after === null || !existsSync(file)) return write
   return { ...write, path: hostPath(realpathSync(root), realpathSync(file)) }
 }
 
-/** The journal is the lock, too: of two runs at the same time one creates it. */
+/** Creating the journal is also the lock: only one of two concurrent runs can create it. */
 function begin(root: string, journal: Journal, disk: Disk, undo: (() => void)[]) {
   if (!existsSync(join(root, RECORDS))) makeFolder(root, RECORDS, disk, undo)
-  let mine = true
+  let created = true
   try {
     disk.create(join(root, JOURNAL), JSON.stringify(journal))
   } catch (error) {
-    mine = (error as NodeJS.ErrnoException).code !== 'EEXIST'
-    throw mine ? error : takenByAnother(root)
+    created = (error as NodeJS.ErrnoException).code !== 'EEXIST'
+    throw created ? error : alreadyRunning(root)
   } finally {
-    if (mine) undo.push(() => disk.remove(join(root, JOURNAL)))
+    if (created) undo.push(() => disk.remove(join(root, JOURNAL)))
   }
 }
 
-function takenByAnother(root: string): ConflictError {
+function alreadyRunning(root: string): ConflictError {
   readJournal(root)
-  return changedMeanwhile('Another async-gen was interrupted here')
+  return changedMeanwhile('An earlier async-gen was interrupted in this project')
 }
 
 function apply(root: string, { path, temporary }: JournalStep, disk: Disk, undo: (() => void)[]) {
@@ -135,7 +135,7 @@ function apply(root: string, { path, temporary }: JournalStep, disk: Disk, undo:
   })
 }
 
-/** Takes every step back that can be taken, and returns what could not be. */
+/** Undoes every step, and returns the errors of those that could not be undone. */
 function rollBack(undo: (() => void)[]): Error[] {
   return undo.reverse().flatMap((step) => {
     try {
@@ -152,11 +152,13 @@ function writeError(error: unknown, notUndone: Error[]): WriteError {
     code: 'WRITE_FAILED',
     message: [
       (error as Error).message,
-      ...(notUndone.length > 0 ? ['This could not be undone:', ...notUndone.map(({ message }) => message)] : []),
+      ...(notUndone.length > 0
+        ? ['These changes could not be undone:', ...notUndone.map(({ message }) => message)]
+        : []),
     ].join('\n'),
     remedy:
       notUndone.length > 0
-        ? 'Look at the files above (`git status`), put them back, then run the command again.'
+        ? 'Restore the files above from version control (`git status` lists them), then run the command again.'
         : 'Nothing was changed. Fix the permissions or the disk, then run the command again.',
   })
 }
@@ -164,7 +166,9 @@ function writeError(error: unknown, notUndone: Error[]): WriteError {
 function requireUnchanged(root: string, writes: Write[]) {
   const changed = writes.filter(({ path, before }) => readText(root, path) !== before)
   if (changed.length === 0) return
-  throw changedMeanwhile(`Changed by somebody else in the meantime: ${changed.map(({ path }) => path).join(', ')}`)
+  throw changedMeanwhile(
+    `These files have changed since async-gen read them: ${changed.map(({ path }) => path).join(', ')}`,
+  )
 }
 
 export function changedMeanwhile(what: string): ConflictError {
@@ -183,7 +187,7 @@ function stepFor({ path, before, after }: Write): JournalStep {
   }
 }
 
-/** The folders that are to be made, outermost first. */
+/** The folders to create, outermost first. */
 function missingFolders(root: string, writes: Write[]): string[] {
   const missing = (folder: string): string[] =>
     existsSync(join(root, folder)) ? [] : [...missing(hostDirname(folder)), folder]
@@ -196,7 +200,7 @@ function makeFolder(root: string, folder: string, disk: Disk, undo: (() => void)
     try {
       disk.removeFolder(join(root, folder))
     } catch (error) {
-      // Somebody else has put something there.
+      // Another process has written a file into it.
       if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error
     }
   })
@@ -207,7 +211,7 @@ function removeEmptyFolders(root: string, folder: string) {
   removeEmptyFolders(root, hostDirname(folder))
 }
 
-/** Whether it was, and is gone. */
+/** Whether the folder was empty, and is removed. */
 function removeIfEmpty(folder: string): boolean {
   try {
     rmdirSync(folder)

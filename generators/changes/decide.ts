@@ -3,71 +3,71 @@ import type { Format } from '../host/formatter.js'
 import { hashOf } from './manifest.js'
 import { type Merged, merge, mergeWithoutBase } from './merge.js'
 
-/** What becomes of one piece of text: a file, or a section of the schema. */
-export type Verdict =
+/** What happens to one text: an emitted file, or a section of the schema. */
+export type MergeOutcome =
   | { kind: 'create' | 'update'; text: string }
   | { kind: 'identical' }
-  /** The user's text with what async-gen has changed since. */
+  /** The user's text, with the changes of async-gen merged in. */
   | { kind: 'merge'; text: string }
-  /** The user's text stays. `settled`: so it will the next time, without a word. */
-  | { kind: 'keep'; settled: boolean }
-  /** The user deleted it, and it stays deleted. */
+  /** The user's text stays. `remembered`: the new text becomes the base, so that the next run does not ask again. */
+  | { kind: 'keep'; remembered: boolean }
+  /** The user deleted the file, and it stays deleted. */
   | { kind: 'removed' }
   | { kind: 'conflict'; conflict: Conflict }
 
-/** Two texts that cannot both be had: the same lines were changed on both sides, or nobody knows what they come from. */
+/** Two texts that cannot be merged: both sides changed the same lines, or there is no base to compare them with. */
 export interface Conflict {
   mine: string
   theirs: string
-  /** The text before both, or null where async-gen did not write the file. */
+  /** The text before both changes; null if async-gen did not write the file. */
   base: string | null
   merged: Merged
 }
 
-/** `merge` leaves both in the file, between markers. */
+/** `merge` writes both texts between conflict markers. */
 export type Decision = 'mine' | 'theirs' | 'merge'
 
-interface Piece {
-  /** For the formatter, which goes by the name. */
+interface ComparedText {
+  /** For the formatter, which chooses the language by the name. */
   path: string
-  /** What the host has, or null. */
+  /** The host's text; null if the file does not exist. */
   current: string | null
-  /** What was emitted the last time, if anything was; its text is null where it has been lost. */
+  /** The text of the last run, null if there was none; `text` is null if the copy in .async-gen/base is lost. */
   emitted: { hash: string; text: string | null } | null
-  /** What is to be emitted now, as the host's formatter has it. */
+  /** The text of this run, formatted by the host's formatter. */
   next: string
-  /** Several generators emit it, and whatever is there serves. */
+  /** Several generators emit it; an existing file is never replaced. */
   shared: boolean
-  /** Whose the other side of a conflict is: `async-gen 0.2.0`. */
+  /** The name of our side in conflict markers: `async-gen 0.2.0`. */
   label: string
   format: Format
 }
 
-/** Compares three texts: what the host has, what it was given, and what it would be given now. */
-export async function decide(piece: Piece): Promise<Verdict> {
-  const { path, current, emitted, next, shared, label, format } = piece
+/** Compares three texts: the host's, the one emitted by the last run, and the one of this run. */
+export async function decide(compared: ComparedText): Promise<MergeOutcome> {
+  const { path, current, emitted, next, shared, label, format } = compared
   if (current === null) return emitted ? { kind: 'removed' } : { kind: 'create', text: next }
   if (sameText(current, next)) return { kind: 'identical' }
   if (!emitted) {
-    if (shared) return { kind: 'keep', settled: false }
+    if (shared) return { kind: 'keep', remembered: false }
     return { kind: 'conflict', conflict: withoutBase(current, next, label) }
   }
   if (emitted.hash === hashOf(current)) return { kind: 'update', text: next }
-  if (emitted.hash === hashOf(next)) return { kind: 'keep', settled: false }
+  if (emitted.hash === hashOf(next)) return { kind: 'keep', remembered: false }
   if (emitted.text === null) return { kind: 'conflict', conflict: withoutBase(current, next, label) }
 
-  // All sides as the host's formatter has them now, so that another style is no difference.
+  // Formatted by the host's formatter, so that a different style does not count as an edit.
   const [mine, base] = await Promise.all([format(path, current), format(path, emitted.text)])
   if (sameText(mine, base)) return { kind: 'update', text: next }
-  if (sameText(base, next)) return { kind: 'keep', settled: false }
+  if (sameText(base, next)) return { kind: 'keep', remembered: false }
   const merged = merge(mine, base, next, label)
   if (merged.conflicts > 0) return { kind: 'conflict', conflict: { mine, base, theirs: next, merged } }
-  return sameText(merged.text, current) ? { kind: 'keep', settled: true } : { kind: 'merge', text: merged.text }
+  return sameText(merged.text, current) ? { kind: 'keep', remembered: true } : { kind: 'merge', text: merged.text }
 }
 
-/** What a decision makes of a conflict. */
-export function settle({ theirs, merged }: Conflict, decision: Decision): Verdict {
-  if (decision === 'mine') return { kind: 'keep', settled: true }
+/** The outcome of a conflict after the user's decision. */
+export function applyDecision({ theirs, merged }: Conflict, decision: Decision): MergeOutcome {
+  if (decision === 'mine') return { kind: 'keep', remembered: true }
   return decision === 'theirs' ? { kind: 'update', text: theirs } : { kind: 'merge', text: merged.text }
 }
 

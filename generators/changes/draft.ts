@@ -8,36 +8,36 @@ export type ChangeKind =
   | 'create'
   | 'identical'
   | 'update'
-  /** The user's edits and ours, together. */
+  /** The user's edits and our changes, in one text. */
   | 'merge'
-  /** Nothing is written as long as there is one. */
+  /** One conflict is enough for nothing to be written. */
   | 'conflict'
   /** The user's text stays as it is. */
   | 'keep'
-  /** The user deleted it, and it stays deleted. */
+  /** The user deleted the file, and it stays deleted. */
   | 'removed'
-  /** It was emitted once, and nothing emits it now. */
+  /** An earlier version emitted the file. This one does not. */
   | 'orphan'
   | 'delete'
 
-/** One line of what a run does. */
+/** One line of the printed plan. */
 export interface Change {
   kind: ChangeKind
   path: string
-  /** What the kind alone does not say. */
+  /** Printed in parentheses after the path. */
   detail?: string
   conflict?: Conflict
 }
 
 export interface Write {
   path: string
-  /** What is there now; null for a file that does not exist. */
+  /** The text now; null if the file does not exist. */
   before: string | null
-  /** What will be there; null for a file that goes. */
+  /** The text after the write; null to delete the file. */
   after: string | null
 }
 
-/** A plan in the making: the texts of the host as they will be, and what the manifest will say of them. */
+/** An unfinished plan: the host's texts and the manifest as they will be. Nothing is on the disk yet. */
 export class Draft {
   readonly host: Host
   readonly manifest: Manifest
@@ -57,7 +57,7 @@ export class Draft {
     return text
   }
 
-  /** In the line endings that the file has, or the host has where it is new. */
+  /** Uses the line endings of the file; those of the host if the file is new. */
   write(path: string, text: string, eol?: Eol) {
     const current = this.read(path)
     const { before } = this.#texts.get(path)!
@@ -69,7 +69,7 @@ export class Draft {
     this.#texts.set(path, { before: this.#texts.get(path)!.before, after: null })
   }
 
-  /** Keeps what was emitted, so that a later run can tell an edit from it, and merge. */
+  /** Stores the emitted text, so that a later run can detect and merge the user's edits. */
   remember(key: string, owner: string, text: string) {
     this.manifest.files[key] = { owner, hash: hashOf(text) }
     this.write(basePath(key), text, '\n')
@@ -80,7 +80,7 @@ export class Draft {
     this.delete(basePath(key))
   }
 
-  /** What was emitted the last time, if anything was; its text is null where it has been lost. */
+  /** What the last run emitted; null if it emitted nothing. `text` is null if the copy in .async-gen/base is lost. */
   emitted(key: string): { hash: string; text: string | null; owner: string } | null {
     const entry = this.manifest.files[key]
     if (!entry) return null
@@ -88,11 +88,11 @@ export class Draft {
     return { ...entry, text: text !== null && hashOf(text) === entry.hash ? text : null }
   }
 
-  /** What the user gets, then what async-gen keeps for itself: the manifest comes last. */
+  /** The user's files first, then those in .async-gen, with the manifest last. */
   writes(): Write[] {
     const written = this.read(MANIFEST)
     if (Object.keys(this.manifest.generators).length === 0) this.delete(MANIFEST)
-    // By value: the host's formatter may have had its way with the file.
+    // Compared by value: the host's formatter may have changed the layout of the file.
     else if (written === null || !isDeepStrictEqual(JSON.parse(written), this.manifest)) {
       this.write(MANIFEST, manifestText(this.manifest), '\n')
     }

@@ -8,48 +8,49 @@ import { RECORDS } from './manifest.js'
 export const JOURNAL = `${RECORDS}/journal.json`
 
 /**
- * What a commit is about to do, on the disk for as long as it does it. A run that is killed (`kill -9`, a power cut)
- * leaves it behind, and the next one ends what it began: before `ready` by taking it back, after it by going on.
+ * The steps of a commit, on the disk while the commit runs. A run that is killed (`kill -9`, a power cut) leaves it behind.
+ * The next run then rolls the commit back if it was not `ready`, and finishes it if it was.
  */
 export interface Journal {
   pid: number
-  /** Every new text is on the disk, under its temporary name. */
+  /** Whether every new text is on the disk, in its temporary file. */
   ready: boolean
   steps: JournalStep[]
-  /** Folders that were made for them, outermost first. */
+  /** The folders that the commit creates, outermost first. */
   folders: string[]
 }
 
 export interface JournalStep {
   path: string
-  /** Where the new text waits; null for a file that goes. */
+  /** The temporary file with the new text; null to delete the file. */
   temporary: string | null
-  /** The hash of what is there now; null for nothing. */
+  /** The hash of the text before the commit; null if the file did not exist. */
   before: string | null
 }
 
-/** How old a journal without text has to be to be that of a killed run, in milliseconds. */
+/** A journal that does not parse is still being written if it is younger than this, in milliseconds. */
 const BEING_CREATED = 10_000
 
 /**
- * The journal of a run that did not end, or null. One that is still at work is left alone.
- * @throws ConflictError ALREADY_RUNNING
- * @throws HostError JOURNAL_INVALID, also where it names a path outside of the host, so that nothing there is touched
+ * The journal of a killed run; null if there is none.
+ *
+ * @throws ConflictError ALREADY_RUNNING if its process still runs
+ * @throws HostError JOURNAL_INVALID, also if it names a path outside of the host, so that `recover` changes nothing there
  */
 export function readJournal(root: string): Journal | null {
   const file = join(root, JOURNAL)
   const text = readText(root, JOURNAL)
   if (text === null) return null
   const journal = parsed(text)
-  // It is written before anything else is: a run that was killed while it wrote it has done nothing.
-  if (journal === undefined && Date.now() - statSync(file).mtimeMs > BEING_CREATED) return NOTHING_DONE
+  // The journal is written first: a run that was killed while it wrote the journal has changed nothing.
+  if (journal === undefined && Date.now() - statSync(file).mtimeMs > BEING_CREATED) return EMPTY_JOURNAL
   if (journal !== undefined && !isJournal(root, journal)) {
     throw new HostError({
       code: 'JOURNAL_INVALID',
       message:
-        'The journal of an interrupted run cannot be used: a part is missing, or names a path outside of the project.',
+        'async-gen cannot use the journal of an interrupted run: a field is missing, or a path is outside of the project.',
       where: file,
-      remedy: 'Look at your files (`git status`), delete the journal, then run the command again.',
+      remedy: 'Check your files (`git status`), delete the journal, then run the command again.',
     })
   }
   if (journal && !isAlive(journal.pid)) return journal
@@ -58,13 +59,13 @@ export function readJournal(root: string): Journal | null {
     message: `Another async-gen ${journal ? `(process ${journal.pid}) ` : ''}is writing to this project.`,
     where: file,
     remedy:
-      'Wait for it to end. If there is none, or that process is something else, delete the file named above, then run the command again.',
+      'Wait until it ends. If no such process runs, or it is another program, delete the file named above, then run the command again.',
   })
 }
 
-const NOTHING_DONE: Journal = { pid: 0, ready: false, steps: [], folders: [] }
+const EMPTY_JOURNAL: Journal = { pid: 0, ready: false, steps: [], folders: [] }
 
-/** Undefined for one that is just being created. */
+/** Undefined if the text is no JSON, as while it is being written. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -87,7 +88,7 @@ function isJournal(root: string, journal: unknown): journal is Journal {
     steps.every((step) => {
       const { path, temporary, before } = Object(step)
       if (!isOurs(path) || (before !== null && typeof before !== 'string')) return false
-      // No other file is ever a temporary one.
+      // Only names that a commit gives: recovery must not rename or delete another file.
       const stem = `${dirname(path)}/.${basename(path)}.async-gen-`
       return (
         temporary === null ||

@@ -12,26 +12,26 @@ export const RECORDS = '.async-gen'
 export const MANIFEST = `${RECORDS}/manifest.json`
 
 /**
- * What async-gen remembers of a host, beside the code: the answers that it was given and the text that it emitted. A
- * file that differs from that text has been edited, so that a later run can keep the edit, or merge it.
+ * What async-gen stores about a host: the user's answers, and hashes of the emitted texts. A file with another hash has been
+ * edited, and a later run keeps or merges the edit.
  */
 export interface Manifest {
   version: 1
-  /** The async-gen that wrote last. */
+  /** The version of async-gen that wrote the files. */
   asyncGen: string
   /** The answers that all generators share. */
   settings: Settings
-  /** What each generator was run for, by owner: `install`, `attempt Attempt`, `reports Report`. */
+  /** The recorded runs, by owner: `install`, `attempt Attempt`, `reports Report`. */
   generators: Record<string, RecordedRun>
-  /** What was emitted, by path; a section of a single schema file is `prisma/schema.prisma#toasts`. */
+  /** The emitted files, by path; a section of a schema file is `prisma/schema.prisma#toasts`. */
   files: Record<string, { owner: string; hash: string }>
-  /** Each migration that was emitted, by name. */
+  /** The emitted migrations, by name. */
   migrations: Record<string, { folder: string; hash: string }>
-  /** What was put into package.json. */
+  /** The entries that async-gen added to package.json. */
   package: PackageRecord
 }
 
-/** The answers that one generator was given, all its runs taken together. */
+/** The answers that one generator has been given, in all of its runs. */
 export interface RecordedRun {
   generator: string
   names: string[]
@@ -46,15 +46,15 @@ interface Settings {
   /** `src/db.ts#prisma` */
   client: string
   schema?: string
-  /** The prisma.config that was named, where there are several. */
+  /** The value of --config. */
   config?: string
-  /** The folder for migrations that was named, where Prisma's own is not the one to write to. */
+  /** The value of --migrations. */
   migrations?: string
-  /** The environment variables that hold the database's URL, where that is not DATABASE_URL. */
+  /** The environment variables with the database URL, if it is not in DATABASE_URL. */
   urlVariables?: string[]
 }
 
-/** @throws HostError MANIFEST_INVALID, also where it names a path outside of the host, so that nothing there is touched */
+/** @throws HostError MANIFEST_INVALID, also if it names a path outside of the host, so that nothing is written there */
 export function readManifest(root: string): Manifest | null {
   const text = readText(root, MANIFEST)
   if (text === null) return null
@@ -62,17 +62,17 @@ export function readManifest(root: string): Manifest | null {
   if (!fault) return JSON.parse(text)
   throw new HostError({
     code: 'MANIFEST_INVALID',
-    message: `async-gen cannot read what it remembers of this project: ${fault}.`,
+    message: `async-gen cannot read its manifest: ${fault}.`,
     where: MANIFEST,
-    remedy: 'Take the file back from your version control, or use the async-gen that wrote it (npx async-gen@latest).',
+    remedy: 'Restore the file from version control. If a newer async-gen wrote it, use that: npx async-gen@latest',
   })
 }
 
-/** What is wrong with the text of a manifest; undefined where nothing is. */
+/** What is wrong with the text of a manifest; undefined if it is valid. */
 function faultOf(text: string): string | undefined {
   let manifest: Record<string, unknown>
   try {
-    // Assigned like any other key, this one would change what the object inherits.
+    // As a key, `__proto__` would change the prototype of the object.
     manifest = JSON.parse(text, (key, value) => {
       if (key === '__proto__') throw new Error('__proto__ is a key')
       return value
@@ -80,9 +80,9 @@ function faultOf(text: string): string | undefined {
   } catch (error) {
     return (error as Error).message
   }
-  if (!isRecord(manifest)) return 'it is no object'
+  if (!isRecord(manifest)) return 'the JSON is not an object'
   const wrong = Object.entries(SHAPE).find(([key, holds]) => !holds(manifest[key]))
-  return wrong && `${JSON.stringify(wrong[0])} is missing, of another type, or names a path outside of the project`
+  return wrong && `${JSON.stringify(wrong[0])} is missing, has the wrong type, or names a path outside of the project`
 }
 
 type Check = (value: unknown) => boolean
@@ -112,7 +112,7 @@ const NEVER_EMITTED = ['.', 'package.json', MANIFEST]
 const SHAPE: Record<keyof Manifest, Check> = {
   version: (value) => value === 1,
   asyncGen: (value) => typeof value === 'string' && valid(value) !== null,
-  // A client, a schema and a config are only read, or checked when they are written: a workspace may have them elsewhere.
+  // A workspace may keep client, schema and config outside of the host. They are only read.
   settings: object({
     dir: isHostPath,
     client: isText,
@@ -147,8 +147,8 @@ export function manifestText(manifest: Manifest): string {
 }
 
 /**
- * Where the text that was emitted for a path is kept, for later merges. The suffix keeps the host's test runner, compiler
- * and linter away from these copies.
+ * The copy of an emitted file, the base of later merges. Because of the suffix, the host's test runner, compiler and linter
+ * ignore the copy.
  */
 export function basePath(path: string): string {
   return `${BASE}${path}.base`

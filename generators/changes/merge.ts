@@ -2,16 +2,13 @@ import { diff3Merge, diffComm } from 'node-diff3'
 import { withEol } from '../host/files.js'
 
 export interface Merged {
-  /** With LF. What could not be merged stands in it twice, between markers. */
+  /** With LF line endings. Conflicts contain both sides, between markers. */
   text: string
-  /** How many places could not be merged. */
+  /** How many conflicts the text contains. */
   conflicts: number
 }
 
-/**
- * The user's text with what async-gen has changed since the base. Both sides stay where they touch different lines; the
- * same change on both sides is no conflict.
- */
+/** Merges three ways: the user's changes since the base, and ours. The same change on both sides is not a conflict. */
 export function merge(mine: string, base: string, theirs: string, label: string): Merged {
   const regions = diff3Merge(lines(mine), lines(base), lines(theirs), { excludeFalseConflicts: true }) as Region[]
   return assemble(
@@ -20,16 +17,16 @@ export function merge(mine: string, base: string, theirs: string, label: string)
   )
 }
 
-/** The same where no base is known: every difference is a conflict. */
+/** Merges without a base: every difference is a conflict. */
 export function mergeWithoutBase(mine: string, theirs: string, label: string): Merged {
-  const regions = diffComm(lines(mine), lines(theirs)) as CommonOrNot[]
+  const regions = diffComm(lines(mine), lines(theirs)) as CommonOrChanged[]
   return assemble(
     regions.map((region) => region.common ?? { mine: region.buffer1!, theirs: region.buffer2! }),
     label,
   )
 }
 
-/** Whether a text holds the markers of a merge that somebody has yet to finish. */
+/** Whether a text contains conflict markers. */
 export function hasMarkers(text: string): boolean {
   return /^<{7} /m.test(text) && /^>{7} /m.test(text)
 }
@@ -39,7 +36,7 @@ interface Region {
   conflict?: { a: string[]; o: string[]; b: string[] }
 }
 
-interface CommonOrNot {
+interface CommonOrChanged {
   common?: string[]
   buffer1?: string[]
   buffer2?: string[]

@@ -5,10 +5,10 @@ import { hashOf } from './manifest.js'
 import type { StagedMigration } from './stage.js'
 
 /**
- * A migration is a fact: it may have run. One that was emitted is never emitted again, not even when its folder has
- * gone (squashed, most likely), and never changed.
+ * Plans a migration. A database may have run it, so an emitted migration never changes. A deleted one (squashed, for example)
+ * is not written again.
  *
- * @param restore writes one whose folder has gone, as it was
+ * @param restore write a deleted migration again
  */
 export function planMigration(draft: Draft, { name, text }: StagedMigration, now: Date, restore = false) {
   const { path, names } = draft.host.migrations
@@ -18,21 +18,21 @@ export function planMigration(draft: Draft, { name, text }: StagedMigration, now
   const current = draft.read(file)
   draft.manifest.migrations[name] ??= { folder, hash: hashOf(text) }
 
-  // LF everywhere: Prisma's checksum of a migration is over its bytes.
+  // Always LF: Prisma's checksum of a migration depends on every byte.
   const isWritten = !emitted || (restore && current === null)
   if (isWritten) draft.write(file, text, '\n')
   const kind = isWritten ? 'create' : current === null ? 'removed' : sameText(current, text) ? 'identical' : 'keep'
-  const detail = { keep: 'migrations are never changed', removed: RESTORE }[kind as string]
+  const detail = { keep: 'async-gen never changes a migration', removed: RESTORE }[kind as string]
   draft.changes.push({ kind, path: file, ...(detail && { detail }) })
 }
 
-const RESTORE = 'deleted; not written again. To restore it: npx async-gen upgrade --restore-migrations'
+const RESTORE = 'deleted, and not written again. To restore it: npx async-gen upgrade --restore-migrations'
 
 export function emittedFolders({ manifest }: Draft): string[] {
   return Object.values(manifest.migrations).map(({ folder }) => folder)
 }
 
-/** Our migration in a host whose manifest was lost: the same name, the same table, and no later one that drops it. */
+/** Finds our migration if the manifest is lost: it has the same name and table, and no later migration drops the table. */
 function unrecorded(draft: Draft, name: string, text: string): string | undefined {
   const { path, names } = draft.host.migrations
   const sqlOf = (folder: string) => draft.read(join(path, folder, 'migration.sql')) ?? ''
@@ -54,15 +54,17 @@ function drops(sql: string, table: string): boolean {
 }
 
 /**
- * What takes back migrations of ours, in the order in which they ran: the triggers, tables, functions and types that they create.
- * What they change of their own tables and functions goes with these.
+ * The SQL that drops the triggers, tables, functions and types of some of our migrations. Their other changes are to these
+ * objects, and disappear with them.
+ *
+ * @param ups the migrations, in the order in which they ran
  */
 export function downMigration(ups: string[]): string {
   const up = ups.join('\n')
   const created = (kind: string) =>
     [...up.matchAll(new RegExp(`^CREATE ${kind} ("[^"]+")`, 'gm'))].map((match) => match[1]!)
   const tables = created('TABLE')
-  // A table takes its own triggers along; those on other tables hold on to what they call.
+  // DROP TABLE also drops the triggers of the table. Those on other tables depend on our functions, so they go first.
   const triggers = [...up.matchAll(/^CREATE TRIGGER ("[^"]+")[^;]*?\sON ("[^\s(]+)/gm)]
     .filter((match) => !tables.includes(match[2]!))
     .map((match) => `TRIGGER ${match[1]} ON ${match[2]}`)
@@ -78,7 +80,7 @@ export function downMigration(ups: string[]): string {
     .join('')
 }
 
-/** `20261121093000_create_attempts`: now, or right after the host's last one if that is from the future. */
+/** `20261121093000_create_attempts`: the current time, or one second after the host's last migration if that is later. */
 export function migrationFolder(name: string, existing: string[], now: Date): string {
   const time = now.toISOString().replace(/\D/g, '').slice(0, 14)
   const last = existing

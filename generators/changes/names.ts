@@ -7,36 +7,36 @@ import type { Draft } from './draft.js'
 import { sectionKey } from './manifest.js'
 import type { StagedFragment } from './stage.js'
 
-/** T16: a model, enum, table or type that the host already has is found before anything is written. */
+/** T16: refuses a fragment if the host already has a model, enum, table or type of the same name. */
 export function requireFreeNames(draft: Draft, fragment: StagedFragment) {
   if (isOurs(draft, fragment)) return
   for (const wanted of declaredNames(fragment.text)) {
     const taken = draft.host.schema.names.find(({ name, dbName }) => name === wanted.name || dbName === wanted.dbName)
     if (!taken) continue
-    const called = taken.dbName === taken.name ? '' : ` (in the database: ${taken.dbName})`
+    const inDatabase = taken.dbName === taken.name ? '' : ` (in the database: ${taken.dbName})`
     throw new ConflictError({
       code: 'NAME_TAKEN',
-      message: `The schema already has the ${taken.kind} ${taken.name}${called}; \`async-gen ${fragment.owner}\` would add the ${wanted.kind} ${wanted.name} (in the database: ${wanted.dbName}).`,
+      message: `The schema already has the ${taken.kind} ${taken.name}${inDatabase}; \`async-gen ${fragment.owner}\` would add the ${wanted.kind} ${wanted.name} (in the database: ${wanted.dbName}).`,
       where: draft.host.schema.path,
       remedy: fragment.ifTaken ?? renameYours(taken, wanted),
     })
   }
 }
 
-/** For a model that has one name only, since the runtime's SQL knows its table. */
+/** For a model whose name is fixed, because the runtime's SQL uses its table. */
 function renameYours(taken: SchemaName, wanted: SchemaName): string {
   if (taken.dbName !== wanted.dbName) {
     const renamed = `${taken.kind} Your${taken.name} { … @@map("${taken.dbName}") }`
-    return `Rename yours in the Prisma schema. Its table stays as it is: ${renamed}. Then run the command again.`
+    return `Rename your ${taken.kind} in the Prisma schema, and keep its table: ${renamed}. Then run the command again.`
   }
   return [
-    `This name in the database is fixed. Rename your ${taken.kind === 'enum' ? 'type' : 'table'}, in a migration of your own:`,
+    `async-gen needs this name in the database. Rename your ${taken.kind === 'enum' ? 'type' : 'table'} in a migration of your own:`,
     `  ALTER ${taken.kind === 'enum' ? 'TYPE' : 'TABLE'} "${taken.dbName}" RENAME TO "your_${taken.dbName}";`,
     `and in the Prisma schema: ${taken.kind} Your${taken.name} { … @@map("your_${taken.dbName}") }. Then run the command again.`,
   ].join('\n')
 }
 
-/** Emitted by an earlier run, or there under our marker or file name: its names are in the schema because of that. */
+/** Whether the fragment is in the schema already: the manifest, our marker or our file shows it. */
 function isOurs(draft: Draft, { name, text }: StagedFragment): boolean {
   const { kind, path } = draft.host.schema
   if (kind === 'file') {
@@ -46,7 +46,7 @@ function isOurs(draft: Draft, { name, text }: StagedFragment): boolean {
   return file in draft.manifest.files || sameText(draft.read(file) ?? '', text)
 }
 
-/** Of our own fragments, which are canonical; a host's schema is read by Prisma's parser. */
+/** For our own fragments only, which are canonical. Prisma's parser reads the host's schema. */
 function declaredNames(fragment: string): SchemaName[] {
   return [...fragment.matchAll(/^(model|enum) (\w+) \{([\s\S]*?)^\}/gm)].map(([, kind, name, body]) => ({
     kind: kind as SchemaName['kind'],

@@ -4,36 +4,35 @@ import type { Format } from '../host/formatter.js'
 import type { Host } from '../host/inspect.js'
 import { addToPackageJson, type PackageAdditions } from '../host/package-json.js'
 import { readSection, writeSection } from '../host/schema-block.js'
-import { type Conflict, type Decision, decide, settle, type Verdict } from './decide.js'
+import { applyDecision, type Conflict, type Decision, decide, type MergeOutcome } from './decide.js'
 import type { Change, Draft, Write } from './draft.js'
 import { MANIFEST, sectionKey } from './manifest.js'
 import { planMigration } from './migrations.js'
 import { requireFreeNames } from './names.js'
 import type { Staged, StagedFile, StagedFragment } from './stage.js'
 
-/** All that a run would do: the one thing that is shown, checked and applied. */
+/** Everything that a run changes. The same plan is shown, validated and applied. */
 export interface Plan {
   changes: Change[]
   writes: Write[]
   notes: string[]
 }
 
-/** How a plan is made. */
-export interface Planning {
+export interface PlanOptions {
   now: Date
   format: Format
-  /** What to do about the conflict at a path; undefined leaves it standing. */
+  /** The decision about the conflict at a path; undefined if there is none, and the conflict stays. */
   decisions: (path: string) => Decision | undefined
-  /** Whose the other side of a conflict is: `async-gen 0.2.0`. */
+  /** The name of our side in conflict markers: `async-gen 0.2.0`. */
   label: string
-  /** Whether migrations that were deleted are written again. */
+  /** Whether deleted migrations are written again. */
   restoreMigrations?: boolean
 }
 
-/** Compares what was staged with what is there, and drafts what follows. Reads the host, and writes nothing. */
-export async function draftChanges(draft: Draft, staged: Staged[], planning: Planning) {
+/** Compares the staged texts with the host's, and adds the changes to the draft. Nothing is on the disk yet. */
+export async function draftChanges(draft: Draft, staged: Staged[], planning: PlanOptions) {
   for (const item of staged) {
-    // Of what several generators emit, one decides.
+    // Several generators emit this file. The first one has planned it.
     if (item.kind === 'file' && item.shared && draft.changes.some(({ path }) => path === item.path)) continue
     if (item.kind === 'file') await planFile(draft, item, planning)
     if (item.kind === 'fragment') await planFragment(draft, item, planning)
@@ -42,27 +41,27 @@ export async function draftChanges(draft: Draft, staged: Staged[], planning: Pla
   }
 }
 
-/** Under what a staged text is known to the manifest; null for what is not. */
-export function keyOf({ schema }: Host, item: Staged): string | null {
+/** The key of a staged text in the manifest; null if the manifest does not list it under `files`. */
+export function manifestKey({ schema }: Host, item: Staged): string | null {
   if (item.kind === 'file') return item.path
   if (item.kind !== 'fragment') return null
   return schema.kind === 'folder' ? join(schema.path, `${item.name}.prisma`) : sectionKey(schema.path, item.name)
 }
 
-/** The plan that a draft has come to. */
-export async function planOf(draft: Draft, notes: string[], { format }: Planning): Promise<Plan> {
+/** The plan of a complete draft. */
+export async function finishPlan(draft: Draft, notes: string[], { format }: PlanOptions): Promise<Plan> {
   const writes = await Promise.all(
     draft.writes().map(async (write) => {
-      // The host's linter reads it too.
+      // The host's linter checks the manifest too.
       if (write.path !== MANIFEST || write.after === null) return write
       return { ...write, after: await format(MANIFEST, write.after) }
     }),
   )
-  return { changes: [...draft.changes, ...recordOf(writes)], writes, notes: [...new Set(notes)] }
+  return { changes: [...draft.changes, ...manifestChanges(writes)], writes, notes: [...new Set(notes)] }
 }
 
-/** One line for what async-gen keeps for itself. */
-function recordOf(writes: Write[]): Change[] {
+/** One line for the whole folder .async-gen. */
+function manifestChanges(writes: Write[]): Change[] {
   return writes.flatMap(({ path, before, after }): Change[] => {
     if (path !== MANIFEST) return []
     if (after === null) return [{ kind: 'delete', path }]
@@ -70,18 +69,18 @@ function recordOf(writes: Write[]): Change[] {
   })
 }
 
-async function planFile(draft: Draft, file: StagedFile, planning: Planning) {
+async function planFile(draft: Draft, file: StagedFile, planning: PlanOptions) {
   const { path, owner, text, shared } = file
   const emitted = draft.emitted(path)
   if (emitted && emitted.owner !== owner && !shared) {
     throw new ConflictError({
       code: 'FILE_TAKEN',
-      message: `${path} belongs to \`async-gen ${emitted.owner}\`; \`async-gen ${owner}\` would write it too.`,
+      message: `${path} belongs to \`async-gen ${emitted.owner}\`. \`async-gen ${owner}\` would write the same file.`,
       remedy: 'Choose another name.',
     })
   }
   const next = file.verbatim ? text : await planning.format(path, text)
-  const verdict = await decide({
+  const outcome = await decide({
     path,
     current: draft.read(path),
     emitted,
@@ -89,24 +88,24 @@ async function planFile(draft: Draft, file: StagedFile, planning: Planning) {
     shared,
     ...formatting(file, planning),
   })
-  const settled = settledBy(verdict, path, planning)
-  if ('text' in settled) draft.write(path, settled.text)
-  if (isRemembered(settled)) draft.remember(path, emitted?.owner ?? owner, next)
-  draft.changes.push(changeOf(verdict, settled, path))
+  const resolved = withDecision(outcome, path, planning)
+  if ('text' in resolved) draft.write(path, resolved.text)
+  if (isRemembered(resolved)) draft.remember(path, emitted?.owner ?? owner, next)
+  draft.changes.push(changeOf(outcome, resolved, path))
 }
 
-async function planFragment(draft: Draft, fragment: StagedFragment, planning: Planning) {
+async function planFragment(draft: Draft, fragment: StagedFragment, planning: PlanOptions) {
   const { schema } = draft.host
   requireFreeNames(draft, fragment)
   if (schema.kind === 'folder') {
-    const path = keyOf(draft.host, fragment)!
+    const path = manifestKey(draft.host, fragment)!
     return planFile(draft, { ...fragment, kind: 'file', path, shared: false, verbatim: true }, planning)
   }
   const { name, owner } = fragment
-  const key = keyOf(draft.host, fragment)!
+  const key = manifestKey(draft.host, fragment)!
   const current = draft.read(schema.path)!
   const next = fragment.text.trim()
-  const verdict = await decide({
+  const outcome = await decide({
     path: schema.path,
     current: readSection(current, name),
     emitted: draft.emitted(key),
@@ -114,10 +113,10 @@ async function planFragment(draft: Draft, fragment: StagedFragment, planning: Pl
     shared: false,
     ...formatting({ verbatim: true }, planning),
   })
-  const settled = settledBy(verdict, schema.path, planning)
-  if ('text' in settled) draft.write(schema.path, writeSection(current, name, settled.text))
-  if (isRemembered(settled)) draft.remember(key, owner, next)
-  const change = changeOf(verdict, settled, schema.path)
+  const resolved = withDecision(outcome, schema.path, planning)
+  if ('text' in resolved) draft.write(schema.path, writeSection(current, name, resolved.text))
+  if (isRemembered(resolved)) draft.remember(key, owner, next)
+  const change = changeOf(outcome, resolved, schema.path)
   draft.changes.push({ ...change, kind: change.kind === 'create' ? 'update' : change.kind, detail: name })
 }
 
@@ -129,39 +128,40 @@ function planPackage(draft: Draft, additions: PackageAdditions) {
   draft.changes.push({ kind: text === current ? 'identical' : 'update', path: 'package.json' })
 }
 
-/** A schema is never formatted: its formatter may change what it means. */
+/** A schema is never formatted: `prisma format` may change its meaning. */
 function formatting(
   { verbatim }: { verbatim?: boolean },
-  { format, label }: Planning,
+  { format, label }: PlanOptions,
 ): { format: Format; label: string } {
   return { label, format: verbatim ? async (_path, text) => text : format }
 }
 
-function settledBy(verdict: Verdict, path: string, { decisions }: Planning): Verdict {
-  if (verdict.kind !== 'conflict') return verdict
+function withDecision(outcome: MergeOutcome, path: string, { decisions }: PlanOptions): MergeOutcome {
+  if (outcome.kind !== 'conflict') return outcome
   const decision = decisions(path)
-  // A schema with markers does not parse, so that nothing could be written at all.
-  if (!decision || (decision === 'merge' && path.endsWith('.prisma'))) return verdict
-  return settle(verdict.conflict, decision)
+  // A schema with conflict markers does not parse, and validation would refuse the whole plan.
+  if (!decision || (decision === 'merge' && path.endsWith('.prisma'))) return outcome
+  return applyDecision(outcome.conflict, decision)
 }
 
-/** What is remembered is what the next merge starts from. */
-function isRemembered(verdict: Verdict): boolean {
-  return verdict.kind === 'keep' ? verdict.settled : verdict.kind !== 'removed' && verdict.kind !== 'conflict'
+/** Whether the new text becomes the base of the next merge. */
+function isRemembered(outcome: MergeOutcome): boolean {
+  return outcome.kind === 'keep' ? outcome.remembered : outcome.kind !== 'removed' && outcome.kind !== 'conflict'
 }
 
-function changeOf(verdict: Verdict, settled: Verdict, path: string): Change {
-  const { kind } = settled
-  if (settled.kind === 'conflict')
-    return { kind, path, ...conflictDetail(settled.conflict), conflict: settled.conflict }
-  if (verdict.kind !== 'conflict') return { kind, path }
-  const { conflicts } = verdict.conflict.merged
-  const chosen = { keep: 'yours', update: "async-gen's", merge: `with markers in ${places(conflicts)}` }
+/** @param resolved the outcome after the user's decision */
+function changeOf(outcome: MergeOutcome, resolved: MergeOutcome, path: string): Change {
+  const { kind } = resolved
+  if (resolved.kind === 'conflict')
+    return { kind, path, ...conflictDetail(resolved.conflict), conflict: resolved.conflict }
+  if (outcome.kind !== 'conflict') return { kind, path }
+  const { conflicts } = outcome.conflict.merged
+  const chosen = { keep: 'yours', update: "async-gen's", merge: `with conflict markers in ${places(conflicts)}` }
   return { kind, path, detail: `${chosen[kind as keyof typeof chosen]}, as you chose` }
 }
 
 function conflictDetail({ base, merged }: Conflict): { detail?: string } {
-  return base === null ? {} : { detail: `${places(merged.conflicts)} changed by you and by async-gen` }
+  return base === null ? {} : { detail: `you and async-gen changed the same lines in ${places(merged.conflicts)}` }
 }
 
 function places(count: number): string {

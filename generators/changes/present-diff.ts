@@ -5,7 +5,7 @@ import { isRecordPath } from './manifest.js'
 import type { Plan } from './plan.js'
 import { type Colors, plain } from './present.js'
 
-/** What a plan does to the texts of the host, as `git diff` would show it. What async-gen keeps for itself is left out. */
+/** The changes of a plan, in the format of `git diff`. Without the files in .async-gen. */
 export function presentDiff(plan: Plan, colors: Colors = plain): string[] {
   return [
     ...plan.writes.filter(({ path }) => !isRecordPath(path)).flatMap((write) => paint(patchOf(write), colors)),
@@ -13,7 +13,7 @@ export function presentDiff(plan: Plan, colors: Colors = plain): string[] {
   ]
 }
 
-/** The two sides of a conflict: yours with a minus, async-gen's with a plus. */
+/** Both sides of a conflict: the user's lines with a minus, ours with a plus. */
 export function presentConflict({ path, conflict }: Change, colors: Colors = plain): string[] {
   if (!conflict) return []
   const patch = createTwoFilesPatch(

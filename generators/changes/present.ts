@@ -3,7 +3,7 @@ import type { Plan } from './plan.js'
 
 type Paint = (text: string) => string
 
-/** The colours of a terminal, or plain functions that change nothing. */
+/** The colours of a terminal; `plain` for no colours. */
 export interface Colors {
   green: Paint
   yellow: Paint
@@ -28,14 +28,14 @@ const PAINT: Record<Change['kind'], keyof Colors> = {
 }
 
 const DETAIL: Partial<Record<Change['kind'], string>> = {
-  keep: 'yours, not touched',
-  removed: 'deleted by you, not written again',
+  keep: 'yours, not changed',
+  removed: 'you deleted it, and async-gen does not write it again',
   merge: 'with your edits',
-  orphan: 'nothing emits it any more: delete it when you need it no more',
-  conflict: 'exists, and async-gen did not write it',
+  orphan: 'this version of async-gen does not emit it; delete it if you do not use it',
+  conflict: 'the file exists, and async-gen did not write it',
 }
 
-/** The plan in the manner of Rails: a line for each change, the kind first. */
+/** The plan as Rails generators print it: one line for each change, the kind first. */
 export function presentPlan(plan: Plan, colors: Colors = plain): string[] {
   const width = 12
   const line = (kind: string, paint: Paint, text: string) => `${paint(kind.padStart(width))}  ${text}`

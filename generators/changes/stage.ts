@@ -2,11 +2,11 @@ import Handlebars from 'handlebars'
 import type { PackageAdditions } from '../host/package-json.js'
 import { canonicalFragment } from '../host/prisma-schema.js'
 
-/** What a template may name. */
+/** The values that a template may use. */
 export type Context = { [name: string]: string | boolean | Context }
 
 interface Templated {
-  /** Whose it is in the manifest: `attempt EmailAttempt`. */
+  /** The owner in the manifest: `attempt EmailAttempt`. */
   owner: string
   /** A file in templates/, without `.hbs`. */
   template: string
@@ -16,19 +16,19 @@ interface Templated {
 interface FileTarget {
   kind: 'file'
   path: string
-  /** Several generators emit it, and the first one's stays. */
+  /** Several generators emit it; an existing file is never replaced. */
   shared: boolean
-  /** The host's formatter is not asked: it is no code, or not the host's. */
+  /** Not formatted by the host's formatter, because it is not the host's code. */
   verbatim?: boolean
 }
 
 interface FragmentTarget {
   kind: 'fragment'
-  /** Of the section, or of the file in a folder schema. */
+  /** The name of the section, or of the file in a folder schema. */
   name: string
-  /** What to do when the host has a model, enum or table of that name; absent where ours have one name only. */
+  /** The remedy if the host has a model, enum or table of that name; absent if ours cannot have another name. */
   ifTaken?: string
-  /** Which schema of the database its models are in, where the host's models have to say so. */
+  /** The database schema of its models, if the host's datasource lists schemas. */
   databaseSchema?: string | undefined
 }
 
@@ -39,13 +39,13 @@ interface MigrationTarget {
 
 type PackageTarget = PackageAdditions & { kind: 'package' }
 
-/** Something that the user should know, and that is no change. */
+/** Information for the user that is not a change. */
 interface Note {
   kind: 'note'
   text: string
 }
 
-/** What a generator wants the host to have: data, and nothing is rendered or read yet. */
+/** What a generator emits, as data: nothing is rendered yet. */
 export type Emission = ((FileTarget | FragmentTarget | MigrationTarget) & Templated) | PackageTarget | Note
 
 interface Rendered {
@@ -57,10 +57,10 @@ export type StagedFile = FileTarget & Rendered
 export type StagedFragment = FragmentTarget & Rendered
 export type StagedMigration = MigrationTarget & Rendered
 
-/** The same, rendered into memory. */
+/** An emission, rendered into memory. */
 export type Staged = StagedFile | StagedFragment | StagedMigration | PackageTarget | Note
 
-/** The text of a template, by its name. */
+/** Returns the text of a template. */
 export type Templates = (template: string) => string
 
 export function stage(emissions: Emission[], templates: Templates): Staged[] {
@@ -77,16 +77,19 @@ function fragmentText(text: string, { databaseSchema }: FragmentTarget): string 
   return canonicalFragment(placed)
 }
 
-// An instance of our own: helpers that a host's plopfile registers do not reach our templates.
+// A separate instance: helpers from the host's plopfile must not affect our templates.
 const handlebars = Handlebars.create()
 
-/** Strict, and over an object without a prototype: a name that the context lacks is an error, never an empty string. */
+/** Throws on a name that the context does not have. (Handlebars renders an empty string, or finds it on the prototype.) */
 export function render(template: string, context: Context): string {
-  return handlebars.compile(template, { noEscape: true, strict: true })(bare(context))
+  return handlebars.compile(template, { noEscape: true, strict: true })(withoutPrototype(context))
 }
 
-function bare(context: Context): Context {
-  const entries = Object.entries(context).map(([key, value]) => [key, typeof value === 'object' ? bare(value) : value])
-  const spoken = { [Symbol.toPrimitive]: () => 'the context of the template' } // for Handlebars' own error message
-  return Object.assign(Object.create(null), spoken, Object.fromEntries(entries))
+function withoutPrototype(context: Context): Context {
+  const entries = Object.entries(context).map(([key, value]) => [
+    key,
+    typeof value === 'object' ? withoutPrototype(value) : value,
+  ])
+  const printable = { [Symbol.toPrimitive]: () => 'the context of the template' } // for Handlebars' error message
+  return Object.assign(Object.create(null), printable, Object.fromEntries(entries))
 }

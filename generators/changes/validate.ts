@@ -6,7 +6,7 @@ import type { Host } from '../host/inspect.js'
 import { schemaError } from '../host/prisma-schema.js'
 import type { Write } from './draft.js'
 
-/** Checks the whole result before anything is written. */
+/** Checks the complete result before anything is written. */
 export function validate(host: Host, writes: Write[]) {
   for (const write of writes) {
     requireInside(host.root, write)
@@ -26,11 +26,11 @@ function requireInside(root: string, { path }: Write) {
     code: 'OUTSIDE_HOST',
     message: `${path} is outside the project.`,
     where: folder,
-    remedy: 'Run async-gen in the folder that holds it (--cwd), or name a folder inside the project.',
+    remedy: 'Run async-gen in the folder that contains it (--cwd <folder>), or name a folder inside the project.',
   })
 }
 
-/** `Attempt.ts` beside `attempt.ts` is one file on macOS and Windows, and two on Linux. */
+/** On macOS and Windows, `Attempt.ts` and `attempt.ts` are the same file. */
 function requireNoCaseClash(root: string, { path }: Write, writes: Write[]) {
   const folder = dirname(join(root, path))
   const name = basename(path)
@@ -41,13 +41,13 @@ function requireNoCaseClash(root: string, { path }: Write, writes: Write[]) {
   if (!clash) return
   throw new ConflictError({
     code: 'CASE_CLASH',
-    message: `${path} differs from ${clash} only in case.`,
+    message: `${path} and the existing ${clash} differ only in case.`,
     where: folder,
-    remedy: 'Rename the existing one, or choose another folder: --dir <folder>',
+    remedy: `Rename ${clash}, or choose another folder: --dir <folder>`,
   })
 }
 
-/** Graphile Worker names a task after its file, whatever the file ends in, and loads one of two. */
+/** Graphile Worker names a task after its file, without the extension. Of two files for one task it loads only one. */
 function requireOneTask(root: string, { path }: Write) {
   const folder = dirname(path)
   if (basename(folder) !== 'tasks') return
@@ -56,15 +56,15 @@ function requireOneTask(root: string, { path }: Write) {
   if (!other) return
   throw new ConflictError({
     code: 'TASK_TAKEN',
-    message: `There is a task of that name already: ${folder}/${other}; ${path} would be a second one.`,
-    remedy: 'Rename the existing one, and what enqueues it.',
+    message: `The task ${stem(path)} exists already: ${folder}/${other}. async-gen would write ${path}.`,
+    remedy: `Rename ${folder}/${other}, and change the name where your code enqueues the task.`,
   })
 }
 
-/** It may have run: Prisma compares its checksum. Only the removal that was asked for takes one away, whole. */
+/** Prisma refuses a migration that changed after it ran. `destroy` may delete one, but nothing may edit one. */
 function requireMigrationUntouched(host: Host, { path, before, after }: Write) {
   if (!path.endsWith('/migration.sql') || before === null || after === null) return
-  throw new Error(`${path} was to be edited, in ${host.root}`)
+  throw new Error(`The plan edits the migration ${path} of ${host.root}`)
 }
 
 function filesIn(folder: string): string[] {
@@ -80,9 +80,9 @@ function requireSoundSchema(host: Host, writes: Write[]) {
   if (!error) return
   throw new HostError({
     code: 'SCHEMA_RESULT_INVALID',
-    message: `Prisma does not accept the schema as it would be. Nothing was written.\n${error}`,
+    message: `Prisma refuses the schema that async-gen would write. Nothing was written.\n${error}`,
     where: host.schema.path,
     remedy:
-      'What Prisma says above names the model. Where it is one of ours, please report it with your datasource block.',
+      "Prisma's message above names the model. If async-gen wrote that model, please report this with your datasource block.",
   })
 }

@@ -1,17 +1,13 @@
 import type { Manifest } from '../changes/manifest.js'
 import { parseClient } from '../client-answer.js'
+import type { DatabaseClient } from '../host/database.js'
 import { readText } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import type { Finding } from './finding.js'
 
-/** What of pg is needed. */
-interface Client {
-  query(sql: string): Promise<{ rows: unknown[] }>
-}
-
 interface Setting {
   name: string
-  /** Milliseconds, for a length of time. */
+  /** In milliseconds if it is a duration. */
   value: string
   /** As PostgreSQL shows it. */
   shown: string
@@ -20,20 +16,20 @@ interface Setting {
 interface Rule {
   isHarmful(value: string): boolean
   harm: string
-  /** What the option in PrismaPg's `options` has to say. */
+  /** The value that fixes it, for PrismaPg's `options`. */
   fix?: string
-  /** What to do where another value is no fix. */
+  /** The remedy if no value fixes it. */
   remedy?: string
 }
 
 /**
- * Settings of the database or the role that do harm in the PrismaClient's sessions. The runtime's own connections set what they depend on,
- * and the worker asks the client itself when it starts.
+ * Settings of the database or the role that cause errors in the PrismaClient's sessions. The runtime sets its own
+ * connections, and the worker checks the client when it starts.
  */
-export async function clientSettings(client: Client, host: Host, { settings }: Manifest): Promise<Finding[]> {
+export async function clientSettings(client: DatabaseClient, host: Host, { settings }: Manifest): Promise<Finding[]> {
   const { path } = parseClient(settings.client)
   const source = readText(host.root, path) ?? ''
-  const found = (await client.query(readSettings)).rows as Setting[]
+  const { rows: found } = await client.query<Setting>(readSettings)
   return found.flatMap(({ name, value, shown }): Finding[] => {
     const rule = RULES[name]
     if (!rule?.isHarmful(value) || setsIn(source, name)) return []
@@ -42,15 +38,15 @@ export async function clientSettings(client: Client, host: Host, { settings }: M
       {
         severity: 'warning',
         code: name.endsWith('_timeout') ? 'SESSION_TIMEOUT' : 'SESSION_SETTING',
-        message: `${name} is ${shown} for this role. ${rule.harm}`,
+        message: `The database role has the setting ${name} = ${shown}. ${rule.harm}`,
         where: 'DATABASE_URL',
-        remedy: rule.remedy ?? `Change it where ${path} makes the PrismaClient: ${fix}`,
+        remedy: rule.remedy ?? `Set it in ${path}, where the PrismaClient is made: ${fix}`,
       },
     ]
   })
 }
 
-/** Whether the module that makes the client sets it. */
+/** Whether the module of the client contains the setting. */
 function setsIn(source: string, name: string): boolean {
   return new RegExp(`\\b${name}\\s*=`, 'i').test(source)
 }
@@ -62,64 +58,64 @@ const RULES: Record<string, Rule> = {
   TimeZone: {
     isHarmful: (offsets) => offsets !== '0 0',
     harm:
-      "Prisma's model API reads and writes times with a time zone wrong by the zone's distance from UTC: a call that " +
-      'prisma.attempt.create({ data: { scheduledAt } }) records is due at another time.',
+      "Prisma's model API shifts times by the time zone's difference from UTC: prisma.attempt.create({ data: { scheduledAt } }) " +
+      'schedules a call for the wrong time.',
     fix: 'TimeZone=UTC',
   },
   DateStyle: {
     isHarmful: (value) => !value.startsWith('ISO'),
-    harm: 'Prisma cannot read times that are written so: it returns invalid dates.',
+    harm: 'Prisma cannot read times in this format: it returns invalid dates.',
     fix: 'DateStyle=ISO',
   },
   default_transaction_read_only: {
     isHarmful: (value) => value === 'on',
-    harm: 'Nothing can be recorded in a transaction of yours, and calls cannot write to theirs.',
+    harm: 'Your transactions cannot record calls, and the transaction of a call cannot write.',
     fix: 'default_transaction_read_only=off',
   },
   default_transaction_isolation: {
     isHarmful: (value) => value === 'serializable' || value === 'repeatable read',
-    harm: 'A transaction of yours that records a call can lose against another one, and has to run again as a whole.',
-    remedy: 'Run it again where isSerializationFailure(error) is true: docs/attempts.md shows how.',
+    harm: 'A transaction that records a call can fail because of a concurrent one, and then has to be retried.',
+    remedy: 'Retry the transaction if isSerializationFailure(error) is true: docs/attempts.md shows how.',
   },
   statement_timeout: {
     isHarmful: isShorterThan(5000),
-    harm: 'A statement of a call or of a computation that takes longer fails, and the call runs again.',
+    harm: 'A longer statement in a call or a computation fails, and the call runs again.',
     fix: 'statement_timeout=0',
   },
   lock_timeout: {
     isHarmful: isShorterThan(1000),
-    harm: 'A statement that waits longer for another transaction fails: a call with a token that somebody else is recording, for one.',
+    harm: 'A statement that waits longer for a lock fails, for example when two transactions record the same idempotence token.',
     fix: 'lock_timeout=0',
   },
   idle_in_transaction_session_timeout: {
     isHarmful: isShorterThan(60_000),
-    harm: 'A call that asks for its transaction and does something else for longer is cut off, and runs again.',
+    harm: 'If a call leaves its transaction idle for longer, the database ends the transaction, and the call runs again.',
     fix: 'idle_in_transaction_session_timeout=0',
   },
   transaction_timeout: {
     isHarmful: isShorterThan(60_000),
-    harm: 'A call that keeps its transaction for longer is cut off, and runs again.',
+    harm: 'If a call keeps its transaction for longer, the database ends the transaction, and the call runs again.',
     fix: 'transaction_timeout=0',
   },
   idle_session_timeout: {
-    // The pool of a driver adapter closes by itself what has been idle for ten seconds.
+    // The pool of a driver adapter closes a connection after ten idle seconds.
     isHarmful: isShorterThan(11_000),
-    harm: 'Connections that the client keeps are ended under it, and the query that uses one next can fail.',
+    harm: 'The database closes idle connections of the client, and the next query on one of them can fail.',
     fix: 'idle_session_timeout=0',
   },
   search_path: {
     isHarmful: (value) => value === 'hidden',
-    harm: 'It does not lead to the tables of the runtime, so that nothing can be recorded or read in a transaction of yours.',
+    harm: 'It does not include the schema of the async-gen tables, so your transactions can neither record calls nor read them.',
     fix: 'search_path=public',
   },
   session_replication_role: {
     isHarmful: (value) => value === 'replica',
-    harm: 'Triggers do not fire: what is written is enqueued by the next sweep, seconds later.',
+    harm: 'Triggers do not fire, so a recorded call is not enqueued before the next sweep, seconds later.',
     fix: 'session_replication_role=origin',
   },
 }
 
-// statement_timeout is what the database or the role says: this connection has set its own.
+// statement_timeout comes from pg_db_role_setting, because this connection has set its own.
 const readSettings = `
   SELECT
     name,

@@ -1,13 +1,13 @@
 import type { Manifest } from '../changes/manifest.js'
-import type { Client } from '../host/database.js'
+import type { DatabaseClient } from '../host/database.js'
 import type { Host } from '../host/inspect.js'
 import { clientSettings } from './client-settings.js'
 import type { Finding } from './finding.js'
 import { migrationFindings } from './migrations.js'
 
-/** What is wrong in the database. It reads, and changes nothing. */
+/** The problems in the database. It changes nothing there. */
 export async function databaseFindings(
-  client: Client,
+  client: DatabaseClient,
   url: string,
   host: Host,
   manifest: Manifest,
@@ -22,7 +22,7 @@ export async function databaseFindings(
   ]
 }
 
-async function serverVersion(client: Client): Promise<Finding[]> {
+async function serverVersion(client: DatabaseClient): Promise<Finding[]> {
   const { rows } = await client.query(`SELECT current_setting('server_version_num')::int / 10000 AS major`)
   const major = Number(rows[0]!.major)
   if (major >= 14) return []
@@ -30,14 +30,14 @@ async function serverVersion(client: Client): Promise<Finding[]> {
     {
       severity: 'error',
       code: 'POSTGRES_VERSION',
-      message: `The database is PostgreSQL ${major}; async-gen works on 14 and later.`,
-      remedy: 'Upgrade the server.',
+      message: `The database is PostgreSQL ${major}. async-gen needs PostgreSQL 14 or later.`,
+      remedy: 'Upgrade the database server.',
     },
   ]
 }
 
-/** A value that cannot be computed is served as it was, so that nobody notices. */
-async function failingToasts(client: Client): Promise<Finding[]> {
+/** A toast that cannot be computed keeps its old value, so readers do not notice the error. */
+async function failingToasts(client: DatabaseClient): Promise<Finding[]> {
   const { rows: tables } = await client.query(`SELECT FROM pg_class WHERE oid = to_regclass('toasts')`)
   if (tables.length === 0) return []
   const { rows } = await client.query<{ name: string; toasts: number; failures: number; error: string | null }>(`
@@ -52,14 +52,14 @@ async function failingToasts(client: Client): Promise<Finding[]> {
   return rows.map(({ name, toasts, failures, error }) => ({
     severity: 'warning',
     code: 'TOASTS_FAILING',
-    message: `${toasts === 1 ? 'One toast' : `${toasts} toasts`} of ${name} cannot be computed, after up to ${failures} ${failures === 1 ? 'try' : 'tries'} in a row: ${error ?? 'no error was stored'}`,
+    message: `${toasts === 1 ? 'One toast' : `${toasts} toasts`} of ${name} cannot be computed, after up to ${failures} failed ${failures === 1 ? 'try' : 'tries'} in a row: ${error ?? 'no error was stored'}`,
     where: `toasts, name = '${name}'`,
-    remedy: 'Fix what the method throws. The worker tries again by itself; the first success clears the error.',
+    remedy: 'Fix the error in the method. The worker retries by itself, and the first success clears the error.',
   }))
 }
 
-/** Graphile Worker 0.17 takes a value of an integer sequence at each enqueue, of jobs that are there already too. */
-async function sequenceHeadroom(client: Client): Promise<Finding[]> {
+/** Graphile Worker 0.17 takes a value of an integer sequence at each enqueue, also if the job exists already. */
+async function sequenceHeadroom(client: DatabaseClient): Promise<Finding[]> {
   const { rows } = await client.query<{ name: string; used: number }>(`
     SELECT schemaname || '.' || sequencename AS name, round(100.0 * last_value / max_value) AS used
     FROM pg_sequences
@@ -68,10 +68,10 @@ async function sequenceHeadroom(client: Client): Promise<Finding[]> {
   return rows.map(({ name, used }) => ({
     severity: 'warning',
     code: 'SEQUENCE_HEADROOM',
-    message: `The sequence ${name} is used up to ${used} %. At the end no job can be added.`,
+    message: `${used} % of the sequence ${name} are used. At 100 % no job can be enqueued.`,
     where: name,
     remedy:
-      'On Node 22.18 and later: npm install graphile-worker@^0.18.0, which widens it. Until then: ALTER TABLE … ALTER COLUMN id TYPE bigint.',
+      'On Node 22.18 or later, upgrade Graphile Worker, which changes the type to bigint: npm install graphile-worker@^0.18.0. Otherwise: ALTER TABLE … ALTER COLUMN id TYPE bigint.',
   }))
 }
 
@@ -86,8 +86,8 @@ function poolSettings(url: string): Finding[] {
             severity: 'warning' as const,
             code: 'POOLER',
             message:
-              'DATABASE_URL leads through a pooler. A worker holds a session lock and listens, which needs a session of its own.',
-            remedy: 'Give the worker a direct URL (on Supabase and Neon: the one without the pooler).',
+              'DATABASE_URL connects through a connection pooler. A worker needs its own session, for a session lock and for LISTEN.',
+            remedy: 'Give the worker a direct URL (on Supabase and Neon: the URL without the pooler).',
           },
         ]
       : []),
@@ -96,8 +96,8 @@ function poolSettings(url: string): Finding[] {
           {
             severity: 'warning' as const,
             code: 'POOL_TOO_SMALL',
-            message: `connection_limit is ${limit}. A call with a transaction of its own holds one connection while its attempt uses another.`,
-            remedy: 'Raise it to the number of calls that run at once, and three more.',
+            message: `connection_limit in the URL is ${limit}. A call that uses its transaction needs two connections at once.`,
+            remedy: 'Raise it to the number of calls that run at once, plus three.',
           },
         ]
       : []),

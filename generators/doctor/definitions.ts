@@ -1,33 +1,33 @@
-/** What a migration of ours creates in the database, in a form in which the database can be compared with it. */
+/** An object that one of our migrations creates, in a form that can be compared with the database. */
 export interface Definition {
   kind: 'type' | 'table' | 'column' | 'index' | 'trigger' | 'function'
   /** Unique within its kind: `attempts_due`, `attempts.status`, `attempts_enqueue_inserted on attempts`. */
   name: string
-  /** The table that it is a part of; without it, it is missing too. */
+  /** The table that it belongs to; absent for an object of its own. */
   table?: string
-  /** What has to be equal; null where only its existence is known. */
+  /** The definition to compare; null if only its existence is compared. */
   text: string | null
-  /** The migration that defines it as it is now. */
+  /** The last migration that defines it. */
   migration: string
 }
 
 export type Definitions = Map<string, Definition>
 
-export function keyOf({ kind, name }: Pick<Definition, 'kind' | 'name'>): string {
+export function definitionKey({ kind, name }: Pick<Definition, 'kind' | 'name'>): string {
   return `${kind} ${name}`
 }
 
 /**
- * Reads the SQL of a migration, and changes the definitions after it: the last definition of an object is the one that
- * counts. It reads the statements that our migrations consist of, and passes over others.
+ * Applies the SQL of a migration to the definitions. A later definition replaces an earlier one. It knows the kinds of
+ * statements that our migrations use, and ignores others.
  *
- * @param only `functions`: nothing but functions that are there and are replaced, which is what counts of a host's own migrations
+ * @param only `functions` for a migration of the host: only replaced functions of ours count
  */
-export function define(definitions: Definitions, sql: string, migration: string, only?: 'functions') {
+export function readMigration(definitions: Definitions, sql: string, migration: string, only?: 'functions') {
   for (const statement of statements(sql)) {
     const replaced = readFunction(statement)
     if (only) {
-      if (replaced && definitions.has(keyOf({ kind: 'function', name: replaced.name })))
+      if (replaced && definitions.has(definitionKey({ kind: 'function', name: replaced.name })))
         set(definitions, { ...replaced, migration })
       continue
     }
@@ -39,7 +39,7 @@ export function define(definitions: Definitions, sql: string, migration: string,
 type Created = Omit<Definition, 'migration'>
 
 function set(definitions: Definitions, definition: Definition) {
-  definitions.set(keyOf(definition), definition)
+  definitions.set(definitionKey(definition), definition)
 }
 
 function created(statement: string): Created[] {
@@ -53,7 +53,7 @@ function readFunction(statement: string): Created | undefined {
   return name !== undefined && body !== undefined ? { kind: 'function', name, text: bodyText(body) } : undefined
 }
 
-/** Line ends apart: a checkout may have changed them. */
+/** With LF: a checkout may have changed the line endings. */
 export function bodyText(body: string): string {
   return body.replaceAll('\r\n', '\n')
 }
@@ -73,7 +73,7 @@ function readTrigger(statement: string): Created | undefined {
   return { kind: 'trigger', name: triggerName(unquoted(name), unquoted(table)), table: unquoted(table), text }
 }
 
-/** Triggers of two tables may have the same name. */
+/** Includes the table, because triggers of two tables can have the same name. */
 function triggerName(name: string, table: string): string {
   return `${name} on ${table}`
 }
@@ -106,7 +106,7 @@ export function columnText(type: string, notNull: boolean, hasDefault: boolean):
   return `${type}${notNull ? ' not null' : ''}${hasDefault ? ', with a default' : ''}`
 }
 
-/** As `format_type` spells them. */
+/** The names that `format_type` returns. */
 const TYPES: Record<string, string> = {
   bigserial: 'bigint',
   bool: 'boolean',
@@ -118,18 +118,18 @@ const TYPES: Record<string, string> = {
   varchar: 'character varying',
 }
 
-/** Without its precision, which is no reason for anything of ours to fail. */
+/** Without the precision, which does not matter to the runtime. */
 function typeName(declared: string): string {
   const [, name = '', array = ''] = /^([\w ."]+?)(?:\(\d+\))?((?:\[\])*)$/.exec(declared.trim()) ?? []
   if (name.includes('"')) return unquoted(name) + array
   return (TYPES[name.toLowerCase()] ?? name.toLowerCase()) + array
 }
 
-/** What later statements of ours change or take away. */
+/** Applies ALTER and DROP statements. */
 function change(definitions: Definitions, statement: string, migration: string) {
   const [, type, value] = /^ALTER TYPE ([\w."]+) ADD VALUE (?:IF NOT EXISTS )?'([^']+)'/i.exec(statement) ?? []
   if (type !== undefined) {
-    const before = definitions.get(keyOf({ kind: 'type', name: unquoted(type) }))
+    const before = definitions.get(definitionKey({ kind: 'type', name: unquoted(type) }))
     if (before) set(definitions, { ...before, text: `${before.text}, ${value}`, migration })
   }
   const [, altered, clauses] = /^ALTER TABLE (?:ONLY )?([\w."]+) ([\s\S]+)$/i.exec(statement) ?? []
@@ -153,7 +153,7 @@ function changeTable(definitions: Definitions, table: string, clause: string, mi
   const dropped = first(/^DROP COLUMN (?:IF EXISTS )?([\w"]+)/i, clause)
   if (dropped !== undefined) drop(definitions, 'column', `${table}.${dropped}`)
   const altered = first(/^ALTER COLUMN ([\w"]+)/i, clause)
-  const before = definitions.get(keyOf({ kind: 'column', name: `${table}.${altered}` }))
+  const before = definitions.get(definitionKey({ kind: 'column', name: `${table}.${altered}` }))
   if (before) set(definitions, { ...before, text: null, migration })
 }
 
@@ -165,8 +165,8 @@ function drop(definitions: Definitions, kind: Definition['kind'], name: string) 
 }
 
 /**
- * An index or a trigger as one text in which spelling makes no difference: that of a migration, and that of
- * `pg_get_indexdef` and `pg_get_triggerdef`, which add casts, parentheses, the schema and the method of the index.
+ * The definition of an index or a trigger, for comparison. `pg_get_indexdef` and `pg_get_triggerdef` add casts, parentheses,
+ * the schema and the method of the index; this removes them.
  */
 export function normalized(statement: string, schema = 'public'): string {
   return statement
@@ -179,13 +179,13 @@ export function normalized(statement: string, schema = 'public'): string {
     .replaceAll(/=anyarray\[([^\]]*)\]/g, 'in$1')
 }
 
-/** PostgreSQL stores a condition of a trigger rewritten. The columns and values that it mentions stay the same. */
+/** PostgreSQL rewrites the condition of a trigger, so only its columns and values are compared. */
 function mentioned(condition: string): string {
   const found = condition.match(/\b(?:new|old)\.\w+|'(?:[^']|'')*'/gi) ?? []
   return [...new Set(found.map((each) => each.toLowerCase()))].sort().join(' ')
 }
 
-/** The statements of a text, each on one line, without comments. What stands between dollar signs stays as it is. */
+/** The statements of a text, each on one line, without comments. Text between dollar quotes stays as it is. */
 function statements(sql: string): string[] {
   const tokens = sql.matchAll(
     /--[^\n]*|\/\*[\s\S]*?\*\/|'(?:[^']|'')*'|"[^"]*"|\$(\w*)\$[\s\S]*?\$\1\$|\s+|;|[^\s;'"$/-]+|[\s\S]/g,
@@ -199,7 +199,7 @@ function statements(sql: string): string[] {
   return found.map((statement) => statement.trim()).filter(Boolean)
 }
 
-/** Split at the commas that are not inside of parentheses or quotes. */
+/** Splits at commas, except in parentheses and quotes. */
 function parts(list: string): string[] {
   const found = ['']
   let depth = 0

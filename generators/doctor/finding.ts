@@ -1,14 +1,14 @@
 import type { GeneratorError } from '../host/errors.js'
 
-/** Something that is wrong, or soon will be. */
+/** A problem, or a problem to come. */
 export interface Finding {
   severity: 'error' | 'warning' | 'fixed'
-  /** Stable, in capitals: what scripts and searches go by. */
+  /** Stable, for scripts and searches. */
   code: string
   message: string
   /** The file or the place in the database. */
   where?: string | undefined
-  /** What to do; a line each. */
+  /** What to do, one step on each line. */
   remedy: string
 }
 

@@ -1,20 +1,20 @@
 import { join } from 'node:path/posix'
-import { shared } from '../answers.js'
+import { sharedAnswers } from '../answers.js'
 import { Draft } from '../changes/draft.js'
 import { hashOf, type Manifest } from '../changes/manifest.js'
-import type { Client } from '../host/database.js'
+import type { DatabaseClient } from '../host/database.js'
 import { readText } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import { prismaCommand } from '../next-steps.js'
 import { stageWithPlop } from '../plop.js'
 import { recordedRuns } from '../recorded.js'
 import { templatesOf } from '../templates.js'
-import { type Definition, type Definitions, define } from './definitions.js'
+import { type Definition, type Definitions, readMigration } from './definitions.js'
 import type { Finding } from './finding.js'
 import { type Difference, differences, presentObjects } from './objects.js'
 
-/** Whether the database is as the migrations of ours make it: what has not run, and what has gone or changed since. */
-export async function migrationFindings(client: Client, host: Host, manifest: Manifest): Promise<Finding[]> {
+/** Compares the database with our migrations: those that have not run, and objects that are missing or changed. */
+export async function migrationFindings(client: DatabaseClient, host: Host, manifest: Manifest): Promise<Finding[]> {
   const definitions = await definitionsOf(host, manifest)
   const found = differences(definitions, await presentObjects(client, definitions))
   const recorded = await recordedMigrations(client)
@@ -31,8 +31,8 @@ export async function migrationFindings(client: Client, host: Host, manifest: Ma
 }
 
 /**
- * What the migrations of ours create, in their order. A later migration of the host's own counts where it replaces a function:
- * what it drops may have been written by Prisma, which does not know these objects.
+ * The objects that our migrations create. A later migration of the host counts if it replaces one of our functions. Its DROP
+ * statements do not count: Prisma may have written them, because it does not know these objects.
  */
 async function definitionsOf(host: Host, manifest: Manifest): Promise<Definitions> {
   const definitions: Definitions = new Map()
@@ -40,8 +40,8 @@ async function definitionsOf(host: Host, manifest: Manifest): Promise<Definition
   for (const { folder, text } of await migrationTexts(host, manifest)) ours.set(folder, text)
   for (const folder of [...new Set([...ours.keys(), ...host.migrations.names])].sort()) {
     const text = ours.get(folder)
-    if (text !== undefined) define(definitions, text, folder)
-    else define(definitions, sqlOf(host, folder) ?? '', folder, 'functions')
+    if (text !== undefined) readMigration(definitions, text, folder)
+    else readMigration(definitions, sqlOf(host, folder) ?? '', folder, 'functions')
   }
   return definitions
 }
@@ -50,7 +50,7 @@ function sqlOf({ root, migrations }: Host, folder: string): string | null {
   return readText(root, join(migrations.path, folder, 'migration.sql'))
 }
 
-/** One that has gone (squashed, most likely) reads as its template, where that has not changed since. */
+/** The SQL of our migrations. For a deleted one (squashed, for example), its template if that has not changed since. */
 async function migrationTexts(host: Host, manifest: Manifest): Promise<{ folder: string; text: string }[]> {
   const entries = Object.entries(manifest.migrations).map(([name, entry]) => ({
     ...entry,
@@ -59,7 +59,11 @@ async function migrationTexts(host: Host, manifest: Manifest): Promise<{ folder:
   }))
   const gone = entries.some(({ text }) => text === null)
   const staged = gone
-    ? await stageWithPlop(recordedRuns(manifest, shared(host, manifest)), host, templatesOf(new Draft(host, manifest)))
+    ? await stageWithPlop(
+        recordedRuns(manifest, sharedAnswers(host, manifest)),
+        host,
+        templatesOf(new Draft(host, manifest)),
+      )
     : []
   return entries.flatMap(({ name, folder, hash, text }) => {
     if (text !== null) return [{ folder, text }]
@@ -73,8 +77,8 @@ interface Recorded {
   finished: boolean
 }
 
-/** What Prisma has recorded; nothing where `prisma db push` made the database. */
-export async function recordedMigrations(client: Client): Promise<Recorded[]> {
+/** The migrations that Prisma has recorded; empty if `prisma db push` made the database. */
+export async function recordedMigrations(client: DatabaseClient): Promise<Recorded[]> {
   const { rows: tables } = await client.query(`SELECT FROM pg_class WHERE oid = to_regclass('_prisma_migrations')`)
   if (tables.length === 0) return []
   const { rows } = await client.query<Recorded>(
@@ -83,7 +87,7 @@ export async function recordedMigrations(client: Client): Promise<Recorded[]> {
   return rows
 }
 
-/** Of the migrations, those that have not run: no record of them, and nothing of what they define; and those that stopped halfway. */
+/** `pending`: not recorded, and none of its objects exists. `failed`: recorded as started, but not as finished. */
 function unfinished(definitions: Definitions, found: Difference[], recorded: Recorded[]) {
   const folders = [...new Set([...definitions.values()].map(({ migration }) => migration))]
   const finished = recorded.filter((each) => each.finished).map(({ migration_name }) => migration_name)
@@ -117,13 +121,13 @@ function failedMigrations(folders: string[], host: Host, manifest: Manifest): Fi
   return folders.map((folder) => ({
     severity: 'error',
     code: 'MIGRATION_FAILED',
-    message: `The migration ${folder} began, and did not finish.`,
+    message: `The migration ${folder} started, but did not finish.`,
     where: join(host.migrations.path, folder, 'migration.sql'),
-    remedy: `Find out why, then: ${prismaCommand(host, manifest, `migrate resolve --rolled-back ${folder}`)}, and ${prismaCommand(host, manifest, 'migrate deploy')}`,
+    remedy: `Fix the cause, then run: ${prismaCommand(host, manifest, `migrate resolve --rolled-back ${folder}`)}, then: ${prismaCommand(host, manifest, 'migrate deploy')}`,
   }))
 }
 
-/** A finding for each kind of object and of difference in each migration. */
+/** One finding for each migration, kind of object and kind of difference. */
 function differing(found: Difference[], host: Host, manifest: Manifest): Finding[] {
   const groupOf = ({ definition: { kind, migration }, what }: Difference) => `${migration} ${kind} ${what}`
   return [...new Set(found.map(groupOf))].map((name) => {
@@ -154,16 +158,16 @@ const PLURALS: Record<Definition['kind'], string> = {
 const WHAT: Record<Difference['what'], (noun: string, names: string, several: boolean) => string> = {
   missing: (noun, names) => `The database lacks the ${noun} ${names}.`,
   differs: (noun, names, several) =>
-    `The ${noun} ${names} in the database ${several ? 'are' : 'is'} not as the migration has it.`,
-  disabled: (noun, names, several) => `The ${noun} ${names} ${several ? 'are' : 'is'} switched off, or invalid.`,
+    `The ${noun} ${names} in the database ${several ? 'differ' : 'differs'} from the migration.`,
+  disabled: (noun, names, several) => `The ${noun} ${names} ${several ? 'are' : 'is'} disabled or invalid.`,
 }
 
 const CONSEQUENCES: Record<Definition['kind'], string> = {
   type: '',
   table: '',
   column: '',
-  index: 'Without it queries are slow; without a unique one, tokens and keys are not unique.',
-  trigger: 'Without it a row that is written enqueues no job, or makes no toast stale.',
+  index: 'Without it queries are slow. Without a unique index, tokens and keys are not unique.',
+  trigger: 'Without it, a new row enqueues no job, or a change makes no toast stale.',
   function: '',
 }
 
@@ -173,6 +177,6 @@ function remedyFor({ definition: { kind, name }, what }: Difference, host: Host,
     const [trigger, table] = name.split(' on ')
     return `ALTER TABLE "${table}" ENABLE TRIGGER "${trigger}"`
   }
-  const old = what === 'missing' ? '' : `drop the old ${kind}, and `
-  return `In a migration of its own, ${old}run the statement of that migration again: ${create}`
+  const old = what === 'missing' ? '' : `drop the old ${kind}, then `
+  return `Create a migration, ${old}copy the statement from the migration above into it: ${create}`
 }

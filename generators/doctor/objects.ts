@@ -1,10 +1,10 @@
-import type { Client } from '../host/database.js'
-import { bodyText, columnText, type Definition, type Definitions, keyOf, normalized } from './definitions.js'
+import type { DatabaseClient } from '../host/database.js'
+import { bodyText, columnText, type Definition, type Definitions, definitionKey, normalized } from './definitions.js'
 
-/** An object of ours, as the database has it. Of functions that take different arguments there may be several. */
-export interface Present {
+/** One of our objects in the database. A function has several texts if it is overloaded. */
+export interface PresentObject {
   texts: string[]
-  /** A trigger that was switched off, or an index whose making failed. */
+  /** A disabled trigger, or an index whose creation failed. */
   disabled: boolean
 }
 
@@ -13,34 +13,37 @@ export interface Difference {
   what: 'missing' | 'differs' | 'disabled'
 }
 
-/** What of the definitions the database has not, or has otherwise. What is part of a missing table is not listed again. */
-export function differences(definitions: Definitions, present: Map<string, Present>): Difference[] {
+/** The definitions that the database lacks or has differently. The parts of a missing table are not listed. */
+export function differences(definitions: Definitions, present: Map<string, PresentObject>): Difference[] {
   return [...definitions.values()].flatMap((definition): Difference[] => {
     const { table } = definition
     if (table !== undefined && lacksTable(definitions, present, table)) return []
-    const found = present.get(keyOf(definition))
+    const found = present.get(definitionKey(definition))
     if (!found) return [{ definition, what: 'missing' }]
     if (definition.text !== null && !found.texts.includes(definition.text)) return [{ definition, what: 'differs' }]
     return found.disabled ? [{ definition, what: 'disabled' }] : []
   })
 }
 
-/** Whether a table of ours is missing. A trigger may be on a table of the host's. */
-function lacksTable(definitions: Definitions, present: Map<string, Present>, table: string): boolean {
-  const key = keyOf({ kind: 'table', name: table })
+/** Whether one of our tables is missing. (A trigger may be on a table of the host.) */
+function lacksTable(definitions: Definitions, present: Map<string, PresentObject>, table: string): boolean {
+  const key = definitionKey({ kind: 'table', name: table })
   return definitions.has(key) && !present.has(key)
 }
 
-/** The objects that bear the names of ours, by key. */
-export async function presentObjects(client: Client, definitions: Definitions): Promise<Map<string, Present>> {
+/** The objects in the database with the names of ours, by key. */
+export async function presentObjects(
+  client: DatabaseClient,
+  definitions: Definitions,
+): Promise<Map<string, PresentObject>> {
   const all = [...definitions.values()]
   const names = (kind: Definition['kind']) => all.filter((each) => each.kind === kind).map(({ name }) => name)
   const triggers = names('trigger').map((name) => name.replace(/ on .*$/, ''))
   const { rows } = await client.query<Row>(catalog, [names('table'), triggers, names('function'), names('type')])
-  const found = new Map<string, Present>()
+  const found = new Map<string, PresentObject>()
   for (const row of rows) {
-    const { texts, disabled } = found.get(keyOf(row)) ?? { texts: [], disabled: false }
-    found.set(keyOf(row), { texts: [...texts, textOf(row)], disabled: disabled || row.disabled })
+    const { texts, disabled } = found.get(definitionKey(row)) ?? { texts: [], disabled: false }
+    found.set(definitionKey(row), { texts: [...texts, textOf(row)], disabled: disabled || row.disabled })
   }
   return found
 }

@@ -10,13 +10,14 @@ import { isFolder, readText } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import { isModuleName } from '../host/prisma-client.js'
 import { runsGraphileWorker18 } from '../install.js'
+import { installCommand, RUNTIME } from '../install-command.js'
 import { otherVersion } from '../installed-version.js'
 import { version } from '../own-package.js'
 import { ejectedPath, staleTemplates } from '../templates.js'
-import { type Definitions, define } from './definitions.js'
+import { type Definitions, readMigration } from './definitions.js'
 import type { Finding } from './finding.js'
 
-/** What is wrong with the files of a host in which async-gen is installed. */
+/** The problems in the files of a host in which async-gen is installed. */
 export function projectFindings(host: Host, manifest: Manifest): Finding[] {
   return [
     ...leftoverMarkers(host, manifest),
@@ -44,9 +45,9 @@ function leftoverMarkers({ root }: Host, { files }: Manifest): Finding[] {
     .map((where) => ({
       severity: 'error',
       code: 'LEFTOVER_MARKERS',
-      message: 'A merge has not been finished: the file holds both versions, between <<<<<<< and >>>>>>>.',
+      message: 'The file contains conflict markers: <<<<<<< and >>>>>>>.',
       where,
-      remedy: 'Edit the file, choose, and delete the markers.',
+      remedy: 'Edit the file: keep the lines that you want, and delete the markers.',
     }))
 }
 
@@ -59,20 +60,21 @@ function editedMigrations({ root, migrations }: Host, manifest: Manifest): Findi
       {
         severity: 'warning',
         code: 'MIGRATION_EDITED',
-        message: 'A migration is not as it was emitted. A database that has run it does not have the change.',
+        message: 'The migration was edited. A database that ran it before does not have the change.',
         where,
-        remedy: 'Where it has run anywhere, take the file back, and put the change into a migration of its own.',
+        remedy:
+          'If any database has run it: restore the file from version control, and write the change into a new migration.',
       },
     ]
   })
 }
 
-/** With the preview feature, the next migration that Prisma writes would drop them. */
+/** With the preview feature, Prisma's next migration drops partial indexes that the schema does not declare. */
 function undeclaredIndexes({ root, migrations, schema }: Host, manifest: Manifest): Finding[] {
   if (!schema.previewFeatures.includes('partialIndexes')) return []
   const definitions: Definitions = new Map()
   for (const { folder } of Object.values(manifest.migrations))
-    define(definitions, readText(root, hostJoin(migrations.path, folder, 'migration.sql')) ?? '', folder)
+    readMigration(definitions, readText(root, hostJoin(migrations.path, folder, 'migration.sql')) ?? '', folder)
   const undeclared = [...definitions.values()].filter(
     ({ kind, name, text }) =>
       kind === 'index' && text?.includes('where') && !schema.files.some((file) => file.text.includes(`map: "${name}"`)),
@@ -82,9 +84,9 @@ function undeclaredIndexes({ root, migrations, schema }: Host, manifest: Manifes
     {
       severity: 'error',
       code: 'INDEXES_UNDECLARED',
-      message: `The schema switches on partialIndexes and does not declare ${undeclared.map(({ name }) => name).join(', ')}: the next migration that Prisma writes would drop them.`,
+      message: `The schema enables partialIndexes, but does not declare ${undeclared.map(({ name }) => name).join(', ')}. Prisma's next migration would drop them.`,
       where: schema.path,
-      remedy: 'npx async-gen upgrade, which declares them',
+      remedy: 'Run: npx async-gen upgrade. It declares them.',
     },
   ]
 }
@@ -95,9 +97,9 @@ function lockFiles({ packageManager: { lockFiles: found, workspaceRoot, name } }
     {
       severity: 'warning',
       code: 'LOCK_FILES',
-      message: `There are ${found.length} lock files: ${found.join(', ')}. Their versions differ sooner or later.`,
+      message: `The project has ${found.length} lock files: ${found.join(', ')}. They can name different versions.`,
       where: workspaceRoot,
-      remedy: `Keep the one of ${name}, which async-gen goes by, and delete the others.`,
+      remedy: `Keep the lock file of ${name}, which async-gen uses, and delete the others.`,
     },
   ]
 }
@@ -112,9 +114,9 @@ function tasksTwice({ root }: Host, { settings }: Manifest): Finding[] {
     .map((file) => ({
       severity: 'error',
       code: 'TASK_TWICE',
-      message: `Two files are the task ${stem(file)}: Graphile Worker loads one of them.`,
+      message: `Two files define the task ${stem(file)}. Graphile Worker loads only one of them.`,
       where: hostJoin(folder, file),
-      remedy: 'Delete or rename one; build output does not belong beside its sources.',
+      remedy: 'Delete or rename one of them. If it is build output, change the output folder.',
     }))
 }
 
@@ -125,24 +127,24 @@ function missingClient({ root }: Host, { settings }: Manifest): Finding[] {
     {
       severity: 'error',
       code: 'CLIENT_GONE',
-      message: `The module that exported the PrismaClient is not there: ${path}.`,
+      message: `The module ${path}, which exported the PrismaClient, no longer exists.`,
       where: `${settings.dir}/database.ts`,
-      remedy: 'Name the new one: npx async-gen install --client src/db.ts#prisma',
+      remedy: 'Name the new module: npx async-gen install --client src/db.ts#prisma',
     },
   ]
 }
 
 function installedPackages(host: Host): Finding[] {
   const { root, packageJson, packageManager } = host
-  const runtime = installedVersion(root, '@async-gen/runtime')
+  const runtime = installedVersion(root, RUNTIME)
   const worker = installedVersion(root, 'graphile-worker')
   const missing = [
-    { name: '@async-gen/runtime', found: runtime },
+    { name: RUNTIME, found: runtime },
     { name: 'graphile-worker', found: worker },
   ].flatMap(({ name, found }): Finding[] => {
     const finding = { severity: 'error' as const, where: 'package.json' }
     if (!packageJson.packages.includes(name)) {
-      const remedy = `npx async-gen doctor --fix, and then: ${packageManager.install}`
+      const remedy = `npx async-gen doctor --fix, then: ${packageManager.install}`
       return [{ ...finding, code: 'PACKAGE_NOT_NAMED', message: `package.json does not name ${name}.`, remedy }]
     }
     if (found) return []
@@ -151,7 +153,7 @@ function installedPackages(host: Host): Finding[] {
         ...finding,
         code: 'PACKAGE_NOT_INSTALLED',
         message: `${name} is not installed.`,
-        remedy: packageManager.install,
+        remedy: installCommand(host),
       },
     ]
   })
@@ -168,9 +170,9 @@ function runtimeFindings(runtime: string, install: string): Finding[] {
     {
       severity: 'warning',
       code: 'RUNTIME_VERSION',
-      message: `@async-gen/runtime ${runtime} is installed; this async-gen (${version}) writes for its own version.`,
+      message: `@async-gen/runtime ${runtime} is installed, but async-gen ${version} generates code for version ${version}.`,
       where: 'package.json',
-      remedy: `npx async-gen upgrade, and then: ${install}`,
+      remedy: `npx async-gen upgrade, then: ${install}`,
     },
   ]
 }
@@ -186,7 +188,7 @@ function workerFindings(worker: string, node: string): Finding[] {
       {
         severity: 'error',
         code: 'WORKER_VERSION',
-        message: `graphile-worker ${worker} is installed; async-gen works with 0.17 and 0.18.`,
+        message: `graphile-worker ${worker} is installed. async-gen needs 0.17 or 0.18.`,
         where: 'package.json',
         remedy: 'npm install graphile-worker@^0.17.3 (on Node 22.18 and later: @^0.18.0)',
       },
@@ -197,22 +199,22 @@ function workerFindings(worker: string, node: string): Finding[] {
     {
       severity: 'error',
       code: 'WORKER_NODE',
-      message: `graphile-worker ${worker} needs Node 22.18; this is ${node}.`,
+      message: `graphile-worker ${worker} needs Node 22.18 or later. This is Node ${node}.`,
       where: 'package.json',
-      remedy: 'Raise Node, or: npm install graphile-worker@^0.17.3',
+      remedy: 'Upgrade Node, or: npm install graphile-worker@^0.17.3',
     },
   ]
 }
 
 function behind(manifest: Manifest): Finding[] {
-  const remedy = 'npx async-gen diff shows what that brings; npx async-gen upgrade merges it'
+  const remedy = 'npx async-gen diff shows the changes; npx async-gen upgrade merges them'
   return [
     ...(gt(version, manifest.asyncGen)
       ? [
           {
             severity: 'warning' as const,
             code: 'BEHIND',
-            message: `The files were written by async-gen ${manifest.asyncGen}; this is ${version}.`,
+            message: `async-gen ${manifest.asyncGen} wrote the files. This is async-gen ${version}.`,
             remedy,
           },
         ]
@@ -220,14 +222,14 @@ function behind(manifest: Manifest): Finding[] {
     ...staleTemplates(manifest).map((template) => ({
       severity: 'warning' as const,
       code: 'TEMPLATE_STALE',
-      message: `Your template ${template} is older than ours.`,
+      message: `Your copy of the template ${template} is older than the one in async-gen ${version}.`,
       where: ejectedPath(template),
       remedy,
     })),
   ]
 }
 
-/** What Node would load from the host; null where there is nothing. Some packages do not export their package.json. */
+/** The version that Node would load in the host; null if it finds none. Some packages do not export their package.json. */
 function installedVersion(root: string, name: string): string | null {
   const { resolve } = createRequire(join(root, 'package.json'))
   for (const folder of resolve.paths(name) ?? []) {

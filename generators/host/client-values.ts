@@ -1,18 +1,17 @@
 import { type Node, type SourceModules, walk } from './source-modules.js'
 
-/** What an expression of the host comes to, as far as a PrismaClient is concerned. */
+/** The value of an expression in the host's sources, as far as it concerns a PrismaClient. */
 export interface ClientValue {
-  /** `promise`: a client once it is awaited. `holder`: has a client among other things. `unclear`: may be one. */
+  /** `promise`: of a client. `holder`: an object or a class with a client in a member. `unclear`: possibly a client. */
   kind: 'client' | 'class' | 'factory' | 'promise' | 'holder' | 'unclear'
-  /** The same for the same value under another name: `src/db.ts:120`. */
+  /** Where the value is made: `src/db.ts:120`. It is equal for two names of the same value. */
   origin: string
-  /** How a client is had from it, with `$` for its name: `new $()`, `$()`, `$.client`. Null where it wants arguments. */
+  /** The expression that gives a client, with `$` for the name: `new $()`, `$()`, `$.client`. Null if it requires arguments. */
   access: string | null
-  /** The export of another module that it is: `src/make.ts#makeClient`. */
+  /** The export of another module that the value comes from: `src/make.ts#makeClient`. */
   imported?: string
 }
 
-/** Something that a module exports. */
 export interface ModuleExport {
   name: string
   value: ClientValue | null
@@ -20,7 +19,7 @@ export interface ModuleExport {
 
 interface Binding {
   values: { node: Node; scope: Scope }[]
-  /** Whether its type annotation says PrismaClient. */
+  /** Whether its type annotation is PrismaClient. */
   typed: boolean
   at: number
   imported?: { specifier: string; name: string }
@@ -50,26 +49,26 @@ const CLASS = /^(ClassDeclaration|ClassExpression)$/
 const GLOBAL = /^(global|globalThis|window|self)$/
 
 /**
- * Follows PrismaClients through the sources of a host: `new PrismaClient`, classes that extend it, what is typed as it, and
- * whatever is made from one of those, by name, by `$extends`, by a function or class of this module or of one that it imports.
- * It reads, and runs nothing.
+ * Finds PrismaClients in the sources of a host: `new PrismaClient`, classes that extend it, values of that type, and values
+ * derived from these by assignment, by `$extends`, or by a function or class of the same or an imported module. It only
+ * parses the sources, and never runs them.
  */
 export class ClientValues {
   readonly #modules: SourceModules
   readonly #scopes = new Map<string, Scope>()
   readonly #functions = new WeakMap<Node, Scope>()
-  /** What is being evaluated: a value that depends on itself is none. */
+  /** The nodes and bindings in evaluation, to stop at a value that depends on itself. */
   readonly #evaluating = new Set<unknown>()
-  /** What the export that is being evaluated makes clients with. */
+  /** The imported classes and functions that make the clients of the export in evaluation. */
   #makers: string[] = []
-  /** The exports that a client of another module is made with. */
+  /** The exports with which another module makes a client that it exports. */
   readonly used = new Set<string>()
 
   constructor(modules: SourceModules) {
     this.#modules = modules
   }
 
-  /** What a module exports. What it passes on from another module is that one's. */
+  /** What a module exports, without what it re-exports from another module. */
   exportsOf(path: string): ModuleExport[] {
     const scope = this.#scopeOf(path)
     const exported: ModuleExport[] = []
@@ -87,7 +86,7 @@ export class ClientValues {
     return [...exported, ...this.#commonJsExports(scope)]
   }
 
-  /** The names and the paths of what a module imports at run time. */
+  /** The specifiers of the modules that a module imports at run time. */
   importsOf(path: string): string[] {
     return (this.#modules.program(path).body as Node[]).flatMap((statement) => {
       const { source, importKind, exportKind, specifiers = [] } = statement
@@ -98,7 +97,7 @@ export class ClientValues {
     })
   }
 
-  /** Whether a module makes a client, for whatever use. */
+  /** Whether a module makes a client, exported or not. */
   makesClient(path: string): boolean {
     let makes = false
     walk(this.#modules.program(path), (node) => {
@@ -108,13 +107,13 @@ export class ClientValues {
     return makes
   }
 
-  /** From where a module imports the class PrismaClient: `./generated/client.js`. */
+  /** The specifier from which a module imports the class PrismaClient: `./generated/client.js`. */
   clientClassOf(path: string): string | undefined {
     const bindings = [...this.#scopeOf(path).names.values()]
     return bindings.find(({ imported }) => imported?.name === 'PrismaClient')?.imported?.specifier
   }
 
-  /** Another module may make a client for itself: what it makes it with counts as used where that client is exported. */
+  /** Records as used what makes an exported client. What makes a client for internal use only does not count. */
   #valueOfExport(node: Node, scope: Scope): ClientValue | null {
     const outer = this.#makers
     this.#makers = []
@@ -229,7 +228,7 @@ export class ClientValues {
     return client
   }
 
-  /** A client of another module is that module's; a class or a function makes one here. */
+  /** An imported client belongs to its own module. An imported class or function can make a client here. */
   #valueOfImport({ specifier, name }: { specifier: string; name: string }, from: string): ClientValue | null {
     const path = this.#modules.resolve(specifier, from)
     if (!path || !this.#modules.text(path).includes('PrismaClient')) return null
@@ -257,7 +256,7 @@ export class ClientValues {
     const called = this.#valueOf(callee, scope)
     if (called?.kind === 'factory') return this.#madeWith(called, client)
     if (called?.kind === 'promise') return { ...client, kind: 'promise' }
-    // `remember(() => new PrismaClient())` returns what its argument returns. What else is done with a client is not known.
+    // `remember(() => new PrismaClient())` returns what its argument returns. Other calls with a client are unclear.
     const given = node.arguments.map((argument: Node) => this.#valueOf(argument, scope))
     if (given.some((value: ClientValue | null) => value?.kind === 'factory')) return client
     const wraps = given.some((value: ClientValue | null) => value?.kind === 'client')
@@ -286,7 +285,7 @@ export class ClientValues {
     return found
   }
 
-  /** A class that extends PrismaClient makes one. Another may hold one, in a field that everybody may read. */
+  /** A class that extends PrismaClient makes a client. Another class may hold one in a public member. */
   #valueOfClass(node: Node, scope: Scope): ClientValue | null {
     const value: ClientValue = { kind: 'class', origin: `${scope.path}:${node.start}`, access: null }
     const members = node.body.body as Node[]
@@ -351,7 +350,7 @@ export class ClientValues {
     return scope
   }
 
-  /** Declares all names below a node, each in the scope of its function. */
+  /** Declares all names under a node, each in the scope of its function. */
   #declare(node: unknown, scope: Scope, assignments: { node: Node; scope: Scope }[]) {
     walk(node, (inner) => {
       switch (inner.type) {
@@ -388,7 +387,7 @@ export class ClientValues {
   }
 }
 
-/** `prisma = …`, `global.prisma = …`, `module.exports.prisma = …`: one more value of that name. */
+/** Adds a value to the name in `prisma = …`, `global.prisma = …` or `module.exports.prisma = …`. */
 function assign({ left, right }: Node, scope: Scope) {
   const value = { node: right, scope }
   if (left.type === 'Identifier') {
@@ -403,7 +402,7 @@ function assign({ left, right }: Node, scope: Scope) {
   else names.set(key, { values: [value], typed: false, at: left.start })
 }
 
-/** `globalThis.prisma` for `(global as any).prisma`, and for a property of whatever name the global object has been given. */
+/** `globalThis.prisma` for `(global as any).prisma`, and for a property of a variable that holds the global object. */
 function memberKey(node: Node, scope: Scope): string | undefined {
   const bare = unwrapped(node)
   if (bare.type === 'Identifier') {
@@ -433,7 +432,7 @@ function propertiesOf(object: Node): { name: string; value: Node }[] {
   )
 }
 
-/** A property of an object that is written out, or a static member of a class. */
+/** A property of an object literal, or a static member of a class. */
 function memberNamed(owner: Node, name: string): Node | undefined {
   if (owner.type === 'ObjectExpression') return propertiesOf(owner).find((each) => each.name === name)?.value
   if (!CLASS.test(owner.type)) return undefined

@@ -1,15 +1,15 @@
 interface Details {
-  /** Stable, in capitals: what scripts and searches go by. */
+  /** Stable, for scripts and searches. */
   code: string
-  /** What happened, with the value at hand. */
+  /** What happened, with the value that caused it. */
   message: string
-  /** The file or folder it happened in, where that helps. */
+  /** The file or folder concerned. */
   where?: string
-  /** What to do next; a line each. */
+  /** What to do next, one step on each line. */
   remedy: string
 }
 
-/** An error that the user can act on. Anything else that is thrown is a defect of ours. */
+/** An error that the user can fix. Every other error is a bug in async-gen. */
 export abstract class GeneratorError extends Error {
   abstract readonly exitCode: number
   readonly code: string
@@ -25,22 +25,22 @@ export abstract class GeneratorError extends Error {
   }
 }
 
-/** The command line asks for something that cannot be, or leaves out something that is needed. */
+/** The command line is wrong or incomplete. */
 export class UsageError extends GeneratorError {
   readonly exitCode = 2
 }
 
-/** What is in the host stands in the way of what would be written. */
+/** Something in the host conflicts with what async-gen would write. */
 export class ConflictError extends GeneratorError {
   readonly exitCode = 3
 }
 
-/** The host is not one that async-gen can work in, or not yet. */
+/** async-gen does not support the host, or not in its current state. */
 export class HostError extends GeneratorError {
   readonly exitCode = 4
 }
 
-/** The disk refused. */
+/** Writing to the disk failed. */
 export class WriteError extends GeneratorError {
   readonly exitCode = 1
 }

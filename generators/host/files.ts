@@ -37,12 +37,12 @@ export function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 }
 
-/** A path as the plan, the manifest and the output spell it: relative to the host, with forward slashes. */
+/** The path in the form that plan, manifest and output use: relative to the host, with forward slashes. */
 export function hostPath(root: string, file: string): string {
   return relative(root, file).split(sep).join('/')
 }
 
-/** The line ending of a text; a text without one says nothing, so LF. */
+/** The line ending of a text; LF for a text without one. */
 export function eolOf(text: string): Eol {
   return /\r?\n/.exec(text)?.[0] === '\r\n' ? '\r\n' : '\n'
 }
@@ -51,25 +51,25 @@ export function withEol(text: string, eol: Eol): string {
   return text.replace(/\r?\n/g, eol)
 }
 
-/** Equal but for line endings: a checkout with autocrlf is no edit. */
+/** Compares without line endings: a checkout with autocrlf is not an edit. */
 export function sameText(a: string, b: string): boolean {
   return withEol(a, '\n') === withEol(b, '\n')
 }
 
-/** The folder and those above it, to the root of the repository: configuration beyond that is somebody else's. */
+/** The folder and its parents, up to the root of the repository: configuration above it does not belong to the project. */
 export function upwards(folder: string): string[] {
   const parent = dirname(folder)
   return existsSync(join(folder, '.git')) || parent === folder ? [folder] : [folder, ...upwards(parent)]
 }
 
-/** Whether it names something inside of the host, as it is written: links are not followed. */
+/** Whether the path is relative and stays inside the host. Links are not followed. */
 export function isHostPath(path: unknown): path is string {
   if (typeof path !== 'string' || path === '' || path.includes('\0')) return false
-  // What is absolute on Windows, `C:\\x` and `/x`, is nothing relative anywhere.
+  // Also refused on Linux: paths that are absolute on Windows, such as `C:\\x` and `/x`.
   return !win32.isAbsolute(path) && !/^[a-z]:/i.test(path) && !path.split(/[\\/]/).includes('..')
 }
 
-/** The folder that a file is in, or would be in, with links followed. */
+/** The folder of a file that need not exist, with links followed. */
 export function realFolder(file: string): string {
   return existsSync(file) ? dirname(realpathSync(file)) : realpathSync(nearestExisting(dirname(file)))
 }

@@ -7,16 +7,16 @@ import { stripVTControlCharacters } from 'node:util'
 import { parse } from 'jsonc-parser'
 import { upwards } from './files.js'
 
-/** The formatter that the host uses, by its own configuration and its own installation; null for none. */
+/** The formatter that the host has configured and installed; null for none. */
 export type FormatterName = 'biome' | 'prettier' | 'dprint' | null
 
-/** A text as the host's formatter has it. One that the formatter leaves alone, or cannot read, stays as it is. */
+/** Formats a text with the host's formatter. A text that the formatter ignores or cannot parse stays as it is. */
 export type Format = (path: string, text: string) => Promise<string>
 
-/** The same, and what the formatter failed on: an error for each path. */
+/** `failures` has the formatter's error for each path on which it failed. */
 export type FormatWithFailures = Format & { readonly failures: ReadonlyMap<string, Error> }
 
-/** Looks for a formatter from the host up to the root of its workspace. */
+/** Searches for a formatter from the host up to the root of its repository. */
 export function formatterOf(root: string, packages: string[]): FormatterName {
   const folders = upwards(root)
   const has = (file: string) => folders.map((folder) => join(folder, file)).find((path) => existsSync(path))
@@ -28,7 +28,7 @@ export function formatterOf(root: string, packages: string[]): FormatterName {
   return null
 }
 
-/** Formats with the host's own installation, in the host's folder; a text is formatted once. */
+/** Formats with the host's own installation, in the host's folder. It formats each text once. */
 export function formatWith(name: FormatterName, root: string): FormatWithFailures {
   const failures = new Map<string, Error>()
   if (!name) return Object.assign(async (_path: string, text: string) => text, { failures })
@@ -48,13 +48,13 @@ export function formatWith(name: FormatterName, root: string): FormatWithFailure
   return Object.assign(format, { failures })
 }
 
-/** What to tell of a formatter that failed. Its texts are written as they are. */
+/** A note about texts that could not be formatted. */
 export function formatterNotes(name: FormatterName, { failures }: FormatWithFailures): string[] {
   const [[path, error] = []] = failures
   if (path === undefined) return []
-  const others = failures.size > 1 ? ` and ${failures.size - 1} more` : ''
+  const others = failures.size > 1 ? ` and ${failures.size - 1} more files` : ''
   const [reason] = error!.message.split('\n')
-  return [`${name} failed on ${path}${others}: ${reason}. What it failed on is written without its formatting`]
+  return [`${name} failed on ${path}${others}: ${reason}. async-gen writes these files unformatted`]
 }
 
 const PRETTIER_CONFIGS = ['', '.json', '.yaml', '.yml', '.json5', '.js', '.cjs', '.mjs', '.ts', '.mts', '.cts', '.toml']
@@ -87,17 +87,17 @@ function biomeIn(root: string): Format {
   const program = resolve('@biomejs/biome/bin/biome')
   const biome = (args: string[], path: string, text: string) =>
     pipe(process.execPath, [program, ...args, `--stdin-file-path=${path}`], root, text)
-  // With what the host has it do to imports, as its `biome ci` asks for that too; an older Biome only formats.
+  // `check` also sorts imports if the host has enabled it, as its `biome ci` requires. An older Biome can only `format`.
   return (path, text) =>
     biome(['check', '--write', '--linter-enabled=false'], path, text).catch(() => biome(['format'], path, text))
 }
 
 function dprintIn(root: string): Format {
   const manifest = createRequire(join(root, 'package.json')).resolve('dprint/package.json')
-  // Where it is has changed: bin.js, bin.cjs.
+  // Read from package.json, because versions differ: bin.js, bin.cjs.
   const program = join(dirname(manifest), parse(readFileSync(manifest, 'utf8')).bin)
   return (path, text) => {
-    // What it includes and excludes goes by the path, which has to be there; of a new file it takes the name alone.
+    // dprint applies its includes and excludes to an existing path. For a new file it needs only the name.
     const file = join(root, path)
     return pipe(process.execPath, [program, 'fmt', '--stdin', existsSync(file) ? file : basename(path)], root, text)
   }
@@ -107,31 +107,31 @@ function pipe(command: string, args: string[], cwd: string, text: string): Promi
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, stdio: ['pipe', 'pipe', 'pipe'] })
     let output = ''
-    let complaint = ''
+    let stderr = ''
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
       output += chunk
     })
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-      complaint += chunk
+      stderr += chunk
     })
     child.once('error', reject)
     child.once('close', (code) => {
       if (code === 0 && output !== '') resolve(output)
-      else reject(new Error(firstWords(complaint) ?? `it ended with ${code}`))
+      else reject(new Error(firstMessageLine(stderr) ?? `it exited with code ${code}`))
     })
     child.stdin.on('error', reject).end(text)
   })
 }
 
-/** The first line that says something, without rulers and colours. */
-function firstWords(complaint: string): string | undefined {
-  return stripVTControlCharacters(complaint)
+/** The first line with words, without rulers and colours. */
+function firstMessageLine(stderr: string): string | undefined {
+  return stripVTControlCharacters(stderr)
     .split('\n')
     .map((line) => line.trim())
     .find((line) => /\w{3}/.test(line))
 }
 
-/** Some have Biome for its linter alone. */
+/** Some projects use only Biome's linter. */
 function formats(biomeConfig: string): boolean {
   return parse(readFileSync(biomeConfig, 'utf8'))?.formatter?.enabled !== false
 }

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 
-/** Those of the paths that git leaves out of commits; none where there is no git. */
+/** Those of the paths that git ignores; none without git. */
 export function ignoredByGit(root: string, paths: string[]): string[] {
   if (paths.length === 0) return []
   const { stdout } = spawnSync('git', ['check-ignore', '--stdin', '-z'], {

@@ -9,12 +9,12 @@ import { installedPrisma, loadPrismaConfig } from './prisma-config.js'
 import { migrationsFolder, type PrismaSchema, readPrismaSchema, refuseOtherProviders } from './prisma-schema.js'
 import { type ModuleStyle, moduleStyleOf } from './typescript.js'
 
-/** The host project as plain data: all that a generator may know of it. Paths are relative to `root`. */
+/** The host project as plain data: everything that a generator may know about it. Paths are relative to `root`. */
 export interface Host {
   root: string
-  /** The Node that runs here, e.g. `20.19.0`. */
+  /** The version of Node that runs this process: `20.19.0`. */
   node: string
-  /** How the host ends its lines; what we add does the same. */
+  /** The host's line ending, for new files. */
   eol: Eol
   packageJson: PackageJson
   packageManager: PackageManager
@@ -24,7 +24,7 @@ export interface Host {
   migrations: { path: string; names: string[] }
   testRunner: 'vitest' | 'jest' | 'mocha' | 'ava' | null
   formatter: FormatterName
-  /** Whether its sources are in `src/`. */
+  /** Whether the host has a folder `src/`. */
   src: boolean
 }
 
@@ -55,18 +55,18 @@ export async function inspect(
   }
 }
 
-/** Migrations are the application's: a folder elsewhere is one that it does not deploy. */
+/** The value of --migrations, which has to be inside the host: the application deploys its own migrations only. */
 function namedFolder(root: string, flag: string): string {
   const folder = hostPath(root, resolve(root, flag))
   if (folder && !folder.startsWith('..')) return folder
   throw new UsageError({
     code: 'MIGRATIONS_INVALID',
     message: `--migrations ${flag} is not a folder inside the project.`,
-    remedy: 'Name one relative to the project: --migrations prisma/migrations',
+    remedy: 'Name a folder relative to the project: --migrations prisma/migrations',
   })
 }
 
-/** The refusal that leads somewhere comes first: who has another database gains nothing by another Prisma. */
+/** Reports an unsupported database before an unsupported Prisma: upgrading Prisma would not help that user. */
 function prismaOf(root: string, packageJson: PackageJson) {
   try {
     return installedPrisma(root, packageJson)

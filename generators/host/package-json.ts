@@ -11,9 +11,9 @@ import { eolOf, readText } from './files.js'
 
 export interface PackageJson {
   text: string
-  /** What Node makes of a .ts or .js file here. */
+  /** The module system of .ts and .js files. */
   type: 'module' | 'commonjs'
-  /** Every package that is named, in dependencies of any kind. */
+  /** The names in all kinds of dependencies. */
   packages: string[]
   scripts: Record<string, string>
 }
@@ -31,9 +31,9 @@ export function readPackageJson(root: string): PackageJson {
   if (text === null) {
     throw new HostError({
       code: 'NO_PACKAGE_JSON',
-      message: 'There is no package.json here.',
+      message: 'There is no package.json in this folder.',
       where: root,
-      remedy: 'Run async-gen in the folder of your application, or name it: --cwd <folder>',
+      remedy: 'Run async-gen in the folder of your application, or name that folder: --cwd <folder>',
     })
   }
   const errors: ParseError[] = []
@@ -54,17 +54,17 @@ export function readPackageJson(root: string): PackageJson {
   }
 }
 
-/** What was put into package.json, so that an upgrade can raise it and a removal take it out. */
+/** The entries that async-gen added to package.json. An upgrade may update them, and `destroy` removes them. */
 export interface PackageRecord extends PackageAdditions {
-  /** Fields that were not there before. */
+  /** The fields that did not exist before. */
   fields: string[]
 }
 
 export const nothingAdded: PackageRecord = { dependencies: {}, devDependencies: {}, scripts: {}, fields: [] }
 
 /**
- * The text of package.json with what is missing put in, and what an earlier run put in brought up to date. What the host
- * has of its own, it keeps: a package in any field, at any version, and a script of the same name.
+ * Adds missing entries to the text of package.json, and updates those of an earlier run. The host's own entries stay: a
+ * package in any field and version, and a script of the same name.
  */
 export function addToPackageJson(
   before: string,
@@ -88,7 +88,7 @@ export function addToPackageJson(
   return { text, record: added }
 }
 
-/** The text of package.json without what was put in, where that is still as it was. */
+/** Removes the recorded entries from the text of package.json. Those that the user has changed are in `kept`. */
 export function removeFromPackageJson(before: string, record: PackageRecord): { text: string; kept: string[] } {
   let text = before
   const kept: string[] = []
@@ -108,8 +108,7 @@ export function removeFromPackageJson(before: string, record: PackageRecord): { 
 const ADDED_FIELDS = ['dependencies', 'devDependencies', 'scripts'] as const
 
 function withEntry(text: string, field: string, name: string, value: string): string {
-  // npm keeps dependencies in alphabetical order; scripts have the order of their author. Of a field that is missing the
-  // names would be those of package.json itself.
+  // npm sorts dependencies, but not scripts. If the field is missing, jsonc-parser would pass the names of package.json itself.
   const sorted = field !== 'scripts' && parse(text)[field]
   return edited(
     text,

@@ -3,17 +3,17 @@ import { workspaceOf } from './workspace.js'
 
 export interface PackageManager {
   name: string
-  /** Installs what package.json names: `pnpm install`. */
+  /** The command that installs the dependencies: `pnpm install`. */
   install: string
-  /** Runs a program of the host's node_modules: `pnpm exec`. */
+  /** The command that runs a program from node_modules: `pnpm exec`. */
   exec: string
-  /** Where the lock file is: the root of the workspace. */
+  /** The folder of the lock file, which is the root of the workspace. */
   workspaceRoot: string
-  /** The lock files there: two of them disagree sooner or later. */
+  /** The lock files in that folder. Several can name different versions. */
   lockFiles: string[]
 }
 
-/** The host's package manager, by its lock file or `packageManager` field, up to the root of its workspace. */
+/** Detects the package manager by a lock file or the field `packageManager`, in the host and its parent folders. */
 export async function packageManagerOf(root: string): Promise<PackageManager> {
   const { name, agent } = (await detect({ cwd: root })) ?? { name: 'npm', agent: 'npm' }
   const exec = resolveCommand(agent, 'execute-local', [])

@@ -2,52 +2,53 @@ import { type ClientValue, ClientValues } from './client-values.js'
 import { SourceModules, type Sources } from './source-modules.js'
 import { configuredUrlVariables, urlVariablesIn } from './url-variables.js'
 
-/** A value of the host that is its PrismaClient. */
+/** An export of the host that is its PrismaClient. */
 export interface ClientExport {
   /** A file of the host, or the name of a module: `src/db.ts`, `@acme/db`. */
   path: string
-  /** `default`, or what it is exported as. */
+  /** The name of the export, or `default`. */
   name: string
 }
 
-/** An export that is a PrismaClient, or from which one can be had. */
+/** An export that is a PrismaClient, or that gives one. */
 export interface ClientCandidate extends ClientExport {
-  /** How a client is had, with `$` for the export: `$`, `new $()`, `$()`, `$.client`. Null where it wants arguments. */
+  /** The expression that gives a client, with `$` for the export: `$`, `new $()`, `$()`, `$.client`. Null if it requires arguments. */
   access: string | null
 }
 
-/** An export that a PrismaClient is made from, as from a class of NestJS. */
+/** An export that makes a PrismaClient, such as a service class of NestJS. */
 export interface ClientSource extends ClientCandidate {
-  /** From where it imports the class PrismaClient: a file of the host, or the name of a module. */
+  /** The module from which it imports the class PrismaClient: a file of the host, or a package. */
   clientClass: string
 }
 
-/** What is known of the PrismaClients of a host. */
+/** The PrismaClients that a search has found. */
 export interface ClientSearch {
-  /** All that may be meant, the clients first. */
+  /** Clients first, then exports that make one. */
   candidates: ClientCandidate[]
-  /** Those that a worker cannot load, because of `import 'server-only'`. They are candidates only where there is no other. */
+  /** Those that a worker cannot load, because of `import 'server-only'`. They are candidates only if there is no other. */
   serverOnly: ClientCandidate[]
-  /** Modules that make a client and export something that may be it. */
+  /** Modules that make a client, and export something that is possibly that client. */
   unclear: string[]
-  /** Modules that make a client and keep it to themselves. */
+  /** Modules that make a client without exporting it. */
   makers: string[]
 }
 
-/** `@acme/db`, `@/lib/db`, `#db`: what is imported as it is written. */
+/** Whether it is a package or an alias, such as `@acme/db`, `@/lib/db` and `#db`, and not a file. */
 export function isModuleName(path: string): boolean {
   return !/\.[cm]?[jt]sx?$/.test(path)
 }
 
-/** Whether the export is a client itself, and not something that makes one. */
+/** Whether the export itself is a client. */
 export function isClient({ access }: ClientCandidate): boolean {
   return access === '$'
 }
 
-/** Folders of what is beside the application: a client in one of them counts where there is no other. */
-const ASIDE = /(^|\/)(tests?|__tests__|__mocks__|mocks?|e2e|spec|scripts|seeds?|examples?|fixtures)\/|(^|\/)seed\.\w+$/
+/** Folders of code beside the application. A client in one of them counts only if there is no other. */
+const BESIDE_APPLICATION =
+  /(^|\/)(tests?|__tests__|__mocks__|mocks?|e2e|spec|scripts|seeds?|examples?|fixtures)\/|(^|\/)seed\.\w+$/
 
-/** The PrismaClients of a host, found by reading its sources. Nothing is run. */
+/** Finds the PrismaClients of a host. It parses the sources, and never runs them. */
 export class HostClients {
   readonly #modules: SourceModules
   readonly #values: ClientValues
@@ -67,7 +68,7 @@ export class HostClients {
     const naming = paths.filter((path) => text(path).includes('PrismaClient'))
     const found = naming.flatMap((path) => this.exportsOf(path))
 
-    // A module that makes its client with the class or the function of another one need not name PrismaClient.
+    // A module that makes its client with an imported class or function need not contain the word PrismaClient.
     const makerNames = found.filter((each) => !isClient(each) && each.name !== 'default').map(({ name }) => name)
     const others = paths.filter(
       (path) => !naming.includes(path) && makerNames.some((name) => text(path).includes(name)),
@@ -75,7 +76,7 @@ export class HostClients {
     const all = [...found, ...others.flatMap((path) => this.exportsOf(path))]
 
     const unused = all.filter((each) => isClient(each) || !this.#values.used.has(`${each.path}#${each.name}`))
-    const inApplication = unused.filter(({ path }) => !ASIDE.test(path))
+    const inApplication = unused.filter(({ path }) => !BESIDE_APPLICATION.test(path))
     const meant = inApplication.length > 0 ? inApplication : unused
     const serverOnly = meant.filter(({ path }) => this.isServerOnly(path))
     const rest = meant.filter((each) => !serverOnly.includes(each))
@@ -84,17 +85,17 @@ export class HostClients {
     return {
       candidates: (rest.length > 0 ? rest : serverOnly).sort((a, b) => Number(isClient(b)) - Number(isClient(a))),
       serverOnly,
-      unclear: makers.filter((path) => !ASIDE.test(path) && isUnclear(path)),
+      unclear: makers.filter((path) => !BESIDE_APPLICATION.test(path) && isUnclear(path)),
       makers,
     }
   }
 
-  /** What a module exports as a client; where it exports none, what a client can be had from. */
+  /** The clients that a module exports; if there are none, the exports that give one. */
   exportsOf(path: string): ClientCandidate[] {
     const byOrigin = new Map<string, { name: string; value: ClientValue }>()
     for (const { name, value } of this.#values.exportsOf(path)) {
       if (!value || value.kind === 'promise' || value.kind === 'unclear') continue
-      // One client under two names is one client.
+      // Two names of the same client count once.
       if (!byOrigin.has(value.origin) || name === 'prisma') byOrigin.set(value.origin, { name, value })
     }
     const found = [...byOrigin.values()].map(({ name, value }) => ({ path, name, access: value.access }))
@@ -102,7 +103,7 @@ export class HostClients {
     return clients.length > 0 ? clients : found
   }
 
-  /** From where a module imports the class PrismaClient: a file of the host, or the name of a module. */
+  /** The module from which a module imports the class PrismaClient: a file of the host, or a package. */
   classImportedBy(path: string): string | undefined {
     const specifier = this.#values.clientClassOf(path)
     if (!specifier) return undefined
@@ -111,7 +112,7 @@ export class HostClients {
     return isModuleName(file) ? `${file}.ts` : file
   }
 
-  /** Whether a module, or one that it imports, is refused to all but a server's React. */
+  /** Whether a module imports `server-only`, directly or through other modules. */
   isServerOnly(path: string, seen = new Set<string>()): boolean {
     if (seen.has(path)) return false
     seen.add(path)
@@ -122,7 +123,7 @@ export class HostClients {
     })
   }
 
-  /** The environment variables that a module, or else one that it imports, takes the database's URL from. */
+  /** The environment variables from which a module reads the database URL; else those of a module that it imports. */
   urlVariablesOf(path: string): string[] {
     const own = urlVariablesIn(this.#modules.program(path))
     if (own.length > 0) return own
@@ -134,7 +135,7 @@ export class HostClients {
     )
   }
 
-  /** Those that `datasource.url` of a prisma.config names. */
+  /** The environment variables in `datasource.url` of a prisma.config. */
   configuredUrlVariables(path: string): string[] {
     return configuredUrlVariables(this.#modules.program(path))
   }

@@ -7,11 +7,11 @@ import type { PackageJson } from './package-json.js'
 import { prismaElsewhere } from './workspace.js'
 
 export interface PrismaConfig {
-  /** The file, absolute; null where there is none. */
+  /** The absolute path of the file; null if there is none. */
   path: string | null
-  /** Where `schema` of prisma.config points: a file or a folder, absolute. */
+  /** The absolute path in `schema`: a file or a folder. */
   schema?: string
-  /** Where `migrations.path` points, absolute. */
+  /** The absolute path in `migrations.path`. */
   migrations?: string
 }
 
@@ -23,11 +23,11 @@ interface LoadedConfig {
 
 export interface InstalledPrisma {
   version: string
-  /** Its package.json, absolute. */
+  /** The absolute path of its package.json. */
   path: string
 }
 
-/** The installed Prisma's package.json. The range that the host names says little (`catalog:`, `workspace:*`). */
+/** The version of the installed Prisma. The range in the host's package.json can be `catalog:` or `workspace:*`. */
 export function installedPrisma(root: string, packageJson: PackageJson): InstalledPrisma {
   const { resolve } = createRequire(join(root, 'package.json'))
   let path: string
@@ -42,17 +42,17 @@ export function installedPrisma(root: string, packageJson: PackageJson): Install
       remedy: named
         ? installIt(root)
         : (prismaElsewhere(root) ??
-          'async-gen adds to an application on Prisma 7 and PostgreSQL. To start one: npm install prisma@7 @prisma/client@7 && npx prisma init'),
+          'async-gen needs an application with Prisma 7 and PostgreSQL. To start one: npm install prisma@7 @prisma/client@7 && npx prisma init'),
     })
   }
   const { version } = JSON.parse(readFileSync(path, 'utf8')) as { version: string }
   if (Number.parseInt(version, 10) !== 7) {
     throw new HostError({
       code: 'PRISMA_MAJOR',
-      message: `Prisma ${version} is installed; async-gen works with Prisma 7.`,
+      message: `Prisma ${version} is installed. async-gen needs Prisma 7.`,
       where: dirname(path),
       remedy:
-        'Upgrade (https://www.prisma.io/docs/guides/upgrade-prisma-orm), or: npm install prisma@7 @prisma/client@7',
+        'Change to Prisma 7 (https://www.prisma.io/docs/guides/upgrade-prisma-orm), or: npm install prisma@7 @prisma/client@7',
     })
   }
   return { version, path }
@@ -61,15 +61,15 @@ export function installedPrisma(root: string, packageJson: PackageJson): Install
 function installIt(root: string): string {
   const plugged = upwards(root).some((folder) => existsSync(join(folder, '.pnp.cjs')))
   return plugged
-    ? "With Yarn's Plug'n'Play only a package of the project sees the others: yarn add -D async-gen, then yarn async-gen … Where Prisma does not run either: `nodeLinker: node-modules` in .yarnrc.yml"
-    : 'Install the dependencies (`npm install`, or what your package manager calls it), then run the command again.'
+    ? "With Yarn's Plug'n'Play, async-gen has to be a dependency of the project: yarn add -D async-gen, then yarn async-gen … If Prisma does not run either, set `nodeLinker: node-modules` in .yarnrc.yml"
+    : 'Install the dependencies (with npm: `npm install`), then run the command again.'
 }
 
-/** The host's prisma.config, read by the host's own Prisma, so that it means here what it means there. */
+/** Loads the host's prisma.config with the host's own Prisma, so that both read it in the same way. */
 export async function loadPrismaConfig(root: string, prismaPath: string, configFile?: string): Promise<PrismaConfig> {
   const { loadConfigFromFile } = createRequire(prismaPath)('@prisma/config')
   const load = () => loadConfigFromFile({ configRoot: root, ...(configFile && { configFile }) })
-  const { config, resolvedPath, error }: LoadedConfig = await withoutOutput(() => withStandIns(load))
+  const { config, resolvedPath, error }: LoadedConfig = await withoutOutput(() => withPlaceholderVariables(load))
   if (error) {
     throw new HostError({
       code: 'PRISMA_CONFIG_INVALID',
@@ -85,11 +85,11 @@ export async function loadPrismaConfig(root: string, prismaPath: string, configF
   }
 }
 
-/** What `env()` says of a variable that is not set: in Prisma 7.0 and 7.1, and since. */
+/** The errors of `env()` for a variable that is not set: in Prisma 7.0 and 7.1, and in later versions. */
 const MISSING_VARIABLE = /(?:Missing required|Cannot resolve) environment variable: (\w+)/
 
-/** A fresh checkout and CI have no DATABASE_URL, which nothing here connects to: what `env()` misses is made up. */
-async function withStandIns(load: () => Promise<LoadedConfig>): Promise<LoadedConfig> {
+/** Sets each variable that `env()` misses to a placeholder. CI often has no DATABASE_URL, and we do not connect to it here. */
+async function withPlaceholderVariables(load: () => Promise<LoadedConfig>): Promise<LoadedConfig> {
   const made: string[] = []
   try {
     for (;;) {
@@ -104,7 +104,7 @@ async function withStandIns(load: () => Promise<LoadedConfig>): Promise<LoadedCo
   }
 }
 
-/** A config is a program, and what it prints is not our output: it goes where errors go. */
+/** Redirects stdout to stderr: what the config prints must not get into our own output. */
 async function withoutOutput<T>(load: () => Promise<T>): Promise<T> {
   const write = process.stdout.write
   process.stdout.write = process.stderr.write.bind(process.stderr)

@@ -1,15 +1,15 @@
 import { get_dmmf } from '@prisma/prisma-schema-wasm'
 import type { SchemaFile } from './prisma-schema.js'
 
-/** A model of the host's schema, as Prisma's parser tells it. */
+/** A model of the host's schema, from Prisma's parser. */
 export interface Model {
   name: string
-  /** What the database calls its table, where that is another name. */
+  /** The name of its table, if it differs from the model's name. */
   dbName: string | null
-  /** The database schema that it is in, where the Prisma schema says so. */
+  /** The name in `@@schema`. */
   schema: string | null
   fields: Field[]
-  /** Of a composite key; a single field says `isId`. */
+  /** The fields of a composite key. A key of one field has `isId`. */
   primaryKey: { fields: string[] } | null
 }
 
@@ -19,7 +19,7 @@ interface Field {
   kind: string
   type: string
   isId: boolean
-  /** Of a relation that this model holds the foreign key of: its fields, and those of the other model that they name. */
+  /** For a relation whose foreign key is in this model: the fields of the key, and those of the other model. */
   relationFromFields?: string[]
   relationToFields?: string[]
 }

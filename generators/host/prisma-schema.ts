@@ -13,27 +13,27 @@ export interface SchemaFile {
 export interface SchemaName {
   kind: 'model' | 'enum'
   name: string
-  /** What the database calls it. */
+  /** The name in the database. */
   dbName: string
 }
 
 export interface PrismaSchema {
-  /** One file that holds everything, or a folder where each concern has a file. */
+  /** One file, or a folder with several files. */
   kind: 'file' | 'folder'
   path: string
   files: SchemaFile[]
   names: SchemaName[]
   provider: string
-  /** The database schemas that the datasource names; where there are any, every model has to say which is its own. */
+  /** The database schemas in the datasource. If there are any, every model needs `@@schema`. */
   schemas: string[]
   relationMode: 'foreignKeys' | 'prisma'
-  /** What the generators switch on: `partialIndexes`. */
+  /** The preview features that the generators enable: `partialIndexes`. */
   previewFeatures: string[]
-  /** The generators that make a client, and where. */
+  /** The generators of clients, and their output folders. */
   clients: { provider: string; output: string | null }[]
 }
 
-/** Finds the host's schema where Prisma would: the flag, prisma.config, then Prisma's defaults. */
+/** Finds the host's schema as Prisma does: the flag, else prisma.config, else Prisma's default paths. */
 export function readPrismaSchema(root: string, flag: string | undefined, configured: string | undefined): PrismaSchema {
   const tried = flag
     ? [resolve(root, flag)]
@@ -45,7 +45,7 @@ export function readPrismaSchema(root: string, flag: string | undefined, configu
   if (!found || files.length === 0) {
     throw new HostError({
       code: 'SCHEMA_NOT_FOUND',
-      message: `There is no Prisma schema at ${tried.map((path) => hostPath(root, path)).join(' or ')}.`,
+      message: `async-gen found no Prisma schema at ${tried.map((path) => hostPath(root, path)).join(' or ')}.`,
       where: root,
       remedy: nameSchema(root),
     })
@@ -59,7 +59,7 @@ export function readPrismaSchema(root: string, flag: string | undefined, configu
     names: schemaNames(files),
     provider: datasources[0]?.activeProvider ?? 'postgresql',
     schemas: datasources[0]?.schemas ?? [],
-    // Prisma's parser does not tell it.
+    // Prisma's parser does not return it.
     relationMode: files.some(({ text }) => /^\s*relationMode\s*=\s*"prisma"/m.test(text)) ? 'prisma' : 'foreignKeys',
     previewFeatures: [...new Set(generators.flatMap(({ previewFeatures }) => previewFeatures))],
     clients: generators
@@ -68,26 +68,25 @@ export function readPrismaSchema(root: string, flag: string | undefined, configu
   }
 }
 
-/** What --schema may mean here: a folder with several files stands for what is inside it. */
+/** Lists the values that --schema can have. A folder with several files is listed instead of its files. */
 function nameSchema(root: string): string {
   const all = schemasIn(root)
   const found = all.filter((path) => !all.some((other) => other !== '.' && path.startsWith(`${other}/`)))
   const inConfig = 'or set `schema` in prisma.config.ts'
-  if (found.length === 0)
-    return prismaElsewhere(root) ?? `There is no .prisma file here. Name it: --schema <path>, ${inConfig}`
+  if (found.length === 0) return prismaElsewhere(root) ?? `Name your schema: --schema <path>, ${inConfig}`
   const flags = found.slice(0, 5).map((path) => `--schema ${path}`)
   if (flags.length === 1) return `Name the file or the folder: ${flags[0]}, ${inConfig}`
-  return `Name one of those that are here: ${flags.join(', or ')}; ${inConfig}`
+  return `Name one of these: ${flags.join(', or ')}; ${inConfig}`
 }
 
-/** Where Prisma keeps the migrations of this schema: as configured, else beside it. */
+/** The folder of the migrations, as Prisma finds it: the configured one, else `migrations` beside the schema. */
 export function migrationsFolder(root: string, schema: PrismaSchema, configured: string | undefined): string {
   if (configured) return hostPath(root, configured)
   const folder = schema.kind === 'folder' ? schema.path : dirname(schema.path)
   return hostPath(root, join(root, folder, 'migrations'))
 }
 
-/** Prisma's own complaint about a schema, or null when it is sound. */
+/** Prisma's error message for a schema; null if the schema is valid. */
 export function schemaError(files: SchemaFile[]): string | null {
   try {
     validate(parserInput(files))
@@ -98,8 +97,8 @@ export function schemaError(files: SchemaFile[]): string | null {
 }
 
 /**
- * A fragment of ours as `prisma format` would write it. Never for a user's text: the formatter may change what a schema
- * means (prisma #25260).
+ * Formats one of our fragments as `prisma format` does. Never use it for a user's text: the formatter can change the meaning
+ * of a schema (prisma #25260).
  */
 export function canonicalFragment(text: string): string {
   const options = { textDocument: { uri: 'file:/schema.prisma' }, options: { tabSize: 2, insertSpaces: true } }
@@ -127,7 +126,7 @@ interface ParsedConfig {
 }
 
 function configOf(files: SchemaFile[]): ParsedConfig {
-  // A schema that has none does not parse either, and Prisma says it better.
+  // A schema without a config does not parse, and `schemaNames` then reports Prisma's own error.
   return JSON.parse(get_config(parserInput(files))).config ?? { datasources: [], generators: [] }
 }
 
@@ -139,13 +138,13 @@ function requirePostgres(root: string, [datasource]: ParsedConfig['datasources']
 function wrongProvider(provider: string, where: string): HostError {
   return new HostError({
     code: 'PROVIDER',
-    message: `The schema's provider is "${provider}"; async-gen works on "postgresql".`,
+    message: `The provider of the schema is "${provider}". async-gen needs "postgresql".`,
     where,
-    remedy: 'Its triggers, its locks and Graphile Worker are PostgreSQL. There is no way around that.',
+    remedy: 'Use async-gen in an application on PostgreSQL. It depends on the triggers and locks of PostgreSQL.',
   })
 }
 
-/** For a Prisma whose schemas this parser may refuse: another database is no reason to upgrade Prisma. */
+/** Refuses another database without the parser, which may not accept the schemas of an older Prisma. */
 export function refuseOtherProviders(root: string) {
   for (const path of schemasIn(root)) {
     const files = schemaFiles(root, join(root, path))
@@ -184,7 +183,7 @@ function parserInput(files: SchemaFile[]): string {
   return JSON.stringify({ prismaSchema: files.map(({ path, text }) => [path, text]), noColor: true })
 }
 
-/** The parser throws JSON where the fault is the schema's. */
+/** For an error in the schema, the parser throws JSON. */
 function parserMessage(error: unknown): string {
   const { message } = error as Error
   try {

@@ -7,15 +7,15 @@ const END = '// async-gen:end'
 const sectionLine = (name: string) => `// async-gen:section ${name}`
 
 /**
- * In a host whose schema is one file, what the generators add stands in one block at its end, a section each. These
- * functions read and extend that block; every byte outside the section that is written stays as it is.
+ * If the schema is one file, the generators add one block at its end, with a section for each fragment. These functions read
+ * and change that block. Every byte outside of the written section stays as it is.
  */
 export function readSection(schema: string, name: string): string | null {
   const section = sectionsOf(schema).find((candidate) => candidate.name === name)
   return section ? withEol(schema.slice(section.start, section.end), '\n').trim() : null
 }
 
-/** The schema with the section put in, or replaced. */
+/** Adds or replaces a section. */
 export function writeSection(schema: string, name: string, text: string): string {
   const eol = eolOf(schema)
   const lines = (...parts: string[]) => withEol(parts.join('\n'), eol)
@@ -27,12 +27,12 @@ export function writeSection(schema: string, name: string, text: string): string
   const end = markersOf(schema).find((marker) => marker.what === 'end')
   if (end) return schema.slice(0, end.start) + lines(sectionLine(name), '', body, '', '') + schema.slice(end.start)
 
-  // One line end in any case: an empty line, or the end of a last line that has none. `removeSection` takes it back.
+  // Always one line end, also if the last line has none. `removeSection` removes exactly one.
   const gap = schema === '' ? '' : eol
   return schema + gap + lines(BEGIN, '', sectionLine(name), '', body, '', END, '')
 }
 
-/** The schema without the section, and without the block when that was its last. */
+/** Removes a section, and the block after its last section. */
 export function removeSection(schema: string, name: string): string {
   const sections = sectionsOf(schema)
   const section = sections.find((candidate) => candidate.name === name)
@@ -48,7 +48,7 @@ export function removeSection(schema: string, name: string): string {
 
 interface Section {
   name: string
-  /** Where its marker begins, and where its text does. */
+  /** Where the line of its marker starts; `start` and `end` enclose its text. */
   markerStart: number
   start: number
   end: number
@@ -80,7 +80,7 @@ function markersOf(schema: string): Marker[] {
     throw new HostError({
       code: 'SCHEMA_BLOCK_BROKEN',
       message: `The lines that begin with "// async-gen:" in the Prisma schema are out of order: ${order}.`,
-      remedy: 'Put them back: one begin, then the sections, then one end. Your version control has them.',
+      remedy: 'Restore these lines from version control: one begin, then the sections, then one end.',
     })
   }
   return markers

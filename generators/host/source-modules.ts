@@ -7,10 +7,10 @@ import type { ModuleStyle } from './typescript.js'
 
 type Parse = typeof import('oxc-parser').parseSync
 
-/** The part of a host that its sources are read from. */
+/** The part of a host that is needed to read its sources. */
 export type Sources = { root: string; modules: Pick<ModuleStyle, 'resolvePath'> }
 
-/** Any node of the syntax tree; its children are read by name. */
+/** A node of the syntax tree. Its children are read by name. */
 export interface Node {
   type: string
   start: number
@@ -18,7 +18,7 @@ export interface Node {
   [child: string]: any
 }
 
-/** The host's source modules. Each is read and parsed once, when it is first asked for. */
+/** The host's source modules. Each is read and parsed once, on first use. */
 export class SourceModules {
   readonly #root: string
   readonly #aliases: ModuleStyle['resolvePath']
@@ -32,7 +32,7 @@ export class SourceModules {
     this.#parse = parse
   }
 
-  /** Loads the parser, which only a command that reads sources needs. */
+  /** Loads the parser here, because most commands do not need it. */
   static async of({ root, modules }: Sources): Promise<SourceModules> {
     return new SourceModules(root, modules.resolvePath, await loadParser(root))
   }
@@ -56,7 +56,7 @@ export class SourceModules {
     return text
   }
 
-  /** A file that is no valid program has an empty one, or what stands before the fault. */
+  /** For a file that does not parse: an empty program, or the part before the error. */
   program(path: string): Program {
     const known = this.#programs.get(path)
     if (known) return known
@@ -65,19 +65,19 @@ export class SourceModules {
     return program
   }
 
-  /** The file of the host that an import leads to; undefined for a package. */
+  /** The file of the host that an import resolves to; undefined for a package. */
   resolve(specifier: string, from: string): string | undefined {
     const candidates = specifier.startsWith('.') ? [join(dirname(from), specifier)] : this.#aliases(specifier)
     return candidates.map((candidate) => this.file(candidate)).find((file) => file !== undefined)
   }
 
-  /** Where an import of the host's own code leads that may not have been generated yet; undefined for a package. */
+  /** The path of an import whose file may not be generated yet; undefined for a package. */
   expected(specifier: string, from: string): string | undefined {
     if (specifier.startsWith('.')) return join(dirname(from), specifier)
     return this.#aliases(specifier).find((path) => isFolder(join(this.#root, path.split('/')[0]!)))
   }
 
-  /** The source file that a path names, with or without its extension, or with the one that it has once compiled. */
+  /** The source file of a path without extension, with its own extension, or with that of the compiled file. */
   file(path: string): string | undefined {
     const source = path.replace(/\.([cm]?)js$/, '.$1ts')
     return [path, source, ...SUFFIXES.map((suffix) => path + suffix)]
@@ -96,7 +96,7 @@ const SOURCE_FILE = /(?<!\.d)\.[cm]?[jt]sx?$/
 const SOURCE = /(?<!\.d|\.test|\.spec|\.mock)\.[cm]?[jt]sx?$/
 const SUFFIXES = ['.ts', '.mts', '.cts', '.tsx', '.js', '.mjs', '.cjs', '/index.ts', '/index.tsx', '/index.js']
 
-/** A .js file may hold JSX. A .ts file may not: `<T>value` is a cast there. */
+/** A .js file may contain JSX. A .ts file may not: `<T>value` is a cast there. */
 function languageOf(path: string) {
   if (path.endsWith('.tsx')) return 'tsx'
   return /\.[cm]?ts$/.test(path) ? 'ts' : 'jsx'
@@ -108,15 +108,15 @@ async function loadParser(root: string): Promise<Parse> {
   } catch (error) {
     throw new HostError({
       code: 'PARSER_UNAVAILABLE',
-      message: `The parser that reads your sources cannot be loaded: ${(error as Error).message}`,
+      message: `async-gen cannot load the parser for your sources: ${(error as Error).message}`,
       where: root,
       remedy:
-        'Its native part is an optional dependency (@oxc-parser/binding-…), which your package manager left out: install again with optional dependencies.',
+        'Install again, with optional dependencies: the parser needs one of the optional packages @oxc-parser/binding-….',
     })
   }
 }
 
-/** Visits a node and all that it holds, except below those for which `visit` returns false. */
+/** Visits a node and its descendants. It skips the children of a node if `visit` returns false. */
 export function walk(node: unknown, visit: (node: Node) => boolean | undefined): void {
   if (Array.isArray(node)) {
     for (const each of node) walk(each, visit)

@@ -12,13 +12,13 @@ import { HostError } from './errors.js'
 import { hostPath, isFolder } from './files.js'
 
 export interface ModuleStyle {
-  /** What a relative import ends in, so that the host's compiler and its runner both find the file. */
+  /** The extension in relative imports that both the host's compiler and its runner accept. */
   ext: '.js' | '.ts' | ''
-  /** The same for a relative `import()`: under nodenext, also that of a CommonJS file has to name the file's ending. */
+  /** The extension in a relative `import()`. With nodenext, a CommonJS file needs it too. */
   dynamicExt: '.js' | '.ts' | ''
-  /** Whether a .ts file is an ES module when it runs; a CommonJS file has no `import.meta`. */
+  /** Whether .ts files are ES modules at run time. A CommonJS file has no `import.meta`. */
   esm: boolean
-  /** The strictness that what we emit has to pass. */
+  /** Compiler options that the emitted code has to pass. */
   options: {
     verbatimModuleSyntax: boolean
     exactOptionalPropertyTypes: boolean
@@ -27,11 +27,11 @@ export interface ModuleStyle {
   }
   /** `compilerOptions.paths`: `@/*` and the like. */
   paths: Record<string, string[]>
-  /** Where those lead for a specifier, relative to the host. */
+  /** The files that a specifier can mean by `paths`, relative to the host. */
   resolvePath(specifier: string): string[]
 }
 
-/** How the host writes its modules: after its tsconfig (with what that extends), else after package.json's type. */
+/** How the host writes its modules, from its tsconfig (with `extends`), else from the `type` in package.json. */
 export function moduleStyleOf(root: string, type: 'module' | 'commonjs'): ModuleStyle {
   const esm = type === 'module'
   const tsconfigs = readTsconfigs(root)
@@ -62,7 +62,7 @@ function isLikeNode(options: TsConfigJson.CompilerOptions | undefined): boolean 
   return /^node(16|18|20|next)$/i.test(options?.moduleResolution ?? options?.module ?? '')
 }
 
-/** The tsconfig.json that applies here, and those that it refers to: what builds `src/` may be in a tsconfig.app.json. */
+/** The host's tsconfig.json and its references: the options of `src/` may be in a tsconfig.app.json. */
 function readTsconfigs(root: string): TsConfigResult[] {
   try {
     const found = getTsconfig(root)
@@ -70,9 +70,10 @@ function readTsconfigs(root: string): TsConfigResult[] {
   } catch (error) {
     throw new HostError({
       code: 'TSCONFIG_INVALID',
-      message: `tsconfig.json cannot be read: ${(error as Error).message}`,
+      message: `async-gen cannot read tsconfig.json: ${(error as Error).message}`,
       where: root,
-      remedy: 'Install the dependencies where it extends one of them, or mend it: `npx tsc --showConfig` says more.',
+      remedy:
+        'If it extends a package, install the dependencies. Otherwise fix it: `npx tsc --showConfig` shows the error.',
     })
   }
 }
@@ -88,7 +89,7 @@ function withReferences(tsconfig: TsConfigResult, seen = new Set<string>()): TsC
   return [tsconfig, ...referenced]
 }
 
-/** The one whose options apply to a file in `src/`. A tsconfig.json that only refers to others applies to none. */
+/** The tsconfig that applies to files in `src/`. One with references and no files of its own applies to none. */
 function mainOf(root: string, tsconfigs: TsConfigResult[]): TsConfigResult | undefined {
   const [first, ...referenced] = tsconfigs
   if (!first || !isSolution(first)) return first

@@ -1,14 +1,14 @@
 import { type Node, walk } from './source-modules.js'
 
-/** What the database's URL is in, where nothing says otherwise. */
+/** The default environment variable of the database URL. */
 export const DATABASE_URL = 'DATABASE_URL'
 
-/** Of the names of variables, those that look like the URL of a database. */
+/** Names of environment variables that look like a database URL. */
 const URL_NAME = /(DATABASE|POSTGRES|PG|DB|SQL|PRISMA|NEON|SUPABASE|DIRECT)\w*(URL|URI|DSN)\w*|CONNECTION_STRING/
 
 /**
- * The environment variables that a program takes the database's URL from: several where one stands in for another
- * (`process.env.A ?? process.env.B`), none where it takes it from elsewhere, or puts it together from parts.
+ * The environment variables from which a program reads the database URL. Several for `process.env.A ?? process.env.B`; none
+ * if the URL comes from elsewhere, or is composed of parts.
  */
 export function urlVariablesIn(program: unknown): string[] {
   const given = connectionStrings(program)
@@ -31,7 +31,7 @@ export function configuredUrlVariables(program: unknown): string[] {
   return found
 }
 
-/** `connectionString` of whatever takes one, and the first argument of an adapter or a pool, if that is no object. */
+/** Every `connectionString`, and the first argument of an adapter or a pool if that is not an object. */
 function connectionStrings(program: unknown): Node[] {
   const found: Node[] = []
   walk(program, (node) => {
@@ -45,7 +45,7 @@ function connectionStrings(program: unknown): Node[] {
 
 const ADAPTER = /^(Prisma(?!Client)[A-Z]\w*|Pool)$/
 
-/** The variables whose value an expression has, in the order in which they count. */
+/** The variables whose value an expression can have, in their order of precedence. */
 function variablesOf(node: Node, program: unknown, depth = 0): string[] {
   if (depth > 5) return []
   const inner = (each: Node) => variablesOf(each, program, depth + 1)
@@ -73,11 +73,11 @@ function variablesOf(node: Node, program: unknown, depth = 0): string[] {
   return node.expression ? inner(node.expression) : []
 }
 
-/** Every variable that is named below a node. */
+/** Every variable under a node. */
 function variablesBelow(program: unknown): string[] {
   const names: string[] = []
   walk(program, (node) => {
-    // Accelerate's URL leads to Prisma's service.
+    // The URL of Accelerate is not the URL of the database.
     if (node.type === 'Property' && nameOf(node.key) === 'accelerateUrl') return false
     if (node.type === 'MemberExpression') names.push(...variableOf(node))
     const isRead = node.type === 'CallExpression' && READ.test(nameOf(node.callee.property ?? node.callee) ?? '')

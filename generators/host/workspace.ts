@@ -13,9 +13,9 @@ const LOCK_FILES = [
 ]
 
 export interface Workspace {
-  /** Where the lock file is; the host itself where there is none. */
+  /** The folder of the lock file; the host itself if there is none. */
   root: string
-  /** The lock files there: two of them disagree sooner or later. */
+  /** The lock files in that folder. Several can name different versions. */
   lockFiles: string[]
 }
 
@@ -24,26 +24,26 @@ export function workspaceOf(host: string): Workspace {
   return { root, lockFiles: lockFilesIn(root) }
 }
 
-/** Where else the code may go: the package of the host's workspace that has Prisma, such as `packages/db`. */
+/** A remedy that names the packages of the workspace with Prisma, such as `packages/db`; undefined if there is none. */
 export function prismaElsewhere(host: string): string | undefined {
   const { root } = workspaceOf(host)
   const named = foldersIn(root, 3).filter(
     (folder) => folder !== host && /"prisma"\s*:/.test(readText(folder, 'package.json') ?? ''),
   )
-  // An application may name prisma for its command alone: the schema is what counts.
+  // An application may depend on prisma only for its command. A package with a schema is the better choice.
   const withSchema = named.filter((folder) => schemasIn(folder).length > 0)
   const folders = withSchema.length > 0 ? withSchema : named
   if (folders.length === 0) return undefined
   const commands = folders.slice(0, SHOWN).map((folder) => `npx async-gen install --cwd ${hostPath(host, folder)}`)
   if (folders.length === 1)
-    return `The code goes beside the schema, in the package of this workspace that has it: ${commands[0]}`
+    return `Run async-gen in the package of this workspace that has the Prisma schema: ${commands[0]}`
   const more = folders.length > SHOWN ? ` (and ${folders.length - SHOWN} more)` : ''
-  return `The code goes beside the schema. ${folders.length} packages of this workspace have one; choose yours:\n${commands.map((command) => `  ${command}`).join('\n')}${more}`
+  return `Run async-gen in a package with a Prisma schema. ${folders.length} packages of this workspace have one; choose yours:\n${commands.map((command) => `  ${command}`).join('\n')}${more}`
 }
 
 const SHOWN = 3
 
-/** The Prisma schemas of a folder, relative to it: files, or folders that hold several. */
+/** The Prisma schemas of a folder, relative to it: files, or folders with several files. */
 export function schemasIn(root: string): string[] {
   return ['.', ...foldersIn(root, 4).map((folder) => hostPath(root, folder))].flatMap((folder) => {
     const files = readdirSync(join(root, folder)).filter((name) => name.endsWith('.prisma'))

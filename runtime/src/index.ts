@@ -54,6 +54,7 @@ export {
   UnserializableError,
   WaitTimeoutError,
 } from './core/errors.js'
+export type { Id } from './core/id.js'
 export type { WorkerInfo } from './core/living-workers.js'
 export type { PrismaClientLike, TransactionFor, TransactionOf } from './core/prisma/client.js'
 export { isSerializationFailure } from './core/transient-errors.js'

@@ -24,7 +24,7 @@ describe('a worker in one bundled file', () => {
     const { code, output } = await bundled(`await runWorker(db, { tasks: new URL('./tasks/', import.meta.url) })`)
     expect(code).toBe(1)
     expect(output).toContain('For a bundled worker, pass the tasks by name')
-    expect(output).toContain("code: 'NO_TASKS'")
+    expect(output).toContain('"code":"NO_TASKS"')
   })
 })
 

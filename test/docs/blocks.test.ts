@@ -1,31 +1,55 @@
 import { get_dmmf } from '@prisma/prisma-schema-wasm'
 import { transform } from 'esbuild'
 import { parseCrontab } from 'graphile-worker'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, inject, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { commandLine } from '../../bin/commands.js'
 import { parseCommandLine } from '../../runtime/src/bin/usage.js'
 import { testDatabase } from '../support/database.js'
-import { query } from '../support/postgres.js'
+import { createDatabase, query } from '../support/postgres.js'
 import { codeBlocks } from './blocks.js'
 import { documentedCommands } from './commands.js'
-import { compileErrors } from './compile.js'
+import { compileErrors, framework, runErrors, shop } from './compile.js'
+import { fileOf } from './guide.js'
 
 const blocks = (...languages: string[]) => codeBlocks().filter((block) => languages.includes(block.language))
+const code = blocks('ts', 'tsx')
+
+/** Pages that show an application of a framework. Those of the other pages are parts of the shop. */
+const FRAMEWORKS: Record<string, ReturnType<typeof framework>> = {
+  'docs/generators.md': framework('nextjs'),
+  'docs/nestjs.md': framework('nestjs'),
+  'docs/nextjs.md': framework('nextjs'),
+}
+/** guides.test.ts makes the application of these, and compiles it. */
+const FOLLOWED = ['docs/start.md', 'docs/testing.md', 'docs/express.md']
+/** Pages whose blocks run in the shop. */
+const RUN = ['README.md', 'docs/attempts.md', 'docs/toasts.md', 'docs/reports.md']
+const compiledPages = [...new Set(code.map(({ page }) => page))].filter((page) => !FOLLOWED.includes(page))
+
 const commandsOf = (name: string) => documentedCommands().filter(({ program }) => program === name)
 const generatorCommands = commandsOf('async-gen')
 const workerCommands = commandsOf('async-gen-worker')
 
 describe('the code blocks of the README and the guides', () => {
-  it.each(blocks('ts'))('$at is TypeScript without syntax errors', async ({ at, text }) => {
-    const options = { loader: 'ts', sourcefile: at, logLevel: 'silent' } as const
+  it.each(code.filter(({ exempt }) => exempt))('$at is TypeScript without syntax errors', async ({ at, text }) => {
+    const options = { loader: 'tsx', sourcefile: at, logLevel: 'silent' } as const
     await expect(transform(text, options), `Write the block at ${at} so that it parses`).resolves.toBeDefined()
   })
 
-  it('compile under strict in the README and in the guides that show one application', async () => {
-    const pages = /^(README|docs\/(attempts|toasts|reports|operating|moving))\.md:/
-    const errors = await compileErrors(blocks('ts').filter(({ at, exempt }) => pages.test(at) && !exempt))
-    expect(errors, 'Correct the block, or declare the names that it uses in test/docs/host/prelude.ts').toEqual([])
+  it.each(compiledPages)('%s: its TypeScript compiles under strict', async (page) => {
+    const blocksOfPage = code.filter((block) => block.page === page && !block.exempt)
+    const errors = await compileErrors(blocksOfPage, FRAMEWORKS[page] ?? shop)
+    expect(errors, 'Correct the block, or declare the names that it uses in a prelude.ts of test/docs/host').toEqual([])
+  })
+
+  it('run beside a worker, where they are whole statements', async () => {
+    const statements = code.filter(
+      ({ page, exempt, notRun, text }) => RUN.includes(page) && !exempt && !notRun && !fileOf(text),
+    )
+    const url = await createDatabase(inject('postgres'), { template: 'template' })
+    const errors = await runErrors(statements, { DATABASE_URL: url, NODE_ENV: 'production' })
+    expect(errors, 'Correct the block, or give it a value that it uses in test/docs/host/values.ts').toEqual([])
   })
 
   it.each(blocks('crontab'))('$at is a crontab that Graphile Worker accepts', ({ text }) => {

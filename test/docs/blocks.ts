@@ -3,12 +3,15 @@ import { join } from 'node:path'
 import { REPOSITORY } from '../support/host.js'
 
 export interface Block {
+  page: string
   /** Where its first line of text stands: `docs/attempts.md:19`. */
   at: string
   language: string
   text: string
   /** Whether a comment before it says why it is not compiled: `<!-- not compiled: … -->`. */
   exempt: boolean
+  /** Whether a comment says why it is not run: `<!-- not run: … -->`. */
+  notRun: boolean
 }
 
 /** The README, the guides and the pages for contributors: a new page is found by itself. */
@@ -22,11 +25,17 @@ export function pages(): string[] {
 export function codeBlocks(): Block[] {
   return pages().flatMap((file) => {
     const text = readFileSync(join(REPOSITORY, file), 'utf8')
-    return [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map((match) => ({
-      at: `${file}:${text.slice(0, match.index).split('\n').length + 1}`,
-      language: match[1]!,
-      text: match[2]!,
-      exempt: /<!-- not compiled: [^\n]+ -->\n\n$/.test(text.slice(0, match.index)),
-    }))
+    return [...text.matchAll(/^( *)```(\w+)\n(.*?)^\1```$/gms)].map((match) => {
+      const before = text.slice(0, match.index)
+      return {
+        page: file,
+        at: `${file}:${before.split('\n').length + 1}`,
+        language: match[2] === 'typescript' ? 'ts' : match[2]!,
+        // Those of a list are indented.
+        text: match[3]!.replaceAll(new RegExp(`^${match[1]}`, 'gm'), ''),
+        notRun: /<!-- not run: [^\n]+ -->\n\n$/.test(before),
+        exempt: /<!-- not compiled: [^\n]+ -->\n\n$/.test(before),
+      }
+    })
   })
 }

@@ -1,51 +1,142 @@
-import { copyFileSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { APP, REPOSITORY } from '../support/host.js'
+import { copyFileSync, cpSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { APP, asyncGen, REPOSITORY } from '../support/host.js'
+import { prisma } from '../support/prisma.js'
 import { run } from '../support/run.js'
+import { startWorker } from '../support/worker.js'
 import type { Block } from './blocks.js'
+import { fileOf } from './guide.js'
 
-/** What stands around the blocks: the names that they use, and the list of targets. */
+/** What stands around the blocks: names that they use without importing them, and the settings of a framework. */
 const HOST = join(REPOSITORY, 'test', 'docs', 'host')
 
-/** Compiles blocks in one program, each as a module of a copy of test/.app, and returns each error with its place in the guide. */
-export async function compileErrors(blocks: Block[]): Promise<string[]> {
-  const dir = join(APP, `docs-${process.pid}`)
+const TSC = join(REPOSITORY, 'node_modules', 'typescript', 'bin', 'tsc')
+
+/** Where the blocks of a page are compiled. */
+interface Host {
+  make: (dir: string, blocks: Block[]) => Promise<void>
+  /** A file that keeps the text of the host, as other blocks need more of it than a block shows. */
+  keeps: string
+}
+
+/**
+ * Compiles the blocks of one page, and returns each error with its place in the guide.
+ *
+ * A block that begins with `// src/file.ts` is that file, so the blocks import each other. Where a later block is the same file,
+ * everything is compiled again with it.
+ */
+export async function compileErrors(blocks: Block[], { make, keeps }: Host) {
+  // Inside the repository, so that it finds its packages there; beside test/.app, and ignored like it.
+  const dir = `${APP}-docs-${process.pid}-${blocks[0]!.at.replace(/\W/g, '-')}`
   mkdirSync(dir)
   try {
-    cpSync(join(APP, 'src'), join(dir, 'src'), { recursive: true })
-    copyFileSync(join(HOST, 'prelude.ts'), join(dir, 'prelude.ts'))
-    copyFileSync(join(HOST, 'targets.ts'), join(dir, 'src', 'async', 'targets.ts'))
-    blocks.forEach(({ text }, index) => {
-      const folder = join(dir, folderOf(text))
-      mkdirSync(folder, { recursive: true })
-      writeFileSync(join(folder, `block-${index}.ts`), `${text}\nexport {}\n`)
-    })
-    const tsconfig = {
-      extends: '../tsconfig.json',
-      compilerOptions: { declaration: false, declarationMap: false },
-      include: ['.'],
+    await make(dir, blocks)
+    const errors = new Set<string>()
+    for (const version of versionsOf(blocks, keeps)) {
+      const places = new Map(version.map((block) => [pathOf(block, keeps), block]))
+      for (const [path, { text }] of places) write(dir, path, `${text}\nexport {}\n`)
+      for (const error of await tsc(dir)) errors.add(inGuide(error, places))
     }
-    writeFileSync(join(dir, 'tsconfig.json'), JSON.stringify(tsconfig))
-    const tsc = join(REPOSITORY, 'node_modules', 'typescript', 'bin', 'tsc')
-    const { stdout } = await run(dir, process.execPath, [tsc, '--pretty', 'false'], { exitCodes: [0, 1, 2] })
-    return stdout
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => inGuide(line, blocks))
+    return [...errors]
   } finally {
     rmSync(dir, { recursive: true, force: true })
   }
 }
 
-/** A block that begins with `// src/async/targets.ts` imports what is beside that file. */
-function folderOf(text: string): string {
-  return /^\/\/ (src(?:\/[\w-]+)*)\/[\w.-]+\.ts\n/.exec(text)?.[1] ?? '.'
+/** test/.app, the shop with everything generated, for pages that show parts of one application. */
+async function makeShop(dir: string) {
+  const specs = join(APP, 'src', 'async', 'test')
+  cpSync(join(APP, 'src'), join(dir, 'src'), { recursive: true, filter: (path) => path !== specs })
+  copyFileSync(join(APP, 'package.json'), join(dir, 'package.json'))
+  copyFileSync(join(HOST, 'prelude.ts'), join(dir, 'prelude.ts'))
+  copyFileSync(join(HOST, 'records.ts'), join(dir, 'src', 'records.ts'))
+  copyFileSync(join(HOST, 'urgent_attempt.ts'), join(dir, 'src', 'async', 'urgent_attempt.ts'))
+  copyFileSync(join(HOST, 'targets.ts'), join(dir, 'src', 'async', 'targets.ts'))
+  write(dir, 'tsconfig.json', JSON.stringify({ ...SHOP_SETTINGS, include: ['**/*.ts'] }))
 }
 
-/** `block-3.ts(2,5): error …` becomes `docs/toasts.md:41: error …`. */
-function inGuide(line: string, blocks: Block[]) {
-  return line.replace(/^(?:[\w/-]+\/)?block-(\d+)\.ts\((\d+),\d+\)/, (_, index, row) => {
-    const [file, first] = blocks[Number(index)]!.at.split(':')
+export const shop: Host = { make: makeShop, keeps: 'src/async/targets.ts' }
+
+const SHOP_SETTINGS = {
+  extends: join(APP, 'tsconfig.json'),
+  compilerOptions: { declaration: false, declarationMap: false },
+}
+
+/** An application of a framework: what its own command makes, the client that the page shows, and what the generators write. */
+export function framework(name: 'nestjs' | 'nextjs'): Host {
+  const make: Host['make'] = async (dir, blocks) => {
+    cpSync(join(HOST, name), dir, { recursive: true })
+    write(dir, 'prisma/schema.prisma', '')
+    copyFileSync(join(HOST, 'schema.prisma'), join(dir, 'prisma', 'schema.prisma'))
+    const clients = blocks.filter((block) => /prisma(\.service)?\.ts$/.test(fileOf(block.text) ?? ''))
+    for (const client of clients) write(dir, fileOf(client.text)!, client.text)
+    for (const generator of ['install', 'attempt']) await asyncGen(dir, [generator, '--yes'])
+    const targets = join(dir, 'targets.ts')
+    if (existsSync(targets)) renameSync(targets, join(dir, 'src', 'async', 'targets.ts'))
+    await prisma(dir, ['generate'])
+  }
+  return { make, keeps: '' }
+}
+
+/** The blocks as a reader has them in turn: a file that is shown again takes the place of the earlier one. */
+function versionsOf(blocks: Block[], keeps: string): Block[][] {
+  const versions: Block[][] = []
+  for (const block of blocks) {
+    const version = versions.find((those) => !those.some((other) => pathOf(other, keeps) === pathOf(block, keeps)))
+    if (version) version.push(block)
+    else versions.push([block])
+  }
+  return versions
+}
+
+function pathOf({ at, language, text }: Block, keeps: string) {
+  const file = fileOf(text)
+  // Beside that file, so that it imports the same.
+  if (file === keeps) return file.replace('.ts', `-${at.split(':')[1]}.ts`)
+  return file ?? `block-${at.split(':')[1]}.${language === 'tsx' ? 'tsx' : 'ts'}`
+}
+
+function write(dir: string, path: string, text: string) {
+  mkdirSync(dirname(join(dir, path)), { recursive: true })
+  writeFileSync(join(dir, path), text)
+}
+
+async function tsc(dir: string) {
+  const { stdout } = await run(dir, process.execPath, [TSC, '--pretty', 'false'], { exitCodes: [0, 1, 2] })
+  return stdout.split('\n').filter(Boolean)
+}
+
+/** `src/async/toasts.ts(2,5): error …` becomes `docs/toasts.md:41: error …`. */
+function inGuide(line: string, places: Map<string, Block>) {
+  return line.replace(/^([^()\s]+)\((\d+),\d+\)/, (place, path, row) => {
+    const block = places.get(path)
+    if (!block) return place
+    const [file, first] = block.at.split(':')
     return `${file}:${Number(first) + Number(row) - 1}`
   })
+}
+
+/**
+ * Runs blocks that are whole statements in the shop, beside a worker, and returns what they throw, each with its place in
+ * the guide.
+ */
+export async function runErrors(blocks: Block[], env: Record<string, string>): Promise<string[]> {
+  const dir = `${APP}-docs-run-${process.pid}`
+  mkdirSync(dir)
+  await makeShop(dir)
+  for (const file of ['values.ts', 'run.ts']) copyFileSync(join(HOST, file), join(dir, file))
+  const places = new Map(blocks.map((block) => [`${block.at.replace(/\W/g, '-')}.ts`, block]))
+  for (const [path, { text }] of places) write(dir, path, `${text}\nexport {}\n`)
+  const worker = startWorker(dir, env)
+  try {
+    const { stdout } = await run(dir, process.execPath, ['--import', 'tsx', 'run.ts', ...places.keys()], { env })
+    return stdout
+      .split('\n')
+      .filter((line) => line.startsWith('{"file"'))
+      .map((line) => JSON.parse(line))
+      .map(({ file, error }) => `${places.get(file)!.at}: ${error}`)
+  } finally {
+    await worker.stop()
+    rmSync(dir, { recursive: true, force: true })
+  }
 }

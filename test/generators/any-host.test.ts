@@ -41,7 +41,7 @@ describe('what a host should be told', () => {
     expect(status).toBe('applied')
     expect(plan.notes).toEqual([
       expect.stringMatching(
-        /^prettier failed on \S+ and \d+ more: Cannot find plugin "tidy"\. What it failed on is written/,
+        /^prettier failed on \S+ and \d+ more files: Cannot find plugin "tidy"\. async-gen writes these files unformatted/,
       ),
     ])
   })
@@ -280,7 +280,7 @@ describe('the package manager is that of the workspace', () => {
     ['yarn', 'yarn.lock', 'yarn install', 'yarn exec prisma'],
     ['bun', 'bun.lock', 'bun install', 'bun x prisma'],
   ])('%s', async (name, lockFile, install, exec) => {
-    const host = sampleHost({ [lockFile]: '' })
+    const host = sampleHost({ [lockFile]: '', 'node_modules/@async-gen/runtime/package.json': '{}' })
     const { nextSteps } = await host.run('install')
     expect(nextSteps[0]).toBe(install)
     expect(nextSteps[1]).toContain(exec)
@@ -297,7 +297,7 @@ describe('what git ignores is named, since the others of the team would not get 
 
   it('code, with what to change', async () => {
     const { plan } = await ignoring('src/async/worker.ts\n').run('install')
-    expect(plan.notes).toEqual(['git ignores src/async/worker.ts: change .gitignore, so that they are committed'])
+    expect(plan.notes).toEqual(['git ignores src/async/worker.ts: change .gitignore, so that you can commit them'])
   })
 
   it('a migration, with the flag for the folder that a script fills it from, which is remembered', async () => {
@@ -384,7 +384,7 @@ describe('another async-gen than the one of the project', () => {
       'package.json': '{ "name": "host", "devDependencies": { "prisma": "^7.0.0", "async-gen": "^0.0.9" } }\n',
       'node_modules/async-gen/package.json': installed,
     })
-    const line = /this is async-gen [\d.]+, and 0\.0\.9 is installed here: run npx async-gen/i
+    const line = /this is async-gen [\d.]+, but the project has installed 0\.0\.9: run npx async-gen/i
     expect((await host.run('install')).plan.notes).toContainEqual(expect.stringMatching(line))
     const { findings } = await doctor({ cwd: host.root })
     expect(findings).toContainEqual(

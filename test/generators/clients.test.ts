@@ -65,7 +65,7 @@ describe('the emitted code compiles with', () => {
     await host.installNest()
     const { plan } = await host.generateAll()
     expect(plan.notes).toContain(
-      'src/prisma.service.ts exports no PrismaClient: src/async/client.ts makes one for async-gen, as PrismaService wants arguments',
+      'src/prisma.service.ts exports no PrismaClient: src/async/client.ts makes a PrismaClient for async-gen, because PrismaService requires arguments',
     )
     expect(host.read('src/async/client.ts')).toContain(
       'new PrismaClient({\n  adapter: new PrismaPg({ connectionString: process.env.SHOP_URL }),\n})',

@@ -18,7 +18,7 @@ describe('the command line', () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toMatch(/^ {6}create {2}src\/async\/database\.ts$/m)
     expect(stdout).toMatch(/^ {6}update {2}package\.json$/m)
-    expect(stdout).toMatch(/^Next:\n {2}1\. npm install\n {2}2\. npx prisma migrate dev /m)
+    expect(stdout).toMatch(/^Next:\n {2}1\. npm install .*\n {2}2\. npx prisma migrate dev /m)
     expect(stdout).not.toContain('\u001b[')
 
     const again = asyncGen(host, 'install')
@@ -32,7 +32,7 @@ describe('the command line', () => {
     const { status, stdout, stderr } = asyncGen(sampleHost({ 'package.json': null }), 'install')
     expect({ status, stdout }).toEqual({ status: 4, stdout: '' })
     expect(stderr).toMatch(
-      /^error {2}There is no package\.json here\. {2}\[NO_PACKAGE_JSON\]\n {4}in {2}\/.*\n {4}do {2}Run /,
+      /^error {2}There is no package\.json in this folder\. {2}\[NO_PACKAGE_JSON\]\n {4}in {2}\/.*\n {4}do {2}Run /,
     )
   })
 
@@ -90,7 +90,7 @@ describe('the command line', () => {
     const object = JSON.parse(stdout)
     expect(object).toMatchObject({ version: 1, command: 'install', exitCode: 0, status: 'applied', notes: [] })
     expect(object.changes).toContainEqual({ kind: 'create', path: 'src/async/database.ts' })
-    expect(object.nextSteps[0]).toBe('npm install')
+    expect(object.nextSteps[0]).toMatch(/^npm install /)
 
     const refused = asyncGen(sampleHost({ 'package.json': null }), 'install', '--json')
     expect(refused.status).toBe(4)

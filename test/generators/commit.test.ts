@@ -121,7 +121,7 @@ describe('commit', () => {
       expect.objectContaining({
         code: 'WRITE_FAILED',
         exitCode: 1,
-        message: expect.stringMatching(/^EACCES: rename\nThis could not be undone:\nEBUSY: rmdir/),
+        message: expect.stringMatching(/^EACCES: rename\nThese changes could not be undone:\nEBUSY: rmdir/),
       }),
     )
   })

@@ -81,7 +81,10 @@ describe('doctor finds, and says what to do:', () => {
     const none = await installed()
     none.remove('node_modules/@async-gen')
     none.remove('node_modules/graphile-worker')
-    expect((await found(none)).map(({ code }) => code)).toEqual(['PACKAGE_NOT_INSTALLED', 'PACKAGE_NOT_INSTALLED'])
+    const { findings } = await diagnosis(none)
+    expect(findings.map(({ code }) => code)).toEqual(['PACKAGE_NOT_INSTALLED', 'PACKAGE_NOT_INSTALLED'])
+    // The registry has no runtime yet.
+    for (const { remedy } of findings) expect(remedy).toMatch(/^npm install \S+async-gen-runtime-\S+\.tgz /)
     const old = await installed({ 'node_modules/@async-gen/runtime/package.json': '{ "version": "0.0.1" }' })
     expect(await found(old)).toEqual([{ code: 'RUNTIME_VERSION', where: 'package.json' }])
   })
@@ -285,7 +288,10 @@ describe('doctor finds in the database', () => {
     )
     const { findings } = await diagnosis(host, { databaseUrl: url })
     expect(findings).toMatchObject([
-      { code: 'TOASTS_FAILING', message: expect.stringMatching(/^3 toasts of oat\.breakfast .* 3 tries .*: no milk$/) },
+      {
+        code: 'TOASTS_FAILING',
+        message: expect.stringMatching(/^3 toasts of oat\.breakfast .* 3 failed tries .*: no milk$/),
+      },
     ])
   })
 
@@ -333,7 +339,11 @@ describe('doctor finds in the database', () => {
 
   it('that it was not looked at, where no variable names it: the one that database.ts reads', async () => {
     const { host, url } = await migrated()
-    const unchecked = { what: 'database', code: 'DATABASE_URL_MISSING', remedy: 'Set it: DATABASE_URL=postgres://…' }
+    const unchecked = {
+      what: 'database',
+      code: 'DATABASE_URL_MISSING',
+      remedy: 'Set the variable: DATABASE_URL=postgres://…',
+    }
     expect(await diagnosis(host)).toMatchObject({ findings: [], unchecked: [unchecked], healthy: true })
     const file = 'src/async/database.ts'
     host.write(file, host.read(file).replace('process.env.DATABASE_URL', "process.env['SHOP_URL']"))

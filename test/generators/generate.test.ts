@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { folderHost, kinds, lines, SCHEMA, sampleHost } from './sample-host.js'
 
@@ -37,6 +38,19 @@ describe('install, attempt and reports write', () => {
     ])
   })
 
+  it('a .gitattributes for the copies in .async-gen, and never the .gitattributes of the user', async () => {
+    const own = '*.png binary\r\nsrc/** text'
+    const host = sampleHost({ '.gitattributes': own })
+    await host.run('install')
+    const git = (...args: string[]) => execFileSync('git', args, { cwd: host.root, encoding: 'utf8' })
+    git('init', '--quiet')
+    const attribute = (path: string) => git('check-attr', 'linguist-generated', '--', path).trim()
+    expect(attribute('.async-gen/base/src/async/worker.ts.base')).toMatch(/: set$/)
+    expect(attribute('src/async/worker.ts')).toMatch(/: unspecified$/)
+    expect(host.read('.gitattributes')).toBe(own)
+    expect((await host.run('install')).status).toBe('nothing to do')
+  })
+
   it('A17: a second attempt model beside the first, with its own table, tasks and migration', async () => {
     const host = sampleHost()
     await host.run('install')
@@ -71,7 +85,7 @@ describe('install, attempt and reports write', () => {
     await host.run('reports', [], { model: 'StockReport' })
     await expect(host.run('reports', ['Yearly'])).rejects.toMatchObject({
       code: 'MODEL_AMBIGUOUS',
-      remedy: 'Say which: --model SalesReport',
+      remedy: 'Name one of them: --model SalesReport',
     })
   })
 
@@ -143,7 +157,7 @@ describe('install, attempt and reports write', () => {
       expect.stringContaining('doctor --fix'),
     ])
     expect(host.has(temporary)).toBe(true)
-    expect((await host.run('install')).plan.notes).toEqual(['an earlier run was interrupted, and has been taken back'])
+    expect((await host.run('install')).plan.notes).toEqual(['an earlier run was interrupted. async-gen has undone it'])
     expect(host.has(temporary)).toBe(false)
     expect(host.has('.async-gen/journal.json')).toBe(false)
   })
@@ -166,15 +180,37 @@ describe('install, attempt and reports write', () => {
   })
 
   it('what is left to do: install, migrate, generate, edit', async () => {
-    const host = sampleHost({ 'pnpm-lock.yaml': '', ...MIGRATED })
+    const host = sampleHost({ 'pnpm-lock.yaml': '', ...RUNTIME, ...MIGRATED })
     const { nextSteps } = await host.run('install')
     expect(nextSteps).toEqual([
       'pnpm install',
       'pnpm exec prisma migrate dev   (in production: pnpm exec prisma migrate deploy)',
       'pnpm exec prisma generate',
-      'Name the methods to cache in src/async/toasts.ts',
+      'Define your cached methods in src/async/toasts.ts',
     ])
     expect((await host.run('install')).nextSteps).toEqual([])
+  })
+
+  it.each([
+    ['package-lock.json', 'npm install /path/to/async-gen/packages/async-gen-runtime-'],
+    ['pnpm-lock.yaml', 'pnpm add @async-gen/runtime@file:/path/to/async-gen/packages/async-gen-runtime-'],
+  ])('how to install the runtime, which is not on the registry yet: %s', async (lockFile, command) => {
+    const host = sampleHost({ [lockFile]: lockFile.endsWith('json') ? '{}' : '' })
+    const [step] = (await host.run('install')).nextSteps
+    expect(step).toContain(command)
+    expect(step).toContain('@async-gen/runtime is not on the npm registry yet')
+  })
+
+  it('how to have Jest load the runtime, once, in a host that tests with Jest', async () => {
+    const host = sampleHost({
+      'package.json': '{ "dependencies": { "prisma": "7" }, "devDependencies": { "jest": "^30.0.0" } }',
+    })
+    const { plan, nextSteps } = await host.run('install')
+    expect(plan.notes).toEqual([
+      'no specs were written to src/async/test: they need vitest, and this project uses jest',
+    ])
+    expect(nextSteps.at(-1)).toMatch(/^Set up Jest to load @async-gen\/runtime.*docs\/testing\.md/)
+    expect((await host.run('attempt')).nextSteps.join('\n')).not.toContain('Jest')
   })
 
   it('what is left to do where there are no migrations: as usual, or the SQL first where `migrate dev` would reset', async () => {
@@ -274,7 +310,10 @@ describe('run again,', () => {
     await host.run('install')
     host.remove('.async-gen')
     const found = lines(await host.run('install'))
-    expect(found.filter((line) => !line.startsWith('identical'))).toEqual(['create .async-gen/manifest.json'])
+    expect(found.filter((line) => !line.startsWith('identical'))).toEqual([
+      'create .async-gen/.gitattributes',
+      'create .async-gen/manifest.json',
+    ])
     host.remove('.async-gen')
     host.write('src/async/worker.ts', '// mine\n')
     const before = host.hash()
@@ -467,6 +506,7 @@ describe('imports', () => {
   })
 })
 
+const RUNTIME = { 'node_modules/@async-gen/runtime/package.json': '{}' }
 const MIGRATED = { 'prisma/migrations/20240101000000_init/migration.sql': 'CREATE TABLE "Order" ();\n' }
 
 function written(after: string[], before: string[]): string[] {

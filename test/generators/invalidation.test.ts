@@ -91,12 +91,25 @@ CREATE TRIGGER "toasts_invalidate_on_truncate_oat"
     const { name, text } = migrationsFor('Topping.oat')[0]!
     expect(name).toBe('invalidate_oat_on_topping_oat')
     for (const when of ['insert', 'update', 'delete', 'truncate'])
-      expect(text).toContain(`"toasts_invalidate_on_${when}_topping_oat"`)
+      expect(text).toContain(`"toasts_invalidate_on_${when}_oat"`)
     expect(text).toContain(`'oat', 'to_jsonb("oat''s id")::text'`)
     expect(text).not.toContain('forget')
   })
 
-  it('names triggers after the source and the relation, and keeps long names apart', () => {
+  it('keeps apart the triggers of a table and of its own relation of the same name', () => {
+    const models = modelsOf([
+      {
+        path: 'schema.prisma',
+        text: `datasource db {\n  provider = "postgresql"\n}
+model Oat {\n  id Int @id\n  oatId Int\n  oat Oat @relation("Crossed", fields: [oatId], references: [id])\n  crossed Oat[] @relation("Crossed")\n}`,
+      },
+    ])
+    const staged = stage(invalidation(models, ['Oat', 'Oat.oat'], 'install'), packagedTemplate)
+    const names = staged.flatMap((each) => ('text' in each ? each.text.match(/(?<=TRIGGER )"[^"]+"/g)! : []))
+    expect(new Set(names).size).toBe(names.length)
+  })
+
+  it('keeps long names apart', () => {
     const long = 'VeryLongNameOfATableThatHoldsManyThings'
     const models = modelsOf([
       {
@@ -136,11 +149,11 @@ model ${long} {\n  id Int @id\n  firstId Int\n  secondId Int
   })
 
   it.each([
-    ['Wheat', 'MODEL_NOT_FOUND', 'Name one of these: Oat, Topping, Label, Shelf, Jar'],
-    ['Topping.shelf', 'RELATION_NOT_FOUND', 'Name one of its own: Topping.oat'],
+    ['Wheat', 'MODEL_NOT_FOUND', 'Choose one of these: Oat, Topping, Label, Shelf, Jar'],
+    ['Topping.shelf', 'RELATION_NOT_FOUND', 'Choose one of these: Topping.oat'],
     ['Oat.toppings', 'RELATION_NOT_FOUND', 'For its own toasts: --invalidate-on Oat'],
-    ['Label.oat', 'RELATION_NOT_BY_KEY', 'Toasts are stored by the key.'],
-    ['Jar', 'KEY_TYPE', 'A key of these types works: Int, BigInt, String, Boolean.'],
+    ['Label.oat', 'RELATION_NOT_BY_KEY', 'Toasts are stored by primary key.'],
+    ['Jar', 'KEY_TYPE', 'Use a primary key of one of these types: Int, BigInt, String, Boolean.'],
   ])('refuses %s, and says what would do: %s', (source, code, remedy) => {
     expect(() => migrationsFor(source)).toThrow(
       expect.objectContaining({ code, remedy: expect.stringContaining(remedy) }),

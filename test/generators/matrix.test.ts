@@ -5,7 +5,7 @@ import { describe, expect, inject, it } from 'vitest'
 import { hashOf } from '../../generators/changes/manifest.js'
 import { destroy } from '../../generators/destroy.js'
 import type { GeneratorName } from '../../generators/generator.js'
-import { generate, type Outcome } from '../../generators/run.js'
+import { generate, type PlanOutcome } from '../../generators/run.js'
 import { upgrade } from '../../generators/upgrade.js'
 import { REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
@@ -222,6 +222,6 @@ function makeHost({ schema, modules, formatter, packageManager }: Shape) {
   return { root, write, read, files, hash }
 }
 
-function lines({ plan }: Outcome): string {
+function lines({ plan }: PlanOutcome): string {
   return plan.changes.map(({ kind, path }) => `${kind} ${path}`).join('\n')
 }

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { validate } from '../../generators/changes/validate.js'
 import { ConflictError, type GeneratorError, HostError, UsageError } from '../../generators/host/errors.js'
 import { inspect } from '../../generators/host/inspect.js'
-import { generate, type Request } from '../../generators/run.js'
+import { type GenerateRequest, generate } from '../../generators/run.js'
 import { folderHost, type SampleHost, SCHEMA, sampleHost } from './sample-host.js'
 
 const IMPORT = "import { PrismaClient } from './generated/client.js'\n"
@@ -115,7 +115,7 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
       'src/generated/schema.prisma': SCHEMA,
     })
     expect((await refusal(host)).remedy).toBe(
-      'Name one of those that are here: --schema infra/db/schema.prisma, or --schema src/modules/shop/shop.prisma; or set `schema` in prisma.config.ts',
+      'Name one of these: --schema infra/db/schema.prisma, or --schema src/modules/shop/shop.prisma; or set `schema` in prisma.config.ts',
     )
   })
 
@@ -200,14 +200,16 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
     expect(error).toMatchObject({
       code: 'NO_PUBLIC_SCHEMA',
       exitCode: 4,
-      remedy: 'Add it: schemas = ["auth", "base", "public"]',
+      remedy: 'Add public: schemas = ["auth", "base", "public"]',
     })
   })
 
   it('a plan that would edit a migration, which no plan should', async () => {
     const path = 'prisma/migrations/20240101000000_init/migration.sql'
     const host = await inspect(sampleHost({ [path]: '-- yours\n' }).root)
-    expect(() => validate(host, [{ path, before: '-- yours\n', after: '-- ours\n' }])).toThrow(/was to be edited/)
+    expect(() => validate(host, [{ path, before: '-- yours\n', after: '-- ours\n' }])).toThrow(
+      /The plan edits the migration/,
+    )
   })
 
   it('when there is a task of that name already', async () => {
@@ -248,7 +250,7 @@ describe('T16: a name that the host has is found before anything is written', ()
     [
       'whose table has another name',
       '',
-      /^Rename yours in the Prisma schema\. .*model YourToast \{ … @@map\("Toast"\) \}/,
+      /^Rename your model in the Prisma schema, and keep its table: .*model YourToast \{ … @@map\("Toast"\) \}/,
     ],
     ['whose table is ours too', '\n  @@map("toasts")', /ALTER TABLE "toasts" RENAME TO "your_toasts";/],
   ])('a model Toast %s, with the lines that rename it', async (_what, map, remedy) => {
@@ -360,7 +362,7 @@ describe('the PrismaClient', () => {
     })
     expect(await refusal(host)).toMatchObject({
       code: 'CLIENT_NOT_FOUND',
-      message: expect.stringMatching(/these make one: src\/db\.ts\.$/),
+      message: expect.stringMatching(/make one, and do not export it: src\/db\.ts\.$/),
     })
   })
 
@@ -368,7 +370,7 @@ describe('the PrismaClient', () => {
     const unclear = `${IMPORT}registry.add('db', new PrismaClient())\nexport default registry.db\n`
     const host = sampleHost({ 'src/main-db.ts': unclear })
     const error = await refusal(host)
-    expect(error).toMatchObject({ code: 'CLIENT_AMBIGUOUS', remedy: 'Say which: --client src/db.ts#prisma' })
+    expect(error).toMatchObject({ code: 'CLIENT_AMBIGUOUS', remedy: 'Name one of them: --client src/db.ts#prisma' })
     expect(error.message).toContain('src/main-db.ts ')
     await host.run('install', [], { client: 'src/main-db.ts#default' })
     expect(host.read('src/async/database.ts')).toContain("import prisma from '../main-db.js'")
@@ -426,7 +428,7 @@ describe('the PrismaClient', () => {
     const { plan } = await host.run('install')
     expect(host.read('src/async/database.ts')).toContain("from '../worker/db.js'")
     expect(plan.notes).toContainEqual(
-      expect.stringMatching(/^src\/server\/db\.ts imports 'server-only'.*: src\/worker\/db\.ts is used in its place$/),
+      expect.stringMatching(/^src\/server\/db\.ts imports 'server-only'.*: async-gen uses src\/worker\/db\.ts$/),
     )
   })
 
@@ -446,7 +448,7 @@ describe('the PrismaClient', () => {
 })
 
 /** Runs `install`, or what is asked, expects an error, and expects the host to be as it was. */
-async function refusal(host: SampleHost, request: Partial<Request> = {}): Promise<GeneratorError> {
+async function refusal(host: SampleHost, request: Partial<GenerateRequest> = {}): Promise<GeneratorError> {
   const before = host.hash()
   const error = await host.run('install', [], request).then(
     () => {

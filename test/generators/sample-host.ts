@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
-import { generate, type Outcome, type Request } from '../../generators/run.js'
+import { type GenerateRequest, generate, type PlanOutcome } from '../../generators/run.js'
 
 const PRISMA = fileURLToPath(new URL('../../node_modules/prisma', import.meta.url))
 
@@ -70,7 +70,7 @@ export function sampleHost(
     remove: (path: string) => rmSync(join(root, path), { recursive: true }),
     files: () => filesUnder(root),
     hash: () => hashOf(root),
-    run: (generator: Request['generator'], names: string[] = [], request: Partial<Request> = {}) =>
+    run: (generator: GenerateRequest['generator'], names: string[] = [], request: Partial<GenerateRequest> = {}) =>
       generate({ generator, names, cwd: root, ...request }),
   }
 }
@@ -88,11 +88,11 @@ export function folderHost(files: Record<string, string> = {}) {
 export type SampleHost = ReturnType<typeof sampleHost>
 
 /** `create src/async/attempt.ts`, a line for each change. */
-export function lines({ plan }: Outcome): string[] {
+export function lines({ plan }: PlanOutcome): string[] {
   return plan.changes.map(({ kind, path }) => `${kind} ${path}`)
 }
 
-export function kinds({ plan }: Outcome): string[] {
+export function kinds({ plan }: PlanOutcome): string[] {
   return [...new Set(plan.changes.map(({ kind }) => kind))]
 }
 

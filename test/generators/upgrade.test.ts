@@ -10,7 +10,7 @@ import { folderHost, kinds, lines, type SampleHost, sampleHost } from './sample-
 
 const TEMPLATES = fileURLToPath(new URL('../../templates', import.meta.url))
 const CLASS = 'attempt/async/__file__.ts'
-const DOC = '/** A call recorded now, in your transaction, and made later by the worker. */'
+const DOC = '/** A call that is recorded in your transaction. The worker runs it after the commit. */'
 
 /** The async-gen that runs: its version and its templates. */
 const release = vi.hoisted(() => ({ version: '', templates: '' }))
@@ -27,7 +27,7 @@ beforeEach(() => Object.assign(release, { version: '0.1.0', templates: TEMPLATES
 describe('an upgrade', () => {
   it('merges what a template has gained into a file that the user has edited', async () => {
     const host = await installed()
-    edit(host, 'src/async/attempt.ts', '    await super.handlePerformError(error)', '    report(error)')
+    edit(host, 'src/async/attempt.ts', '  //   await super.handlePerformError(error)', '    report(error)')
     publish({ [CLASS]: (text) => text.replace(DOC, `${DOC}\n// newer`) })
 
     expect(lines(await upgradeIn(host))).toContain('merge src/async/attempt.ts')
@@ -239,7 +239,7 @@ describe('an upgrade', () => {
     const host = await installed()
     publish({ [CLASS]: (text) => text.replace(DOC, '// newer') })
     const { plan } = await host.run('attempt', ['Other'])
-    expect(plan.notes).toEqual(['async-gen 0.1.0 wrote the other files: npx async-gen upgrade'])
+    expect(plan.notes).toEqual(['async-gen 0.1.0 wrote the other files. To update them: npx async-gen upgrade'])
     expect(lines(await upgradeIn(host))).toContain('update src/async/attempt.ts')
   })
 
@@ -295,7 +295,9 @@ describe('an ejected template', () => {
 
     const { plan } = await host.run('attempt', ['EmailAttempt'])
     expect(host.read('src/async/email_attempt.ts')).toContain("import '../tracing'")
-    expect(plan.notes).toContain(`your template ${CLASS} is older than ours: npx async-gen upgrade`)
+    expect(plan.notes).toContain(
+      `your copy of the template ${CLASS} is older than ours. To merge our changes: npx async-gen upgrade`,
+    )
 
     const outcome = await upgradeIn(host)
     expect(lines(outcome)).toContain(`merge ${path}`)

@@ -1,5 +1,5 @@
 import { AsyncGenError, BaseAttempt, defineTargets, InvalidStateError } from '@async-gen/runtime'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 import { countQueries } from '../support/queries.js'
@@ -184,9 +184,19 @@ describe('performing', () => {
     expect(nothing.result).toBeNull()
   })
 
-  it('A6: leaves one alone that is not due, its count too', async () => {
+  it('A6: leaves one alone that is not due, its count too, and warns when it is due', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockReturnValue()
+    onTestFinished(() => warned.mockRestore())
     const attempt = await Attempt.schedule(inAnHour(), Greeter).greet('Ada')
     expect(await attempt.perform()).toBe(false)
+    expect(await Attempt.perform(attempt.id)).toBeNull()
+    const at = attempt.scheduledAt.toISOString()
+    expect(warned.mock.calls).toEqual([
+      [
+        `perform() made no call of Attempt ${attempt.id} (Greeter.greet): it is due at ${at}.`,
+        { code: 'ATTEMPT_NOT_DUE' },
+      ],
+    ])
     expect(await prisma.attempt.findFirstOrThrow()).toMatchObject({ status: 'pending', numAttempts: 0 })
   })
 

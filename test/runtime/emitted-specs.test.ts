@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -20,8 +20,8 @@ const config = join(mkdtempSync(join(tmpdir(), 'async-gen-specs-')), 'vitest.con
 writeFileSync(config, 'export default {}\n')
 afterAll(() => rmSync(dirname(config), { recursive: true }))
 
-const runSpecs = () =>
-  run(APP, 'npx', ['--no', 'vitest', 'run', '--root', APP, '--config', config], {
+const runSpecs = (app = APP) =>
+  run(app, 'npx', ['--no', 'vitest', 'run', '--root', app, '--config', config], {
     env: { DATABASE_URL: url },
     exitCodes: [0, 1],
   })
@@ -38,6 +38,26 @@ describe('the emitted specs', () => {
     const { code, stdout } = await runSpecs()
     expect(code, stdout).toBe(0)
     expect(await rows()).toEqual(before)
+  }, 120_000)
+
+  it('compile and pass once the team has written its own report, hooks, targets and toasts', async () => {
+    const app = `${APP}-written-${process.pid}`
+    cpSync(APP, app, { recursive: true })
+    onTestFinished(() => rmSync(app, { recursive: true }))
+    const edit = (file: string, text: (before: string) => string) =>
+      writeFileSync(join(app, 'src/async', file), text(readFileSync(join(app, 'src/async', file), 'utf8')))
+    edit('reports/monthly_sales.ts', () => WRITTEN_REPORT)
+    edit('targets.ts', () => WRITTEN_TARGETS)
+    edit('toasts.ts', () => WRITTEN_TOASTS)
+    edit('attempt.ts', (before) => before.replace('    await super.handlePerformError(error)', '    await this.fail()'))
+    edit('attempt.ts', (before) => `${before.trimEnd().slice(0, -1)}${WRITTEN_HOOKS}}\n`)
+    // Some teams fail a call at its first error.
+    await query(url, 'ALTER TABLE attempts ALTER COLUMN max_attempts SET DEFAULT 1')
+
+    const specs = await runSpecs(app)
+    expect(specs.code, specs.stdout).toBe(0)
+    const compiled = await run(app, 'npx', ['--no', 'tsc', '-p', app], { exitCodes: [0, 1, 2] })
+    expect(compiled.stdout).toBe('')
   }, 120_000)
 
   it('do not run while a worker runs', async () => {
@@ -126,3 +146,44 @@ function rows() {
      ORDER BY 1, 2`,
   )
 }
+
+/** Reads the database, needs its arguments, returns another shape than the generated one, and has a policy of its own. */
+const WRITTEN_REPORT = `import type { CachedToast } from '@async-gen/runtime'
+import { db } from '../database.js'
+import { Report } from '../report.js'
+
+const during = (month: string) => ({ gte: new Date(\`\${month.trim()}-01\`) })
+
+export class MonthlySales extends Report<{ month: string }> {
+  static expireIf = async ({ parent, cachedAt }: CachedToast<MonthlySales>) =>
+    (await db.prisma.attempt.count({ where: { createdAt: { ...during(parent.args.month), gt: cachedAt } } })) > 0
+
+  override async build() {
+    const rows = await db.prisma.attempt.findMany({ where: { createdAt: during(this.args.month) } })
+    return { rows: rows.map(({ target }) => target), at: new Date() }
+  }
+}
+`
+
+const WRITTEN_TARGETS = `import { defineTargets } from '@async-gen/runtime'
+import { OrderClient } from '../order-client.js'
+
+export const targets = defineTargets(() => ({ OrderClient }))
+`
+
+const WRITTEN_TOASTS = `import { hasToast } from '@async-gen/runtime'
+import { db } from './database.js'
+
+export const label = hasToast(db, 'order', 'label', { compute: async (order) => \`Order \${order.number}\` })
+`
+
+const WRITTEN_HOOKS = `
+  override async perform(options = {}) {
+    if (process.env.CALLS === 'off') return false
+    return await super.perform(options)
+  }
+
+  override retryDelay() {
+    return 0
+  }
+`

@@ -17,7 +17,7 @@ export const schemaEngineLine =
     : `Prisma Migrate: native schema engine (${schemaEngine})`
 
 /** With these, no Prisma command downloads anything or calls home. */
-const prismaEnv = {
+export const prismaEnv = {
   PRISMA_SCHEMA_ENGINE_BINARY: schemaEngine,
   PRISMA_HIDE_UPDATE_MESSAGE: '1',
   CHECKPOINT_DISABLE: '1',

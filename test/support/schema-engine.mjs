@@ -97,7 +97,9 @@ async function administer(command, config) {
     return 0
   } catch (error) {
     const fields = errorData(error, error.code === '3D000' ? 'P1003' : 'P1001')
-    console.error(JSON.stringify({ level: 'ERROR', fields }))
+    // The CLI skips the first line, and reads the error from a line of this target.
+    console.error(JSON.stringify({ level: 'INFO', fields: { message: 'Looked for the database' } }))
+    console.error(JSON.stringify({ level: 'ERROR', target: 'schema_engine::logger', fields }))
     return 1
   } finally {
     await client.end().catch(() => {})
@@ -115,6 +117,9 @@ async function answer(config) {
     try {
       const schema = datamodels ?? params.to?.files?.map(({ path, content }) => [path, content])
       engine ??= await bindings.SchemaEngine.new({ datamodels: schema }, () => {}, adapter)
+      // As WebAssembly, this method finds no shadow database. It needs none where `devDiagnostic` has just replayed the migrations.
+      if (method === 'evaluateDataLoss')
+        await engine.devDiagnostic({ migrationsList: params.migrationsList, filters: params.filters })
       const compare = usesPartialIndexes(params.schema) && { schemaPush, evaluateDataLoss, createMigration }[method]
       const result = (await (compare ? compare(engine, params, config) : engine[method](params))) ?? {}
       // The CLI prints a diff only when it is told to, on the way.

@@ -1,4 +1,5 @@
 import type { BoundDatabase } from '../core/database.js'
+import { type Id, idOf } from '../core/id.js'
 import { snakeCase } from '../core/names.js'
 import type { PrismaClientLike } from '../core/prisma/client.js'
 import { sweptTables } from '../core/swept-table.js'
@@ -119,9 +120,13 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
     return this.async(callee as never, { ...rest, priority, scheduledAt: time } as never) as never
   }
 
-  /** The attempt with that id, as an instance of its subclass, or null. A subclass finds its own attempts alone. */
-  static async find<Class extends AttemptClass>(this: Class, id: bigint | number): Promise<InstanceType<Class> | null> {
-    const row = await this.store.find(BigInt(id), await typesOf(this))
+  /**
+   * The attempt with that id, as an instance of its subclass, or null. A subclass finds its own attempts alone.
+   * @param id a bigint, a whole number, or its digits as text, as `toJSON` and URLs have it
+   * @throws AsyncGenError INVALID_ID
+   */
+  static async find<Class extends AttemptClass>(this: Class, id: Id): Promise<InstanceType<Class> | null> {
+    const row = await this.store.find(idOf(id, `${this.name}.find: an attempt`), await typesOf(this))
     return row ? (new ((await classes(this))(row))(row) as InstanceType<Class>) : null
   }
 
@@ -162,11 +167,11 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
    */
   static async perform<Class extends AttemptClass>(
     this: Class,
-    id: bigint,
+    id: Id,
     { signal, subclasses = [] }: PerformOptions & { subclasses?: readonly AttemptClass[] } = {},
   ): Promise<InstanceType<Class> | null> {
     const classOf = await classes(this, subclasses)
-    const claimed = await claim(this, id)
+    const claimed = await claim(this, idOf(id, `${this.name}.perform: an attempt`))
     if (!claimed) return null
     const attempt = new (classOf(claimed.row))(claimed.row) as InstanceType<Class>
     await performClaimed(attempt, claimed, signal)

@@ -32,7 +32,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
    * (`status` is `running`). There, `fail`, `expire`, `cancel` and `retry` end the run before the call begins. An error thrown
    * before `super` counts as an error of the run. An override that does neither postpones the call by `retryDelay`.
    *
-   * @returns true if the call ran; false if it is not due, or its row is locked
+   * @returns true if the call ran; false if it is not due, or its row is locked: a warning ATTEMPT_NOT_DUE says which
    * @throws InvalidStateError unless the attempt is pending; and what `handlePerformError` throws
    */
   async perform({ signal }: PerformOptions = {}): Promise<boolean> {
@@ -41,6 +41,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
       if (!claimed) {
         await this.reload()
         if (!this.isPending) throw this.#invalidState('perform')
+        warnOfNoCall(this, this.#label)
         return false
       }
       this.#own(claimed, signal)
@@ -281,6 +282,12 @@ export abstract class AttemptLifecycle extends AttemptFields {
     }
     this.row = row
   }
+}
+
+/** A caller that ignores what `perform` returns would take the call for one that has run. */
+function warnOfNoCall({ isDue, scheduledAt }: AttemptFields, label: string): void {
+  const why = isDue ? 'another process has locked its row' : `it is due at ${scheduledAt.toISOString()}`
+  process.emitWarning(`perform() made no call of ${label}: ${why}.`, { code: 'ATTEMPT_NOT_DUE' })
 }
 
 /** An override of `perform` threw after its run had ended, which changes nothing. */

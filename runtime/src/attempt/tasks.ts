@@ -1,5 +1,6 @@
 import type { Task } from 'graphile-worker'
 import { AsyncGenError } from '../core/errors.js'
+import { idOf } from '../core/id.js'
 import { instrumentsItself } from '../telemetry/instrument.js'
 import type { AttemptClass } from './attempt.js'
 
@@ -11,7 +12,7 @@ import type { AttemptClass } from './attempt.js'
  */
 export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptClass[] = []): Task {
   const task = instrumentsItself<Task>(async (payload, { logger, abortSignal, job }) => {
-    const id = BigInt((payload as { id: string }).id)
+    const id = idOf((payload as { id?: unknown } | null)?.id, `The job of ${job.task_identifier}: its attempt`)
     const attempt = await Attempt.perform(id, { signal: abortSignal, subclasses })
     if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending or not due: nothing to do`)
   })

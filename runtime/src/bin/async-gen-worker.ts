@@ -6,6 +6,7 @@ import type { Database } from '../core/database.js'
 import { AsyncGenError } from '../core/errors.js'
 import { version } from '../core/version.js'
 import { clearRefreshes } from '../worker/clear.js'
+import { wasLogged } from '../worker/crash-report.js'
 import {
   type Daemon,
   type DaemonFolders,
@@ -291,7 +292,7 @@ function printError(error: unknown, json: boolean): number {
   const isExpected = usage || expected || (error as NodeJS.ErrnoException | undefined)?.syscall
   const message = error instanceof Error ? (isExpected && error.message) || error.stack! : String(error)
   if (json) writeOut(`${JSON.stringify({ version: 1, error: { code, message } })}\n`)
-  else process.stderr.write(`${message}\n`)
+  else if (!wasLogged(error)) process.stderr.write(`${message}\n`)
   if (usage) return 2
   return code === 'ALREADY_RUNNING' ? 4 : 1
 }

@@ -13,6 +13,7 @@ export const REMEDIES = {
   INVALID_CRONTAB: 'Correct the line of the crontab that the message names.',
   INVALID_DURATION: "Give milliseconds, or a text such as '300ms', '5s' or '1 day'.",
   INVALID_ENCRYPTION_KEY: 'Create a key of 32 bytes: `openssl rand -base64 32`.',
+  INVALID_ID: 'Pass a bigint, a whole number, or its digits as text.',
   INVALID_KEY: 'Use numbers, texts, booleans and Dates for the fields that identify the row.',
   INVALID_OPTION: 'Correct the option that the message names.',
   INVALID_SETTING: 'Correct the option or environment variable that the message names.',

@@ -17,6 +17,8 @@ export interface DefinitionSettings {
   load: (id: never) => Promise<unknown>
   /** The fields of the parent's key. */
   fields: KeyFields
+  /** The fields of the model that are of type Int or BigInt. */
+  wholeNumbers?: ReadonlySet<string>
   /** The Graphile Worker task that refreshes the rows. */
   task: string
   origin: DefinitionOrigin
@@ -162,7 +164,8 @@ export class ToastDefinition<Parent, Result, Placeholder, Loaded> {
   }
 
   #keyOf(parent: Parent): string {
-    return toastKeyOf(this.#baseName, parent, this.#options.fields)
+    const { fields, wholeNumbers } = this.#options
+    return toastKeyOf(this.#baseName, parent, fields, wholeNumbers)
   }
 
   #idOf(parent: Parent): ToastId {

@@ -1,4 +1,5 @@
 import { AsyncGenError } from '../core/errors.js'
+import { idOf as wholeNumber } from '../core/id.js'
 
 /** The fields of a model's key: one, or several for a composite key. */
 export type KeyFields = string | readonly string[]
@@ -10,11 +11,19 @@ export type KeyValues = Record<string, unknown>
  * The key of a parent as text. SQL writes the same text: `to_jsonb("id")::text` for one field, `jsonb_build_array("a", "b")::text` for
  * several.
  *
- * @throws AsyncGenError NOT_PERSISTED where a field has no value, INVALID_KEY where its type cannot be a key
+ * @param wholeNumbers the fields of type Int or BigInt: for them, a string of digits is the number, as in JSON and URLs
+ * @throws AsyncGenError NOT_PERSISTED where a field has no value, INVALID_KEY where its type cannot be a key, INVALID_ID
  */
-export function toastKeyOf(name: string, parent: unknown, fields: KeyFields = 'id'): string {
+export function toastKeyOf(
+  name: string,
+  parent: unknown,
+  fields: KeyFields = 'id',
+  wholeNumbers?: ReadonlySet<string>,
+): string {
   const part = (field: string) => {
-    const value = (parent as KeyValues | null | undefined)?.[field]
+    const given = (parent as KeyValues | null | undefined)?.[field]
+    const isDigits = typeof given === 'string' && wholeNumbers?.has(field)
+    const value = isDigits ? wholeNumber(given, `The toast ${name}: its record`) : given
     const text = keyText(value)
     if (text !== undefined) return text
     if (value === undefined || value === null) {
@@ -22,6 +31,12 @@ export function toastKeyOf(name: string, parent: unknown, fields: KeyFields = 'i
         'NOT_PERSISTED',
         `Record must be persisted before the toast ${name} can be read: it has no ${field}. ` +
           'If you read the record with `select`, select the key. If the key of the model has other fields, name them in the option `id`.',
+      )
+    }
+    if (typeof value === 'number') {
+      throw new AsyncGenError(
+        'INVALID_KEY',
+        `The toast ${name} cannot use ${field} as its key: JavaScript has rounded ${value}. Pass a bigint.`,
       )
     }
     const type = typeof value === 'object' ? (value.constructor?.name ?? 'object') : typeof value
@@ -52,6 +67,7 @@ const PARTS = /"(?:[^"\\]|\\.)*"|[^, ]+/g
 function keyText(value: unknown): string | undefined {
   switch (typeof value) {
     case 'number':
+      return Number.isSafeInteger(value) || (Number.isFinite(value) && value % 1 !== 0) ? String(value) : undefined
     case 'bigint':
     case 'boolean':
       return String(value)

@@ -63,6 +63,7 @@ export function hasToast<
     ...(rest as ToastOptions<RowOf<RecordOf<Client[Model]>, Fields, Stale>, Result, Placeholder, Loaded>),
     load: options.load ?? ((id: unknown) => db.findRecord(model, fieldsOf(id, fields)) as Promise<Loaded | null>),
     fields,
+    wholeNumbers: wholeNumbersOf(db, model),
     existingKeys: async (keys) => {
       const records = await db.existing(
         model,
@@ -74,6 +75,12 @@ export function hasToast<
     origin: { place: callerOf(hasToast), code: String(options.compute) },
   })
   return definition.register().toFunction()
+}
+
+function wholeNumbersOf(db: Database, property: string): ReadonlySet<string> {
+  const names = [property, property.charAt(0).toUpperCase() + property.slice(1)]
+  const fields = names.flatMap((name) => db.fieldsOf(name)).filter(({ type }) => type === 'Int' || type === 'BigInt')
+  return new Set(fields.map(({ name }) => name))
 }
 
 function fieldsOf(id: unknown, fields: KeyFields): object {

@@ -11,6 +11,7 @@ import type { Log } from './log.js'
  */
 export function reportCrashes(log: Log): () => void {
   const report = (error: unknown, origin: NodeJS.UncaughtExceptionOrigin) => {
+    if (wasLogged(error) && process.listenerCount('uncaughtException') === 1) process.exit(1)
     if (origin === 'uncaughtException' && isLostConnection(error)) {
       return log.message('warning', `PostgreSQL ended a connection: ${(error as Error).message}`)
     }
@@ -25,8 +26,21 @@ export function reportCrashes(log: Log): () => void {
   return () => void process.off('uncaughtException', report)
 }
 
+/** The errors that ended a worker and were logged. They are not printed again. */
+const logged = new WeakSet<object>()
+
+export function wasLogged(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && logged.has(error)
+}
+
+/** Logs the error that ends a worker, as its last line. */
+export function logEnd(log: Log, cause: unknown): void {
+  logError(log, 'The worker ends', cause)
+  if (typeof cause === 'object' && cause !== null) logged.add(cause)
+}
+
 /** Logs an error with its cause. */
-export function logError(log: Log, what: string, cause: unknown): void {
+function logError(log: Log, what: string, cause: unknown): void {
   const error = describeError(cause)
   log.message('error', `${what}: ${error.message}`, { error })
 }

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
 import { Logger } from 'graphile-worker'
+import type { ErrorRecord } from '../core/errors.js'
 import type { OperationEvent } from '../telemetry/operation.js'
 import type { WorkerOperation } from './counters.js'
 
@@ -60,7 +61,7 @@ function pretty({ time, level, ...line }: Line): string {
   const at = styleText('dim', localTime(time))
   if ('message' in line) {
     const text = line.message.trimEnd()
-    return `${at}  ${level === 'info' ? text : styleText(COLOUR[level], text)}`
+    return `${at}  ${level === 'info' ? text : styleText(COLOUR[level], text)}${framesOf(line.fields)}`
   }
   const { type, id, name, elapsed = 0, run = 1, outcome, error } = line.event
   const label = outcome === 'succeeded' ? 'SUCCESS' : outcome === 'superseded' ? 'SUPERSEDED' : 'FAILURE'
@@ -70,6 +71,12 @@ function pretty({ time, level, ...line }: Line): string {
     ...(outcome === 'retried' ? [`run ${run}, tried again`] : outcome === 'failed' ? [`run ${run}, given up`] : []),
   ]
   return parts.join('  ')
+}
+
+/** The stack of an error. Omitted if the error has a code, because its message is enough. */
+function framesOf({ error }: { error?: ErrorRecord } = {}): string {
+  const frames = error?.stack && !error.code ? error.stack.split('\n').filter((line) => /^ {4}at /.test(line)) : []
+  return frames.map((line) => `\n${line}`).join('')
 }
 
 function localTime(time: Date): string {

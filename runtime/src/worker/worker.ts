@@ -9,7 +9,7 @@ import { type Presence, presenceOf, releasePresence } from '../presence/presence
 import { toastsOf } from '../toast/registry.js'
 import { warnOfSettings } from './client-settings.js'
 import { Counters, onOperationEnd } from './counters.js'
-import { logError, reportCrashes } from './crash-report.js'
+import { logEnd, reportCrashes } from './crash-report.js'
 import { GraphileRunner, type WorkerContext } from './graphile-runner.js'
 import { serveHealth } from './health.js'
 import { formatSeconds, graphileLogger, type Log, openLog } from './log.js'
@@ -105,13 +105,15 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     await withTimeout(CLOSE_TIMEOUT, releaseWork(db, maintenance))
     unsubscribe()
     if (state.presence) log.message('info', stopMessage(counters, running.size))
-    if (thrown !== undefined) logError(log, 'The worker ends', thrown.error)
+    if (thrown !== undefined) logEnd(log, thrown.error)
     // A job that ignores its abort signal would keep the process alive.
     if (running.size > 0) process.exit(1)
     health?.close()
     await withTimeout(CLOSE_TIMEOUT, closeConnections(db))
     db.dropConnections()
-    stopReporting()
+    // If the host does not catch the error, the handler that prevents a second report must still be there.
+    if (thrown !== undefined) setImmediate(stopReporting)
+    else stopReporting()
     clearInterval(keepAlive)
     // Connections of the host whose server does not answer would keep it alive, too.
     if (signals.stop.aborted) setTimeout(() => process.exit(), EXIT_GRACE).unref()

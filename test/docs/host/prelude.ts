@@ -6,10 +6,11 @@ import type { PrismaPg as Adapter } from '@prisma/adapter-pg'
 import type { Attempt as AttemptClass } from './src/async/attempt.js'
 import type { db as database } from './src/async/database.js'
 import type { Report as ReportClass } from './src/async/report.js'
-import type { mailer as mailerObject, Orders as OrdersTarget } from './src/async/targets.js'
+import type { UrgentAttempt as UrgentAttemptClass } from './src/async/urgent_attempt.js'
 import type { prisma as client } from './src/db.js'
 import type { Newsletter as NewsletterClass } from './src/newsletter.js'
 import type { OrderClient as OrderClientClass } from './src/order-client.js'
+import type { mailer as mailerObject, Orders as OrdersTarget } from './src/records.js'
 
 type Oat = NonNullable<Awaited<ReturnType<typeof client.oat.findUnique>>>
 type Order = NonNullable<Awaited<ReturnType<typeof client.order.findUnique>>>
@@ -18,8 +19,6 @@ type Breakfast = runtime.Toast<Oat, { servings: number }>
 declare class MonthlySalesReport extends ReportClass<{ month: string; verbose?: boolean }> {
   override build(): Promise<{ total: number }>
 }
-
-declare class UrgentAttemptClass extends AttemptClass {}
 
 declare global {
   const prisma: typeof client

@@ -1,13 +1,9 @@
-import { defineTargets, recordTarget } from '@async-gen/runtime'
-import { prisma } from '../db.js'
+import { defineTargets } from '@async-gen/runtime'
 import { Newsletter } from '../newsletter.js'
 import { OrderClient } from '../order-client.js'
+import { mailer, Orders } from '../records.js'
+import { UrgentAttempt } from './urgent_attempt.js'
 
-export const mailer = { welcome: async (address: string) => address }
+const subclasses: Record<string, object> = { UrgentAttempt }
 
-export const Orders = recordTarget({
-  load: (id: number) => prisma.order.findUnique({ where: { id } }),
-  methods: { fulfill: async (order, carrier: string) => ({ number: order.number, carrier }) },
-})
-
-export const targets = defineTargets(() => ({ OrderClient, Newsletter, mailer, Orders }))
+export const targets = defineTargets(() => ({ OrderClient, Newsletter, mailer, Orders }), { subclasses })

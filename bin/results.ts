@@ -1,0 +1,89 @@
+import pc from 'picocolors'
+import type { Change } from '../generators/changes/draft.js'
+import type { Diagnosis } from '../generators/doctor.js'
+import type { Facts } from '../generators/info.js'
+import type { PlanOutcome } from '../generators/perform.js'
+
+/** The result of a command: text for people, an object for programs. */
+export interface CommandResult {
+  lines: string[]
+  json: object
+  exitCode: number
+}
+
+/** What a plan changes, or changed, and what the user does next. */
+export async function planResult(
+  outcome: PlanOutcome,
+  { showsDiff = false, showsIdentical = true }: { showsDiff?: boolean | undefined; showsIdentical?: boolean } = {},
+): Promise<CommandResult> {
+  const [{ planJson, presentPlan }, { presentDiff }] = await Promise.all([
+    import('../generators/changes/present.js'),
+    import('../generators/changes/present-diff.js'),
+  ])
+  const { plan, status, nextSteps } = outcome
+  const isShown = ({ kind }: Change) => showsIdentical || kind !== 'identical'
+  return {
+    lines: [
+      ...presentPlan({ ...plan, changes: plan.changes.filter(isShown) }, pc),
+      ...(showsDiff ? ['', ...presentDiff(plan, pc)] : []),
+      ...lastLines(outcome),
+    ],
+    json: { status, ...planJson(plan), nextSteps, ...(showsDiff && { diff: presentDiff(plan).join('\n') }) },
+    exitCode: status === 'blocked' ? 3 : status === 'differs' ? 5 : 0,
+  }
+}
+
+function lastLines({ status, nextSteps }: PlanOutcome): string[] {
+  switch (status) {
+    case 'nothing to do':
+      return ['', 'Nothing to do.']
+    case 'blocked':
+      return [
+        '',
+        `${pc.red('Nothing was written.')} Resolve the conflicts: run again with --on-conflict mine, theirs or merge. --diff shows both sides.`,
+      ]
+    case 'declined':
+      return ['', 'Nothing was written.']
+    case 'dry run':
+      return ['', 'Dry run: nothing was written.']
+    case 'differs':
+      return ['', 'Check: nothing was written.']
+    case 'applied':
+      return nextSteps.length > 0
+        ? ['', 'Next:', ...nextSteps.map((step, i) => `  ${i + 1}. ${step.replaceAll('\n', '\n     ')}`)]
+        : []
+  }
+}
+
+/** What doctor found. It exits with 5 on a finding and, with `check`, with 6 if it could not check everything. */
+export function doctorResult({ findings, unchecked, healthy }: Diagnosis, check = false): CommandResult {
+  const label = { error: pc.red('error'), warning: pc.yellow('warn'), fixed: pc.green('fixed') }
+  return {
+    lines: [
+      ...findings.flatMap(({ severity, code, message, where, remedy }) => [
+        `${label[severity]}  ${message}  ${pc.dim(`[${code}]`)}`,
+        ...(where ? [`    in  ${where}`] : []),
+        ...(severity === 'fixed' ? [] : [`    do  ${remedy}`]),
+      ]),
+      ...unchecked
+        .filter(({ code }) => findings.every((finding) => finding.code !== code))
+        .flatMap(({ code, message, remedy }) => [
+          `${pc.yellow('note')}  ${message}  ${pc.dim(`[${code}]`)}`,
+          `    do  ${remedy}`,
+        ]),
+      healthy ? pc.green(unchecked.length > 0 ? 'doctor found no problem in the project.' : 'All is well.') : '',
+    ],
+    json: { healthy, findings, unchecked },
+    exitCode: !healthy ? 5 : check && unchecked.length > 0 ? 6 : 0,
+  }
+}
+
+export async function infoResult(facts: Facts): Promise<CommandResult> {
+  const { describe } = await import('../generators/info.js')
+  const lines = describe(facts).map(([label, text]) => `${pc.dim(label.padStart(16))}  ${text}`)
+  return { lines, json: { host: facts }, exitCode: 0 }
+}
+
+export function templatesResult(templates: string[]): CommandResult {
+  return { lines: templates, json: { templates }, exitCode: 0 }
+}

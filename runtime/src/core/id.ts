@@ -1,0 +1,27 @@
+import { AsyncGenError } from './errors.js'
+
+/** The id of a row: a bigint, a whole number, or its digits as text, as `toJSON` and URLs have it. */
+export type Id = bigint | number | string
+
+const LARGEST = 2n ** 63n - 1n
+
+/**
+ * An id as PostgreSQL's `bigint`.
+ * @param what whose id it is, for the message
+ * @throws AsyncGenError INVALID_ID for what is no whole number, and for numbers that JavaScript has rounded
+ */
+export function idOf(id: unknown, what: string): bigint {
+  const isWhole =
+    typeof id === 'bigint' || Number.isSafeInteger(id) || (typeof id === 'string' && /^-?\d{1,19}$/.test(id))
+  const value = isWhole ? BigInt(id as Id) : undefined
+  if (value !== undefined && value <= LARGEST && value >= -LARGEST) return value
+  throw new AsyncGenError(
+    'INVALID_ID',
+    `${what} has no id ${shown(id)}. An id is a bigint, a whole number up to ${Number.MAX_SAFE_INTEGER}, or its digits as text: "12".`,
+  )
+}
+
+function shown(id: unknown): string {
+  if (typeof id === 'string') return JSON.stringify(id.length > 40 ? `${id.slice(0, 40)}…` : id)
+  return typeof id === 'object' && id !== null ? 'an object' : String(id)
+}

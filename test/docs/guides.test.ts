@@ -1,0 +1,87 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, inject, it } from 'vitest'
+import { PACKAGES } from '../support/host.js'
+import { createDatabase } from '../support/postgres.js'
+import { applyEdit } from '../support/team.js'
+import { Follower } from './follower.js'
+
+// The application reads its URL from .env, as in the guide.
+const url = process.env.DATABASE_URL!
+delete process.env.DATABASE_URL
+
+/** The guides' URLs; the database of the application is made by `prisma migrate dev`. */
+const SHOP = 'postgresql://postgres:secret@localhost:5432/shop'
+
+describe('a reader who follows the guides to the letter, outside of this repository', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'async-gen-guides-'))
+  const reader = new Follower(dir)
+  let made = false
+
+  afterAll(async () => {
+    await reader.stopAll()
+    rmSync(dir, { recursive: true, force: true })
+  })
+
+  it('sees what docs/start.md shows, from an empty folder to a report', async () => {
+    await reader.follow('docs/start.md', {
+      // PostgreSQL is that of this run, and `npm run test:prepare` has packed the packages.
+      commands: { 'docker run': () => {}, 'npm ci && npm run pack': () => {} },
+      texts: { [SHOP]: url, '/path/to/async-gen/packages': PACKAGES },
+    })
+    await reader.run('npx async-gen doctor', 'All is well.')
+    await reader.stopAll()
+    made = true
+  }, 600_000)
+
+  it('has the tests of docs/testing.md pass in that application', async ({ skip }) => {
+    skip(!made)
+    const testUrl = await createDatabase(inject('postgres'))
+    await reader.follow('docs/testing.md', {
+      commands: {
+        createdb: () => {},
+        // The first run: the spec of the report is to be changed before.
+        'npx vitest run': () => applyEdit(reader.dir, REPORT_SPEC),
+      },
+      texts: { [`${SHOP}_test`]: testUrl },
+    })
+    expect(await reader.run('npx vitest run --exclude test/worker.test.ts')).toMatch(/Test Files +\d+ passed \(\d+\)/)
+    expect(await reader.run('npx vitest run test/worker.test.ts')).toMatch(/Tests +1 passed \(1\)/)
+  }, 600_000)
+
+  it('gets the answers of docs/express.md from that application', async ({ skip }) => {
+    skip(!made)
+    reader.env.DATABASE_URL = await createDatabase(inject('postgres'))
+    reader.env.PORT = await freePort()
+    await reader.run('npx prisma migrate deploy')
+    await reader.follow('docs/express.md', {
+      commands: {},
+      texts: { 'localhost:3000': `localhost:${reader.env.PORT}` },
+    })
+  }, 600_000)
+
+  it('has nothing but code that compiles under strict', async ({ skip }) => {
+    skip(!made)
+    const everything = { extends: './tsconfig.json', include: ['src', 'test', 'prisma.config.ts'] }
+    reader.write('tsconfig.all.json', JSON.stringify(everything))
+    await reader.run('npx tsc -p tsconfig.all.json')
+  })
+})
+
+/** What the guide says of the spec of a report: it expects what the generated `build` returns. */
+const REPORT_SPEC = {
+  file: 'src/async/test/monthly_sales.test.ts',
+  changes: [
+    ['create({})', "create({ month: 'January' })"],
+    ['toEqual({ total: 0 })', 'toEqual({ orders: expect.any(Number) })'],
+  ] as [string, string][],
+}
+
+async function freePort() {
+  const server = createServer().listen(0)
+  const { port } = server.address() as { port: number }
+  await new Promise((closed) => server.close(closed))
+  return String(port)
+}

@@ -1,0 +1,5 @@
+export class OrderClient {
+  static async fulfill({ orderNumber }: { orderNumber: number }) {
+    return { parcel: `parcel-${orderNumber}` }
+  }
+}

@@ -1,0 +1,23 @@
+// Runs blocks one after the other, each with a transaction `tx` that is rolled back, and prints what one of them throws.
+import './values.js'
+
+class RollBack extends Error {}
+
+for (const file of process.argv.slice(2)) {
+  // A block is not the first of its page: what earlier ones have left makes no order a second one.
+  await prisma.shipment.deleteMany()
+  await prisma.order.deleteMany({ where: { number: { not: 1 } } })
+  await prisma
+    .$transaction(
+      async (tx) => {
+        Object.assign(globalThis, { tx })
+        await import(`./${file}`)
+        throw new RollBack()
+      },
+      { timeout: 60_000 },
+    )
+    .catch((error) => {
+      if (!(error instanceof RollBack)) console.log(JSON.stringify({ file, error: String(error?.stack ?? error) }))
+    })
+}
+process.exit()

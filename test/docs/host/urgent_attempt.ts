@@ -1,0 +1,3 @@
+import { Attempt } from './attempt.js'
+
+export class UrgentAttempt extends Attempt {}
