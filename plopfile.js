@@ -1,2 +1,2 @@
 // node-plop does not read `exports`: it loads `async-gen/plopfile` from a file at this path.
-export { default } from './dist/generators/plopfile.js'
+export { default } from './dist/generators/commands/plopfile.js'

@@ -93,7 +93,7 @@ export async function askForCommand(): Promise<string[]> {
 }
 
 async function askForDeployKind(): Promise<string> {
-  const { deployKinds } = await import('../generators/deploy.js')
+  const { deployKinds } = await import('../generators/definitions/deploy.js')
   return requireAnswer(
     await select({
       message: 'How does the worker run in production?',

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { CommanderError } from 'commander'
 import pc from 'picocolors'
 import { GeneratorError } from '../generators/host/errors.js'
-import { version } from '../generators/own-package.js'
+import { version } from '../generators/host/own-package.js'
 import { commandLine } from './commands.js'
 import { isInteractive } from './interaction.js'
 

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import { GENERATORS, type GeneratorName } from '../generators/generator.js'
+import { GENERATORS, type GeneratorName } from '../generators/definitions/generator.js'
 import { UsageError } from '../generators/host/errors.js'
 import {
   type Flags,
@@ -117,7 +117,7 @@ const COMMANDS: CommandDefinition[] = [
       ),
     async run({ args: [generator = '', name], flags }) {
       const request = { ...(await planFlags(flags)), generator: generatorNamed(generator), name }
-      const { destroy } = await import('../generators/destroy.js')
+      const { destroy } = await import('../generators/commands/destroy.js')
       return planResult(await destroy(request), { showsDiff: flags.diff })
     },
   },
@@ -130,8 +130,9 @@ const COMMANDS: CommandDefinition[] = [
     ],
     addFlags: withConflictFlag,
     async run({ args: [template], flags }) {
-      if (template === undefined) return templatesResult((await import('../generators/templates.js')).templateNames())
-      const { eject } = await import('../generators/eject.js')
+      if (template === undefined)
+        return templatesResult((await import('../generators/pipeline/templates.js')).templateNames())
+      const { eject } = await import('../generators/commands/eject.js')
       return planResult(await eject({ ...(await planFlags(flags)), template }), { showsDiff: flags.diff })
     },
   },
@@ -152,7 +153,7 @@ const COMMANDS: CommandDefinition[] = [
         ),
       ),
     async run({ flags }) {
-      const { doctor } = await import('../generators/doctor.js')
+      const { doctor } = await import('../generators/commands/doctor/doctor.js')
       return doctorResult(await doctor(flags), flags.check)
     },
   },
@@ -162,7 +163,7 @@ const COMMANDS: CommandDefinition[] = [
     examples: ['npx async-gen info', 'npx async-gen info --json'],
     addFlags: (command) => withLocationFlags(withJsonFlag(command)),
     async run({ flags }) {
-      const { info } = await import('../generators/info.js')
+      const { info } = await import('../generators/commands/info.js')
       return infoResult(await info(flags))
     },
   },
@@ -174,7 +175,7 @@ const COMMANDS: CommandDefinition[] = [
       'npx async-gen completion fish > ~/.config/fish/completions/async-gen.fish',
     ],
     async run({ args: [shell = ''], program }) {
-      const { completion } = await import('../generators/completion.js')
+      const { completion } = await import('../generators/commands/completion.js')
       return { lines: [completion(shell, program)], json: {}, exitCode: 0 }
     },
   },
@@ -223,13 +224,13 @@ Examples:
 Exit codes: 0 done or nothing to do, 1 bug or disk error, 2 usage, 3 conflict, 4 project not supported, 5 --check or doctor found something, 6 doctor --check could not check everything`
 
 async function runGenerator(generator: GeneratorName, { args: names, flags }: CommandInput): Promise<CommandResult> {
-  const { generate } = await import('../generators/run.js')
+  const { generate } = await import('../generators/commands/generate.js')
   return planResult(await generate({ ...(await planFlags(flags)), generator, names }), { showsDiff: flags.diff })
 }
 
 /** An upgrade considers every emitted file. It shows only those that change. */
 async function runUpgrade(flags: Flags): Promise<CommandResult> {
-  const { upgrade } = await import('../generators/upgrade.js')
+  const { upgrade } = await import('../generators/commands/upgrade.js')
   return planResult(await upgrade(await planFlags(flags)), { showsDiff: flags.diff, showsIdentical: false })
 }
 

@@ -1,8 +1,8 @@
 import pc from 'picocolors'
 import type { Change } from '../generators/changes/draft.js'
-import type { Diagnosis } from '../generators/doctor.js'
-import type { Facts } from '../generators/info.js'
-import type { PlanOutcome } from '../generators/perform.js'
+import type { Diagnosis } from '../generators/commands/doctor/doctor.js'
+import type { Facts } from '../generators/commands/info.js'
+import type { PlanOutcome } from '../generators/pipeline/plan-and-apply.js'
 
 /** The result of a command: text for people, an object for programs. */
 export interface CommandResult {
@@ -79,7 +79,7 @@ export function doctorResult({ findings, unchecked, healthy }: Diagnosis, check 
 }
 
 export async function infoResult(facts: Facts): Promise<CommandResult> {
-  const { describe } = await import('../generators/info.js')
+  const { describe } = await import('../generators/commands/info.js')
   const lines = describe(facts).map(([label, text]) => `${pc.dim(label.padStart(16))}  ${text}`)
   return { lines, json: { host: facts }, exitCode: 0 }
 }

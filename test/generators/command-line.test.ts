@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { commandLine } from '../../bin/commands.js'
-import { version } from '../../generators/own-package.js'
+import { version } from '../../generators/host/own-package.js'
 import { builtCommandLine } from './built.js'
 import { type SampleHost, sampleHost } from './sample-host.js'
 

@@ -8,8 +8,8 @@ import { PodDisruptionBudget } from 'kubernetes-models/policy/v1'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { hashOf } from '../../generators/changes/manifest.js'
-import { destroy } from '../../generators/destroy.js'
-import { upgrade } from '../../generators/upgrade.js'
+import { destroy } from '../../generators/commands/destroy.js'
+import { upgrade } from '../../generators/commands/upgrade.js'
 import { type SampleHost, sampleHost } from './sample-host.js'
 
 const PACKAGE_JSON = {

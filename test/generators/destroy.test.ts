@@ -1,5 +1,5 @@
 import { describe, expect, inject, it } from 'vitest'
-import { type DestroyRequest, destroy } from '../../generators/destroy.js'
+import { type DestroyRequest, destroy } from '../../generators/commands/destroy.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { folderHost, lines, type SampleHost, SCHEMA, sampleHost } from './sample-host.js'
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { stage } from '../../generators/changes/stage.js'
+import { invalidation } from '../../generators/definitions/invalidation.js'
 import { modelsOf } from '../../generators/host/prisma-models.js'
-import { invalidation } from '../../generators/invalidation.js'
-import { packagedTemplate } from '../../generators/templates.js'
+import { packagedTemplate } from '../../generators/pipeline/templates.js'
 import { lines, SCHEMA, sampleHost } from './sample-host.js'
 
 const MODELS = modelsOf([

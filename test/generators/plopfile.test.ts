@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import nodePlop from 'node-plop'
 import { describe, expect, it } from 'vitest'
-import plopfile from '../../generators/plopfile.js'
+import plopfile from '../../generators/commands/plopfile.js'
 import { sampleHost } from './sample-host.js'
 
 describe("a host's own plopfile", () => {
@@ -34,7 +34,7 @@ describe("a host's own plopfile", () => {
 
   it('loads them in plop itself, which runs them by name', () => {
     const host = sampleHost({
-      'plopfile.mjs': `export default (plop) => plop.load(${JSON.stringify(new URL('../../generators/plopfile.ts', import.meta.url).pathname)})\n`,
+      'plopfile.mjs': `export default (plop) => plop.load(${JSON.stringify(new URL('../../generators/commands/plopfile.ts', import.meta.url).pathname)})\n`,
     })
     const plop = createRequire(import.meta.url).resolve('plop/bin/plop.js')
     const { status, stdout } = spawnSync(

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { merge, mergeWithoutBase } from '../../generators/changes/merge.js'
+import { upgrade } from '../../generators/commands/upgrade.js'
+import { snakeCase as fileOf } from '../../generators/definitions/names.js'
 import { addToPackageJson, removeFromPackageJson } from '../../generators/host/package-json.js'
 import { readSection, removeSection, writeSection } from '../../generators/host/schema-block.js'
-import { snakeCase as fileOf } from '../../generators/names.js'
-import { upgrade } from '../../generators/upgrade.js'
 import { snakeCase as taskOf } from '../../runtime/src/core/names.js'
 import { sampleHost } from './sample-host.js'
 

@@ -2,9 +2,9 @@ import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { validate } from '../../generators/changes/validate.js'
+import { type GenerateRequest, generate } from '../../generators/commands/generate.js'
 import { ConflictError, type GeneratorError, HostError, UsageError } from '../../generators/host/errors.js'
 import { inspect } from '../../generators/host/inspect.js'
-import { type GenerateRequest, generate } from '../../generators/run.js'
 import { folderHost, type SampleHost, SCHEMA, sampleHost } from './sample-host.js'
 
 const IMPORT = "import { PrismaClient } from './generated/client.js'\n"

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
-import { type GenerateRequest, generate, type PlanOutcome } from '../../generators/run.js'
+import { type GenerateRequest, generate, type PlanOutcome } from '../../generators/commands/generate.js'
 
 const PRISMA = fileURLToPath(new URL('../../node_modules/prisma', import.meta.url))
 

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
-import { eject } from '../../generators/eject.js'
-import { type UpgradeRequest, upgrade } from '../../generators/upgrade.js'
+import { eject } from '../../generators/commands/eject.js'
+import { type UpgradeRequest, upgrade } from '../../generators/commands/upgrade.js'
 import { folderHost, kinds, lines, type SampleHost, sampleHost } from './sample-host.js'
 
 const TEMPLATES = fileURLToPath(new URL('../../templates', import.meta.url))
@@ -14,7 +14,7 @@ const DOC = '/** A call that is recorded in your transaction. The worker runs it
 
 /** The async-gen that runs: its version and its templates. */
 const release = vi.hoisted(() => ({ version: '', templates: '' }))
-vi.mock('../../generators/own-package.js', () => ({
+vi.mock('../../generators/host/own-package.js', () => ({
   get version() {
     return release.version
   },

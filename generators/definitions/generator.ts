@@ -1,0 +1,41 @@
+import type { PlopGeneratorConfig } from 'plop'
+import type { Emission } from '../changes/stage.js'
+import type { Host } from '../host/inspect.js'
+import type { ClientExport, ClientSource } from '../host/prisma-client.js'
+
+/** What a generator needs to know beside the host. */
+export interface GeneratorAnswers {
+  /** The folder for the code: `src/async`. */
+  dir: string
+  client: ClientExport
+  /** What the emitted client.ts makes the client from; absent if the host exports a client. */
+  clientSource?: ClientSource | undefined
+  /** The environment variables with the database URL. The first one that is set counts. */
+  urlVariables: string[]
+  /** The names on the command line, as class names: `EmailAttempt`. */
+  names: string[]
+  /** The model of the reports: `SalesReport`. */
+  model?: string | undefined
+  /** Whether attempts are encrypted unless a call names another encryptor. */
+  encrypted?: boolean | undefined
+  /** The models whose changes make toasts stale: `Oat`, `Topping.oat`. */
+  invalidateOn?: string[] | undefined
+}
+
+export const GENERATORS = ['install', 'attempt', 'reports', 'deploy'] as const
+export type GeneratorName = (typeof GENERATORS)[number]
+
+/** One generator: data, and pure functions. */
+export interface Generator {
+  name: GeneratorName
+  description: string
+  /** The questions of plop, in a host's own plopfile. */
+  prompts: PlopGeneratorConfig['prompts']
+  /** Checks and normalizes a name. Default: `className`. */
+  parseName?(given: string): string
+  /** The owner of the emitted files in the manifest. Each run with another model has its own owner. */
+  owner(answers: GeneratorAnswers): string
+  emissions(host: Host, answers: GeneratorAnswers): Emission[]
+  /** The user's first step after a run, one sentence. */
+  firstEdit(answers: GeneratorAnswers): string
+}

@@ -1,0 +1,116 @@
+import { isAbsolute, normalize } from 'node:path/posix'
+import { MANIFEST, type Manifest } from '../changes/manifest.js'
+import type { Generator, GeneratorAnswers } from '../definitions/generator.js'
+import { className } from '../definitions/names.js'
+import { HostError, UsageError } from '../host/errors.js'
+import { fileInPath } from '../host/files.js'
+import type { Host } from '../host/inspect.js'
+import type { ClientExport } from '../host/prisma-client.js'
+import { DATABASE_URL } from '../host/url-variables.js'
+import { answerClient, type ChooseClient, clientExists, parseClient } from './client-answer.js'
+
+/** The answers on the command line, and the question that may ask for another. */
+export interface GivenAnswers {
+  /** As the user typed them: `email-attempt`. */
+  names: string[]
+  dir?: string | undefined
+  client?: string | undefined
+  /** The model of the reports: `SalesReport`. */
+  model?: string | undefined
+  encrypted?: boolean | undefined
+  invalidateOn?: string[] | undefined
+  /** Asks the user; absent if nobody can answer, as in CI. */
+  chooseClient?: ChooseClient | undefined
+}
+
+export interface AnswersFound {
+  answers: GeneratorAnswers
+  /** What the user needs to know about the answers that async-gen found itself. */
+  notes: string[]
+}
+
+/** The answers of a run. Sources, in this order: the command line, the manifest, the project's sources, the user. */
+export async function resolveAnswers(
+  generator: Generator,
+  host: Host,
+  manifest: Manifest | null,
+  given: GivenAnswers,
+): Promise<AnswersFound> {
+  const dir = folder(host, manifest, given.dir)
+  requireNoFile(host, dir)
+  const { notes, ...client } = await answerClient(host, manifest, dir, given)
+  const answers: GeneratorAnswers = {
+    names: [...new Set(given.names.map((name) => generator.parseName?.(name) ?? className(name)))],
+    dir,
+    ...client,
+    model: generator.name === 'reports' ? reportModel(manifest, given.model) : undefined,
+  }
+  const before = manifest?.generators[generator.owner(answers)]
+  const invalidateOn = [...new Set([...(before?.invalidateOn ?? []), ...(given.invalidateOn ?? [])])]
+  return { answers: { ...answers, encrypted: given.encrypted ?? before?.encrypted, invalidateOn }, notes }
+}
+
+/** The answers that all generators share, from the manifest. */
+export function sharedAnswers(host: Host, { settings }: Manifest): SharedAnswers {
+  requireNoFile(host, settings.dir)
+  const { path, name = 'default' } = parseClient(settings.client)
+  return { dir: settings.dir, client: { path, name }, urlVariables: settings.urlVariables ?? [DATABASE_URL] }
+}
+
+export type SharedAnswers = Pick<GeneratorAnswers, 'dir' | 'client' | 'urlVariables'>
+
+/** The emitted code imports the client, so its module has to exist. */
+export function requireClient({ root }: Host, { path }: ClientExport) {
+  if (clientExists(root, path)) return
+  throw new UsageError({
+    code: 'CLIENT_GONE',
+    message: `The module ${path}, which exported the PrismaClient, no longer exists.`,
+    remedy: 'Name the new module first: npx async-gen install --client src/db.ts#prisma',
+  })
+}
+
+/** The model on the command line, else the only one in the manifest, else `Report`. */
+function reportModel(manifest: Manifest | null, given: string | undefined): string {
+  if (given !== undefined) return given === 'Report' ? given : className(given)
+  const there = Object.values(manifest?.generators ?? {}).flatMap((run) =>
+    run.generator === 'reports' ? [run.model ?? 'Report'] : [],
+  )
+  if (there.length < 2 || there.includes('Report')) return there.length === 1 ? there[0]! : 'Report'
+  throw new UsageError({
+    code: 'MODEL_AMBIGUOUS',
+    message: `This project has several models for reports: ${there.join(', ')}.`,
+    remedy: `Name one of them: --model ${there[0]}`,
+  })
+}
+
+function requireNoFile({ root }: Host, dir: string) {
+  const file = fileInPath(root, dir)
+  if (file === undefined) return
+  throw new HostError({
+    code: 'DIR_IS_FILE',
+    message: `async-gen cannot write into the folder ${dir}: ${file} is a file.`,
+    where: file,
+    remedy: `Rename the file, or correct "dir" in ${MANIFEST} if that names the wrong folder.`,
+  })
+}
+
+function folder(host: Host, manifest: Manifest | null, given: string | undefined): string {
+  const installed = manifest?.settings.dir
+  if (given === undefined) return installed ?? (host.src ? 'src/async' : 'async')
+  const dir = normalize(given.replaceAll('\\', '/')).replace(/\/$/, '')
+  if (isAbsolute(dir) || dir === '.' || dir.startsWith('..')) {
+    throw new UsageError({
+      code: 'DIR_INVALID',
+      message: `--dir ${given} is not a folder inside the project.`,
+      remedy: 'Name a folder relative to the project: --dir src/async',
+    })
+  }
+  if (installed && installed !== dir) {
+    throw new UsageError({
+      code: 'DIR_DIFFERS',
+      message: `async-gen is installed in ${installed}, not in ${dir}.`,
+      remedy: 'Remove --dir from the command: async-gen remembers the folder.',
+    })
+  }
+  return dir
+}

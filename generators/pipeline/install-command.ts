@@ -1,0 +1,31 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse } from 'jsonc-parser'
+import type { Host } from '../host/inspect.js'
+import { runtimeTarball, version } from '../host/own-package.js'
+
+export const RUNTIME = '@async-gen/runtime'
+
+/**
+ * What installs the packages that package.json names. While the registry has no runtime, the range that `install` has put there
+ * needs its tarball.
+ *
+ * @param packageJson the text that package.json has by then; as it is now where that does not change
+ */
+export function installCommand(
+  { root, packageJson: { text }, packageManager: { name, install } }: Host,
+  packageJson: string | null = text,
+): string {
+  const range: string = parse(packageJson ?? '')?.dependencies?.[RUNTIME] ?? ''
+  if (!/^[\^~]?\d/.test(range) || existsSync(join(root, 'node_modules', RUNTIME))) return install
+  const tarball = runtimeTarball()
+  const path = tarball ?? `/path/to/async-gen/packages/async-gen-runtime-${version}.tgz`
+  const command = name === 'npm' ? `npm install ${quoted(path)}` : `${name} add ${quoted(`${RUNTIME}@file:${path}`)}`
+  const origin = tarball ? '' : '; `npm run pack`, in a clone of async-gen, makes this file'
+  return `${command}   (${RUNTIME} is not on the npm registry yet${origin})`
+}
+
+/** An argument of a command, as shells take it. */
+export function quoted(argument: string): string {
+  return /^[\w./:@-]+$/.test(argument) ? argument : JSON.stringify(argument)
+}
