@@ -69,6 +69,7 @@ export {
 } from './report/report.js'
 export { refreshReportTask } from './report/tasks.js'
 export type { Operation, OperationEvent, OperationOutcome, TraceContext } from './telemetry/operation.js'
+export type { CacheVersion, CompareVersions } from './toast/cache-version.js'
 export {
   type AsyncCached,
   type AsyncCachedOptions,
@@ -78,15 +79,22 @@ export {
   hasWorkers,
 } from './toast/cached.js'
 export { toastMethods } from './toast/methods.js'
-export { pruneToasts } from './toast/prune.js'
-export { type Failure, isReady, type NotReady, type Reading, type Ready, type Toastr } from './toast/reading.js'
-export type { Computation } from './toast/registry.js'
-export type { CachedToast, ExpireIf, Staleness } from './toast/staleness.js'
+export type { ToastComputation } from './toast/registered-toast.js'
+export { pruneToasts } from './toast/registry.js'
+export {
+  isReady,
+  type ReadyToast,
+  type ToastFailure,
+  type ToastPlaceholder,
+  type ToastResult,
+  type Toastr,
+} from './toast/result.js'
+export type { CachedToast, ExpireIf, StalenessOptions } from './toast/staleness.js'
 export { toastStates } from './toast/states.js'
 export { refreshToastTask } from './toast/tasks.js'
-export { defineToast, hasToast, type ReadOptions, type Toast, type ToastOptions } from './toast/toast.js'
-export type { CompareVersions, Version } from './toast/version.js'
-export type { Retention } from './worker/retention.js'
+export { defineToast, hasToast } from './toast/toast.js'
+export type { ReadOptions, Toast, ToastOptions } from './toast/types.js'
+export type { RetentionOptions } from './worker/retention.js'
 export type { RunWorkerOptions } from './worker/settings.js'
-export { type Swept, sweep, sweepTask } from './worker/sweep.js'
+export { type SweepResult, sweep, sweepTask } from './worker/sweep.js'
 export { runWorker } from './worker/worker.js'

@@ -10,7 +10,7 @@ import { url } from './scene.js'
 const HOST = join(REPOSITORY, 'test/chaos/host')
 
 describe('a worker in one bundled file', () => {
-  it('runs the tasks that it is given by name, without a folder of them', async () => {
+  it('runs tasks that are passed by name, without a folder', async () => {
     const recorded = await Attempt.async(Probe).once('done', 0)
     const { code, output } = await bundled(`
       import attempt from '${HOST}/tasks/attempt.js'
@@ -20,10 +20,10 @@ describe('a worker in one bundled file', () => {
     expect(await recorded.reload()).toMatchObject({ status: 'succeeded' })
   })
 
-  it('says what to do where it looks for a folder of tasks that is not there', async () => {
+  it('ends with an error that says what to do if the folder of tasks does not exist', async () => {
     const { code, output } = await bundled(`await runWorker(db, { tasks: new URL('./tasks/', import.meta.url) })`)
     expect(code).toBe(1)
-    expect(output).toContain('Where the worker is bundled, give it the tasks themselves')
+    expect(output).toContain('For a bundled worker, pass the tasks by name')
     expect(output).toContain('"code":"NO_TASKS"')
   })
 })

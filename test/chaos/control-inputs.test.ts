@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { COMMANDS, parseCommandLine, UsageError } from '../../runtime/src/bin/usage.js'
-import { jobOf, list, nextNumber, type Places, start, stop } from '../../runtime/src/worker/daemon.js'
+import { type DaemonFolders, launchSettingsOf, list, nextNumber, start, stop } from '../../runtime/src/worker/daemon.js'
 import { REPOSITORY } from '../support/host.js'
 import { childEnv } from '../support/run.js'
 
@@ -42,7 +42,7 @@ const word = fc.oneof(
 )
 
 describe('a command line of async-gen-worker', () => {
-  it('is read, or refused with a message, whatever it holds', () => {
+  it('is parsed or rejected with a message, for any arguments', () => {
     fc.assert(
       fc.property(fc.array(word, { maxLength: 6 }), (args) => {
         try {
@@ -56,7 +56,7 @@ describe('a command line of async-gen-worker', () => {
     )
   })
 
-  it('ends with a documented exit code, without a stack, and with --json with one object, whatever it holds', () => {
+  it('ends with a documented exit code, no stack, and with --json one object, for any arguments', () => {
     const outer = temporaryFolder()
     const cwd = join(outer, 'a', 'host')
     mkdirSync(cwd, { recursive: true })
@@ -78,14 +78,14 @@ describe('a command line of async-gen-worker', () => {
   })
 
   it.each([
-    [['strat'], 'There is no command strat. Did you mean start?'],
-    [['stop', '--once'], 'async-gen-worker stop takes no --once.'],
-    [['start', '--cuont', '2'], 'There is no --cuont. Did you mean --count?'],
+    [['strat'], 'Unknown command "strat". Did you mean start?'],
+    [['stop', '--once'], 'async-gen-worker stop has no option --once.'],
+    [['start', '--cuont', '2'], 'Unknown option --cuont. Did you mean --count?'],
     [['start', '--concurency', '2'], 'Did you mean --concurrency?'],
-    [['run', 'a.ts', 'b.ts'], 'What is b.ts?'],
-    [['stop', 'a.ts'], 'What is a.ts?'],
-    [[], 'Which command?'],
-  ])('%j is refused with what to do', (args, message) => {
+    [['run', 'a.ts', 'b.ts'], 'Unexpected argument "b.ts".'],
+    [['stop', 'a.ts'], 'Unexpected argument "a.ts".'],
+    [[], 'A command is missing. Choose one of: run, start,'],
+  ])('%j is rejected with a message', (args, message) => {
     expect(() => parseCommandLine(args, '')).toThrow(message)
   })
 
@@ -109,20 +109,20 @@ describe('a command line of async-gen-worker', () => {
 })
 
 describe('a pid file', () => {
-  let places: Places
+  let folders: DaemonFolders
 
   beforeEach(() => {
     const dir = temporaryFolder()
-    places = { pids: join(dir, 'pids'), logs: join(dir, 'log') }
-    mkdirSync(places.pids)
+    folders = { pids: join(dir, 'pids'), logs: join(dir, 'log') }
+    mkdirSync(folders.pids)
   })
 
-  const file = (uid = '1') => join(places.pids, `async-gen-worker.${uid}.pid`)
+  const file = (uid = '1') => join(folders.pids, `async-gen-worker.${uid}.pid`)
 
   const started = async (uid = '1') => {
     const script = 'process.send("ready"); process.on("SIGTERM", () => process.exit()); setInterval(() => {}, 1000)'
-    const job = { module: 'worker.mjs', settings: {} }
-    return await start(uid, { places, job, command: ['-e', script], patience: 60_000 })
+    const launch = { module: 'worker.mjs', settings: {} }
+    return await start(uid, { folders, launch, command: ['-e', script], timeout: 60_000 })
   }
 
   it.each([
@@ -137,49 +137,49 @@ describe('a pid file', () => {
     '1\n{"module":"w","settings":{"A":1},"ticks":7}',
     '{"__proto__":null}',
     'x'.repeat(100_000),
-  ])('that holds %.60j counts as that of a dead worker, which start replaces and stop removes', async (text) => {
+  ])('with %.60j counts as that of a dead worker: start replaces it, stop removes it', async (text) => {
     writeFileSync(file(), text)
-    expect(list(places)).toMatchObject([{ uid: '1', state: 'dead' }])
+    expect(list(folders)).toMatchObject([{ uid: '1', state: 'dead' }])
     expect(await started()).toMatchObject({ uid: '1', state: 'running' })
-    await stop('1', places, 60_000)
-    expect(list(places)).toEqual([])
+    await stop('1', folders, 60_000)
+    expect(list(folders)).toEqual([])
 
     writeFileSync(file(), text)
-    expect(await stop('1', places, 60_000)).toMatchObject({ state: 'dead' })
+    expect(await stop('1', folders, 60_000)).toMatchObject({ state: 'dead' })
     expect(existsSync(file())).toBe(false)
   })
 
-  it('that is a link is replaced, and what it leads to stays as it is', async () => {
-    const target = join(places.pids, '..', 'precious')
+  it('that is a link is replaced, and its target stays unchanged', async () => {
+    const target = join(folders.pids, '..', 'precious')
     writeFileSync(target, 'precious')
     symlinkSync(target, file())
-    expect(list(places)).toMatchObject([{ state: 'dead' }])
+    expect(list(folders)).toMatchObject([{ state: 'dead' }])
     await started()
-    await stop('1', places, 60_000)
+    await stop('1', folders, 60_000)
     expect(existsSync(target)).toBe(true)
   })
 
-  it('that is a folder hides no other worker; a start under its name says what to remove', async () => {
+  it('that is a folder hides no other worker; start says what to remove', async () => {
     mkdirSync(file('9'))
-    writeFileSync(join(places.pids, 'async-gen-worker.a b.pid'), '1')
-    writeFileSync(join(places.pids, 'async-gen-worker..pid'), '1')
+    writeFileSync(join(folders.pids, 'async-gen-worker.a b.pid'), '1')
+    writeFileSync(join(folders.pids, 'async-gen-worker..pid'), '1')
     await started()
-    expect(list(places)).toMatchObject([{ uid: '1', state: 'running' }])
+    expect(list(folders)).toMatchObject([{ uid: '1', state: 'running' }])
     await expect(started('9')).rejects.toMatchObject({
       code: 'PID_FILE',
-      message: expect.stringContaining('remove it'),
+      message: expect.stringContaining('Remove it'),
     })
-    await stop('1', places, 60_000)
+    await stop('1', folders, 60_000)
   })
 
-  it('of 0.1.0 is that of the same worker', async () => {
-    writeFileSync(join(places.pids, 'async-worker.2.pid'), '')
-    expect(list(places)).toMatchObject([{ uid: '2', log: join(places.logs, 'async-worker.2.log') }])
-    await stop('2', places, 1000)
-    expect(readdirSync(places.pids)).toEqual([])
+  it('of version 0.1.0 is recognised', async () => {
+    writeFileSync(join(folders.pids, 'async-worker.2.pid'), '')
+    expect(list(folders)).toMatchObject([{ uid: '2', log: join(folders.logs, 'async-worker.2.log') }])
+    await stop('2', folders, 1000)
+    expect(readdirSync(folders.pids)).toEqual([])
   })
 
-  it('is read, listed and removed without an error, whatever bytes it holds, and nothing else is touched', async () => {
+  it('with any bytes is read, listed and removed without an error, and no other file changes', async () => {
     const json = fc.json().map((text) => `${process.pid}\n${text}\n`)
     const note = fc.record({ module: fc.string(), settings: fc.anything(), ticks: fc.anything() })
     const bytes = fc.oneof(
@@ -192,12 +192,12 @@ describe('a pid file', () => {
       fc.asyncProperty(bytes, async (content) => {
         writeFileSync(file('x'), content)
         // No process of ours began when it says: none may be taken for a worker, and ended.
-        expect(list(places)).toMatchObject([{ uid: 'x', state: 'dead' }])
-        expect(nextNumber(places)).toBe('1')
-        const job = jobOf('x', places)
-        if (job) expect(Object.keys(job.settings).every((name) => name.startsWith('ASYNC_WORKER_'))).toBe(true)
-        expect(await stop('x', places, 1000)).toMatchObject({ state: 'dead' })
-        expect(readdirSync(places.pids)).toEqual([])
+        expect(list(folders)).toMatchObject([{ uid: 'x', state: 'dead' }])
+        expect(nextNumber(folders)).toBe('1')
+        const launch = launchSettingsOf('x', folders)
+        if (launch) expect(Object.keys(launch.settings).every((name) => name.startsWith('ASYNC_WORKER_'))).toBe(true)
+        expect(await stop('x', folders, 1000)).toMatchObject({ state: 'dead' })
+        expect(readdirSync(folders.pids)).toEqual([])
       }),
       { numRuns: 1000 },
     )

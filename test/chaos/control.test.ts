@@ -31,9 +31,9 @@ afterEach(async () => {
 })
 
 describe('P15: async-gen-worker', () => {
-  it('starts a worker in the background, tells of it, and stops it once it has finished what it has in hand', async () => {
+  it('starts a worker in the background, shows it, and stops it after its running jobs have ended', async () => {
     const { stdout } = await asyncWorker('start', HOST, ...traces, '--concurrency', '3', '--sleep', '1')
-    const [, pid] = /^Worker 1 is at work as process (\d+)\. It writes to .*async-gen-worker\.1\.log$/m.exec(stdout)!
+    const [, pid] = /^Worker 1 runs as process (\d+)\. Its log is .*async-gen-worker\.1\.log$/m.exec(stdout)!
     expect(await db.workers()).toMatchObject([{ pid: Number(pid) }])
     expect(readFileSync(pidFile(), 'utf8').split('\n')[0]).toBe(pid)
     expect((await asyncWorker('status', ...traces)).stdout).toMatch(new RegExp(`^1  running  process ${pid} `))
@@ -46,15 +46,18 @@ describe('P15: async-gen-worker', () => {
     const log = readFileSync(join(dir, 'log/async-gen-worker.1.log'), 'utf8')
     expect(log).toContain('takes 3 at a time')
     expect(log).toContain('"name":"Probe.once"')
-    expect(await asyncWorker('status', ...traces)).toMatchObject({ code: 3, stdout: 'No worker runs here.\n' })
+    expect(await asyncWorker('status', ...traces)).toMatchObject({
+      code: 3,
+      stdout: 'No worker was started in this folder.\n',
+    })
   })
 
-  it('refuses to start one that runs, and starts one that has died, whose pid file it notices', async () => {
+  it('does not start a running worker twice, and starts a dead one again', async () => {
     await asyncWorker('start', HOST, ...traces, '--uid', 'mail')
     const second = await asyncWorker('start', HOST, ...traces, '--uid', 'mail')
     expect(second).toMatchObject({
       code: 4,
-      stderr: expect.stringMatching(/^Worker mail is running already, as process \d+\.$/m),
+      stderr: expect.stringMatching(/^Worker mail already runs, as process \d+\.$/m),
     })
 
     const [mail] = await daemons()
@@ -65,19 +68,19 @@ describe('P15: async-gen-worker', () => {
     expect(await daemons()).toMatchObject([{ uid: 'mail', state: 'running' }])
   })
 
-  it('takes a process that got the number of a dead worker for what it is', async () => {
+  it('does not take a process with the pid of a dead worker for that worker', async () => {
     await asyncWorker('start', HOST, ...traces)
     const pids = readFileSync(pidFile(), 'utf8')
     await asyncWorker('stop', ...traces)
     const another = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'async-gen-worker', 'run'])
     writeFileSync(pidFile(), pids.replace(/^\d+/, `${another.pid}`))
     expect(await daemons()).toMatchObject([{ state: 'dead' }])
-    expect((await asyncWorker('stop', ...traces)).stdout).toContain('was dead already')
+    expect((await asyncWorker('stop', ...traces)).stdout).toContain('had already ended')
     expect(another.exitCode ?? another.signalCode).toBeNull()
     another.kill()
   })
 
-  it('starts several, restarts them one after the other as they were started, and stops one or all', async () => {
+  it('starts several, restarts them in turn with their settings, and stops one or all', async () => {
     await asyncWorker('start', HOST, ...traces, '--count', '2', '--concurrency', '3', '--health', '0')
     const before = await daemons()
     expect(before).toMatchObject([{ uid: '1' }, { uid: '2' }])
@@ -96,7 +99,7 @@ describe('P15: async-gen-worker', () => {
     expect(await daemons()).toEqual([])
   }, 180_000)
 
-  it('shows why one did not start', async () => {
+  it('shows the log of a worker that did not start', async () => {
     const broken = join(dir, 'worker.mjs')
     writeFileSync(broken, 'throw new Error("no such table")')
     const { code, stderr } = await asyncWorker('start', broken, ...traces)
@@ -104,7 +107,7 @@ describe('P15: async-gen-worker', () => {
     expect(await daemons()).toEqual([])
   })
 
-  it('refuses a role that may do everything with the jobs and sees none of them, as it does not own them', async () => {
+  it('does not start with a role that has rights to the jobs but cannot see them', async () => {
     await sql(`
       GRANT ALL ON ALL TABLES IN SCHEMA public, graphile_worker TO pg_read_all_data;
       GRANT ALL ON ALL SEQUENCES IN SCHEMA public, graphile_worker TO pg_read_all_data`)
@@ -126,7 +129,7 @@ describe('P15: async-gen-worker', () => {
     expect((await attempt.reload()).status).toBe('succeeded')
   })
 
-  it('ends at a signal that comes before there is a worker, as the first process of a container, too', async () => {
+  it('ends at a signal before the worker has started, also as the first process of a container', async () => {
     const loading = join(dir, 'worker.mjs')
     writeFileSync(loading, 'console.log("loading"); setInterval(() => {}, 1000)')
     const early = spawn(process.execPath, ['--import', 'tsx', BIN, 'run', loading], { env: childEnv() })
@@ -136,7 +139,7 @@ describe('P15: async-gen-worker', () => {
     expect(await once(early, 'exit')).toEqual([143, null])
   })
 
-  it('C12: clears the queue of waiting refreshes, and of nothing else', async () => {
+  it('C12: `clear` removes waiting refreshes from the queue, and nothing else', async () => {
     const oat = await prisma.oat.create({ data: { name: 'Rolled' } })
     await breakfast(oat)
     await Attempt.async(Probe).once('kept', 0)
@@ -147,7 +150,7 @@ describe('P15: async-gen-worker', () => {
     expect(await sql(`SELECT FROM graphile_worker.jobs WHERE task_identifier = 'refresh_toast'`)).toHaveLength(1)
   })
 
-  it('has its name of 0.1.0 besides, async-worker, for scripts that use it', async () => {
+  it('also has its name of version 0.1.0, async-worker, for older scripts', async () => {
     const { bin } = JSON.parse(readFileSync(join(REPOSITORY, 'runtime/package.json'), 'utf8'))
     expect(Object.keys(bin)).toEqual(['async-gen-worker', 'async-worker'])
     const old = join(REPOSITORY, 'runtime', bin['async-worker'].replace('dist', 'src').replace('.js', '.ts'))
@@ -155,46 +158,46 @@ describe('P15: async-gen-worker', () => {
     expect(stdout).toMatch(/^Usage: async-gen-worker /)
   })
 
-  it('starts one more worker at each start, under the lowest free number', async () => {
+  it('starts one more worker at each start, with the lowest free number', async () => {
     await asyncWorker('start', HOST, ...traces, '--health', '0')
     const second = await asyncWorker('start', HOST, ...traces, '--json')
     expect(JSON.parse(second.stdout)).toMatchObject({ version: 1, workers: [{ uid: '2', state: 'running' }] })
     await asyncWorker('stop', '--uid', '1', ...traces)
-    expect((await asyncWorker('start', HOST, ...traces)).stdout).toMatch(/^Worker 1 is at work/)
+    expect((await asyncWorker('start', HOST, ...traces)).stdout).toMatch(/^Worker 1 runs as process/)
     expect((await daemons()).map(({ uid }) => uid)).toEqual(['1', '2'])
   })
 
-  it('offers the lines for .gitignore where git would see its files', async () => {
+  it('prints the lines for .gitignore if git does not ignore its files', async () => {
     await run(dir, 'git', ['init', '-q'])
     const inRepository = (...args: string[]) =>
       run(dir, process.execPath, ['--import', import.meta.resolve('tsx'), BIN, ...args], { env: { DATABASE_URL: url } })
     const { stdout } = await inRepository('start', HOST, '--pid-dir', 'pids')
-    expect(stdout).toMatch(/^Git does not ignore these files. Add to .gitignore: \/log\/ \/pids\/$/m)
+    expect(stdout).toMatch(/^Git does not ignore the pid files and logs. Add to .gitignore: \/log\/ \/pids\/$/m)
     writeFileSync(join(dir, '.gitignore'), '/log/\n/pids/\n')
     expect((await inRepository('restart', '--pid-dir', 'pids')).stdout).not.toContain('.gitignore')
     expect((await inRepository('start', HOST, '--pid-dir', 'pids')).stdout).not.toContain('.gitignore')
   })
 
   it.each([
-    [['strat'], 'There is no command strat. Did you mean start?'],
-    [['start', '--count', '0'], '--count takes a whole number from 1 to 100, not "0".'],
-    [['start', '--count', '2', '--uid', 'a'], 'give one of them'],
-    [['start', HOST, '--concurrency', '0'], '--concurrency is "0". It has to be a whole number from 1 to 1000.'],
-    [['run', HOST, '--sleep', '0'], '--sleep is "0s". It has to be a duration from 10ms to 1 hour'],
+    [['strat'], 'Unknown command "strat". Did you mean start?'],
+    [['start', '--count', '0'], '--count is "0". It must be a whole number from 1 to 100.'],
+    [['start', '--count', '2', '--uid', 'a'], '--uid and --count cannot be combined'],
+    [['start', HOST, '--concurrency', '0'], '--concurrency is "0". It must be a whole number from 1 to 1000.'],
+    [['run', HOST, '--sleep', '0'], '--sleep is "0s". It must be a duration from 10ms to 1 hour'],
     ...['start', 'stop', 'restart', 'status'].map((command): [string[], string] => [
       [command, '--uid', 'a/../../x'],
-      '--uid takes up to 64 letters, digits, - and _, not "a/../../x".',
+      '--uid is "a/../../x". It must be up to 64 letters, digits, - and _.',
     ]),
-  ])('refuses %j', async (args, message) => {
+  ])('rejects %j', async (args, message) => {
     const { code, stderr } = await asyncWorker(...args)
     expect(code).toBe(2)
     expect(stderr).toContain(message)
   })
 
-  it('names a variable of the environment that cannot be used, before it loads the worker module', async () => {
+  it('rejects an invalid environment variable by name before it loads the worker module', async () => {
     const options = { env: { ASYNC_WORKER_ONCE: 'yes' }, exitCodes: [1] }
     const { stderr } = await run(REPOSITORY, process.execPath, ['--import', 'tsx', BIN, 'run', HOST], options)
-    expect(stderr).toBe('ASYNC_WORKER_ONCE is "yes". It has to be 1 or true, 0 or false.\n')
+    expect(stderr).toBe('ASYNC_WORKER_ONCE is "yes". It must be 1 or true, 0 or false.\n')
   })
 })
 

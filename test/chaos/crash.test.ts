@@ -19,7 +19,7 @@ const somebodySleeps = (what: string, { sql }: Place) =>
   )
 
 describe('a worker that dies', () => {
-  it.concurrent('while the commit of its fetch takes its time: the job is free within 10 seconds of that commit', async ({
+  it.concurrent('during a slow commit of its fetch: the job is unlocked within 10 seconds of the commit', async ({
     place,
     expect,
   }) => {
@@ -66,11 +66,9 @@ describe('a worker that dies', () => {
     ['the claim of a refresh', 'UPDATE ON toasts', 'NEW.locked_by IS NOT NULL'],
     ['a new value', 'UPDATE ON toasts', 'NEW.value IS NOT NULL'],
     ['its own row', 'INSERT ON async_workers', 'true'],
-  ] as const)(
-    'while the commit of %s takes its time: the work ends well',
-    async ([what, event, when], { place, expect }) => {
-      const { sql, start, record, allSucceeded } = place
-      await sql(`
+  ] as const)('during a slow commit of %s: the work is completed', async ([what, event, when], { place, expect }) => {
+    const { sql, start, record, allSucceeded } = place
+    await sql(`
       CREATE SEQUENCE slow;
       CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN IF nextval('public.slow') = 1 THEN PERFORM pg_sleep(8); END IF; RETURN NEW; END $$;
@@ -78,34 +76,33 @@ describe('a worker that dies', () => {
       INSERT INTO "Oat" (id, name, "updatedAt") VALUES (1, 'Rolled', now());
       INSERT INTO effects (what) VALUES ('released');
       INSERT INTO toasts (name, key, refresh_at) VALUES ('oat.breakfast', '1', now())`)
-      await record(1)
-      const victim = await start({ until: 'process' })
-      await somebodySleeps(what, place)
-      victim.kill('SIGKILL')
-      await victim.exited
-      await start()
-      await allSucceeded()
-      const value = async () => (await sql(`SELECT value FROM toasts`))[0]?.value
-      await eventually('the value', async () => (await value())?.oat === 'Rolled', WITHIN)
-      const states = async () =>
-        (
-          await sql(`
+    await record(1)
+    const victim = await start({ until: 'process' })
+    await somebodySleeps(what, place)
+    victim.kill('SIGKILL')
+    await victim.exited
+    await start()
+    await allSucceeded()
+    const value = async () => (await sql(`SELECT value FROM toasts`))[0]?.value
+    await eventually('the value', async () => (await value())?.oat === 'Rolled', WITHIN)
+    const states = async () =>
+      (
+        await sql(`
           SELECT
             (SELECT count(*)::int FROM async_workers WHERE ended_at IS NULL) AS workers,
             (SELECT count(*)::int FROM graphile_worker.jobs) AS jobs,
             (SELECT count(*)::int FROM toasts WHERE locked_by IS NOT NULL OR refresh_at IS NOT NULL) AS refreshes`)
-        )[0]
-      const settled = { workers: 1, jobs: 0, refreshes: 0 }
-      await eventually(
-        'the end of all work',
-        async () => isDeepStrictEqual({ ...(await states()) }, settled),
-        WITHIN,
-      ).catch(() => {})
-      expect(await states()).toEqual(settled)
-    },
-  )
+      )[0]
+    const settled = { workers: 1, jobs: 0, refreshes: 0 }
+    await eventually(
+      'the end of all work',
+      async () => isDeepStrictEqual({ ...(await states()) }, settled),
+      WITHIN,
+    ).catch(() => {})
+    expect(await states()).toEqual(settled)
+  })
 
-  it.concurrent('leaves a job that was replaced while it ran, whatever the order of the transactions: it is removed', async ({
+  it.concurrent('leaves a job that was replaced while it ran: it is removed, in any order of transactions', async ({
     place,
   }) => {
     const { sql, start, record, allSucceeded, queueIsEmpty } = place
@@ -119,7 +116,7 @@ describe('a worker that dies', () => {
     await queueIsEmpty()
   })
 
-  it.concurrent('leaves the job of a waiting call locked, by a pool that nobody knows: the call gets another job', async ({
+  it.concurrent('leaves the job of a waiting call locked by an unknown pool: the call gets another job', async ({
     place,
   }) => {
     const { sql, start, record, allSucceeded } = place
@@ -131,7 +128,7 @@ describe('a worker that dies', () => {
     await allSucceeded()
   })
 
-  it.concurrent('has its work rescued in its old place in the queue, before what is due since then', async ({
+  it.concurrent('has its work released in its old place in the queue, before calls that became due later', async ({
     place,
     expect,
   }) => {
@@ -148,7 +145,7 @@ describe('a worker that dies', () => {
 })
 
 describe('a worker that loses its connections', () => {
-  it.concurrent('while it announces itself, twice: it comes back', async ({ place, expect }) => {
+  it.concurrent('twice while it announces its pool: it connects again', async ({ place, expect }) => {
     const { sql, start, record, allSucceeded } = place
     const worker = await start()
     await sql(`
@@ -165,7 +162,7 @@ describe('a worker that loses its connections', () => {
     expect(worker.log()).not.toContain('The process ends')
   })
 
-  it.concurrent('every half second: it goes on when that is over', async ({ place, expect }) => {
+  it.concurrent('every half second: it continues when that ends', async ({ place, expect }) => {
     const { sql, start, record, allSucceeded } = place
     const worker = await start()
     await record(40)
@@ -176,8 +173,8 @@ describe('a worker that loses its connections', () => {
   })
 })
 
-describe('a connection that PostgreSQL ends while nobody listens', () => {
-  it.concurrent('is a warning, and no end of the process', async ({ place, expect }) => {
+describe('a connection that PostgreSQL ends while it has no error listener', () => {
+  it.concurrent('causes a warning and does not end the process', async ({ place, expect }) => {
     const { sql, start } = place
     const worker = await start()
     await sql(
@@ -191,7 +188,7 @@ describe('a connection that PostgreSQL ends while nobody listens', () => {
 })
 
 describe('a worker whose process ends', () => {
-  it.concurrent('because a promise of the host has no handler: its last line says so', async ({ place, expect }) => {
+  it.concurrent('because of an unhandled rejection in the host: its last line says so', async ({ place, expect }) => {
     const worker = await place.start()
     await place.sql(`SELECT graphile_worker.add_job('own_job', '{"reject": true}')`)
     expect(await worker.exited).toBe(1)

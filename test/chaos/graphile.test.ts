@@ -16,7 +16,7 @@ const failing = (event: string, code: string, times = 1_000_000) => `
 const warnings = (log: string) => log.split('\n').filter((line) => /"level":"(warning|error)"/.test(line))
 
 describe('Graphile Worker inside a worker', () => {
-  it.concurrent('meets two deadlocks while it completes jobs: the statements are tried again, with one warning', async ({
+  it.concurrent('has two deadlocks while it completes jobs: the statements are tried again, with one warning', async ({
     place,
     expect,
   }) => {
@@ -30,10 +30,7 @@ describe('Graphile Worker inside a worker', () => {
     expect(await place.sql('SELECT FROM async_workers')).toHaveLength(1)
   })
 
-  it.concurrent('meets a disk that is full for five seconds: all calls run, by the same runner', async ({
-    place,
-    expect,
-  }) => {
+  it.concurrent('has a full disk for five seconds: all calls run, in the same runner', async ({ place, expect }) => {
     const worker = await place.start()
     await place.sql(failing('BEFORE DELETE', '53100'))
     await place.record(20)
@@ -42,10 +39,10 @@ describe('Graphile Worker inside a worker', () => {
     await place.record(20)
     await place.allSucceeded()
     await place.queueIsEmpty()
-    expect(worker.log()).not.toContain('It is started again')
+    expect(worker.log()).not.toContain('Restarting it')
   })
 
-  it.concurrent('meets errors that do not pass when it completes jobs: another runner starts, and all calls run', async ({
+  it.concurrent('has permanent errors when it completes jobs: another runner starts, and all calls run', async ({
     place,
     expect,
   }) => {
@@ -54,7 +51,7 @@ describe('Graphile Worker inside a worker', () => {
     await place.record(40)
     await place.allSucceeded()
     await place.queueIsEmpty()
-    expect(worker.log()).toMatch(/Graphile Worker takes no more work: completeJob failed: as if it failed/)
+    expect(worker.log()).toMatch(/Graphile Worker takes no more jobs: completeJob failed: as if it failed/)
     await eventually('its readiness', async () => (await worker.status()) === '200 ok', WITHIN)
   })
 
@@ -84,7 +81,7 @@ describe('Graphile Worker inside a worker', () => {
     expect(worker.log()).toContain('1 jobs were locked by this worker and never received')
   })
 
-  it.concurrent('cannot fetch jobs: readiness and a metric say so, and in the end the process exits and says why', async ({
+  it.concurrent('cannot fetch jobs: readiness and a metric show it, and the process exits with the reason', async ({
     place,
     expect,
   }) => {
@@ -97,16 +94,12 @@ describe('Graphile Worker inside a worker', () => {
     expect(await worker.exited, worker.log()).toBe(1)
     expect(worker.lastEntry()).toMatchObject({
       level: 'error',
-      message: expect.stringMatching(
-        /^The worker ends: Graphile Worker was started again and again for .* and fetched nothing/,
-      ),
+      message: expect.stringMatching(/^The worker ends: Graphile Worker was restarted for .* and fetched no jobs/),
       error: { code: 'GRAPHILE_FAILED' },
     })
   })
 
-  it.concurrent('meets a database that is read-only: the worker is not ready, waits, and goes on', async ({
-    place,
-  }) => {
+  it.concurrent('has a read-only database: the worker is not ready, waits, and continues', async ({ place }) => {
     const worker = await place.start()
     await place.record(4, '5 seconds')
     await place.sql(`

@@ -34,7 +34,7 @@ describe('the health server of a worker', () => {
     if (line.startsWith('HEAD')) expect(answer).toMatch(/content-length: 3\r\n(.+\r\n)*\r\n$/)
   })
 
-  it('answers with 503 within a few seconds while a check hangs, fails or throws, and asks again', async () => {
+  it('answers 503 within seconds while a check hangs, fails or throws, and checks again later', async () => {
     let asked = 0
     const port = await served({
       unready: async () => {
@@ -49,8 +49,8 @@ describe('the health server of a worker', () => {
     const began = performance.now()
     const answers = await Promise.all([get(port, '/readyz'), get(port, '/readyz')])
     expect(answers).toEqual([
-      { status: 503, body: 'This check has not ended within 2.5 s.\n' },
-      { status: 503, body: 'This check has not ended within 2.5 s.\n' },
+      { status: 503, body: 'The check has not ended within 2.5 s.\n' },
+      { status: 503, body: 'The check has not ended within 2.5 s.\n' },
     ])
     expect(performance.now() - began).toBeLessThan(10_000)
     expect(asked, 'requests at the same time share a check').toBe(1)
@@ -68,7 +68,7 @@ describe('the health server of a worker', () => {
     expect(await body).toMatch(/^HTTP\/1.1 405 /)
   })
 
-  it('goes on when there is no file descriptor left for a connection', async () => {
+  it('continues when there is no file descriptor left for a connection', async () => {
     const server = `
       import { serveHealth } from './runtime/src/worker/health.ts'
       const checks = { unready: async () => undefined, metrics: async () => '' }
@@ -97,7 +97,7 @@ describe('the health server of a worker', () => {
 })
 
 describe('a worker', () => {
-  it('survives any bytes, methods and targets that its health port is sent', async () => {
+  it('survives any bytes, methods and targets at its health port', async () => {
     const running = await worker({ ASYNC_WORKER_HEALTH: '0' })
     const port = await portOf(running)
     const target = fc.oneof(
@@ -163,7 +163,7 @@ describe('a worker', () => {
     expect(running.log()).not.toMatch(/^ +at /m)
   })
 
-  it('ends with --once although somebody has half sent a request', async () => {
+  it('ends with --once although a client has sent an incomplete request', async () => {
     await Attempt.async(Probe).heed('held')
     const running = await worker({ ASYNC_WORKER_HEALTH: '0', ASYNC_WORKER_ONCE: '1' })
     const port = await portOf(running)
@@ -182,7 +182,7 @@ describe('a worker', () => {
     await Attempt.async(Probe).once('never', 0)
     const running = await worker({ ASYNC_WORKER_HEALTH: String(port) }, { visible: false })
     expect(await running.exited).toBe(1)
-    expect(running.log()).toContain(`cannot be served at 127.0.0.1:${port}: listen EADDRINUSE`)
+    expect(running.log()).toContain(`cannot listen at 127.0.0.1:${port}: listen EADDRINUSE`)
     expect(running.log()).toContain("code: 'HEALTH_NOT_SERVED'")
     expect(await sql('SELECT status, num_attempts FROM attempts')).toEqual([{ status: 'pending', num_attempts: 0 }])
   })

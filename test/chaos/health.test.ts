@@ -9,7 +9,7 @@ import { breakfast } from './host/toasts.js'
 import { effect, release, sql, url, worker } from './scene.js'
 
 describe('the health endpoints', () => {
-  it('say that it lives, that it is ready for as long as it takes work, and what there is', async () => {
+  it('show that the worker is alive, that it is ready while it takes jobs, and its metrics', async () => {
     const running = await worker({ ASYNC_WORKER_HEALTH: '0', ASYNC_WORKER_CONCURRENCY: '2' })
     const address = await eventually(
       'the address',
@@ -35,7 +35,7 @@ describe('the health endpoints', () => {
 
     const { body } = await eventually('the counts', async () => {
       const answer = await get('/metrics')
-      return answer.body.includes('{deed="run",outcome="failed"}') ? answer : undefined
+      return answer.body.includes('{operation="run",outcome="failed"}') ? answer : undefined
     })
     const samples = Object.fromEntries(body.split('\n').map((line) => line.split(/ (?=\S+$)/)))
     expect(samples).toMatchObject({
@@ -44,8 +44,8 @@ describe('the health endpoints', () => {
       'async_gen_rows{table="attempts",state="running"}': '1',
       'async_gen_rows{table="attempts",state="failed"}': '1',
       'async_gen_rows{table="toasts",state="running"}': '1',
-      'async_gen_duration_seconds_count{deed="run",outcome="succeeded"}': '1',
-      'async_gen_duration_seconds_bucket{deed="run",outcome="failed",le="+Inf"}': '1',
+      'async_gen_duration_seconds_count{operation="run",outcome="succeeded"}': '1',
+      'async_gen_duration_seconds_bucket{operation="run",outcome="failed",le="+Inf"}': '1',
     })
     expect(Number(samples['async_gen_oldest_due_seconds{table="attempts"}'])).toBeGreaterThan(0)
     expect(body).toMatch(/^# TYPE async_gen_duration_seconds histogram$/m)
@@ -58,7 +58,7 @@ describe('the health endpoints', () => {
     expect(await running.exited).toBe(0)
   })
 
-  it('say that it is not ready while PostgreSQL is away; it goes on when PostgreSQL is back', async () => {
+  it('show that it is not ready while PostgreSQL is down; it continues when PostgreSQL is back', async () => {
     const running = await worker({ ASYNC_WORKER_HEALTH: '0' })
     const address = await eventually(
       'the address',

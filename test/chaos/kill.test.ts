@@ -8,8 +8,8 @@ import { Probe } from './host/targets.js'
 import { breakfast } from './host/toasts.js'
 import { effect, effects, release, sql, worker } from './scene.js'
 
-describe('a worker that is killed in mid-work', () => {
-  it('P17: has its attempts, toasts, reports and the host’s own jobs run again by another within 10 seconds', async () => {
+describe('a worker that is killed while it works', () => {
+  it('P17: its attempts, toasts, reports and host jobs run again in another within 10 seconds', async () => {
     const first = await worker()
     await Attempt.async(Probe).hold('attempt')
     await breakfast(await prisma.oat.create({ data: { name: 'Steel cut' } }))
@@ -30,7 +30,7 @@ describe('a worker that is killed in mid-work', () => {
     expect(Math.max(...Object.values(seconds))).toBeLessThan(10)
   }, 180_000)
 
-  it('leaves no burnt job behind', async () => {
+  it('leaves no job without a key and without remaining tries', async () => {
     const first = await worker()
     const add = `SELECT graphile_worker.add_job('own_job', job_key => 'mine')`
     await sql(add)
@@ -50,7 +50,7 @@ describe('a worker that is killed in mid-work', () => {
     ])
   }, 180_000)
 
-  it('has told which jobs are its own before it took the first one', async () => {
+  it('has announced its pool before it took the first job', async () => {
     // Whoever writes down its pool needs a second for it.
     await sql(`
       CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$;
@@ -71,7 +71,7 @@ describe('a worker that is killed in mid-work', () => {
     }
   }, 180_000)
 
-  it('counts the run that was lost, and a call that kills its process each time ends as failed', async () => {
+  it('counts the lost run, and a call that kills its process each time ends as failed', async () => {
     const poison = await Attempt.create({ target: Probe, method: 'poison', maxAttempts: 2 })
     for (const _ of [1, 2]) {
       const victim = await worker()
@@ -85,7 +85,7 @@ describe('a worker that is killed in mid-work', () => {
 })
 
 describe('db.workers()', () => {
-  it('C11: tells who is alive, for which tasks', async () => {
+  it('C11: lists the workers that are alive, with their tasks', async () => {
     expect(await db.workers()).toEqual([])
     const first = await worker()
     const second = await worker()

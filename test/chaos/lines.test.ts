@@ -11,8 +11,8 @@ import { Probe } from './host/targets.js'
 import { breakfast } from './host/toasts.js'
 import { effect, release, sql, url, worker } from './scene.js'
 
-describe('the lines of a worker', () => {
-  it('P14: one for each run, as JSON where nobody reads along, and a summary', async () => {
+describe('the log of a worker', () => {
+  it('P14: has a line for each run, as JSON without a terminal, and a summary', async () => {
     const running = await worker()
     const good = await Attempt.async(Probe).once('good', 0)
     const bad = await Attempt.create({ target: Probe, method: 'fail', args: ['The van broke down'], maxAttempts: 1 })
@@ -77,7 +77,7 @@ describe('the lines of a worker', () => {
     )
   })
 
-  it('P14: in colour on a terminal', async () => {
+  it('P14: is in colour on a terminal', async () => {
     const attempt = await Attempt.create({ target: Probe, method: 'fail', args: ['flat tyre'], maxAttempts: 1 })
     const { NO_COLOR, FORCE_COLOR, CI, ...env }: NodeJS.ProcessEnv = childEnv({
       DATABASE_URL: url,
@@ -103,8 +103,8 @@ describe('the lines of a worker', () => {
   })
 })
 
-describe('a worker whose lines go nowhere, as the disk is full', () => {
-  it('works on', async () => {
+describe('a worker whose log cannot be written, because the disk is full', () => {
+  it('continues', async () => {
     await Attempt.async(Probe).plain('first')
     const toFullDisk = ['sh', '-c', 'exec "$@" > /dev/full', 'sh']
     const running = await worker({}, { within: toFullDisk })
@@ -116,18 +116,18 @@ describe('a worker whose lines go nowhere, as the disk is full', () => {
 })
 
 describe('P21: a worker', () => {
-  it('deletes what is done and old, and says so', async () => {
+  it('deletes old finished attempts, and logs it', async () => {
     await sql(`
       INSERT INTO attempts (target, method, status, completed_at)
       SELECT 'Probe', 'once', 'succeeded', now() - days * interval '1 day' FROM unnest(ARRAY[5, 6, 8, 9]) AS days`)
     const running = await worker()
     await eventually('the end of the old ones', async () => (await sql('SELECT FROM attempts')).length === 2)
-    await eventually('the line', async () => running.log().includes('"message":"2 old rows deleted."'))
+    await eventually('the line', async () => running.log().includes('"message":"2 old rows of attempts deleted."'))
   })
 })
 
 describe('a worker with --once', () => {
-  it('makes what is due, also where the jobs were lost, leaves what is not, and ends with 0', async () => {
+  it('runs due calls, also those without a job, leaves others, and ends with 0', async () => {
     const due = await Attempt.async(Probe).once('due', 0)
     const lost = await Attempt.async(Probe).once('lost', 0)
     const later = await Attempt.schedule(new Date(Date.now() + 3_600_000), Probe).once('later', 0)

@@ -19,7 +19,7 @@ const refused = ip('netns', 'add', HOSTS[0]!) ?? (ip('netns', 'delete', HOSTS[0]
 if (refused)
   console.log(`Skipped: hosts of their own network need network namespaces, and \`ip netns add\` says: ${refused}`)
 
-describe.skipIf(refused)('three hosts, one of which is cut off in mid-work', () => {
+describe.skipIf(refused)('three hosts, one of which loses its network while it works', () => {
   const workers: WorkerProcess[] = []
   let stopPostgres: () => Promise<void> = async () => {}
 
@@ -32,7 +32,7 @@ describe.skipIf(refused)('three hosts, one of which is cut off in mid-work', () 
     await stopPostgres()
   })
 
-  it('P13: nothing is lost, nothing is done twice through an attempt’s transaction, and the host comes back', async () => {
+  it('P13: no call is lost, no effect through tx() happens twice, and the host reconnects', async () => {
     setUp()
     const { stop, ...server } = await startPostgres({ network: `${NETWORK}.1/24` })
     stopPostgres = stop

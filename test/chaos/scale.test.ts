@@ -6,7 +6,7 @@ import { Probe } from './host/targets.js'
 import { effects, sql, worker } from './scene.js'
 
 it.each([1, 2, 4])(
-  'P13: %i workers share the calls, each of which goes to exactly one',
+  'P13: %i workers share the calls, and each call runs once',
   async (count) => {
     const calls = 60
     const workers = await Promise.all(Array.from({ length: count }, () => worker({ ASYNC_WORKER_CONCURRENCY: '3' })))
@@ -26,7 +26,7 @@ it.each([1, 2, 4])(
   180_000,
 )
 
-it('P13, P16: nothing is lost and nothing done twice while workers are killed, stopped and started', async () => {
+it('P13, P16: no call is lost or runs twice while workers are killed, stopped and started', async () => {
   const calls = 150
   const settings = { ASYNC_WORKER_CONCURRENCY: '3', ASYNC_WORKER_STOP_TIMEOUT: '100ms' }
   const [first, second] = await Promise.all([worker(settings), worker(settings), worker(settings)])

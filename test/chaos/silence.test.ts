@@ -34,8 +34,8 @@ afterAll(() => {
   proxy.close()
 })
 
-describe('a worker whose connections fall silent', () => {
-  it('opens others and goes on; where those are silent too, it still stops when it is told to, also while it starts', async () => {
+describe('a worker whose connections stop answering', () => {
+  it('opens new ones and continues; if those hang too, it still stops at a signal, also while it starts', async () => {
     const through = new URL(url)
     through.port = String((proxy.address() as AddressInfo).port)
     const running = await worker({ DATABASE_URL: through.href })

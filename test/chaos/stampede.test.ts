@@ -51,11 +51,11 @@ const refreshed = () =>
 const computations = async (what: string) => (await effects()).filter((effect) => effect.what === what).length
 
 describe('8 processes with 200 readers each', () => {
-  it('C14: a cold entry is computed once, by one of them, and all get its value', async () => {
+  it('C14: a missing entry is computed once, by one of them, and all get its value', async () => {
     expect(await stampede('fetch 1')).toEqual([{ computations: 1 }])
   })
 
-  it('C1, C10: with a worker alive, an outdated entry is computed once, by the worker, and all get the old value', async () => {
+  it('C1, C10: with a worker, an outdated entry is computed once, and all get the old value', async () => {
     await stampede('fetch 1')
     await worker()
     expect(await stampede('fetch 2')).toContainEqual({ computations: 1 })
@@ -63,12 +63,12 @@ describe('8 processes with 200 readers each', () => {
     expect(await stampede('fetch 2')).toEqual([{ computations: 2 }])
   })
 
-  it('C1, C14: with no worker alive, an outdated entry is computed once, and all get the new value', async () => {
+  it('C1, C14: without a worker, an outdated entry is computed once, and all get the new value', async () => {
     await stampede('fetch 1')
     expect(await stampede('fetch 2')).toEqual([{ computations: 2 }])
   })
 
-  it('T10: a cold toast is computed once, by the worker, and those who wait get its value', async () => {
+  it('T10: a missing toast is computed once, by the worker, and reads with `wait` get its value', async () => {
     await prisma.oat.create({ data: { name: 'Steel cut' } })
     await worker()
     expect(await stampede('read')).toContainEqual({ error: 'Data not yet available' })
@@ -86,7 +86,7 @@ describe('8 processes with 200 readers each', () => {
     expect(await computations('breakfast computed')).toBe(2)
   })
 
-  it('T10: a toast that all demand fresh is computed once', async () => {
+  it('T10: a toast that all read with `fresh` is computed once', async () => {
     expect(await stampede('fresh')).toEqual(['Rolled'])
     expect(await computations('breakfast computed')).toBe(1)
   })

@@ -17,29 +17,29 @@ async function timesWhenKilledAt(step: string, attempt: Attempt, effect: string)
   return { runs: attempt.numAttempts, times }
 }
 
-describe('a worker that is killed in the middle of a run', () => {
+describe('a worker that is killed during a run', () => {
   it.each([
     ['claimed', 2],
-    ['made', 2],
+    ['called', 2],
     ['stored', 2],
     ['committed', 1],
-  ])('A9: when it had %s, what the call wrote through its transaction is there once', async (step, runs) => {
+  ])('A9: after the step "%s": the writes of the call through its transaction exist once', async (step, runs) => {
     const attempt = await Attempt.async(Probe).once('written', 0)
     expect(await timesWhenKilledAt(step, attempt, 'written')).toEqual({ runs, times: 1 })
   })
 
   it.each([
     ['claimed', 2, 1],
-    ['made', 2, 2],
+    ['called', 2, 2],
     ['committed', 1, 1],
-  ])('A8: when it had %s, what the call did otherwise happened at least once', async (step, runs, times) => {
+  ])('A8: after the step "%s": the other effects of the call happened at least once', async (step, runs, times) => {
     const attempt = await Attempt.async(Probe).plain('done')
     expect(await timesWhenKilledAt(step, attempt, 'done')).toEqual({ runs, times })
   })
 })
 
-describe('a worker that hangs in the middle of a run', () => {
-  /** Has a worker hang at a step of the attempt's run, and PostgreSQL give it up, as it does after some minutes. */
+describe('a worker that hangs during a run', () => {
+  /** A worker that hangs after a step of the run, and whose session PostgreSQL has ended, as it does after some minutes. */
   async function hangingAt(step: string): Promise<WorkerProcess> {
     const hanging = await worker({ DIE_AT: step, DIE_BY: 'SIGSTOP' }, { file: 'dying-worker.ts', visible: false })
     await eventually('the run', async () => (await sql(`SELECT FROM attempts WHERE status = 'running'`)).length === 1)
@@ -54,8 +54,8 @@ describe('a worker that hangs in the middle of a run', () => {
 
   const times = async (effect: string) => (await effects()).filter(({ what }) => what === effect).length
 
-  it.each(['claimed', 'made'])(
-    'P13, P17: when it had %s, and comes back when another one has taken over, changes nothing',
+  it.each(['claimed', 'called'])(
+    'P13, P17: after the step "%s": changes nothing if it continues after another worker',
     async (step) => {
       const attempt = await Attempt.async(Probe).once('written', 0)
       const zombie = await hangingAt(step)
@@ -64,13 +64,13 @@ describe('a worker that hangs in the middle of a run', () => {
       const { result, completedAt } = attempt
 
       zombie.kill('SIGCONT')
-      await eventually('its report', async () => zombie.log().includes('"outcome":"superseded"'))
+      await eventually('its log line', async () => zombie.log().includes('"outcome":"superseded"'))
       expect(await attempt.reload()).toMatchObject({ status: 'succeeded', numAttempts: 2, result, completedAt })
       expect(await times('written')).toBe(1)
     },
   )
 
-  it('P13, P17: when it had stored, holds up no other, and may still commit', async () => {
+  it('P13, P17: after it has stored its result, delays no other worker, and may still commit', async () => {
     const attempt = await Attempt.async(Probe).once('written', 0)
     const zombie = await hangingAt('stored')
     const other = await Attempt.async(Probe).once('other', 0)

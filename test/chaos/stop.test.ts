@@ -6,8 +6,8 @@ import { db } from './host/database.js'
 import { Probe } from './host/targets.js'
 import { effect, effects, release, sql, worker } from './scene.js'
 
-describe('a worker that is told to stop', () => {
-  it('P16: takes nothing new, finishes what it has in hand, and ends with 0', async () => {
+describe('a worker that gets a stop signal', () => {
+  it('P16: takes no more jobs, finishes the running ones, and ends with 0', async () => {
     const stopping = await worker()
     const first = await Attempt.async(Probe).hold('first')
     await effect('first began')
@@ -21,7 +21,7 @@ describe('a worker that is told to stop', () => {
     expect(await db.workers()).toEqual([])
   })
 
-  it('takes nothing new with `once` either', async () => {
+  it('takes no more jobs with `once` either', async () => {
     const first = await Attempt.async(Probe).hold('first')
     const second = await Attempt.async(Probe).hold('second')
     const stopping = await worker({ ASYNC_WORKER_ONCE: '1', ASYNC_WORKER_CONCURRENCY: '1' }, { visible: false })
@@ -34,7 +34,7 @@ describe('a worker that is told to stop', () => {
     expect(await second.reload()).toMatchObject({ status: 'pending', numAttempts: 0 })
   })
 
-  it('aborts what takes too long, which then runs again at once', async () => {
+  it('aborts jobs after `stopTimeout`, which then run again at once', async () => {
     const stopping = await worker({ ASYNC_WORKER_STOP_TIMEOUT: '500ms' })
     const attempt = await Attempt.async(Probe).heed('long')
     await effect('long began')
@@ -46,7 +46,7 @@ describe('a worker that is told to stop', () => {
     expect(attempt.scheduledAt.getTime()).toBeLessThanOrEqual(Date.now())
   })
 
-  it('leaves what ignores that to the others at once, and ends with 1', async () => {
+  it('releases jobs that ignore the abort at once, and ends with 1', async () => {
     const stopping = await worker({ ASYNC_WORKER_STOP_TIMEOUT: '500ms' })
     const attempt = await Attempt.async(Probe).hold('stubborn')
     await sql(`SELECT graphile_worker.add_job('own_job')`)
@@ -62,7 +62,7 @@ describe('a worker that is told to stop', () => {
     await effect('own job began', next)
   })
 
-  it('is quick at the second signal', async () => {
+  it('aborts its jobs at the second signal', async () => {
     const stopping = await worker()
     const attempt = await Attempt.async(Probe).heed('long')
     await Attempt.async(Probe).hold('stubborn')
@@ -78,8 +78,8 @@ describe('a worker that is told to stop', () => {
   })
 })
 
-describe('a worker that is told twice at once', () => {
-  it('takes it for once', async () => {
+describe('a worker that gets two signals at once', () => {
+  it('counts them as one', async () => {
     const stopping = await worker()
     const attempt = await Attempt.async(Probe).heed('call')
     await effect('call began')
@@ -94,7 +94,7 @@ describe('a worker that is told twice at once', () => {
 })
 
 describe('a worker that loses its session', () => {
-  it('aborts what it has in hand, comes back under another id, and goes on', async () => {
+  it('aborts its running jobs, gets another id, and continues', async () => {
     const cut = await worker()
     const [before] = await db.workers()
     const attempt = await Attempt.async(Probe).heed('call')

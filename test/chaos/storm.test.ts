@@ -26,15 +26,15 @@ afterAll(() => {
 describe('workers lose no call, and no effect through tx() happens twice', () => {
   it.each([
     ['completion-fails', 0, 'when statements that complete jobs fail'],
-    ['terminate-briefly', 0, 'when PostgreSQL ends all sessions again and again'],
+    ['terminate-briefly', 0, 'when PostgreSQL ends all sessions repeatedly'],
     ['kill-all', 1000, 'when all are killed while a thousand calls are due'],
   ])(
     '%s, %i due: %s',
     async (name, backlog) => {
       const scenario = scenarios.find((each) => each.name === name)!
       const { broken, lost, doubled, logs } = await play(ground, scenario, { seed: 1, backlog, workers: 2 })
-      const told = logs.split('\n').filter((line) => !line.includes('"event":"run"'))
-      expect({ broken, lost, doubled }, told.join('\n')).toEqual({ broken: [], lost: 0, doubled: 0 })
+      const messages = logs.split('\n').filter((line) => !line.includes('"event":"run"'))
+      expect({ broken, lost, doubled }, messages.join('\n')).toEqual({ broken: [], lost: 0, doubled: 0 })
     },
     600_000,
   )

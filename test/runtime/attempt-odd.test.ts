@@ -39,7 +39,7 @@ const THROWN: Record<string, [thrown: unknown, message: string]> = {
       get: () => refuse(),
       getPrototypeOf: () => refuse(),
     }),
-    'Something was thrown that cannot be described',
+    'The thrown value cannot be described',
   ],
   'a ring of causes': [ring, 'ring'],
 }

@@ -92,7 +92,9 @@ describe('tx', () => {
     expect(warnings).toHaveLength(1)
     expect(warnings[0]).toMatchObject({
       code: 'FORGOTTEN_TRANSACTION',
-      message: expect.stringMatching(/A call of Attempt was recorded outside .*attempt-options\.test\.ts:\d+:\d+\.$/),
+      message: expect.stringMatching(
+        /A call of Attempt was recorded outside of .* at .*attempt-options\.test\.ts:\d+:\d+\. .*\{ tx \}\.$/,
+      ),
     })
   })
 

@@ -43,12 +43,12 @@ function things(options = {}) {
 
 /** Lets this process count as a worker that takes `refresh_toast`. */
 async function withWorker(happen: () => Promise<void>) {
-  const { id, work } = await presenceOf(db)
-  await work('pool', ['refresh_toast'])
+  const { id, announcePool } = await presenceOf(db)
+  await announcePool('pool', ['refresh_toast'])
   await happen().finally(() => prisma.asyncWorker.update({ where: { id }, data: { poolId: null, tasks: [] } }))
 }
 
-describe('C1, C16: what a fetch does, line by line', () => {
+describe('C1, C16: the strategy of `fetch`, case by case', () => {
   const yes = async () => true
   const no = async () => false
   const asked = async () => {
@@ -69,7 +69,7 @@ describe('C1, C16: what a fetch does, line by line', () => {
 })
 
 describe('a cached function', () => {
-  it('C16: refuses to be made without a name or a function, and options that there are none of', async () => {
+  it('C16: rejects a missing name or function, and unknown options', async () => {
     // @ts-expect-error: the compiler refuses it too
     expect(() => asyncCached(db, 'thing')).toThrow('asyncCached needs a name and a function')
     expect(() => asyncCached(db, '', () => 1)).toThrow('asyncCached needs a name and a function')
@@ -82,7 +82,7 @@ describe('a cached function', () => {
     await expect(thing.fetch('a', 1)).resolves.toMatchObject({ id: undefined })
   })
 
-  it('C1, C8: computes at once where nothing is there, and stores value and version', async () => {
+  it('C1, C8: computes a missing value at once, and stores value and version', async () => {
     const { thing, computed, rows } = things()
     await presenceOf(db)
     const statements = await countQueries(db, async () => {
@@ -94,7 +94,7 @@ describe('a cached function', () => {
     expect(computed).toEqual([7])
   })
 
-  it('C1, C4: serves what is current, with one query', async () => {
+  it('C1, C4: returns a current value with one query', async () => {
     const { thing, computed } = things()
     await thing.fetch('thing/7', 3, { arguments: [7] })
     const queries = await countQueries(db, async () => {
@@ -105,7 +105,7 @@ describe('a cached function', () => {
     expect(computed).toEqual([7])
   })
 
-  it('C1, C16: fresh at first; the old value after a newer version, and one job; then the new value', async () => {
+  it('C1, C16: after a newer version, returns the old value, adds one job, then the new value', async () => {
     await withWorker(async () => {
       const { thing, rows, work } = things()
       expect(await thing.fetch('thing/7', 1, { arguments: [7] })).toEqual({ id: 7, render: 1 })
@@ -133,12 +133,12 @@ describe('a cached function', () => {
     expect(warnings.mock.calls).toEqual([[WARNING]])
   })
 
-  it('C11: knows whether a worker is alive that takes its jobs', async () => {
+  it('C11: `hasWorkers` says whether a worker that processes its jobs is alive', async () => {
     await withWorker(async () => expect(await hasWorkers(db)).toBe(true))
     expect(await hasWorkers(db)).toBe(false)
   })
 
-  it('C1: with synchronousRegen, computes an older value at once, workers or not; C2: a current one is served', async () => {
+  it('C1, C2: with synchronousRegen, computes an older value at once and returns a current one', async () => {
     await withWorker(async () => {
       const { thing } = things()
       await thing.fetch('thing/7', 1, { arguments: [7] })
@@ -152,7 +152,7 @@ describe('a cached function', () => {
     ['a number', 9, 10],
     ['a bigint', 2n ** 64n, 2n ** 64n + 1n],
     ['a Date, to the millisecond', new Date(1000), new Date(1001)],
-  ])('C3: takes as version %s, and only a newer one regenerates', async (_, older, newer) => {
+  ])('C3: accepts %s as version, and only a newer one causes a refresh', async (_, older, newer) => {
     const { thing } = things()
     const options = { arguments: [7] as [number], synchronousRegen: true }
     await thing.fetch('thing/7', newer, options)
@@ -167,7 +167,7 @@ describe('a cached function', () => {
     ['bigints', 2n ** 60n, new Date()],
     ['Dates', new Date(9), 1],
     ['Dates, then bigints', new Date(9), 1n],
-  ])('C3: takes what another kind of version has left for older: %s', async (_, before, after) => {
+  ])('C3: treats a stored version of another type as older: %s', async (_, before, after) => {
     const { thing } = things()
     const options = { arguments: [7] as [number], synchronousRegen: true }
     await thing.fetch('thing/7', before, options)
@@ -175,7 +175,7 @@ describe('a cached function', () => {
     expect(await thing.fetch('thing/7', after, options)).toMatchObject({ render: 2 })
   })
 
-  it('C3: takes a text with a comparator, and refuses one without', async () => {
+  it('C3: accepts a string version only with `compare`', async () => {
     const byNumber = (a: string, b: string) => Number(a.slice(1)) - Number(b.slice(1))
     const { thing } = things({ compare: byNumber })
     const options = { arguments: [7] as [number], synchronousRegen: true }
@@ -184,11 +184,11 @@ describe('a cached function', () => {
     expect(await thing.fetch('thing/7', 'v9', options)).toMatchObject({ render: 2 })
     const { thing: plain } = things()
     await expect(plain.fetch('thing/7', 'v9', options)).rejects.toThrow('give asyncCached the option `compare`')
-    await expect(plain.fetch('thing/7', Number.NaN, options)).rejects.toThrow('NaN cannot be a version')
-    await expect(plain.fetch('thing/7', new Date('?'), options)).rejects.toThrow('cannot be a version')
+    await expect(plain.fetch('thing/7', Number.NaN, options)).rejects.toThrow('NaN is not a valid version')
+    await expect(plain.fetch('thing/7', new Date('?'), options)).rejects.toThrow('Invalid Date is not a valid version')
   })
 
-  it('C5: an entry for each list of arguments: 1 and "1" differ, the order of keys does not matter', async () => {
+  it('C5: has one entry for each list of arguments: 1 and "1" differ, the order of keys is ignored', async () => {
     const seen: unknown[] = []
     const name = `args_${++functions}`
     const cached = asyncCached(db, name, (arg: unknown) => seen.push(arg))
@@ -197,7 +197,7 @@ describe('a cached function', () => {
     expect(seen).toEqual([1, '1', { a: 1, b: 2 }, [1], null])
   })
 
-  it('C5: equal arguments are one entry: of whatever prototype, inside a Map too, one object or two that are equal', async () => {
+  it('C5: equal arguments are one entry: with another prototype, in a Map, one object or two', async () => {
     const seen: unknown[] = []
     const cached = asyncCached(db, `args_${++functions}`, (...args: unknown[]) => seen.push(args))
     const [day, sameDay] = [new Date(5), new Date(5)]
@@ -218,7 +218,7 @@ describe('a cached function', () => {
     expect(seen).toHaveLength(same.length + 5)
   })
 
-  it('C4: takes any text as a locator, however long', async () => {
+  it('C4: accepts a locator of any length', async () => {
     const cached = asyncCached(db, `long_${++functions}`, (name: string) => name)
     const random = Array.from({ length: 10_000 }, () => Math.random().toString(36)[2]).join('')
     const locators = [random, `${random}2`, 'a\0b', '\ud800', '\ud801', '']
@@ -234,7 +234,7 @@ describe('a cached function', () => {
     expect(await asyncCached(db, name, () => 'new', { version: 2 }).fetch('it', 1)).toBe('new')
   })
 
-  it('C6: arguments keep their types in the worker; those that cannot are refused, with their number', async () => {
+  it('C6: arguments keep their types in the worker; the error for others has their number', async () => {
     const seen: unknown[] = []
     const cached = asyncCached(db, `types_${++functions}`, (at: Date, set: Set<bigint>) => void seen.push(at, set))
     await withWorker(async () => {
@@ -253,7 +253,7 @@ describe('a cached function', () => {
     )
   })
 
-  it('C7: with expiresIn, an entry counts as none when its time is over, and the sweep removes it', async () => {
+  it('C7: an entry older than expiresIn counts as missing, and is pruned', async () => {
     const { thing, rows } = things()
     const options = { arguments: [7] as [number], expiresIn: '1 hour' as const }
     await thing.fetch('thing/7', 1, options)
@@ -267,7 +267,7 @@ describe('a cached function', () => {
     expect(await thing.fetch('thing/7', 1, options)).toEqual({ id: 7, render: 2 })
   })
 
-  it('C8: a job finds nothing to do where the entry is new enough by now', async () => {
+  it('C8: a job does nothing if the entry is already new enough', async () => {
     await withWorker(async () => {
       const { thing, computed, work } = things()
       await thing.fetch('thing/7', 1, { arguments: [7] })
@@ -278,7 +278,7 @@ describe('a cached function', () => {
     })
   })
 
-  it('C8: a version that grows while it is computed is not lost, and an older one does not come back', async () => {
+  it('C8: a newer version during a computation is not lost, and no older value comes back', async () => {
     await withWorker(async () => {
       const { thing, rows, work } = things()
       const fetch = (version: number) => thing.fetch('thing/7', version, { arguments: [7] })
@@ -303,7 +303,7 @@ describe('a cached function', () => {
     expect(computed).toBe(1)
   })
 
-  it('C12: `clear` removes its entries and the work that waits, of all code versions, and no others', async () => {
+  it('C12: `clear` deletes its entries and refreshes of all code versions, and no others', async () => {
     await withWorker(async () => {
       const { thing, rows, computed, work } = things()
       const { thing: other, rows: otherRows } = things()
@@ -324,7 +324,7 @@ describe('a cached function', () => {
     })
   })
 
-  it('C12: `clearCached` removes the entries of every function, and leaves toasts alone', async () => {
+  it('C12: `clearCached` deletes the entries of all functions, and no toasts', async () => {
     const { thing, rows } = things()
     await thing.fetch('a', 1, { arguments: [1] })
     await prisma.toast.create({ data: { name: 'oat.kept', key: '1' } })
@@ -333,7 +333,7 @@ describe('a cached function', () => {
     expect(await prisma.toast.count({ where: { name: 'oat.kept' } })).toBe(1)
   })
 
-  it('C13: computed at once, an error reaches the caller, and no value is written', async () => {
+  it('C13: an error of a computation at once is thrown to the caller, and no value is stored', async () => {
     let fails = true
     const cached = asyncCached(db, `failing_${++functions}`, () => {
       if (fails) throw new TypeError('no oats')
@@ -352,7 +352,7 @@ describe('a cached function', () => {
     expect(await cached.fetch('it', 1)).toBe('oats')
   })
 
-  it('C13: in a job, the error is recorded, the old value is served, and it is tried again later', async () => {
+  it('C13: an error in a job is recorded, the old value stays, and the job is tried again', async () => {
     let fails = false
     const cached = asyncCached(db, `failing_${++functions}`, () => {
       if (fails) throw new TypeError('no oats')
@@ -375,7 +375,7 @@ describe('a cached function', () => {
     })
   })
 
-  it('C14: many callers of a cold entry cause one computation, and share its error', async () => {
+  it('C14: many concurrent callers of a missing entry share one computation, and its error', async () => {
     let computed = 0
     const slow = asyncCached(db, `slow_${++functions}`, async (fails: boolean) => {
       computed++
@@ -392,14 +392,14 @@ describe('a cached function', () => {
     expect(computed).toBe(2)
   })
 
-  it('C15: what a row names and nobody has registered is not run: it fails, with what is registered', async () => {
+  it('C15: a row with an unknown name runs no code: it fails, and the error lists the known names', async () => {
     await prisma.toast.create({ data: { name: 'process.exit', key: 'x', args: [], refreshAt: new Date(0) } })
     expect(await refreshToast(db, { name: 'process.exit', key: 'x' })).toBe('failed')
     const row = await prisma.toast.findFirstOrThrow({ where: { name: 'process.exit' } })
-    expect((row.error as { message: string }).message).toMatch(/No toast is called "process.exit".*Defined: thing_1/)
+    expect((row.error as { message: string }).message).toMatch(/has no toast named "process.exit".*Defined: thing_1/)
   })
 
-  it('`compute` is the function itself', async () => {
+  it('`compute` calls the function itself', async () => {
     const { thing, rows } = things()
     expect(await thing.compute(3)).toEqual({ id: 3, render: 1 })
     expect(await rows()).toEqual([])

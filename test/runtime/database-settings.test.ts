@@ -3,7 +3,7 @@ import { refreshNow } from '@async-gen/runtime/testing'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { afterEach, describe, expect, inject, it } from 'vitest'
 import { harmfulSettings } from '../../runtime/src/worker/client-settings.js'
-import { keepFor, prune } from '../../runtime/src/worker/retention.js'
+import { retentionPeriods } from '../../runtime/src/worker/retention.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { APP } from '../support/host.js'
@@ -119,10 +119,10 @@ async function everythingWorks(url: string, options?: string) {
   expect(await sweep(db)).toMatchObject({ enqueued: 1 })
   expect(await lost.perform()).toBe(true)
   await rows(`UPDATE attempts SET completed_at = completed_at - interval '1 day' WHERE status = 'succeeded'`)
-  expect(await prune(db, keepFor({ succeeded: '1 hour', ended: '1 day' }))).toBe(2)
+  expect(await Attempt.store.prune(retentionPeriods({ succeeded: '1 hour', ended: '1 day' }))).toBe(2)
 }
 
-describe('all works, and times are exact to the millisecond, in a database that has set', () => {
+describe('all works, with times exact to the millisecond, in a database with the setting', () => {
   it.each([
     "timezone = 'Asia/Tokyo'",
     "timezone = 'America/New_York'",
@@ -183,7 +183,7 @@ describe('all works, and times are exact to the millisecond, in a database that 
   })
 })
 
-it('A16: a pending row of the emitted factory is not due, whatever zone the database is in', async () => {
+it('A16: a pending row of the emitted factory is not due in any time zone of the database', async () => {
   const url = await testDatabase()
   const name = new URL(url).pathname.slice(1)
   await query(url, `ALTER DATABASE "${name}" SET timezone = 'America/New_York'`)
@@ -193,7 +193,7 @@ it('A16: a pending row of the emitted factory is not due, whatever zone the data
   expect(await query(url, sql, [id])).toEqual([{ later: true }])
 })
 
-describe("settings of the PrismaClient's sessions that do harm", () => {
+describe("harmful settings of the PrismaClient's sessions", () => {
   it.each<[string, string, string?]>([
     ["timezone = 'Asia/Tokyo'", 'TimeZone', 'TimeZone=UTC'],
     ["timezone = 'Europe/London'", 'TimeZone', 'TimeZone=UTC'],
@@ -222,7 +222,7 @@ describe("settings of the PrismaClient's sessions that do harm", () => {
     expect(await harmfulSettings(hostOf(url, `-c ${fix}`).db)).toEqual([])
   })
 
-  it('none is found where all is as PostgreSQL ships it, or where it does no harm', async () => {
+  it('are not found with the defaults of PostgreSQL, nor with harmless settings', async () => {
     expect(await harmfulSettings(hostOf(await databaseWith([])).db)).toEqual([])
     const harmless = [
       "intervalstyle = 'iso_8601'",
@@ -233,7 +233,7 @@ describe("settings of the PrismaClient's sessions that do harm", () => {
     expect(await harmfulSettings(hostOf(await databaseWith(harmless)).db)).toEqual([])
   })
 
-  it('are written to the log when a worker starts', async () => {
+  it('are logged when a worker starts', async () => {
     const url = await databaseWith(["timezone = 'Asia/Tokyo'"])
     const worker = startWorker(APP, { DATABASE_URL: url })
     try {

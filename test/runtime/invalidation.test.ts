@@ -48,7 +48,7 @@ async function createOat(toppings: string[] = []) {
   return oat
 }
 
-describe('T13: with triggers, toasts become stale when what they are computed from changes', () => {
+describe('T13: with triggers, toasts become stale when their data changes', () => {
   it('through plain Prisma', async () => {
     const [oat, other] = [await createOat(), await createOat()]
     await prisma.oat.update({ where: { id: oat.id }, data: { name: 'Rolled' } })
@@ -62,7 +62,7 @@ describe('T13: with triggers, toasts become stale when what they are computed fr
     expect(await breakfast.isStale(oat)).toBe(true)
   })
 
-  it('all toasts of the record, and the next reader asks for a refresh', async () => {
+  it('all toasts of the record, and the next read requests a refresh', async () => {
     const oat = await createOat()
     await lunch.fresh(oat)
     await prisma.$executeRaw`UPDATE "Oat" SET name = 'Raw'`
@@ -79,7 +79,7 @@ describe('T13: with triggers, toasts become stale when what they are computed fr
     expect(await breakfast.fresh(oat)).toMatchObject({ toppings: ['Nuts'] })
   })
 
-  it('when a child comes, changes, moves to another parent, or goes: many in one statement', async () => {
+  it('when children are inserted, changed, moved or deleted, many in one statement', async () => {
     const [from, to] = [await createOat(['Nuts', 'Honey']), await createOat()]
     const stale = async () => [await breakfast.isStale(from), await breakfast.isStale(to)]
     const refresh = () => Promise.all([breakfast.fresh(from), breakfast.fresh(to)])
@@ -111,13 +111,13 @@ describe('T13: with triggers, toasts become stale when what they are computed fr
     expect(await prisma.toast.count()).toBe(0)
   })
 
-  it('and go with their parent, at once', async () => {
+  it('and are deleted with their parent at once', async () => {
     const [gone, kept] = [await createOat(['Nuts']), await createOat()]
     await prisma.oat.delete({ where: { id: gone.id } })
     expect(await prisma.toast.findMany()).toMatchObject([{ key: String(kept.id) }])
   })
 
-  it('and those of another model with the same key do neither', async () => {
+  it('but toasts of another model with the same key do not change', async () => {
     const oat = await createOat(['Nuts'])
     const sack = await prisma.sack.create({ data: { id: oat.id } })
     const weight = hasToast(db, 'sack', 'weight', { expireIn: '1 year', compute: () => 1 })
@@ -128,7 +128,7 @@ describe('T13: with triggers, toasts become stale when what they are computed fr
     expect(await prisma.toast.findMany()).toMatchObject([{ name: 'sack.weight' }])
   })
 
-  it('and stay fresh where the change is rolled back', async () => {
+  it('and stay fresh if the change is rolled back', async () => {
     const oat = await createOat()
     const change = prisma.$transaction(async (tx) => {
       await tx.oat.update({ where: { id: oat.id }, data: { name: 'Rolled' } })
@@ -139,8 +139,8 @@ describe('T13: with triggers, toasts become stale when what they are computed fr
   })
 })
 
-describe('T9: a change that is committed while a value is computed is never taken for seen', () => {
-  it('when the row is there already', async () => {
+describe('T9: a change that commits during a computation makes the value stale', () => {
+  it('if the row already exists', async () => {
     const oat = await createOat()
     let change = async () => {}
     const slow = hasToast(db, 'oat', 'slow', {
@@ -180,7 +180,7 @@ describe('T9: a change that is committed while a value is computed is never take
     await refreshNow(db, breakfast, oat)
   }
 
-  it('when the change was made before the row was there, and is committed after', async () => {
+  it('if the change was made before the row existed, and commits after', async () => {
     const oat = await prisma.oat.create({ data: { name: 'Oat' } })
     const commit = await openChange(oat.id)
     // Its trigger has found no row to mark, and what it has written cannot be seen yet.
@@ -191,7 +191,7 @@ describe('T9: a change that is committed while a value is computed is never take
     expect(await breakfast(oat)).toMatchObject({ toppings: ['Nuts'], toastr: { stale: false } })
   })
 
-  it('however often the value is computed before it is committed, which is less and less often', async () => {
+  it('also after several computations before it commits, at growing intervals', async () => {
     const oat = await prisma.oat.create({ data: { name: 'Oat' } })
     const commit = await openChange(oat.id)
     const pause = async () => {
@@ -210,7 +210,7 @@ describe('T9: a change that is committed while a value is computed is never take
     expect(await breakfast(oat)).toMatchObject({ toppings: ['Nuts'], toastr: { stale: false } })
   })
 
-  it('and one that has begun since leaves no doubt: a busy table does not keep values from becoming fresh', async () => {
+  it('but transactions that began later do not matter, so a busy table does not prevent fresh values', async () => {
     const [oat, other] = [
       await prisma.oat.create({ data: { name: 'Oat' } }),
       await prisma.oat.create({ data: { name: 'X' } }),
@@ -224,7 +224,7 @@ describe('T9: a change that is committed while a value is computed is never take
     await commitLater()
   })
 
-  it('and changes that concern other models leave no doubt at all', async () => {
+  it('but changes of other models do not matter', async () => {
     const oat = await prisma.oat.create({ data: { name: 'Oat' } })
     const shelf = await prisma.shelf.create({ data: { aisle: 11, level: 'a' } })
     const commit = await openChange(oat.id)
@@ -238,7 +238,7 @@ describe('T9: a change that is committed while a value is computed is never take
     expect(await breakfast.isStale(oat), 'nor do transactions that only read').toBe(false)
   })
 
-  it('when the value was stale already, and was taken in hand while the change was being made', async () => {
+  it('if a stale value is computed while the change is not yet committed', async () => {
     const oat = await createOat()
     await breakfast.expire(oat)
     const commit = await openChange(oat.id)
@@ -261,7 +261,7 @@ describe('T13: a TRUNCATE', () => {
     expect(await breakfast.fresh(oat)).toMatchObject({ toppings: [] })
   })
 
-  it('of the parents removes their toasts', async () => {
+  it('of the parents deletes their toasts', async () => {
     await createOat()
     const shelf = await prisma.shelf.create({ data: { aisle: 10, level: 'a' } })
     await stock.fresh(shelf)
@@ -271,7 +271,7 @@ describe('T13: a TRUNCATE', () => {
 })
 
 describe('T13: the triggers', () => {
-  it('find the toasts whatever the search path of the session is', async () => {
+  it('find the toasts with any search path of the session', async () => {
     const oat = await createOat(['Nuts'])
     await query(url, `SET search_path = pg_catalog; UPDATE public."Topping" SET name = 'Almonds'`)
     expect(await breakfast.isStale(oat)).toBe(true)
@@ -282,13 +282,13 @@ describe('T13: the triggers', () => {
     expect(await prisma.toast.count()).toBe(0)
   })
 
-  it('mark what is stale already no further: the count does not run out where data changes all the time', async () => {
+  it('do not increment the epoch of stale toasts, so that it never overflows', async () => {
     const oat = await createOat()
     for (let i = 0; i < 5; i++) await prisma.topping.create({ data: { name: 'Nuts', oatId: oat.id } })
     expect(await prisma.toast.findFirstOrThrow()).toMatchObject({ valueEpoch: 0, epoch: 1 })
   })
 
-  it('mark nothing where a statement changes no row', async () => {
+  it('mark nothing if a statement changes no row', async () => {
     const oat = await createOat()
     await prisma.$executeRaw`UPDATE "Oat" SET name = 'None' WHERE false`
     await prisma.$executeRaw`DELETE FROM "Topping" WHERE false`

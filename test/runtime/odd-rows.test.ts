@@ -12,8 +12,8 @@ import fc from 'fast-check'
 import { runOnce } from 'graphile-worker'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { stateOf } from '../../runtime/src/worker/queue-statistics.js'
-import { keepFor, prune } from '../../runtime/src/worker/retention.js'
+import { queueStatistics } from '../../runtime/src/worker/queue-statistics.js'
+import { retentionPeriods } from '../../runtime/src/worker/retention.js'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 
@@ -179,8 +179,8 @@ async function maintain() {
   await work()
   await sweep(db)
   await work()
-  await stateOf(db)
-  await prune(db, keepFor({}))
+  await queueStatistics(db)
+  await Attempt.store.prune(retentionPeriods({}))
 }
 
 const read = (found: InstanceType<typeof Attempt>) => {
@@ -193,7 +193,7 @@ const read = (found: InstanceType<typeof Attempt>) => {
 }
 
 describe('rows that were written by hand', () => {
-  it('P13, P17: whatever an attempt holds, it ends or says what is wrong, and all others run', async () => {
+  it('P13, P17: an attempt with any values ends or has an error, and all others run', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(attempt, { minLength: 15, maxLength: 25 }), async (odd) => {
         await rows('TRUNCATE attempts, graphile_worker._private_jobs CASCADE')
@@ -219,7 +219,7 @@ describe('rows that were written by hand', () => {
     )
   })
 
-  it('T8, T13: whatever a toast holds, it is refreshed or says what is wrong, and all others are', async () => {
+  it('T8, T13: a toast with any values is refreshed or has an error, and so are all others', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(toast, { minLength: 15, maxLength: 25 }), async (odd) => {
         await rows('TRUNCATE toasts, "Oat", graphile_worker._private_jobs CASCADE')
@@ -257,7 +257,7 @@ describe('rows that were written by hand', () => {
     expect(await priorities()).toEqual(expected)
   })
 
-  it('P17: a call whose runs cannot be counted any further fails, and says so', async () => {
+  it('P17: a call whose number of runs would overflow fails with an error', async () => {
     const { id } = await insert('attempts', { target: 'Work', method: 'note', num_attempts: 2147483647, errors: '{}' })
     await maintain()
     const attempt = await Attempt.find(BigInt(id!))
@@ -265,7 +265,7 @@ describe('rows that were written by hand', () => {
     expect(attempt!.errors.at(-1)).toMatchObject({ name: 'TooManyRuns' })
   })
 
-  it('P17: a worker or a report that nobody knows holds up nothing', async () => {
+  it('P17: an unknown worker or report does not delay other rows', async () => {
     const workers = [
       { id: -5, host: '', pid: -1, version: '', started_at: 'infinity' },
       {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '@async-gen/runtime'
 import pg from 'pg'
 import { describe, expect, it } from 'vitest'
-import { leave, presenceOf } from '../../runtime/src/presence/presence.js'
+import { presenceOf, releasePresence } from '../../runtime/src/presence/presence.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
@@ -12,7 +12,7 @@ const { prisma } = await import('../.app/src/db.js')
 const database = () => connect(prisma, { connectionString: url })
 
 describe('the presence of a process', () => {
-  it('is there from the first use to the end, and is no worker', async () => {
+  it('lasts from the first use to its release, and does not make it a worker', async () => {
     const db = database()
     const { id } = await presenceOf(db)
     expect((await presenceOf(db)).id).toBe(id)
@@ -20,12 +20,12 @@ describe('the presence of a process', () => {
       { id, pid: process.pid, pool_id: null },
     ])
     expect(await db.workers()).toEqual([])
-    await leave(db)
+    await releasePresence(db)
     expect(await query(url, 'SELECT FROM async_workers')).toEqual([])
     await db.close()
   })
 
-  it('says what to do where the migrations have not run', async () => {
+  it('without migrations fails with an error that says what to do', async () => {
     await query(url, 'ALTER TABLE async_workers RENAME TO elsewhere')
     const db = database()
     await expect(presenceOf(db)).rejects.toMatchObject({
@@ -34,11 +34,11 @@ describe('the presence of a process', () => {
     })
     await query(url, 'ALTER TABLE elsewhere RENAME TO async_workers')
     await presenceOf(db)
-    await leave(db)
+    await releasePresence(db)
     await db.close()
   })
 
-  it('is lost when its session does not answer any more, and is entered anew at the next use', async () => {
+  it('is lost when its session stops answering, and acquired again at the next use', async () => {
     const db = database()
     const session = db.openSession()
     db.openSession = () => session
@@ -50,11 +50,11 @@ describe('the presence of a process', () => {
 
     db.openSession = () => database().openSession()
     expect((await presenceOf(db)).id).toBeGreaterThan(id)
-    await leave(db)
+    await releasePresence(db)
     await db.close()
   })
 
-  it('is taken by the server from a process that hangs, though its kernel answers for it', async () => {
+  it('of a hung process is ended by the server, although its kernel answers', async () => {
     const db = database()
     const session = db.openSession()
     const query = session.query.bind(session)
@@ -68,7 +68,7 @@ describe('the presence of a process', () => {
     await db.close()
   })
 
-  it('survives a process that is too busy to ask for longer than that', async () => {
+  it('survives if the process is too busy to send pings for longer than the timeout', async () => {
     const db = database()
     const { lost } = await presenceOf(db)
     await sleep(1200) // the first question has been asked
@@ -76,11 +76,11 @@ describe('the presence of a process', () => {
     while (Date.now() < until);
     await sleep(1500)
     expect(lost.aborted).toBe(false)
-    await leave(db)
+    await releasePresence(db)
     await db.close()
   })
 
-  it('is refused behind a pooler that hands each statement to another session, and says what to do', async () => {
+  it('behind a pooler in transaction mode fails with an error that says what to do', async () => {
     const db = database()
     db.openSession = () => new Pooled({ connectionString: url })
     await expect(presenceOf(db)).rejects.toMatchObject({

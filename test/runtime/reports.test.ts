@@ -1,4 +1,4 @@
-import { type Computation, isReady } from '@async-gen/runtime'
+import { isReady, type ToastComputation } from '@async-gen/runtime'
 import { computeInline } from '@async-gen/runtime/testing'
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { toastOf } from '../../runtime/src/report/report.js'
@@ -31,7 +31,7 @@ const work = (type: string, id: bigint, stopping?: AbortSignal) =>
   refreshToast(db, { name: `${type}.build`, key: String(id) }, stopping)
 
 describe('T15: a report', () => {
-  it('is one row for each type and set of arguments, in whatever order; what has no value does not count', async () => {
+  it('has one row for each type and set of arguments; order and undefined keys do not matter', async () => {
     const first = await Sales.create({ month: 'January', verbose: true })
     const again = await Sales.create({ verbose: true, month: 'January' })
     const other = await Sales.create({ month: 'January' })
@@ -45,12 +45,12 @@ describe('T15: a report', () => {
     expect(await prisma.report.findMany({ select: { type: true } })).toHaveLength(3)
   })
 
-  it('is created once, however many ask at the same time', async () => {
+  it('is created once by many concurrent calls of `create`', async () => {
     const reports = await Promise.all(Array.from({ length: 20 }, () => Sales.create({ month: 'May' })))
     expect(new Set(reports.map(({ id }) => id)).size).toBe(1)
   })
 
-  it('refuses arguments that contain themselves', async () => {
+  it('rejects circular arguments', async () => {
     const args: { month: string; self?: unknown } = { month: 'May' }
     args.self = args
     await expect(Sales.create(args)).rejects.toThrow('args.self contains itself')
@@ -61,7 +61,7 @@ describe('T15: a report', () => {
     expect(args).toEqual({ month: 'January', limit: 2n ** 64n })
   })
 
-  it('is a toast: a placeholder first, built by its own task, then the value', async () => {
+  it('is a toast: first a placeholder, then the value that its task has built', async () => {
     const report = await Sales.create({ month: 'January' })
     expect(await report.build()).toEqual({ error: 'Data not yet available' })
     expect(await prisma.toast.findMany()).toMatchObject([
@@ -72,7 +72,7 @@ describe('T15: a report', () => {
     expect(isReady(reading) && reading.title).toBe('Sales of January')
   })
 
-  it('can be peeked at, demanded fresh, expired, and built without being stored', async () => {
+  it('has `peek`, `fresh`, `expire` and `compute`', async () => {
     const report = await Sales.create({ month: 'January' })
     expect(await report.compute()).toEqual({ title: 'Sales of January' })
     expect(await report.peek()).toEqual({ error: 'Data not yet available' })
@@ -83,13 +83,13 @@ describe('T15: a report', () => {
     expect(await report.build()).toMatchObject({ title: 'Sales of January', toastr: { stale: true } })
   })
 
-  it('says what is missing where its class has no build()', async () => {
+  it('without build() fails with an error that says so', async () => {
     class Empty extends Report {}
     const report = await Empty.create({})
     await expect(report.fresh()).rejects.toThrow('Not implemented: Empty needs a method build().')
   })
 
-  it('has its staleness as statics of its class', async () => {
+  it('has the staleness options of its class', async () => {
     class Weekly extends Sales {
       static readonly expireIn = '1 day'
       static readonly maxStale = '2 days'
@@ -130,17 +130,17 @@ describe('T15: a report', () => {
     expect(Sales.type).toBe('Sales')
   })
 
-  it('T11: is there at the first read where refreshes are carried out inline', async () => {
+  it('T11: has its value at the first read with `computeInline`', async () => {
     computeInline(db)
     expect(await (await Sales.create({ month: 'June' })).build()).toMatchObject({ title: 'Sales of June' })
   })
 })
 
 describe('a long build', () => {
-  it('tells its progress, which readers see', async () => {
+  it('reports its progress, which readers see', async () => {
     const seen: unknown[] = []
     class Long extends Report {
-      override async build({ progress }: Computation) {
+      override async build({ progress }: ToastComputation) {
         progress(0.4)
         await vi.waitFor(async () => expect(await prisma.toast.findMany()).toMatchObject([{ progress: 0.4 }]))
         seen.push(await (await Long.create({})).build())
@@ -154,10 +154,10 @@ describe('a long build', () => {
     expect(await report.build()).toMatchObject({ rows: 3 })
   })
 
-  it('gets a signal that aborts when the worker stops, and is given back', async () => {
+  it('has a signal that aborts when the worker stops, and is then released', async () => {
     const stopping = new AbortController()
     class Endless extends Report {
-      override async build({ signal }: Computation) {
+      override async build({ signal }: ToastComputation) {
         setTimeout(() => stopping.abort(), 10)
         await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
         return {}
@@ -169,9 +169,9 @@ describe('a long build', () => {
     expect(await prisma.toast.findMany()).toMatchObject([{ failures: 0, lockedBy: null, refreshAt: expect.any(Date) }])
   })
 
-  it('can be computed by itself, with a signal that never aborts', async () => {
+  it('can be run with `compute`, with a signal that never aborts', async () => {
     class Patient extends Report {
-      override async build({ signal, progress }: Computation) {
+      override async build({ signal, progress }: ToastComputation) {
         progress(1)
         return { aborted: signal.aborted }
       }

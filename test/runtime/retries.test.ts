@@ -102,7 +102,7 @@ function loseAnswer(statement: RegExp, delay = 0): Promise<unknown> {
 }
 
 describe('in a database whose transactions are serializable by default', () => {
-  it('200 calls of 200 succeed, those with one run included, and none is counted twice', async () => {
+  it('200 of 200 calls succeed, also with max_attempts 1, and no run is counted twice', async () => {
     const recorded = await Promise.all(
       Array.from({ length: 200 }, async (_, i) => {
         const options = i % 2 === 0 ? { maxAttempts: 1 } : {}
@@ -122,7 +122,7 @@ describe('in a database whose transactions are serializable by default', () => {
     ])
   })
 
-  it('a conflict in a transaction of the host reaches the host as what it is', async () => {
+  it('a conflict in a transaction of the host is thrown to the host', async () => {
     let arrived = 0
     let open = () => {}
     const both = new Promise<void>((resolve) => {
@@ -143,7 +143,7 @@ describe('in a database whose transactions are serializable by default', () => {
   })
 })
 
-describe('a statement of the runtime that fails for a moment', () => {
+describe('a transient error of a statement of the runtime:', () => {
   it.each(['40001', '40P01', '55P03', '57014', '25006', '53100'])('%s costs a call no run', async (code) => {
     const attempt = await Attempt.async(Orders, { maxAttempts: 1 }).plain()
     await trouble(code, 4, `NEW.status = 'succeeded'`)
@@ -152,20 +152,20 @@ describe('a statement of the runtime that fails for a moment', () => {
     expect(calls).toBe(1)
   })
 
-  it.each(['40001', '40P01', '57014'])('%s does not keep an attempt from being recorded', async (code) => {
+  it.each(['40001', '40P01', '57014'])('%s does not prevent an attempt from being recorded', async (code) => {
     await trouble(code, 3, 'true')
     await Attempt.async(Orders).plain()
     expect(await Attempt.count()).toBe(1)
   })
 
-  it('records the error of a failed run all the same', async () => {
+  it('the error of a failed run is still recorded', async () => {
     const attempt = await Attempt.async(Orders).lose('P0001')
     await trouble('40001', 3, 'jsonb_array_length(NEW.errors) > 0')
     await attempt.perform()
     expect(await attempt.reload()).toMatchObject({ status: 'pending', numAttempts: 1, errors: [{ number: 1 }] })
   })
 
-  it('takes effect once where only its answer was lost', async () => {
+  it('a statement whose answer was lost takes effect once', async () => {
     const attempt = await Attempt.async(Orders).plain()
     loseAnswer(/^attempts:succeed/)
     expect(await attempt.perform()).toBe(true)
@@ -173,7 +173,7 @@ describe('a statement of the runtime that fails for a moment', () => {
     expect(calls).toBe(1)
   })
 
-  it('the recording of a call is not repeated, as it could be recorded twice', async () => {
+  it('the recording of a call is not repeated, because it could be recorded twice', async () => {
     loseAnswer(/^attempts:insert/)
     await expect(Attempt.async(Orders).plain()).rejects.toThrow('Connection terminated')
     expect(await Attempt.count()).toBe(1)
@@ -181,14 +181,14 @@ describe('a statement of the runtime that fails for a moment', () => {
 })
 
 describe('a claim whose answer was lost', () => {
-  it('is taken over, and the call runs at once', async () => {
+  it('is found, and the call runs at once', async () => {
     const attempt = await Attempt.async(Orders, { maxAttempts: 1 }).plain()
     loseAnswer(/^attempts:claim$/)
     expect(await attempt.perform()).toBe(true)
     expect(await attempt.reload()).toMatchObject({ status: 'succeeded', numAttempts: 1 })
   })
 
-  it('is released by the sweep where it comes into effect later, and its run is not counted', async () => {
+  it('is released by the sweep if it commits later, and its run is not counted', async () => {
     const { id } = await Attempt.create({ target: Orders, method: 'plain', maxAttempts: 1 })
     const late = loseAnswer(/^attempts:claim$/, 1000)
     // Somebody has locked the row meanwhile, so that it cannot be claimed again.
@@ -205,7 +205,7 @@ describe('a claim whose answer was lost', () => {
     expect(await Attempt.find(id)).toMatchObject({ status: 'pending', numAttempts: 0, errors: [] })
   })
 
-  it('of a toast is taken over as well', async () => {
+  it('of a toast is found as well', async () => {
     const breakfast = hasToast(db, 'oat', 'breakfast', { compute: ({ name: oat }) => ({ oat }) })
     const oat = await prisma.oat.create({ data: { name: 'steel-cut' } })
     await breakfast(oat)
@@ -215,7 +215,7 @@ describe('a claim whose answer was lost', () => {
   })
 })
 
-describe('a call whose transaction is lost to another one', () => {
+describe('a call whose transaction conflicts with another one', () => {
   it.each(['40001', '40P01'])(
     '%s in a statement of the call counts once, after some tries in the same run',
     async (code) => {
@@ -226,7 +226,7 @@ describe('a call whose transaction is lost to another one', () => {
     },
   )
 
-  it('counts as no run where it is always the success that cannot be stored', async () => {
+  it('counts no run if its success can never be stored', async () => {
     const attempt = await Attempt.async(Orders, { maxAttempts: 1 }).write('never')
     await trouble('40001', 1e6, `NEW.status = 'succeeded'`)
     await attempt.perform()
@@ -240,7 +240,7 @@ describe('a call whose transaction is lost to another one', () => {
     expect(await rows('SELECT FROM "Newsletter"')).toEqual([])
   })
 
-  it('is made once where its COMMIT has committed, and only the answer was lost', async () => {
+  it('runs once if only the answer to its COMMIT was lost', async () => {
     const attempt = await Attempt.async(Orders).write('once')
     losesCommit = 'after committing'
     await attempt.perform()
@@ -248,7 +248,7 @@ describe('a call whose transaction is lost to another one', () => {
     expect([calls, await prisma.newsletter.count()]).toEqual([1, 1])
   })
 
-  it('is made again in the same run where its COMMIT was lost', async () => {
+  it('runs again in the same run if its COMMIT was lost', async () => {
     const attempt = await Attempt.async(Orders, { maxAttempts: 1 }).write('once')
     losesCommit = 'before committing'
     await attempt.perform()
@@ -258,7 +258,7 @@ describe('a call whose transaction is lost to another one', () => {
 })
 
 describe('the sweep', () => {
-  it('goes on in another process within ten seconds where one is frozen in the middle of it', async () => {
+  it('continues in another process within ten seconds if one process is frozen during a sweep', async () => {
     const frozen = connect(prisma, { connectionString: url })
     const lock = {
       name: 'lock',

@@ -74,14 +74,14 @@ describe('a role without rights to the schema of Graphile Worker', () => {
     expect(await Attempt.count({ status: 'succeeded' })).toBe(2)
   })
 
-  it('makes a row due again that it may update', async () => {
+  it('makes a row due again if it may update it', async () => {
     const attempt = await asTenant((tx) => Attempt.schedule(new Date(Date.now() + 3_600_000), Mail, { tx }).send('Ada'))
     await execute('UPDATE attempts SET scheduled_at = now()')
     await work()
     expect((await attempt.reload()).isSucceeded).toBe(true)
   })
 
-  it('T4, T5: reads a toast in its transaction, which asks for its value, and makes it stale', async () => {
+  it('T4, T5: reads a toast in its transaction, requests a refresh, and makes it stale', async () => {
     const oat = await prisma.oat.create({ data: { name: 'steel-cut' } })
     expect(await asTenant((tx) => breakfast(oat, { tx }))).toEqual({ error: 'Data not yet available' })
     await work()
@@ -91,8 +91,8 @@ describe('a role without rights to the schema of Graphile Worker', () => {
   })
 })
 
-describe('such a role enqueues exactly what it inserts', () => {
-  it('nothing where row security refuses the row, and its own rows where it does not', async () => {
+describe('such a role enqueues only rows that it inserts:', () => {
+  it('no row that row security rejects, and its own rows otherwise', async () => {
     await rows(`
       ALTER TABLE attempts ENABLE ROW LEVEL SECURITY;
       CREATE POLICY mine ON attempts TO ${tenant} USING (target = 'Mail') WITH CHECK (target = 'Mail')`)
@@ -110,7 +110,7 @@ describe('such a role enqueues exactly what it inserts', () => {
     }
   })
 
-  it('and is told where a token is taken by a row that it cannot see', async () => {
+  it('and gets an error if a token is taken by a row that it cannot see', async () => {
     await rows(`
       ALTER TABLE attempts ENABLE ROW LEVEL SECURITY;
       CREATE POLICY mine ON attempts TO ${tenant} USING (priority < 50) WITH CHECK (true)`)
@@ -160,8 +160,8 @@ describe('such a role enqueues exactly what it inserts', () => {
 })
 
 describe('a worker', () => {
-  const said: string[] = []
-  const log = { done: () => {}, say: (_level: string, message: string) => void said.push(message) }
+  const messages: string[] = []
+  const log = { operation: () => {}, message: (_level: string, text: string) => void messages.push(text) }
   const worker = `worker_${tenant}`
   const asWorker = new URL(url)
   asWorker.searchParams.set('options', `-c role=${worker}`)
@@ -179,11 +179,11 @@ describe('a worker', () => {
     await rows(`DROP OWNED BY ${worker}; DROP ROLE ${worker}`)
   })
 
-  it('does not start where it cannot see the jobs', async () => {
+  it('does not start if it cannot see the jobs', async () => {
     await expect(checkRowSecurity(bound, log)).rejects.toMatchObject({ code: 'NO_JOBS' })
   })
 
-  it('does not start where row security hides rows from it, and says which and what to do', async () => {
+  it('does not start if row security hides rows from it, and the error says what to do', async () => {
     const { relowner } = (await rows(`SELECT relowner::regrole FROM pg_class WHERE relname = '_private_jobs'`))[0]
     await rows(
       `ALTER TABLE graphile_worker._private_jobs OWNER TO ${worker}; ALTER TABLE attempts ENABLE ROW LEVEL SECURITY`,
@@ -203,11 +203,11 @@ describe('a worker', () => {
     }
   })
 
-  it('says where the owner of the function may not add jobs; rows are recorded, and the sweep enqueues them', async () => {
+  it('warns if the owner of the trigger function may not add jobs; the sweep adds them', async () => {
     await rows(`GRANT CREATE ON SCHEMA public TO ${tenant}; ALTER FUNCTION attempts_enqueue() OWNER TO ${tenant}`)
     try {
       await checkRowSecurity(db, log)
-      expect(said).toEqual([expect.stringMatching(/^attempts_enqueue\(\) belongs to tenant_.*ALTER FUNCTION/)])
+      expect(messages).toEqual([expect.stringMatching(/^attempts_enqueue\(\) belongs to tenant_.*ALTER FUNCTION/)])
       const attempt = await Attempt.async(Mail).send('Ada')
       expect(await jobs()).toEqual([])
       await sweep(db)

@@ -24,7 +24,7 @@ afterAll(async () => {
   await prisma.$disconnect()
 })
 
-it('the tables are found in the schema that the URL names, as Prisma has it', async () => {
+it('the tables are found in the schema that the URL names (`?schema=`)', async () => {
   const attempt = await Attempt.async(Mail).send('Ada')
   await attempt.perform()
   expect(attempt.result).toBe('sent to Ada')

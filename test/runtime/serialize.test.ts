@@ -16,7 +16,7 @@ describe('serialize', () => {
     ['an infinity', Number.NEGATIVE_INFINITY],
     ['bytes', new Uint8Array([0, 255])],
     ['a URL', new URL('https://example.org/?q=1')],
-    ['a text that jsonb refuses', 'a\0b \ud800'],
+    ['a text that jsonb rejects', 'a\0b \ud800'],
     ['a nesting of these', { at: [new Date(0), { big: 1n, gone: undefined }] }],
     ['what looks like an envelope', { json: 1, meta: 2 }],
   ])('gives back %s as it was', (_, value) => {
@@ -32,11 +32,11 @@ describe('serialize', () => {
     ['a symbol', { kind: Symbol('x') }, 'args[0].kind is a symbol'],
     ['an instance of a class', { order: new (class Order {})() }, 'args[0].order is an instance of Order'],
     ['an invalid date', new Date('soon'), 'invalid Date'],
-  ])('refuses %s, and says where it is', (_, value, message) => {
+  ])('rejects %s, with its path in the message', (_, value, message) => {
     expect(() => serialize([value], 'args')).toThrow(message)
   })
 
-  it('refuses a value that contains itself', () => {
+  it('rejects a circular value', () => {
     const loop: Record<string, unknown> = {}
     loop.self = loop
     expect(() => serialize(loop)).toThrow('value.self contains itself')

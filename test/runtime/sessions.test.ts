@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect as connectTo, createServer } from 'node:net'
 import { connect } from '@async-gen/runtime'
 import { afterEach, describe, expect, inject, it } from 'vitest'
-import { leave, presenceOf } from '../../runtime/src/presence/presence.js'
+import { presenceOf, releasePresence } from '../../runtime/src/presence/presence.js'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 
@@ -63,13 +63,13 @@ describe("the runtime's connections", () => {
     expect(await setting('idle_in_transaction_session_timeout')).toBe('10min')
   })
 
-  it('go on where the options of the URL say otherwise than the runtime needs', async () => {
+  it('override options of the URL that the runtime cannot work with', async () => {
     const { setting } = databaseAt(withOptions('-c TimeZone=Asia/Tokyo -c default_transaction_isolation=serializable'))
     expect(await setting('TimeZone')).toBe('UTC')
     expect(await setting('default_transaction_isolation')).toBe('read committed')
   })
 
-  it('keep what PGOPTIONS says', async () => {
+  it('keep the settings of PGOPTIONS', async () => {
     process.env.PGOPTIONS = '-c work_mem=9MB'
     try {
       const { setting } = databaseAt(url)
@@ -80,7 +80,7 @@ describe("the runtime's connections", () => {
     }
   })
 
-  it('leave a pool of the host as it is, but for the transactions of the runtime', async () => {
+  it('do not change the settings of a pool of the host, except in transactions of the runtime', async () => {
     const { Pool } = await import('pg')
     const pool = new Pool({
       connectionString: withOptions('-c TimeZone=Asia/Tokyo -c default_transaction_isolation=serializable'),
@@ -98,7 +98,7 @@ describe('a pooler', () => {
     ['08P01', 'unsupported startup parameter: options'],
     ['08P01', 'unsupported startup parameter in options: default_transaction_isolation'],
     ['0A000', "Feature not supported: RDS Proxy currently doesn't support command-line options."],
-  ])('that refuses startup options (%s, %s) gets none, and is asked once', async (code, message) => {
+  ])('that rejects startup options (%s, %s) gets none, after one try', async (code, message) => {
     const pooler = await poolerThatRefuses(/\0options\0/, code, message)
     const { db, setting } = databaseAt(pooler.url)
     expect(await Promise.all([1, 2, 3].map(() => setting('idle_in_transaction_session_timeout')))).toEqual([
@@ -113,21 +113,21 @@ describe('a pooler', () => {
     expect(pooler.seen.filter((startup) => startup.includes('\0options\0'))).toHaveLength(refusals)
   })
 
-  it('that refuses startup options does not keep a process from being present', async () => {
+  it('that rejects startup options does not prevent a presence', async () => {
     const pooler = await poolerThatRefuses(/\0options\0/, '08P01', 'unsupported startup parameter: options')
     const { db } = databaseAt(pooler.url)
-    closing.push(() => leave(db))
+    closing.push(() => releasePresence(db))
     expect(await presenceOf(db)).toMatchObject({ id: expect.any(Number) })
   })
 
-  it('that refuses for another reason is not asked again', async () => {
+  it('that rejects a connection for another reason is not tried again', async () => {
     const pooler = await poolerThatRefuses(/./, '28P01', 'password authentication failed')
     await expect(databaseAt(pooler.url).setting('TimeZone')).rejects.toThrow('password authentication failed')
     expect(pooler.seen).toHaveLength(1)
   })
 })
 
-it('PostgreSQL before 17, which does not know transaction_timeout, is asked for all else', async () => {
+it('PostgreSQL before 17 gets all settings but transaction_timeout, which it does not know', async () => {
   const message = 'unrecognized configuration parameter "transaction_timeout"'
   const before17 = await poolerThatRefuses(/transaction_timeout=/, '42704', message)
   const { setting } = databaseAt(before17.url)
@@ -136,12 +136,12 @@ it('PostgreSQL before 17, which does not know transaction_timeout, is asked for 
   expect(before17.seen).toHaveLength(2)
 })
 
-it("a search_path without Prisma's schema is extended by it, for a worker's session too", async () => {
+it("Prisma's schema is added to a search_path without it, for a worker's session too", async () => {
   const name = new URL(url).pathname.slice(1)
   await query(url, 'CREATE SCHEMA other')
   await query(inject('postgres').url, `ALTER DATABASE "${name}" SET search_path = 'other'`)
   const { db, setting } = databaseAt(url)
-  closing.push(() => leave(db))
+  closing.push(() => releasePresence(db))
   expect(await presenceOf(db)).toMatchObject({ id: expect.any(Number) })
   expect(await Promise.all([1, 2, 3].map(() => setting('search_path')))).toEqual(Array(3).fill('other,public'))
 })

@@ -17,7 +17,7 @@ import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { sweptTables } from '../../runtime/src/core/swept-table.js'
 import { toastOf } from '../../runtime/src/report/report.js'
-import { offerState } from '../../runtime/src/worker/opentelemetry-gauges.js'
+import { registerQueueGauges } from '../../runtime/src/worker/opentelemetry-gauges.js'
 import { testDatabase } from '../support/database.js'
 import { countQueries } from '../support/queries.js'
 
@@ -63,7 +63,7 @@ describe('diagnostics channels', () => {
     run.asyncEnd.unsubscribe(listeners.asyncEnd)
   })
 
-  it('tell when a run begins, and what became of it', async () => {
+  it('publish the start of a run and its outcome', async () => {
     const { id } = await Attempt.async(Baker).bake('bread')
     await Attempt.perform(id)
     const common = { type: 'Attempt', id: `${id}`, name: 'Baker.bake', run: 1 }
@@ -74,7 +74,7 @@ describe('diagnostics channels', () => {
     expect(told[1], 'what the call returned is nobody else’s business').not.toHaveProperty('result')
   })
 
-  it('tell of a failure whether the call is made again', async () => {
+  it('publish whether a failed call will be retried', async () => {
     for (const maxAttempts of [2, 1]) {
       const { id } = await Attempt.create({ target: Baker, method: 'burn', maxAttempts })
       await Attempt.perform(id)
@@ -104,7 +104,7 @@ describe('OpenTelemetry', () => {
     for (const api of [trace, context, propagation, metrics]) api.disable()
   })
 
-  it('gets a span for the recording, in the trace of the request, and one for the run, linked to it', async () => {
+  it('gets a span for recording, in the trace of the request, and a linked one for the run', async () => {
     const { id } = await trace.getTracer('test').startActiveSpan('POST /orders', async (request) => {
       const attempt = await Attempt.async(Baker).bake('bread')
       request.end()
@@ -132,7 +132,7 @@ describe('OpenTelemetry', () => {
     })
   })
 
-  it('gets a span for a refresh and for a build, linked to the read or the `expire` that asked for it', async () => {
+  it('gets spans for a refresh and a build, linked to the read or `expire` that requested them', async () => {
     const parent = { id: 1, updatedAt: new Date() }
     const toast = defineToast(db, 'traced', { load: async () => parent, compute: () => 1, expireIn: '1 day' })
     const report = await Sales.create({})
@@ -177,7 +177,7 @@ describe('OpenTelemetry', () => {
     return (name) => all.find(({ descriptor }) => descriptor.name === name)?.dataPoints ?? []
   }
 
-  it('gets the error of a run that failed', async () => {
+  it('gets the error of a failed run', async () => {
     const { id } = await Attempt.create({ target: Baker, method: 'burn', maxAttempts: 1 })
     await Attempt.perform(id)
     const run = spans.getFinishedSpans().find(({ name }) => name === 'run Baker.burn')!
@@ -185,7 +185,7 @@ describe('OpenTelemetry', () => {
     expect(run.events).toMatchObject([{ name: 'exception', attributes: { 'exception.message': 'smoke' } }])
   })
 
-  it('counts what was recorded, and what became of it, under the names of the conventions', async () => {
+  it('counts recorded attempts and outcomes, named by the semantic conventions', async () => {
     const char = { target: Baker, method: 'char', maxAttempts: 1 } as const
     const attempts = await Attempt.createMany([{ target: Baker, method: 'bake', args: ['bread'] }, char, char])
     for (const { id } of attempts) await Attempt.perform(id)
@@ -223,7 +223,7 @@ describe('OpenTelemetry', () => {
     expect([boundaries[0], boundaries.at(-1)], 'buckets in seconds').toEqual([0.005, 600])
   })
 
-  it('reads the state of the tables when it collects, for as long as there is a worker', async () => {
+  it('reads the queue statistics when it collects, while there is a worker', async () => {
     await prisma.attempt.deleteMany()
     await Attempt.create({ target: Baker, method: 'bake', args: ['bread'], scheduledAt: new Date(Date.now() - 60_000) })
     await Attempt.schedule(new Date(Date.now() + 60_000), Baker).bake('cake')
@@ -231,10 +231,10 @@ describe('OpenTelemetry', () => {
     await Attempt.perform(burnt.id)
     let state: Awaited<ReturnType<typeof collect>>
     const queries = await countQueries(db, async () => {
-      const withdraw = offerState(db)
+      const removeGauges = registerQueueGauges(db)
       await setTimeout(10)
       state = await collect()
-      withdraw()
+      removeGauges()
     })
     expect(queries, 'one for each table, and one for the workers').toBe(sweptTables(db).size + 1)
 
@@ -252,17 +252,17 @@ describe('OpenTelemetry', () => {
     expect(await countQueries(db, async () => void (await collect()))).toBe(0)
   })
 
-  it('asks the database nothing where no SDK collects', async () => {
+  it('causes no query if no SDK collects', async () => {
     metrics.disable()
     expect(
       await countQueries(db, async () => {
-        offerState(db)
+        registerQueueGauges(db)
         await reader.forceFlush()
       }),
     ).toBe(0)
   })
 
-  it('costs no row anything where there is no trace', async () => {
+  it('stores nothing in a row without a trace', async () => {
     trace.disable()
     propagation.disable()
     const { id } = await Attempt.async(Baker).bake('bread')

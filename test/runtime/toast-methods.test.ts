@@ -22,7 +22,7 @@ const prisma = base.$extends(toastMethods({ oat: { breakfast }, spice: { heat } 
 const jobs = () => base.$queryRaw`SELECT key FROM graphile_worker.jobs`
 
 describe('toasts as methods', () => {
-  it('of a row: typed, as the toast itself', async () => {
+  it('of a row have the types of the toast', async () => {
     const oat = await prisma.oat.create({ data: { name: 'Rolled' } })
     expect(await oat.breakfast()).toEqual({ error: 'Data not yet available' })
     await refreshNow(db, breakfast, oat)
@@ -30,7 +30,7 @@ describe('toasts as methods', () => {
     expect(isReady(reading) && reading.oat).toBe('Rolled')
   })
 
-  it('of a row that came with its relations, and of one of a model with another key', async () => {
+  it('of a row work with included relations, and for a model with another key', async () => {
     const oat = await prisma.oat.findFirstOrThrow({ include: { toppings: true } })
     expect(await oat.breakfast()).toMatchObject({ oat: 'Rolled' })
     const spice = await prisma.spice.create({ data: { slug: 'chili' } })
@@ -38,7 +38,7 @@ describe('toasts as methods', () => {
     expect(await spice.heat()).toMatchObject({ value: 3, toastr: { stale: true } })
   })
 
-  it('of a model: outside of a transaction', async () => {
+  it('of a model work outside of a transaction', async () => {
     const oat = await prisma.oat.create({ data: { name: 'Instant' } })
     expect(await prisma.oat.breakfast(oat)).toEqual({ error: 'Data not yet available' })
     await refreshNow(db, breakfast, oat)
@@ -46,7 +46,7 @@ describe('toasts as methods', () => {
     expect(isReady(reading) && reading.oat).toBe('Instant')
   })
 
-  it('of a model: what is asked for in a transaction happens only if that commits', async () => {
+  it('of a model request a refresh in a transaction only if it commits', async () => {
     await base.$executeRaw`DELETE FROM graphile_worker._private_jobs`
     const rolledBack = prisma.$transaction(async (tx) => {
       const oat = await tx.oat.create({ data: { name: 'Never' } })

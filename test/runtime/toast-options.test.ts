@@ -22,7 +22,7 @@ afterAll(async () => {
 })
 
 describe('T6: expireIf', () => {
-  it('may ask the database: what it resolves with decides, in every way of reading', async () => {
+  it('may be async, in every way of reading', async () => {
     let computations = 0
     const breakfast = hasToast(db, 'oat', 'asking', {
       // The original's third example: stale where a child is newer than the value.
@@ -49,7 +49,7 @@ describe('T6: expireIf', () => {
     expect(await breakfast.fresh(oat)).toMatchObject({ computations: 2, toastr: { stale: false } })
   })
 
-  it('gets the parent, typed, as toast.parent and as a second argument', async () => {
+  it('receives the typed parent as `toast.parent` and as second argument', async () => {
     const seen: unknown[] = []
     const breakfast = hasToast(db, 'oat', 'typed', {
       expireIf: (toast, parent) => {
@@ -68,7 +68,7 @@ describe('T6: expireIf', () => {
     await breakfast.peek({ id: oat.id, updatedAt: oat.updatedAt })
   })
 
-  it('of a report gets the report, and may ask the database', async () => {
+  it('of a report receives the report, and may be async', async () => {
     class Usage extends Report<{ month: string }> {
       static expireIf = async (toast: CachedToast<Usage>) => toast.parent.args.month === 'this month'
       override async build() {
@@ -87,7 +87,7 @@ describe('a row that was read with select', () => {
   const breakfast = hasToast(db, 'oat', 'selected', { compute: (oat) => ({ name: oat.name }) })
   const heat = hasToast(db, 'spice', 'selected', { id: 'slug', expireIn: '1 day', compute: () => 3 })
 
-  it('is enough where key and version are in it', async () => {
+  it('is enough if it has key and version', async () => {
     const { id } = await prisma.oat.create({ data: { name: 'Rolled' } })
     const oat = await prisma.oat.findUniqueOrThrow({ where: { id }, select: { id: true, updatedAt: true } })
     expect(await breakfast(oat)).toEqual({ error: 'Data not yet available' })
@@ -98,29 +98,31 @@ describe('a row that was read with select', () => {
     })
   })
 
-  it('is refused, by the compiler too, without them', async () => {
+  it('is rejected without them, also by the compiler', async () => {
     const { id, updatedAt } = await prisma.oat.create({ data: { name: 'Rolled' } })
     // @ts-expect-error: no version
-    await expect(breakfast({ id })).rejects.toThrow(/no updatedAt.* `select` has to have it/)
+    await expect(breakfast({ id })).rejects.toThrow(/no updatedAt.* `select`, select updatedAt/)
     // @ts-expect-error: no key
-    await expect(breakfast({ updatedAt })).rejects.toThrow(/has no id. A row that was read with `select`/)
+    await expect(breakfast({ updatedAt })).rejects.toThrow(
+      /has no id. If you read the record with `select`, select the key/,
+    )
   })
 })
 
-describe('T7: a result with a key of its own that is called toastr', () => {
-  it('is refused when it is computed, not overwritten', async () => {
+describe('T7: a result with its own key `toastr`', () => {
+  it('is rejected when it is computed', async () => {
     const breakfast = hasToast(db, 'oat', 'clashing', { compute: () => ({ toastr: 'mine' }) })
     const oat = await prisma.oat.create({ data: { name: 'Rolled' } })
     const refused = {
       code: 'RESERVED_KEY',
-      message: expect.stringContaining('oat.clashing returned has a key "toastr"'),
+      message: expect.stringContaining('The result of oat.clashing has a key "toastr"'),
     }
     await expect(breakfast.fresh(oat)).rejects.toMatchObject(refused)
     expect(await breakfast(oat)).toMatchObject({ cause: { code: 'RESERVED_KEY' } })
     expect(await breakfast.compute(oat)).toEqual({ toastr: 'mine' })
   })
 
-  it('is kept where there are no readings: in a cached function, or deeper in a value', async () => {
+  it('is allowed in a cached function, and deeper in a value', async () => {
     const thing = asyncCached(db, 'clashing', () => ({ toastr: 'mine' }))
     expect(await thing.fetch('it', 1)).toEqual({ toastr: 'mine' })
     const deep = hasToast(db, 'oat', 'deep', { compute: () => ({ each: { toastr: 'mine' } }) })
@@ -133,7 +135,7 @@ describe('C12: a cached function', () => {
   const thing = asyncCached(db, 'clearing', (id: number) => ({ id }))
   const options = { arguments: [7] as [number] }
 
-  it('clears the refreshes that wait, of itself alone, and keeps its entries', async () => {
+  it('`clearRefreshes` removes its own waiting refreshes and keeps its entries', async () => {
     const newer = asyncCached(db, 'clearing', (id: number) => ({ id }), { version: 2 })
     const other = asyncCached(db, 'clearing-not', (id: number) => ({ id }))
     for (const each of [thing, newer, other]) await each.fetch('thing/7', 1, options)
@@ -152,7 +154,7 @@ describe('C12: a cached function', () => {
     expect(await prisma.toast.count({ where: toastStates.cached })).toBe(3)
   })
 
-  it('clears its entries', async () => {
+  it('`clear` deletes its entries', async () => {
     await thing.fetch('thing/7', 1, options)
     expect(await thing.clear()).toBe(1)
     expect(await prisma.toast.count()).toBe(0)
@@ -160,7 +162,7 @@ describe('C12: a cached function', () => {
 })
 
 describe('toastStates', () => {
-  it('find toasts by the state of their value and of their refresh', async () => {
+  it('filters toasts by the state of their value and of their refresh', async () => {
     let fails = true
     const breakfast = hasToast(db, 'oat', 'states', {
       compute: () => {
@@ -186,7 +188,7 @@ describe('toastStates', () => {
 })
 
 describe('durations', () => {
-  it('are checked where they are given, and by the compiler', async () => {
+  it('are checked when a toast is defined or read, and by the compiler', async () => {
     const breakfast = hasToast(db, 'oat', 'waiting', { compute: () => 1 })
     const oat = await prisma.oat.create({ data: { name: 'Rolled' } })
     await breakfast.fresh(oat)

@@ -37,7 +37,7 @@ async function readAndRefresh({ toast }: ToastOfOat, oat: ToastOfOat['oat']) {
 describe('T6: a value counts as stale when its parent has another version', () => {
   it.each([
     ['a later one', 60],
-    ['an earlier one, as clocks were set back', -60],
+    ['an earlier one, because a clock was set back', -60],
     ['one that is a millisecond earlier', -1 / 60_000],
   ])('%s', async (_, minutes) => {
     const each = await toastOfOat()
@@ -47,7 +47,7 @@ describe('T6: a value counts as stale when its parent has another version', () =
     expect(await each.toast(changed)).toMatchObject({ name: 'rolled', nth: 2, toastr: { stale: false } })
   })
 
-  it('fresh() computes it again then', async () => {
+  it('`fresh` then computes it again', async () => {
     const each = await toastOfOat()
     const changed = await each.change('rolled', -60)
     expect(await each.toast.fresh(changed)).toMatchObject({ name: 'rolled', nth: 2, toastr: { stale: false } })
@@ -56,7 +56,7 @@ describe('T6: a value counts as stale when its parent has another version', () =
 })
 
 describe('a reader with an old copy of the parent', () => {
-  it('has the value computed once more at most, and gets it as fresh from then on', async () => {
+  it('causes at most one more computation, and then gets the value as fresh', async () => {
     const each = await toastOfOat()
     const changed = await each.change('rolled', 1)
     await readAndRefresh(each, changed)
@@ -68,7 +68,7 @@ describe('a reader with an old copy of the parent', () => {
     expect(await each.toast(each.oat)).toMatchObject({ name: 'rolled', toastr: { stale: false } })
   })
 
-  it('beside others with other copies does not have it computed for ever', async () => {
+  it('does not repeat the computation for ever if others have other copies', async () => {
     const each = await toastOfOat()
     const copies = [each.oat]
     for (let minutes = 1; minutes <= 3; minutes++) copies.push(await each.change(`change ${minutes}`, minutes))
@@ -79,7 +79,7 @@ describe('a reader with an old copy of the parent', () => {
     expect(each.counted.computations).toBe(computations)
   })
 
-  it('that reads while it is computed does not have it computed again and again', async () => {
+  it('does not repeat the computation for ever if it reads during a computation', async () => {
     const each = await toastOfOat()
     const changed = await each.change('rolled', 1)
     await each.toast(changed)
@@ -91,7 +91,7 @@ describe('a reader with an old copy of the parent', () => {
     expect(each.counted.computations).toBeLessThanOrEqual(3)
   })
 
-  it('does not hide a change that a clock made which was set back', async () => {
+  it('does not hide a change whose time is older because a clock was set back', async () => {
     const each = await toastOfOat()
     const ahead = await each.change('ahead', 60)
     await readAndRefresh(each, ahead)

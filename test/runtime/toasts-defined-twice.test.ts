@@ -41,7 +41,7 @@ function evaluate(file: string, code: string, line = 1) {
 }
 
 const TOAST = `hasToast(db, 'oat', 'breakfast', { compute: () => 1 })`
-const refused = () => toastsOf(fresh).refuseClashes()
+const refused = () => toastsOf(fresh).refuseDuplicates()
 
 describe('two definitions of one name', () => {
   it.each([
@@ -49,7 +49,7 @@ describe('two definitions of one name', () => {
     ['two toasts of the same text', TOAST, TOAST],
     ['two cached functions', `asyncCached(db, 'oat.breakfast', () => 1)`, `asyncCached(db, 'oat.breakfast', () => 2)`],
     ['a toast and a cached function', TOAST, `asyncCached(db, 'oat.breakfast', () => 2)`],
-  ])('T1, C5: %s of different files: a warning, and no worker starts; both places are named', async (_, one, other) => {
+  ])('T1, C5: %s in different files: a warning names both places, and no worker starts', async (_, one, other) => {
     evaluate('/app/a.ts', one)
     evaluate('file:///app/b.ts', other, 7)
     await setImmediate()
@@ -70,7 +70,7 @@ describe('two definitions of one name', () => {
     expect(refused).toThrow('oat.breakfast is defined twice')
   })
 
-  it('T1: a module that is evaluated again, in a development server or through two loaders, is no second one', async () => {
+  it('T1: a module that is evaluated again (development server, two loaders) is no duplicate', async () => {
     evaluate('/app/toasts.ts?t=1', TOAST)
     evaluate('/app/toasts.ts?t=2', TOAST)
     expect(refused).not.toThrow()
@@ -84,7 +84,7 @@ describe('two definitions of one name', () => {
     expect(refused).not.toThrow()
   })
 
-  it('T1: a worker says so and ends, before it takes a job', async () => {
+  it('T1: a worker logs the error and ends before it takes a job', async () => {
     evaluate('/app/a.ts', TOAST)
     evaluate('/app/b.ts', TOAST)
     const tasks = mkdtempSync(join(tmpdir(), 'tasks-'))
@@ -92,7 +92,7 @@ describe('two definitions of one name', () => {
     await expect(runWorker(fresh, { tasks })).rejects.toThrow(expect.objectContaining({ code: 'DEFINED_TWICE' }))
   })
 
-  it('T15: of reports, the files of the classes are named', async () => {
+  it('T15: for reports, the error names the files of the classes', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'reports-'))
     Object.assign(globalThis, { Report })
     writeFileSync(join(folder, 'a.mjs'), 'export class Sales extends Report { async build() { return 1 } }')

@@ -25,13 +25,13 @@ const rowOf = ({ toastName }: { toastName: string }) => prisma.toast.findFirstOr
 const setRow = (toast: { toastName: string }, data: object) =>
   prisma.toast.updateMany({ where: { name: toast.toastName }, data })
 
-/** Nobody has this id, and nobody is alive under it. */
+/** The id of no worker. */
 const DEAD = 2 ** 31 - 1
 
 let toasts = 0
 const nextName = () => `race_${++toasts}`
 
-/** Keeps the rows of a toast locked, as a long transaction of the host's does, until it is let go. */
+/** Locks the rows of a toast, as a long transaction of the host does, until the returned function is called. */
 async function lockRows({ toastName }: { toastName: string }) {
   const [locked, end] = [gate(), gate()]
   const transaction = prisma.$transaction(
@@ -49,7 +49,7 @@ async function lockRows({ toastName }: { toastName: string }) {
   }
 }
 
-/** Has the statements of that name fail as often as it is told to, as they do when the connection breaks. */
+/** Makes the statements of these names fail, as after a lost connection. Returns a function that ends it. */
 function breakStatements(names: string[], times: number) {
   const { pool } = db
   const query = pool.query
@@ -66,7 +66,7 @@ function breakStatements(names: string[], times: number) {
   }
 }
 
-/** Has something happen right before a statement of that name is sent for the first time. */
+/** Calls a function right before a statement of that name is sent for the first time. */
 function beforeStatement(name: string, happen: () => Promise<unknown>) {
   const { pool } = db
   const query = pool.query
@@ -79,16 +79,16 @@ function beforeStatement(name: string, happen: () => Promise<unknown>) {
   }) as typeof query
 }
 
-describe('a refresh whose end could not be stored', () => {
-  it('T8: is taken back by the sweep, though its worker is alive; one that is in hand is not', async () => {
+describe('a refresh whose outcome could not be stored', () => {
+  it('T8: is released by the sweep although its worker is alive; a running one is not', async () => {
     const oat = await createOat()
     const done = gate()
     const lost = hasToast(db, 'oat', nextName(), { compute: () => 1 })
     const held = hasToast(db, 'oat', nextName(), { compute: () => done.opened.then(() => 1) })
     await Promise.all([lost(oat), held(oat)])
-    const mend = breakStatements(['toasts:store', 'toasts:postpone'], 2)
+    const repair = breakStatements(['toasts:store', 'toasts:store-failure'], 2)
     await expect(refreshNow(db, lost, oat)).rejects.toThrow('permission denied')
-    mend()
+    repair()
     const holding = refreshNow(db, held, oat)
     await eventually('the claim', async () => (await rowOf(held)).lockedBy !== null)
     expect(await sweep(db)).toMatchObject({ rescued: 0 })
@@ -101,7 +101,7 @@ describe('a refresh whose end could not be stored', () => {
     expect(await rowOf(held)).toMatchObject({ lockedBy: null, value: 1, failures: 0 })
   })
 
-  it('T8: is taken back however often it has failed before', async () => {
+  it('T8: is released after any number of earlier failures', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
     await breakfast(await createOat())
     await setRow(breakfast, { lockedBy: DEAD, failures: 5000 })
@@ -112,8 +112,8 @@ describe('a refresh whose end could not be stored', () => {
   })
 })
 
-describe('a refresh that is carried out', () => {
-  it('T10, C10: is carried out by one, however many jobs there are for it', async () => {
+describe('a due refresh', () => {
+  it('T10, C10: runs once, even with several jobs for it', async () => {
     const done = gate()
     let computations = 0
     const breakfast = hasToast(db, 'oat', nextName(), {
@@ -132,8 +132,8 @@ describe('a refresh that is carried out', () => {
     const demanded = breakfast.fresh(oat)
     await prisma.$executeRaw`DELETE FROM graphile_worker._private_jobs`
     expect(await sweep(db)).toMatchObject({ rescued: 0, enqueued: 0 })
-    // Whoever waits asks after a while whether the one who computes is still alive: at this moment it ends.
-    beforeStatement('toasts:take', () => {
+    // The waiting caller checks after a while whether the computing worker is alive. At that moment the computation ends.
+    beforeStatement('toasts:claim-now', () => {
       done.open()
       return first
     })
@@ -146,16 +146,19 @@ describe('a refresh that is carried out', () => {
 
 describe('a late computation', () => {
   it.each([
-    ['a row that was made anew since it began', async () => void (await prisma.$executeRaw`TRUNCATE toasts`)],
     [
-      'a row that the same process has taken again',
+      'a row that was deleted and created again since it began',
+      async () => void (await prisma.$executeRaw`TRUNCATE toasts`),
+    ],
+    [
+      'a row that the same process has claimed again',
       async () => {
         await prisma.toast.updateMany({ data: { lockedBy: DEAD } })
         await sweep(db)
         await prisma.toast.updateMany({ data: { refreshAt: new Date(0) } })
       },
     ],
-  ])('T10: cannot write into %s', async (_, meanwhile) => {
+  ])('T10: cannot write into %s', async (_, change) => {
     const oat = await createOat()
     const [first, second] = [gate(), gate()]
     let computations = 0
@@ -171,7 +174,7 @@ describe('a late computation', () => {
     const id = { name: breakfast.toastName, key: breakfast.keyOf(oat) }
     const late = refreshToast(db, id)
     await eventually('the first computation', async () => computations === 1)
-    await meanwhile()
+    await change()
     await breakfast(oat)
     const current = refreshToast(db, id)
     await eventually('the second computation', async () => computations === 2)
@@ -182,7 +185,7 @@ describe('a late computation', () => {
     expect(await breakfast(oat)).toMatchObject({ computation: 2 })
   })
 
-  it('T13: that no longer finds its parent does not remove what another one has stored since', async () => {
+  it('T13: that finds no parent does not delete a value stored since by another worker', async () => {
     const oat = await createOat()
     const slow = gate()
     let loads = 0
@@ -207,7 +210,7 @@ describe('a late computation', () => {
 })
 
 describe('while a transaction of the host’s has locked a toast', () => {
-  it('T5: readers get the old value and do not wait for it to end', async () => {
+  it('T5: readers get the old value without waiting for the lock', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { expireIf: () => true, compute: () => 1 })
     const oat = await createOat()
     await breakfast.fresh(oat)
@@ -223,7 +226,7 @@ describe('while a transaction of the host’s has locked a toast', () => {
     expect((await rowOf(breakfast)).refreshAt).not.toBeNull()
   })
 
-  it('T8: the worker does not wait either, and refreshes it afterwards', async () => {
+  it('T8: the worker does not wait for the lock, and refreshes it afterwards', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
     const oat = await createOat()
     await breakfast(oat)
@@ -241,7 +244,7 @@ describe('while a transaction of the host’s has locked a toast', () => {
     expect(await refreshToast(db, id)).toBe('refreshed')
   })
 
-  it('T8: the sweep does not wait either: it takes back the rest', async () => {
+  it('T8: the sweep does not wait for the lock, and releases the other toasts', async () => {
     const [locked, free] = [1, 2].map(() => hasToast(db, 'oat', nextName(), { compute: () => 1 }))
     const oat = await createOat()
     for (const toast of [locked!, free!]) {
@@ -258,7 +261,7 @@ describe('while a transaction of the host’s has locked a toast', () => {
 })
 
 describe('a computation that needs a toast', () => {
-  it('T10: of its own is refused, in place of waiting for itself for ever', async () => {
+  it('T10: that reads its own toast gets an error in place of a deadlock', async () => {
     const oat = await createOat()
     const self = hasToast(db, 'oat', nextName(), {
       compute: async (loaded): Promise<unknown> => await self.fresh(loaded),
@@ -269,7 +272,7 @@ describe('a computation that needs a toast', () => {
     expect((await rowOf(self)).error).toMatchObject({ code: 'NEEDS_ITSELF' })
   })
 
-  it('T10: that needs the first one is refused, and the message has the whole circle', async () => {
+  it('T10: with a circular dependency gets an error that names the whole circle', async () => {
     const oat = await createOat()
     const [a, b] = [nextName(), nextName()]
     const first = hasToast(db, 'oat', a, { compute: async (loaded): Promise<unknown> => await second.fresh(loaded) })
@@ -279,7 +282,7 @@ describe('a computation that needs a toast', () => {
     )
   })
 
-  it('of its own, in what it has set going and what goes on after it, gets it', async () => {
+  it('may read its own toast in code that still runs after it has ended', async () => {
     const oat = await createOat()
     const later = gate()
     let goesOn: Promise<unknown> = Promise.resolve()
@@ -294,7 +297,7 @@ describe('a computation that needs a toast', () => {
     expect(await goesOn).toMatchObject({ value: 1 })
   })
 
-  it('of another record computes that first', async () => {
+  it('waits until the toast of another record is computed', async () => {
     const [oat, base] = [await createOat(), await createOat()]
     const sum = hasToast(db, 'oat', nextName(), {
       compute: async (loaded): Promise<unknown> => (loaded.id === base.id ? 1 : { base: await sum.fresh(base) }),
@@ -302,7 +305,7 @@ describe('a computation that needs a toast', () => {
     expect(await sum.fresh(oat)).toMatchObject({ base: { value: 1 } })
   })
 
-  it('C14: of a cached function that calls itself with the same arguments is refused, with others is not', async () => {
+  it('C14: of a cached function may call the function with other arguments, not with the same', async () => {
     const factorial = asyncCached(db, nextName(), async (n: number): Promise<number> => {
       if (n === 13) return factorial.fetch('n', 1, { arguments: [13] })
       return n <= 1 ? 1 : n * (await factorial.fetch('n', 1, { arguments: [n - 1] }))
@@ -314,8 +317,8 @@ describe('a computation that needs a toast', () => {
   })
 })
 
-describe('what readers are handed', () => {
-  it('T7, C4: is theirs alone: what one does to it, the others do not see', async () => {
+describe('the value that a reader gets', () => {
+  it('T7, C4: is a copy: the changes of one reader do not affect the others', async () => {
     const oat = await createOat()
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => ({ list: [1] }) })
     const thing = asyncCached(db, nextName(), () => ({ list: [1] }))
@@ -332,8 +335,8 @@ describe('what readers are handed', () => {
   })
 })
 
-describe('a clock that is wrong', () => {
-  it('T6: of a reader or a worker does not make a value fresher or older than it is', async () => {
+describe('a wrong clock', () => {
+  it('T6: of a reader or a worker does not change the age of a value', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { expireIn: '1 hour', maxStale: '2 hours', compute: () => 1 })
     const thing = asyncCached(db, nextName(), () => 1)
     const oat = await createOat()
@@ -362,7 +365,7 @@ describe('a clock that is wrong', () => {
 })
 
 describe('many, in a transaction', () => {
-  it('T12: is one read and one statement that asks, and reads see what it has done', async () => {
+  it('T12: takes one read and one request, and reads see the changes of the transaction', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
     const texts: string[] = []
     const oats = await prisma.$transaction(async (tx) => {

@@ -45,14 +45,14 @@ const PLACEHOLDER = { error: 'Data not yet available' }
 const DAY = 86_400_000
 
 describe('a toast', () => {
-  it('T1: refuses an option that there is none of, and names it', () => {
+  it('T1: rejects an unknown option by name', () => {
     const options = { compute: () => 1, expireAfter: '1 day' }
     // @ts-expect-error: the compiler refuses it too
     expect(() => hasToast(db, 'oat', 'x', { compute: () => 1, expireAfter: '1 day' })).toThrow('"expireAfter"')
     expect(() => hasToast(db, 'oat', 'x', options)).toThrow(expect.objectContaining({ code: 'UNKNOWN_OPTION' }))
   })
 
-  it('T1: refuses to be defined without the method, of a model that does not exist, or with a duration that is none', async () => {
+  it('T1: rejects a missing `compute`, an unknown model and an invalid duration when it is defined', async () => {
     // @ts-expect-error: compute is required
     expect(() => hasToast(db, 'oat', 'x', {})).toThrow('The toast oat.x needs a function `compute`')
     // @ts-expect-error: the compiler refuses it too
@@ -61,10 +61,10 @@ describe('a toast', () => {
     expect(() => breakfasts({ maxStale: '' })).toThrow(expect.objectContaining({ code: 'INVALID_DURATION' }))
     // @ts-expect-error: the client has no such model
     const wheat = () => hasToast(db, 'wheat', 'x', { compute: () => 1 })
-    expect(wheat).toThrow(/has no model "wheat"\. It has: .*oat, /)
+    expect(wheat).toThrow(/has no model "wheat"\. Its models are: .*oat, /)
   })
 
-  it('T2: keeps the slow method callable, without a read or a write', async () => {
+  it('T2: `compute` calls the slow method without reading or writing a row', async () => {
     const { breakfast } = breakfasts()
     const statements = await countQueries(db, async () => {
       expect(await breakfast.compute(await createOat())).toEqual({ oat: 'Steel cut', servings: 1 })
@@ -73,13 +73,13 @@ describe('a toast', () => {
     expect(await rowOf(breakfast)).toBeNull()
   })
 
-  it('T3: refuses a record that is not persisted', async () => {
+  it('T3: rejects a record that is not persisted', async () => {
     const { breakfast } = breakfasts()
     await expect(breakfast({ name: 'No id yet' } as Oat)).rejects.toThrow('Record must be persisted')
     await expect(breakfast.many([await createOat(), { id: null } as never])).rejects.toThrow('Record must be persisted')
   })
 
-  it('T4: is a placeholder at first and asks for one refresh, however many read it', async () => {
+  it('T4: the first read returns a placeholder, and many reads request one refresh', async () => {
     const { breakfast, computed } = breakfasts()
     const oat = await createOat()
     expect(await breakfast(oat)).toEqual(PLACEHOLDER)
@@ -90,14 +90,14 @@ describe('a toast', () => {
     expect(computed).toEqual([])
   })
 
-  it('T4: is a placeholder of its own where one is given', async () => {
+  it('T4: returns the option `placeholder` if it is set', async () => {
     const eaten = hasToast(db, 'oat', 'eaten', { compute: () => ({ oats: 1 }), placeholder: { oats: 0 } })
     const reading = await eaten(await createOat())
     expect(reading).toEqual({ oats: 0 })
     expect(reading.oats).toBe(0)
   })
 
-  it('T5, T17: is the old value while a stale one is refreshed, and says that it is stale', async () => {
+  it('T5, T17: returns the old value, marked as stale, while it is refreshed', async () => {
     const { breakfast } = breakfasts()
     const oat = await createOat()
     await breakfast.fresh(oat)
@@ -110,7 +110,7 @@ describe('a toast', () => {
     expect(await breakfast(changed)).toMatchObject({ oat: 'Rolled', toastr: { stale: false } })
   })
 
-  it('T7: comes with the seconds that it took and the time when it began', async () => {
+  it('T7: returns `elapsed` in seconds and the time when the computation began', async () => {
     const slow = hasToast(db, 'oat', 'slow', {
       compute: async () => {
         await new Promise((resolve) => setTimeout(resolve, 600))
@@ -126,7 +126,7 @@ describe('a toast', () => {
     expect(toastr.cached_at.getTime() + 1000 * toastr.elapsed).toBeLessThan(after + 10)
   })
 
-  it('T7: that is no object stands under `value`', async () => {
+  it('T7: returns a result that is not an object under `value`', async () => {
     const list = hasToast(db, 'oat', 'list', { compute: () => [1n, 2n] })
     const { value } = await list.fresh(await createOat())
     expect(value).toEqual([1n, 2n])
@@ -135,7 +135,7 @@ describe('a toast', () => {
     expect(price.toFixed(2)).toBe('2.50')
   })
 
-  it.each([undefined, null, false, 0, ''])('C9: is computed once where it is %s', async (value) => {
+  it.each([undefined, null, false, 0, ''])('C9: the value %s is stored and computed once', async (value) => {
     let computations = 0
     const none = hasToast(db, 'oat', `none_${++toasts}`, {
       compute: () => {
@@ -152,7 +152,7 @@ describe('a toast', () => {
     expect(computations).toBe(1)
   })
 
-  it('T9: whose parent changes while it is computed is stale, and is refreshed once more', async () => {
+  it('T9: is stale and refreshed again if its parent changes during the computation', async () => {
     let oat = await createOat()
     const breakfast = hasToast(db, 'oat', 'slow_breakfast', {
       compute: async (loaded) => {
@@ -166,7 +166,7 @@ describe('a toast', () => {
     expect(await breakfast(oat)).toMatchObject({ oat: 'Rolled', toastr: { stale: false } })
   })
 
-  it('T9: a reader who sees a newer parent while an older one is computed causes one more refresh', async () => {
+  it('T9: a read with a newer parent during a computation causes one more refresh', async () => {
     const oat = await createOat()
     const breakfast = hasToast(db, 'oat', 'watched', {
       compute: async (loaded) => {
@@ -181,7 +181,7 @@ describe('a toast', () => {
     expect(await rowOf(breakfast)).toMatchObject({ refreshAt: null, value: { oat: 'Rolled' } })
   })
 
-  it('T10: is computed once, however many ask for it to be fresh at the same time', async () => {
+  it('T10: many concurrent calls of `fresh` cause one computation', async () => {
     const { breakfast, computed } = breakfasts()
     const oat = await createOat()
     const readings = await Promise.all(Array.from({ length: 50 }, () => breakfast.fresh(oat)))
@@ -192,7 +192,7 @@ describe('a toast', () => {
     expect(await jobs(), 'no worker is bothered').not.toContainEqual({ key: `toast:${(await rowOf(breakfast))!.id}` })
   })
 
-  it('T11: with `wait`, the first read is the data, if it comes in time', async () => {
+  it('T11: with `wait`, the first read returns the value if it is computed in time', async () => {
     const { breakfast } = breakfasts()
     const oat = await createOat()
     const reading = breakfast(oat, { wait: '5s' })
@@ -201,7 +201,7 @@ describe('a toast', () => {
     expect(await reading).toMatchObject({ oat: 'Steel cut' })
   })
 
-  it('T11: with `wait`, it is the placeholder once the time is over', async () => {
+  it('T11: with `wait`, a read returns the placeholder after the timeout', async () => {
     const { breakfast } = breakfasts()
     const before = performance.now()
     expect(await breakfast(await createOat(), { wait: '120ms' })).toEqual(PLACEHOLDER)
@@ -209,7 +209,7 @@ describe('a toast', () => {
     expect(performance.now() - before).toBeLessThan(2000)
   })
 
-  it('`peek` asks for nothing', async () => {
+  it('`peek` requests no refresh', async () => {
     const { breakfast } = breakfasts()
     const oat = await createOat()
     expect(await breakfast.peek(oat)).toEqual(PLACEHOLDER)
@@ -219,7 +219,7 @@ describe('a toast', () => {
     expect(await rowOf(breakfast)).toMatchObject({ refreshAt: null })
   })
 
-  it('`isReady` tells a value from a placeholder', async () => {
+  it('`isReady` distinguishes a value from a placeholder', async () => {
     const { breakfast } = breakfasts()
     const oat = await createOat()
     const placeholder = await breakfast(oat)
@@ -234,7 +234,7 @@ describe('a toast', () => {
     expect('toastr' in names ? names.names.length : names.names).toBeNull()
   })
 
-  it('T9: a reader who holds an older parent than the one that is computed causes no other refresh', async () => {
+  it('T9: a read with an older parent than the one being computed causes no other refresh', async () => {
     const oat = await createOat()
     const breakfast = hasToast(db, 'oat', 'held', { compute: (): unknown => breakfast(oat) })
     await breakfast(await change(oat))
@@ -242,7 +242,7 @@ describe('a toast', () => {
     expect(await rowOf(breakfast)).toMatchObject({ value: PLACEHOLDER, refreshAt: null })
   })
 
-  it('T9: a reader who asks for the version that is being computed causes no other refresh', async () => {
+  it('T9: a read with the version that is being computed causes no other refresh', async () => {
     const oat = await createOat()
     const breakfast = hasToast(db, 'oat', 'asked_for', {
       load: async () => {
@@ -257,7 +257,7 @@ describe('a toast', () => {
     expect(await rowOf(breakfast)).toMatchObject({ value: 'Rolled', refreshAt: null })
   })
 
-  it('`expire` makes a value stale whatever its age, and asks for a refresh', async () => {
+  it('`expire` makes a value stale at any age, and requests a refresh', async () => {
     const { breakfast } = breakfasts({ expireIn: '1 day' })
     const oat = await createOat()
     await breakfast.fresh(oat)
@@ -267,7 +267,7 @@ describe('a toast', () => {
     expect(await breakfast(oat)).toMatchObject({ servings: 2, toastr: { stale: false } })
   })
 
-  it('`expire` while it is computed leads to one more computation', async () => {
+  it('`expire` during a computation causes one more computation', async () => {
     const oat = await createOat()
     let computations = 0
     const breakfast = hasToast(db, 'oat', 'expired_meanwhile', {
@@ -284,7 +284,7 @@ describe('a toast', () => {
     expect(await breakfast(oat)).toMatchObject({ computations: 2, toastr: { stale: false } })
   })
 
-  it('T9: an invalidation while it is computed, seen by a reader, leads to one more computation', async () => {
+  it('T9: a read after an invalidation during a computation causes one more computation', async () => {
     const oat = await createOat()
     const breakfast = hasToast(db, 'oat', 'invalidated_meanwhile', {
       expireIn: '1 day',
@@ -300,7 +300,7 @@ describe('a toast', () => {
     expect(await breakfast.isStale(oat)).toBe(true)
   })
 
-  it('T5: what was invalidated before a refresh began is not asked for again while it runs', async () => {
+  it('T5: an invalidation before a refresh began causes no other refresh while it runs', async () => {
     const oat = await createOat()
     let statements = 0
     const breakfast = hasToast(db, 'oat', 'invalidated_before', {
@@ -317,7 +317,7 @@ describe('a toast', () => {
     expect(await rowOf(breakfast)).toMatchObject({ epoch: 1, valueEpoch: 1, refreshAt: null })
   })
 
-  it('T5: a refresh that waits is not asked for again, whatever has changed since: it will see all of it', async () => {
+  it('T5: a waiting refresh is not requested again, because it will see all changes', async () => {
     const { breakfast } = breakfasts()
     const oat = await createOat()
     await breakfast.fresh(oat)
@@ -329,7 +329,7 @@ describe('a toast', () => {
     expect(await breakfast(changed)).toMatchObject({ toastr: { stale: false } })
   })
 
-  it('T10: a reader who is slow to ask does not ask again for what was refreshed meanwhile', async () => {
+  it('T10: a late request for a toast that was refreshed meanwhile is ignored', async () => {
     const { breakfast } = breakfasts()
     const oat = await createOat()
     const { store } = toastsOf(db)
@@ -340,11 +340,11 @@ describe('a toast', () => {
     await refreshNow(db, breakfast, oat)
     await store.request(request, seen!.run)
     const { id: worker } = await presenceOf(db)
-    expect(await store.take(request, worker, seen), 'nor does it compute by itself').toBeUndefined()
+    expect(await store.claimNow(request, worker, seen), 'nor does it compute by itself').toBeUndefined()
     expect(await rowOf(breakfast)).toMatchObject({ refreshAt: null, run: seen!.run + 1 })
   })
 
-  it('C13: whoever waits for a computation of another process that fails is told why', async () => {
+  it('C13: a caller that waits for another process gets the error of its computation', async () => {
     const oat = await createOat()
     const breakfast = hasToast(db, 'oat', 'failing_elsewhere', {
       compute: async () => {
@@ -363,7 +363,7 @@ describe('a toast', () => {
     expect((await rowOf(breakfast))!.failures).toBe(1)
   })
 
-  it('with `maxStale`, a stale value older than that counts as none', async () => {
+  it('a stale value older than `maxStale` counts as missing', async () => {
     const { breakfast } = breakfasts({ maxStale: '1 hour' })
     const oat = await createOat()
     await breakfast.fresh(oat)
@@ -379,7 +379,7 @@ describe('a toast', () => {
     expect(await impatient.fresh(oat)).toMatchObject({ servings: 1, toastr: { stale: true } })
   })
 
-  it('C5: with another `version` of its code, does not serve what the old code has computed', async () => {
+  it('C5: another `version` of the code does not return values of the old code', async () => {
     const oat = await createOat()
     const first = hasToast(db, 'oat', 'versioned', { compute: () => ({ oats: 1 }), version: 1 })
     await first.fresh(oat)
@@ -389,12 +389,12 @@ describe('a toast', () => {
     expect(await first(oat)).toMatchObject({ oats: 1 })
   })
 
-  it('refuses a value that is too large, and says so', async () => {
+  it('rejects a value larger than `maxBytes`', async () => {
     const huge = hasToast(db, 'oat', 'huge', { compute: () => 'x'.repeat(2000), maxBytes: 1000 })
     await expect(huge.fresh(await createOat())).rejects.toThrow('result of oat.huge: value takes 2002 bytes of JSON')
   })
 
-  it('loads its parent as `load` says, relations too', async () => {
+  it('loads its parent with `load`, with relations', async () => {
     const toppings = hasToast(db, 'oat', 'toppings', {
       load: (id) => prisma.oat.findUnique({ where: { id }, include: { toppings: true } }),
       compute: (oat) => ({ oat: oat.name, toppings: oat.toppings.map(({ name }) => name) }),
@@ -448,7 +448,7 @@ describe('T6, T18: staleness', () => {
       expect(await breakfast(await createOat())).toEqual(PLACEHOLDER)
     })
 
-    it('T11: the data comes first where refreshes are carried out inline', async () => {
+    it('T11: the first read returns the value with `computeInline`', async () => {
       computeInline(db)
       const { breakfast } = breakfasts(options)
       expect(await breakfast(await createOat())).toMatchObject({ servings: 1, toastr: { stale: false } })
@@ -474,7 +474,7 @@ describe('T6, T18: staleness', () => {
     })
   })
 
-  it('T6: expireIn alone decides where it is given, then expireIf', async () => {
+  it('T6: only the first of these that is set is used: `expireIn`, `expireIf`', async () => {
     const oat = await createOat()
     const both = breakfasts({ expireIn: '1 day', expireIf: () => true }).breakfast
     await both.fresh(oat)
@@ -484,10 +484,10 @@ describe('T6, T18: staleness', () => {
     expect(await never.isStale(await change(oat))).toBe(false)
   })
 
-  it('T6: a parent without updatedAt needs expireIn or expireIf, and is told so', async () => {
+  it('T6: a parent without updatedAt needs `expireIn` or `expireIf`, and the error says so', async () => {
     const spicy = hasToast(db, 'spice', 'heat', { id: 'slug', compute: () => ({ heat: 3 }) })
     const spice = await prisma.spice.create({ data: { slug: 'chili' } })
-    await expect(spicy(spice)).rejects.toThrow('Give the model an `updatedAt DateTime @updatedAt`')
+    await expect(spicy(spice)).rejects.toThrow('Add `updatedAt DateTime @updatedAt` to the model')
   })
 })
 
@@ -504,7 +504,7 @@ describe('batches', () => {
     expect(statements).toBe(1)
   })
 
-  it('T12: `many` of 1,000 oats is one read and one statement that asks for what is missing or stale', async () => {
+  it('T12: `many` of 1,000 parents takes one read and one statement that requests refreshes', async () => {
     const { breakfast } = breakfasts()
     await prisma.oat.createMany({ data: Array.from({ length: 1000 }, (_, i) => ({ name: `Oat ${i}` })) })
     const oats = await prisma.oat.findMany({ where: { name: { startsWith: 'Oat ' } }, orderBy: { id: 'asc' } })
@@ -538,7 +538,7 @@ describe('batches', () => {
     expect(wanted).toBe(1)
   })
 
-  it('the same parent twice in one batch is asked for once', async () => {
+  it('the same parent twice in one batch is requested once', async () => {
     const { breakfast } = breakfasts()
     const oat = await createOat()
     expect(await breakfast.many([oat, oat])).toEqual([PLACEHOLDER, PLACEHOLDER])
@@ -561,7 +561,7 @@ describe('keys', () => {
     expect(rows).toEqual([{ level: '8' }, { level: shelf.level }])
   })
 
-  it('a composite key, with a `load` that gets its fields', async () => {
+  it('a composite key, whose fields `load` receives', async () => {
     const shelf = await prisma.shelf.create({ data: { aisle: 8, level: 'top' } })
     const loaded = hasToast(db, 'shelf', 'loaded', {
       id: ['aisle', 'level'],
@@ -585,7 +585,7 @@ describe('keys', () => {
     })
   })
 
-  it('of several types in one, and of a type that is none', () => {
+  it('several types in one composite key, and a type that is rejected', () => {
     const parent = { tenant: 2n ** 60n, main: true, day: new Date(0), slug: 'a, "b"' }
     const toast = hasToast(db, 'shelf', 'mixed', { id: Object.keys(parent) as never, compute: () => 1 })
     const key = toast.keyOf(parent as never)
@@ -595,12 +595,14 @@ describe('keys', () => {
     expect(() => priced.keyOf({ price: new Prisma.Decimal(1) } as never)).toThrow(
       expect.objectContaining({
         code: 'INVALID_KEY',
-        message: expect.stringMatching(/jar\.priced cannot be stored by price, which is a \w+\. A key is made of/),
+        message: expect.stringMatching(
+          /jar\.priced cannot use price as its key, because it is of type \w+\. A key may have/,
+        ),
       }),
     )
   })
 
-  it('a uuid, and a text that is not called id', async () => {
+  it('a uuid, and a string field that is not called id', async () => {
     const jar = await prisma.jar.create({ data: { price: '2.50' } })
     const label = hasToast(db, 'jar', 'label', { compute: ({ id, price }) => ({ id, price }) })
     const { id, price } = await label.fresh(jar)

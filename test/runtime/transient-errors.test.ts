@@ -85,7 +85,7 @@ describe('isSerializationFailure recognises', () => {
   })
 })
 
-describe('an error that may be gone a moment later', () => {
+describe('a transient error', () => {
   const inTransaction = async (setting: string, statement: string) =>
     await thrownBy(
       prisma.$transaction(async (tx) => {
@@ -94,7 +94,7 @@ describe('an error that may be gone a moment later', () => {
       }),
     )
 
-  it('tells that nothing was committed where that is certain', async () => {
+  it('proves that nothing was committed, for certain codes', async () => {
     const certain = [
       await inTransaction('SET LOCAL statement_timeout = 50', 'SELECT pg_sleep(5)::text'),
       await inTransaction('SET TRANSACTION READ ONLY', 'INSERT INTO "Newsletter" (subject) VALUES (1)'),
@@ -108,7 +108,7 @@ describe('an error that may be gone a moment later', () => {
     for (const error of certain) expect([isTransient(error), hasNotCommitted(error)]).toEqual([true, true])
   })
 
-  it('does not say so of a connection that was lost', async () => {
+  it('does not prove it after a lost connection', async () => {
     const client = new pg.Client({ connectionString: url })
     client.on('error', () => {})
     await client.connect()

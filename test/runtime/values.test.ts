@@ -13,7 +13,7 @@ async function stored(value: unknown) {
   return deserialize(row!.value)
 }
 
-describe('C6: a value comes back from jsonb with its types', () => {
+describe('C6: a value is restored from jsonb with its types', () => {
   const shared = { id: 1 }
   it.each<[string, unknown]>([
     ['a string', 'oat'],
@@ -46,7 +46,7 @@ describe('C6: a value comes back from jsonb with its types', () => {
     expect(await stored(value)).toEqual(value)
   })
 
-  it('a Prisma.Decimal, as the class that the PrismaClient itself gives', async () => {
+  it("a Prisma.Decimal, as the PrismaClient's own class", async () => {
     const [row] = await prisma.$queryRaw<{ price: unknown }[]>`SELECT 12345678901234567890.12345::numeric AS price`
     const { price } = (await stored({ price: row!.price })) as { price: unknown }
 
@@ -71,7 +71,7 @@ it('plain JSON is stored as it is, so that SQL can query it', async () => {
   expect(row).toEqual({ kind: 'meal' })
 })
 
-describe('C6: what could not come back as it was is refused, and the message says where it is', () => {
+describe('C6: a value that could not be restored is rejected, and the error has its path', () => {
   class Oat {}
   const ring: { self?: unknown } = {}
   ring.self = ring
@@ -90,13 +90,13 @@ describe('C6: what could not come back as it was is refused, and the message say
   })
 })
 
-it('a value above the limit is refused with its size, what is allowed and what to do', () => {
+it('the error for a value above the limit has its size, the limit and what to do', () => {
   expect(() => serialize('x'.repeat(9 * 2 ** 20), 'result of oat.breakfast: value')).toThrow(
     expect.objectContaining({
       code: 'PAYLOAD_TOO_LARGE',
       message:
-        'result of oat.breakfast: value takes 9.0 MB of JSON, and 8.0 MB are allowed. ' +
-        'Return less, or store it elsewhere and return where it is.',
+        'result of oat.breakfast: value takes 9.0 MB of JSON. The limit is 8.0 MB. ' +
+        'Make the value smaller, or store it elsewhere and keep a reference to it.',
     }),
   )
   expect(serialize('é'.repeat(4), 'value', 10)).toBe('"éééé"')

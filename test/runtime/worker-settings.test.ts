@@ -5,21 +5,21 @@ import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { AsyncGenError } from '../../runtime/src/core/errors.js'
 import { findWorkerModule, loadModule } from '../../runtime/src/worker/module.js'
-import { type RunWorkerOptions, settingsOf } from '../../runtime/src/worker/settings.js'
+import { type RunWorkerOptions, workerSettings } from '../../runtime/src/worker/settings.js'
 import { loadTasks } from '../../runtime/src/worker/tasks.js'
 
 describe('the settings of a worker', () => {
   const tasks = '/srv/shop/tasks'
 
-  it('have defaults, which the module overrides, which the environment overrides', () => {
-    expect(settingsOf({ tasks }, {})).toMatchObject({
+  it('have defaults; options override them, and the environment overrides options', () => {
+    expect(workerSettings({ tasks }, {})).toMatchObject({
       concurrency: 10,
       pollInterval: 2000,
       stopTimeout: 20_000,
       once: false,
     })
     const options = { tasks, concurrency: 5, pollInterval: '1s' as const, health: 9394, once: true }
-    expect(settingsOf(options, {})).toMatchObject({
+    expect(workerSettings(options, {})).toMatchObject({
       concurrency: 5,
       pollInterval: 1000,
       health: { host: '127.0.0.1', port: 9394 },
@@ -31,36 +31,36 @@ describe('the settings of a worker', () => {
       ASYNC_WORKER_HEALTH: '0.0.0.0:80',
       ASYNC_WORKER_STOP_TIMEOUT: '1 minute',
     }
-    expect(settingsOf(options, env)).toMatchObject({
+    expect(workerSettings(options, env)).toMatchObject({
       concurrency: 7,
       pollInterval: 250,
       health: { host: '0.0.0.0', port: 80 },
       stopTimeout: 60_000,
     })
-    expect(settingsOf({ tasks, health: '[::1]:9394' }, {}).health).toEqual({ host: '::1', port: 9394 })
+    expect(workerSettings({ tasks, health: '[::1]:9394' }, {}).health).toEqual({ host: '::1', port: 9394 })
   })
 
   it.each([
-    [{ ASYNC_WORKER_CONCURRENCY: '0' }, 'ASYNC_WORKER_CONCURRENCY is "0". It has to be a whole number from 1 to 1000.'],
+    [{ ASYNC_WORKER_CONCURRENCY: '0' }, 'ASYNC_WORKER_CONCURRENCY is "0". It must be a whole number from 1 to 1000.'],
     [{ ASYNC_WORKER_CONCURRENCY: 'many' }, 'ASYNC_WORKER_CONCURRENCY is "many".'],
     [{ ASYNC_WORKER_CONCURRENCY: '100000' }, 'ASYNC_WORKER_CONCURRENCY is "100000".'],
-    [{ ASYNC_WORKER_ONCE: 'yes' }, 'ASYNC_WORKER_ONCE is "yes". It has to be 1 or true, 0 or false.'],
-    [{ ASYNC_WORKER_SLEEP: '0' }, 'ASYNC_WORKER_SLEEP is "0". It has to be a duration from 10ms to 1 hour'],
+    [{ ASYNC_WORKER_ONCE: 'yes' }, 'ASYNC_WORKER_ONCE is "yes". It must be 1 or true, 0 or false.'],
+    [{ ASYNC_WORKER_SLEEP: '0' }, 'ASYNC_WORKER_SLEEP is "0". It must be a duration from 10ms to 1 hour'],
     [{ ASYNC_WORKER_SLEEP: 'soon' }, 'ASYNC_WORKER_SLEEP is "soon".'],
     [{ ASYNC_WORKER_STOP_TIMEOUT: '1 year' }, 'ASYNC_WORKER_STOP_TIMEOUT is "1 year".'],
-    [{ ASYNC_WORKER_HEALTH: 'localhost' }, 'ASYNC_WORKER_HEALTH is "localhost". It has to be a port'],
+    [{ ASYNC_WORKER_HEALTH: 'localhost' }, 'ASYNC_WORKER_HEALTH is "localhost". It must be a port'],
     [{ ASYNC_WORKER_HEALTH: '123456' }, 'ASYNC_WORKER_HEALTH is "123456".'],
-    [{ ASYNC_WORKER_LOG: 'xml' }, 'ASYNC_WORKER_LOG is "xml". It has to be pretty or json.'],
-  ])('refuse %j', (env, message) => {
-    expect(() => settingsOf({ tasks }, env)).toThrow(message)
+    [{ ASYNC_WORKER_LOG: 'xml' }, 'ASYNC_WORKER_LOG is "xml". It must be pretty or json.'],
+  ])('reject %j', (env, message) => {
+    expect(() => workerSettings({ tasks }, env)).toThrow(message)
   })
 
   it.each([
-    [{ concurrency: 0 }, 'The option concurrency is 0. It has to be a whole number from 1 to 1000.'],
+    [{ concurrency: 0 }, 'The option concurrency is 0. It must be a whole number from 1 to 1000.'],
     [{ concurrency: Number.NaN }, 'The option concurrency is NaN.'],
     [{ concurrency: 1.5 }, 'The option concurrency is 1.5.'],
-    [{ prefetch: -1 }, 'The option prefetch is -1. It has to be a whole number from 0 to 10000.'],
-    [{ sweepEvery: 0 }, 'The option sweepEvery is 0. It has to be a duration from 100ms to 1 hour'],
+    [{ prefetch: -1 }, 'The option prefetch is -1. It must be a whole number from 0 to 10000.'],
+    [{ sweepEvery: 0 }, 'The option sweepEvery is 0. It must be a duration from 100ms to 1 hour'],
     [{ pollInterval: Number.POSITIVE_INFINITY }, 'The option pollInterval is Infinity.'],
     [{ stopTimeout: -1 }, 'The option stopTimeout is -1.'],
     [{ health: 99_999 }, 'The option health is 99999.'],
@@ -69,8 +69,8 @@ describe('the settings of a worker', () => {
     [{ tasks: new URL('https://example.org/tasks/') }, 'The option tasks is URL'],
     [{ tasks: { attempt: 'attempt.js' as never } }, 'an object of task functions by name'],
     [{ crontab: 5 as never }, 'The option crontab is 5.'],
-  ])('refuse the options %o', (options, message) => {
-    expect(() => settingsOf({ tasks, ...options }, {})).toThrow(message)
+  ])('reject the options %o', (options, message) => {
+    expect(() => workerSettings({ tasks, ...options }, {})).toThrow(message)
   })
 
   it.each([
@@ -85,18 +85,18 @@ describe('the settings of a worker', () => {
       "The crontab is not valid: Invalid crontab; duplicate identifiers found: 'a'",
     ],
   ])('name the bad line of the crontab %j', (crontab, message) => {
-    const refused = () => settingsOf({ tasks, crontab }, {})
+    const refused = () => workerSettings({ tasks, crontab }, {})
     expect(refused).toThrow(message)
     expect(refused).toThrow(expect.objectContaining({ code: 'INVALID_CRONTAB' }))
   })
 
-  it('take a crontab that is valid, and tasks as an object', () => {
+  it('accept a valid crontab, and tasks as an object', () => {
     const attempt = async () => {}
     const crontab = '# nightly\n0 4 * * * report ?max=2 {a: 1}\n'
-    expect(settingsOf({ tasks: { attempt }, crontab }, {})).toMatchObject({ tasks: { attempt }, crontab })
+    expect(workerSettings({ tasks: { attempt }, crontab }, {})).toMatchObject({ tasks: { attempt }, crontab })
   })
 
-  it('are valid, or refused with a message, whatever the environment and the options hold', () => {
+  it('are valid or rejected with a message, for any environment and options', () => {
     const text = fc.oneof(
       fc.string(),
       fc.integer().map(String),
@@ -124,7 +124,7 @@ describe('the settings of a worker', () => {
     fc.assert(
       fc.property(some(names, text), some(keys, value), (env, options) => {
         try {
-          const settings = settingsOf({ tasks, ...options } as RunWorkerOptions, env as NodeJS.ProcessEnv)
+          const settings = workerSettings({ tasks, ...options } as RunWorkerOptions, env as NodeJS.ProcessEnv)
           for (const time of [settings.pollInterval, settings.sweepEvery, settings.stopTimeout, settings.concurrency])
             expect(time).toSatisfy((number: number) => number >= 0 && number < 2 ** 31)
           expect(settings.once).toBeTypeOf('boolean')
@@ -139,7 +139,7 @@ describe('the settings of a worker', () => {
 })
 
 describe('the tasks of a worker', () => {
-  it('are named where there are none, with what to do', async () => {
+  it('that are missing cause an error that says what to do', async () => {
     const empty = mkdtempSync(join(tmpdir(), 'async-gen-worker-'))
     onTestFinished(() => rmSync(empty, { recursive: true }))
     for (const given of [empty, join(empty, 'gone'), {}]) {
@@ -160,21 +160,21 @@ describe('the worker module', () => {
     expect(findWorkerModule(root, undefined)).toBe(join(root, found))
   })
 
-  it('is the one that was built where nothing runs TypeScript', () => {
+  it('is the built file if nothing can run TypeScript', () => {
     const root = project(['src/async/worker.ts', 'dist/async/worker.js'], { tsx: false })
     expect(findWorkerModule(root, undefined)).toBe(join(root, 'dist/async/worker.js'))
   })
 
-  it('is no CommonJS by its name, which cannot be run as TypeScript', async () => {
+  it('is not a .cts file, which tsx cannot run', async () => {
     const root = project(['src/async/worker.cts', 'dist/async/worker.cjs'], { tsx: true })
     expect(findWorkerModule(root, undefined)).toBe(join(root, 'dist/async/worker.cjs'))
-    await expect(loadModule(join(root, 'src/async/worker.cts'))).rejects.toThrow('Call it worker.ts')
+    await expect(loadModule(join(root, 'src/async/worker.cts'))).rejects.toThrow('Rename it to worker.ts')
   })
 
-  it('is the one that is named, or none', () => {
+  it('is only the given path, if there is one', () => {
     const root = project(['jobs.ts'], { tsx: true })
     expect(findWorkerModule(root, 'jobs.ts')).toBe(join(root, 'jobs.ts'))
-    expect(() => findWorkerModule(root, 'job.ts')).toThrow('There is no job.ts')
+    expect(() => findWorkerModule(root, 'job.ts')).toThrow('job.ts does not exist')
     expect(() => findWorkerModule(root, undefined)).toThrow('npx async-gen install')
   })
 

@@ -2,7 +2,8 @@ import type { Database } from '../core/database.js'
 import { toDate } from '../core/postgres/parsers.js'
 import type { Field, TransactionLike } from '../core/prisma/client.js'
 import type { Query } from '../core/statement.js'
-import type { SweptTable } from '../core/swept-table.js'
+import type { RetentionPeriods, RowStatistics, SweptTable } from '../core/swept-table.js'
+import { attemptStatistics, pruneAttempts } from './maintenance.js'
 import { type AttemptRow, type NewAttempt, type RowFilter, tokenKey } from './row.js'
 import { RunStore } from './run-store.js'
 import { enqueueDueStatement } from './sql/enqueue-due.js'
@@ -17,7 +18,7 @@ const FIRST_ID = '-9223372036854775808'
 
 /** One table of attempts: its rows, and through `runs` what this process runs of them. */
 export class AttemptStore implements SweptTable {
-  readonly kind = 'attempts'
+  readonly finishedColumn = 'completed_at'
   readonly table: string
   readonly runs: RunStore
   readonly #db: Database
@@ -123,6 +124,15 @@ export class AttemptStore implements SweptTable {
       last = row
     }
     return total
+  }
+
+  async statistics(): Promise<RowStatistics> {
+    const [statistics] = await this.#db.query<RowStatistics>(attemptStatistics(this.table), [])
+    return statistics!
+  }
+
+  async prune(retention: RetentionPeriods | false, stop?: AbortSignal): Promise<number> {
+    return retention === false ? 0 : await pruneAttempts(this.#db.query, this.table, retention, stop)
   }
 
   #fieldsWithin(tx: TransactionLike | undefined): Field[] | undefined {

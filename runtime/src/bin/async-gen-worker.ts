@@ -9,12 +9,12 @@ import { clearRefreshes } from '../worker/clear.js'
 import { wasLogged } from '../worker/crash-report.js'
 import {
   type Daemon,
+  type DaemonFolders,
   isUid,
-  type Job,
-  jobOf,
+  type LaunchSettings,
+  launchSettingsOf,
   list,
   nextNumber,
-  type Places,
   start,
   stop,
   unignored,
@@ -22,14 +22,14 @@ import {
 import { findWorkerModule, loadModule } from '../worker/module.js'
 import { type CommandName, type Flags, parseCommandLine, UsageError } from './usage.js'
 
-/** What a command has to say, to people and to programs. */
-interface Printed {
+/** The output of a command: text, and the object for `--json`. */
+interface CommandResult {
   lines: string[]
   json: object
   exitCode?: number
 }
 
-const ACTIONS: Record<CommandName, (file: string | undefined, flags: Flags) => Promise<Printed>> = {
+const ACTIONS: Record<CommandName, (file: string | undefined, flags: Flags) => Promise<CommandResult>> = {
   run: runHere,
   start: startAll,
   stop: stopAll,
@@ -53,7 +53,7 @@ const exitCode = await main(process.argv.slice(2))
 if (exitCode !== undefined) process.exitCode = exitCode
 
 async function main(args: string[]): Promise<number | undefined> {
-  // A command line that cannot be read was perhaps meant for a program, too.
+  // Before the arguments are parsed, so that errors of parsing are JSON too.
   const json = args.some((argument) => /^--json(=|$)/.test(argument))
   if (json) reserveStdout()
   try {
@@ -61,17 +61,17 @@ async function main(args: string[]): Promise<number | undefined> {
     if (typeof found === 'string') return print({ lines: [found], json: { text: found } }, json)
     return print(await ACTIONS[found.command](found.module, found.flags), json)
   } catch (error) {
-    return complain(error, json)
+    return printError(error, json)
   }
 }
 
-/** What modules of the host print goes to stderr, and what they throw later ends in JSON, too. */
+/** Redirects the output of the host's modules to stderr, and reports their uncaught exceptions as JSON. */
 function reserveStdout(): void {
   process.stdout.write = process.stderr.write.bind(process.stderr)
-  process.on('uncaughtException', (error) => process.exit(complain(error, true)))
+  process.on('uncaughtException', (error) => process.exit(printError(error, true)))
 }
 
-async function runHere(file: string | undefined, flags: Flags): Promise<Printed> {
+async function runHere(file: string | undefined, flags: Flags): Promise<CommandResult> {
   const settings = settingsFrom(flags)
   await checkSettings(settings)
   Object.assign(process.env, settings)
@@ -80,81 +80,81 @@ async function runHere(file: string | undefined, flags: Flags): Promise<Printed>
   return { lines: [], json: {} }
 }
 
-async function startAll(file: string | undefined, flags: Flags): Promise<Printed> {
+async function startAll(file: string | undefined, flags: Flags): Promise<CommandResult> {
   requireOneOf(flags)
-  const places = placesOf(flags)
+  const folders = foldersOf(flags)
   const count = countOf(flags)
   const module = findWorkerModule(process.cwd(), file)
   const daemons: Daemon[] = []
   for (let i = 0; i < count; i++) daemons.push(await startNext(module, flags))
-  const hint = ignoreHint(places)
+  const hint = ignoreHint(folders)
   return { lines: [...daemons.map(started), ...hint], json: { workers: daemons, ...(hint[0] && { hint: hint[0] }) } }
 }
 
-/** Starts the worker that was named, or one more. */
+/** Starts the worker with the given uid, or one with the next free number. */
 async function startNext(module: string, flags: Flags): Promise<Daemon> {
   while (true) {
-    const uid = flags.uid ?? nextNumber(placesOf(flags))
+    const uid = flags.uid ?? nextNumber(foldersOf(flags))
     try {
       return await startOne(uid, { module, settings: settingsFrom(flags, uid) }, flags)
     } catch (error) {
-      // Another start at the same moment has taken the number.
+      // Another start has taken the number meanwhile.
       const taken = error instanceof AsyncGenError && error.code === 'ALREADY_RUNNING'
       if (!taken || flags.uid !== undefined) throw error
     }
   }
 }
 
-async function stopAll(_file: string | undefined, flags: Flags): Promise<Printed> {
+async function stopAll(_file: string | undefined, flags: Flags): Promise<CommandResult> {
   const timeout = timeoutOf(flags, 60)
   const stopped: Daemon[] = []
   for (const uid of uidsOf(flags)) {
-    const daemon = await stop(uid, placesOf(flags), timeout)
+    const daemon = await stop(uid, foldersOf(flags), timeout)
     if (daemon) stopped.push(daemon)
   }
   const lines = stopped.map(({ uid, pid, state }) => {
-    if (pid === undefined) return `Worker ${uid}: its pid file could not be read and was removed.`
-    return `Worker ${uid} (process ${pid}) ${state === 'running' ? 'has stopped' : 'was dead already'}.`
+    if (pid === undefined) return `Worker ${uid}: its pid file was invalid and was removed.`
+    return `Worker ${uid} (process ${pid}) ${state === 'running' ? 'has stopped' : 'had already ended'}.`
   })
-  return { lines: lines.length > 0 ? lines : ['No worker runs here.'], json: { workers: stopped } }
+  return { lines: lines.length > 0 ? lines : ['No worker was started in this folder.'], json: { workers: stopped } }
 }
 
-async function restartAll(file: string | undefined, flags: Flags): Promise<Printed> {
+async function restartAll(file: string | undefined, flags: Flags): Promise<CommandResult> {
   requireOneOf(flags)
-  const places = placesOf(flags)
+  const folders = foldersOf(flags)
   const timeout = timeoutOf(flags, 60)
   const known = uidsOf(flags)
   const numbers = Array.from({ length: countOf(flags) }, (_, i) => `${i + 1}`)
   const uids = flags.count === undefined && known.length > 0 ? known : numbers
   const daemons: Daemon[] = []
   for (const uid of uids) {
-    const before = jobOf(uid, places)
+    const before = launchSettingsOf(uid, folders)
     const module = before && !file ? before.module : findWorkerModule(process.cwd(), file)
     const settings = { ...before?.settings, ...settingsFrom(flags, uid) }
     await checkSettings(settings)
-    await stop(uid, places, timeout)
+    await stop(uid, folders, timeout)
     daemons.push(await startOne(uid, { module, settings }, flags))
   }
-  for (const uid of known.filter((each) => !uids.includes(each))) await stop(uid, places, timeout)
+  for (const uid of known.filter((each) => !uids.includes(each))) await stop(uid, folders, timeout)
   return { lines: daemons.map(started), json: { workers: daemons } }
 }
 
-async function listAll(_file: string | undefined, flags: Flags): Promise<Printed> {
+async function listAll(_file: string | undefined, flags: Flags): Promise<CommandResult> {
   const uids = uidsOf(flags)
-  const daemons = list(placesOf(flags)).filter(({ uid }) => uids.includes(uid))
+  const daemons = list(foldersOf(flags)).filter(({ uid }) => uids.includes(uid))
   const lines = daemons.map(({ uid, pid, state, log }) => {
-    const process = pid === undefined ? 'its pid file cannot be read' : `process ${pid}`
+    const process = pid === undefined ? 'invalid pid file' : `process ${pid}`
     return `${uid}  ${state}  ${process}  ${relativePath(log)}`
   })
   const allRun = daemons.length > 0 && daemons.every(({ state }) => state === 'running')
   return {
-    lines: lines.length > 0 ? lines : ['No worker runs here.'],
+    lines: lines.length > 0 ? lines : ['No worker was started in this folder.'],
     json: { workers: daemons },
     exitCode: allRun ? 0 : 3,
   }
 }
 
-async function clear(file: string | undefined): Promise<Printed> {
+async function clear(file: string | undefined): Promise<CommandResult> {
   const folder = dirname(findWorkerModule(process.cwd(), file))
   const module = ['.ts', '.mts', '.js', '.mjs', '.cjs']
     .map((extension) => join(folder, `database${extension}`))
@@ -163,27 +163,27 @@ async function clear(file: string | undefined): Promise<Printed> {
   if (!db)
     throw new AsyncGenError(
       'NO_DATABASE',
-      `There is no database module beside the worker, in ${folder}, that exports db.`,
+      `The folder ${folder} has no module database.ts (or .js) that exports db. \`clear\` needs it beside the worker module.`,
     )
   try {
     const cleared = await clearRefreshes(db)
-    return { lines: [`${cleared} waiting refreshes were removed.`], json: { cleared } }
+    return { lines: [`${cleared} waiting refreshes removed.`], json: { cleared } }
   } finally {
     await db.close()
     await db.disconnectPrisma()
   }
 }
 
-async function startOne(uid: string, job: Job, flags: Flags): Promise<Daemon> {
-  await checkSettings(job.settings)
+async function startOne(uid: string, launch: LaunchSettings, flags: Flags): Promise<Daemon> {
+  await checkSettings(launch.settings)
   const self = fileURLToPath(import.meta.url)
   const command = [...process.execArgv, self, 'run']
-  return await start(uid, { places: placesOf(flags), job, command, patience: timeoutOf(flags, 30) })
+  return await start(uid, { folders: foldersOf(flags), launch, command, timeout: timeoutOf(flags, 30) })
 }
 
 /**
- * Until the worker listens for signals itself, one ends the process at once. The first process of a container, which is what the worker
- * is there, would otherwise ignore it.
+ * Ends the process at a signal until the worker has its own handlers. The worker may be the first process of a container, which ignores
+ * signals without a handler.
  */
 function endOnSignals(): void {
   for (const [signal, exitCode] of [['SIGTERM', 143] as const, ['SIGINT', 130] as const]) {
@@ -194,10 +194,10 @@ function endOnSignals(): void {
 }
 
 function started({ uid, pid, log }: Daemon): string {
-  return `Worker ${uid} is at work as process ${pid}. It writes to ${relativePath(log)}`
+  return `Worker ${uid} runs as process ${pid}. Its log is ${relativePath(log)}`
 }
 
-/** What `runWorker` reads. The numbered workers share a health address: each has the next port. */
+/** The environment variables for `runWorker`. Numbered workers get consecutive ports for --health. */
 function settingsFrom(flags: Flags, uid = '1'): Record<string, string> {
   const { sleep, health } = flags
   const values = {
@@ -209,18 +209,18 @@ function settingsFrom(flags: Flags, uid = '1'): Record<string, string> {
   return Object.fromEntries(
     Object.entries(VARIABLES).flatMap(([flag, variable]) => {
       const value = values[flag as keyof typeof VARIABLES]
-      // To `runWorker`, an empty variable is none.
-      if (value === '') throw new UsageError(`--${flag} takes a value, not "".`)
+      // `runWorker` ignores an empty variable.
+      if (value === '') throw new UsageError(`--${flag} needs a value.`)
       return value === undefined ? [] : [[variable, value]]
     }),
   )
 }
 
-/** Throws what the worker would throw: before anything is stopped or started, and with the name of the flag. */
+/** Throws the errors of `runWorker` before a worker is stopped or started, with the name of the flag. */
 async function checkSettings(settings: Record<string, string>): Promise<void> {
-  const { settingsOf } = await import('../worker/settings.js')
+  const { workerSettings } = await import('../worker/settings.js')
   try {
-    settingsOf({ tasks: '.' }, { ...process.env, ...settings })
+    workerSettings({ tasks: '.' }, { ...process.env, ...settings })
   } catch (error) {
     const { message } = error as Error
     const flag = Object.entries(VARIABLES).find(([, name]) => name in settings && message.startsWith(`${name} `))
@@ -230,26 +230,30 @@ async function checkSettings(settings: Record<string, string>): Promise<void> {
 
 function requireOneOf({ uid, count }: Flags): void {
   if (uid !== undefined && count !== undefined)
-    throw new UsageError('--uid names one worker, --count is a number of workers: give one of them.')
+    throw new UsageError(
+      '--uid and --count cannot be combined: --uid names one worker, --count is a number of workers.',
+    )
 }
 
-/** Without --uid: all that were started. */
+/** Without --uid: all workers that were started. */
 function uidsOf(flags: Flags): string[] {
-  return flags.uid === undefined ? list(placesOf(flags)).map(({ uid }) => uid) : [flags.uid]
+  return flags.uid === undefined ? list(foldersOf(flags)).map(({ uid }) => uid) : [flags.uid]
 }
 
-/** Checked here for all commands, so that no file outside of the folders is touched. */
-function placesOf(flags: Flags): Places {
+/** Checks --uid too, which is a part of file names: no command touches a file outside of the folders. */
+function foldersOf(flags: Flags): DaemonFolders {
   const { uid, 'pid-dir': pids = 'tmp/pids', 'log-dir': logs = 'log' } = flags
   if (uid !== undefined && !isUid(uid))
-    throw new UsageError(`--uid takes up to 64 letters, digits, - and _, not ${JSON.stringify(uid)}.`)
-  if (pids === '' || logs === '') throw new UsageError('--pid-dir and --log-dir take the path of a folder, not "".')
+    throw new UsageError(`--uid is ${JSON.stringify(uid)}. It must be up to 64 letters, digits, - and _.`)
+  if (pids === '' || logs === '') throw new UsageError('--pid-dir and --log-dir need the path of a folder.')
   return { pids: resolve(pids), logs: resolve(logs) }
 }
 
-function ignoreHint(places: Places): string[] {
-  const folders = unignored(places).map((folder) => `/${relativePath(folder)}/`)
-  return folders.length > 0 ? [`Git does not ignore these files. Add to .gitignore: ${folders.join(' ')}`] : []
+function ignoreHint(folders: DaemonFolders): string[] {
+  const unignoredFolders = unignored(folders).map((folder) => `/${relativePath(folder)}/`)
+  return unignoredFolders.length > 0
+    ? [`Git does not ignore the pid files and logs. Add to .gitignore: ${unignoredFolders.join(' ')}`]
+    : []
 }
 
 function relativePath(file: string): string {
@@ -266,27 +270,27 @@ function countOf({ count }: Flags): number {
 
 function whole(text: string, flag: string, to: number): number {
   if (/^[1-9]\d*$/.test(text) && Number(text) <= to) return Number(text)
-  throw new UsageError(`--${flag} takes a whole number from 1 to ${to}, not ${JSON.stringify(text)}.`)
+  throw new UsageError(`--${flag} is ${JSON.stringify(text)}. It must be a whole number from 1 to ${to}.`)
 }
 
-/** Port 0, any free one, stays. */
+/** Port 0 (any free port) stays 0. */
 function laterPort(address: string, by: number): string {
   return address.replace(/\d+$/, (port) => (Number(port) === 0 ? port : String(Number(port) + by)))
 }
 
-function print({ lines, json: object, exitCode }: Printed, json: boolean): number | undefined {
+function print({ lines, json: object, exitCode }: CommandResult, json: boolean): number | undefined {
   if (json) writeOut(`${JSON.stringify({ version: 1, ...object })}\n`)
   else if (lines.length > 0) writeOut(`${lines.join('\n')}\n`)
   return exitCode
 }
 
-function complain(error: unknown, json: boolean): number {
+function printError(error: unknown, json: boolean): number {
   const usage = error instanceof UsageError
   const expected = error instanceof AsyncGenError
   const code = usage ? 'USAGE' : expected ? error.code : 'INTERNAL'
-  // What the system refuses (a folder, a port, a process of somebody else's) says all there is to know.
-  const speaking = usage || expected || (error as NodeJS.ErrnoException | undefined)?.syscall
-  const message = error instanceof Error ? (speaking && error.message) || error.stack! : String(error)
+  // The message of a system error (a folder, a port, a process of another user) is enough. Other errors need their stack.
+  const isExpected = usage || expected || (error as NodeJS.ErrnoException | undefined)?.syscall
+  const message = error instanceof Error ? (isExpected && error.message) || error.stack! : String(error)
   if (json) writeOut(`${JSON.stringify({ version: 1, error: { code, message } })}\n`)
   else if (!wasLogged(error)) process.stderr.write(`${message}\n`)
   if (usage) return 2

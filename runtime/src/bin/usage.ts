@@ -1,28 +1,28 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 
-/** What each flag is for, in the order of the help. */
+/** The flags with their help. */
 const FLAGS = {
-  once: { type: 'boolean', help: ['--once', 'work until nothing is due, then end'] },
-  concurrency: { type: 'string', help: ['--concurrency <n>', 'how many tasks at the same time. Default: 10'] },
+  once: { type: 'boolean', help: ['--once', 'run until nothing is due, then end'] },
+  concurrency: { type: 'string', help: ['--concurrency <n>', 'how many jobs run at the same time. Default: 10'] },
   sleep: {
     type: 'string',
-    help: ['--sleep <time>', 'how often to look for jobs that came without a notification: 5 (seconds), 500ms'],
+    help: ['--sleep <time>', 'how often to poll for jobs: 5 (seconds) or 500ms. Default: 2 seconds'],
   },
   health: {
     type: 'string',
     help: [
       '--health <address>',
-      'serve /livez, /readyz and /metrics: 9394, 0.0.0.0:9394. Worker 2 has the next port, and so on',
+      'serve /livez, /readyz and /metrics at a port or address: 9394, 0.0.0.0:9394. Worker 2 uses the next port',
     ],
   },
   log: { type: 'string', help: ['--log <format>', 'pretty or json. Default: pretty on a terminal, json elsewhere'] },
-  uid: { type: 'string', help: ['--uid <name>', 'this worker alone: letters, digits, - and _'] },
+  uid: { type: 'string', help: ['--uid <name>', 'the name of one worker: letters, digits, - and _'] },
   count: { type: 'string', help: ['--count <n>', 'how many workers'] },
-  'pid-dir': { type: 'string', help: ['--pid-dir <folder>', 'where the pid files are. Default: tmp/pids'] },
-  'log-dir': { type: 'string', help: ['--log-dir <folder>', 'where the logs are. Default: log'] },
+  'pid-dir': { type: 'string', help: ['--pid-dir <folder>', 'the folder of the pid files. Default: tmp/pids'] },
+  'log-dir': { type: 'string', help: ['--log-dir <folder>', 'the folder of the logs. Default: log'] },
   timeout: {
     type: 'string',
-    help: ['--timeout <seconds>', 'how long to wait for a start (default: 30) or a stop (default: 60)'],
+    help: ['--timeout <seconds>', 'how long to wait until a worker has started (default: 30) or stopped (default: 60)'],
   },
   json: { type: 'boolean', help: ['--json', 'print one JSON object'] },
   help: { type: 'boolean', short: 'h', help: ['--help', 'show this help'] },
@@ -35,7 +35,7 @@ export type Flags = { [Name in FlagName]?: (typeof FLAGS)[Name]['type'] extends 
 
 interface Usage {
   summary: string
-  /** What the summary leaves open. */
+  /** More help than the summary. */
   details?: string
   /** Whether it takes the path of a worker module. */
   takesModule: boolean
@@ -48,41 +48,41 @@ const FOR_DAEMONS = ['uid', 'pid-dir', 'log-dir', 'timeout', 'json'] as const
 
 export const COMMANDS = {
   run: {
-    summary: 'runs in the foreground until Ctrl-C or SIGTERM',
+    summary: 'runs a worker in the foreground until Ctrl-C or SIGTERM',
     takesModule: true,
     flags: ['once', ...FOR_WORKERS],
     examples: ['run', 'run --once', 'run dist/async/worker.js --concurrency 20 --health 9394'],
   },
   start: {
-    summary: 'starts a worker in the background; each start adds one, or --count of them',
+    summary: 'starts a worker in the background; each start adds one more, or --count more',
     details:
-      'A worker gets the lowest number that no running worker has, unless --uid names it. A worker that runs is not started\n' +
-      'twice: --uid of one that runs ends with 4. For a fixed number of workers, use `restart --count`.',
+      'A worker gets the lowest free number, unless --uid names it. If the worker of that --uid already runs, nothing is started\n' +
+      'and the exit code is 4. For a fixed number of workers, use `restart --count`.',
     takesModule: true,
     flags: ['count', ...FOR_DAEMONS, ...FOR_WORKERS],
     examples: ['start', 'start --count 3', 'start src/async/worker-mail.ts --uid mail --concurrency 2'],
   },
   stop: {
-    summary: 'stops all workers, or one, and waits until they have finished what they are doing',
+    summary: 'stops all workers, or one, and waits until their running jobs have ended',
     takesModule: false,
     flags: FOR_DAEMONS,
     examples: ['stop', 'stop --uid mail', 'stop --timeout 120'],
   },
   restart: {
-    summary: 'stops workers and starts them again, one after the other, as they were started',
+    summary: 'stops workers and starts them again with the same settings, one after the other',
     details: 'With --count, exactly that many workers run afterwards, numbered from 1.',
     takesModule: true,
     flags: ['count', ...FOR_DAEMONS, ...FOR_WORKERS],
     examples: ['restart', 'restart --uid 2 --concurrency 20', 'restart --count 4'],
   },
   status: {
-    summary: 'lists the workers that were started; ends with 3 where not all of them run',
+    summary: 'lists the workers that were started; the exit code is 3 if one of them does not run',
     takesModule: false,
     flags: FOR_DAEMONS,
     examples: ['status', 'status --json'],
   },
   clear: {
-    summary: 'removes waiting refreshes of toasts, reports and cached values from the queue; attempts stay',
+    summary: 'removes waiting refreshes of toasts, reports and cached functions from the queue; attempts stay',
     takesModule: true,
     flags: ['json'],
     examples: ['clear', 'clear src/async/worker.ts'],
@@ -91,10 +91,10 @@ export const COMMANDS = {
 
 export type CommandName = keyof typeof COMMANDS
 
-/** What somebody typed cannot be carried out. */
+/** An invalid command line. */
 export class UsageError extends Error {}
 
-/** A command line that is whole: the command exists, and takes these flags. */
+/** A valid command line. */
 export interface CommandLine {
   command: CommandName
   module: string | undefined
@@ -102,8 +102,8 @@ export interface CommandLine {
 }
 
 /**
- * Reads a command line.
- * @returns text where that is all that was asked for: the help, or `version`
+ * Parses a command line.
+ * @returns text for --help and --version
  * @throws UsageError
  */
 export function parseCommandLine(args: string[], version: string): CommandLine | string {
@@ -119,17 +119,20 @@ export function parseCommandLine(args: string[], version: string): CommandLine |
   const known: readonly string[] = command ? [...COMMANDS[command].flags, 'help', 'version'] : Object.keys(FLAGS)
   const unknown = tokens.find((token) => token.kind === 'option' && !Object.hasOwn(FLAGS, token.name))
   if (unknown?.kind === 'option')
-    throw new UsageError(`There is no ${unknown.rawName}.${suggestion(unknown.name, known, '--')}${seeHelp(command)}`)
+    throw new UsageError(
+      `Unknown option ${unknown.rawName}.${suggestion(unknown.name, known, '--')}${seeHelp(command)}`,
+    )
   const flags = strictly(args, command)
   if (flags.version) return version
   if (flags.help) return command ? helpOf(command) : HELP
-  if (given === undefined) throw new UsageError(`Which command?${seeHelp()}`)
+  if (given === undefined)
+    throw new UsageError(`A command is missing. Choose one of: ${Object.keys(COMMANDS).join(', ')}.${seeHelp()}`)
   if (!command)
-    throw new UsageError(`There is no command ${given}.${suggestion(given, Object.keys(COMMANDS))}${seeHelp()}`)
+    throw new UsageError(`Unknown command "${given}".${suggestion(given, Object.keys(COMMANDS))}${seeHelp()}`)
   const foreign = Object.keys(flags).find((flag) => !known.includes(flag))
-  if (foreign) throw new UsageError(`async-gen-worker ${command} takes no --${foreign}.${seeHelp(command)}`)
+  if (foreign) throw new UsageError(`async-gen-worker ${command} has no option --${foreign}.${seeHelp(command)}`)
   const extra = COMMANDS[command].takesModule ? surplus[0] : module
-  if (extra !== undefined) throw new UsageError(`What is ${extra}?${seeHelp(command)}`)
+  if (extra !== undefined) throw new UsageError(`Unexpected argument "${extra}".${seeHelp(command)}`)
   return { command, module, flags }
 }
 
@@ -149,7 +152,7 @@ ${Object.entries(COMMANDS)
   .map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`)
   .join('\n')}
 
-The worker module is what async-gen has written (src/async/worker.ts). It is looked for where it is not named.
+The worker module is src/async/worker.ts, which \`async-gen install\` has written. Without a path, the usual folders are searched.
 \`async-gen-worker <command> --help\` lists the options of a command.
 
 Examples:
@@ -157,7 +160,7 @@ Examples:
   $ npx async-gen-worker start --count 3
   $ npx async-gen-worker status --json
 
-Exit codes: 0 done · 1 failed · 2 usage · 3 status: not all of them run · 4 start: it runs already`
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 status: a worker does not run · 4 start: the worker already runs`
 
 function helpOf(name: CommandName): string {
   const { summary, details, takesModule, flags, examples }: Usage = COMMANDS[name]
@@ -179,7 +182,7 @@ function seeHelp(command?: CommandName): string {
   return `\nSee async-gen-worker ${command ? `${command} ` : ''}--help`
 }
 
-/** ` Did you mean --count?`, where something is near enough. */
+/** ` Did you mean --count?`, if a known word is similar. */
 function suggestion(word: string, known: readonly string[], prefix = ''): string {
   const near = known
     .map((name) => ({ name, distance: distanceOf(word, name) }))
@@ -188,7 +191,7 @@ function suggestion(word: string, known: readonly string[], prefix = ''): string
   return near[0] ? ` Did you mean ${prefix}${near[0].name}?` : ''
 }
 
-/** How many letters have to be added, removed, replaced or swapped with the next one. */
+/** The edit distance: letters added, removed, replaced, or swapped with the next one. */
 function distanceOf(from: string, to: string): number {
   if (Math.abs(from.length - to.length) > 3) return Number.POSITIVE_INFINITY
   const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, i) => i)]

@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto'
 import { isEnvelope, serialize } from './serialize.js'
 
 /**
- * A digest of plain data that does not depend on the order of its keys. A key without a value counts as none.
+ * A SHA-256 digest of plain data, in hex. It does not depend on the order of object keys; a key whose value is undefined is ignored.
  *
- * @param value something that `serialize` takes: what contains itself has no digest
+ * @param value any value that `serialize` accepts
+ * @throws UnserializableError, PayloadTooLargeError
  */
 export function digestOf(value: unknown, name = 'args'): string {
   const stored = JSON.parse(serialize(canonical(value), name))
-  // Whether two places hold one object or two that are equal is no part of what the value is.
+  // One object in two places, and two equal objects, have the same digest.
   if (isEnvelope(stored)) delete stored.meta.referentialEqualities
   return createHash('sha256').update(JSON.stringify(stored)).digest('hex')
 }

@@ -17,7 +17,7 @@ import {
 } from './prisma/client.js'
 import { PrismaConnections } from './prisma/connections.js'
 import { watchTransactions } from './prisma/open-transactions.js'
-import { type RetryLimits, retry, retryAfter } from './retry.js'
+import { type RetryOptions, retry, retryAfter } from './retry.js'
 import type { Query, Statement } from './statement.js'
 import { hasNotCommitted, isTransient } from './transient-errors.js'
 
@@ -25,17 +25,17 @@ export interface ConnectOptions {
   /** The URL of the database that the PrismaClient talks to, such as `process.env.DATABASE_URL`. */
   connectionString?: string | undefined
   /**
-   * A pool of your own, in place of `connectionString`. Its connections keep the settings that they have: `docs/operating.md` lists those
-   * that the runtime depends on.
+   * Your own pool, in place of `connectionString`. The runtime does not change the settings of its connections: `docs/operating.md` lists
+   * those that it depends on.
    */
   pool?: pg.Pool
   /** How many connections the runtime's own pool may open. Default: 10. */
   poolSize?: number
-  /** How long a call may keep the transaction that it asked for open. Default: 10 minutes. */
+  /** How long a call may keep its transaction (`Attempt.current().tx()`) open. Default: 10 minutes. */
   transactionTimeout?: Duration
 }
 
-/** A transaction that stays open until it is told how to end. */
+/** A transaction that stays open until `commit` or `rollback` is called. */
 export interface OpenTransaction<Client> {
   tx: TransactionOf<Client>
   commit(): Promise<void>
@@ -43,8 +43,8 @@ export interface OpenTransaction<Client> {
 }
 
 /**
- * Binds the runtime to a PrismaClient and to the database behind it. The runtime reads and writes its own tables through a
- * small `pg` pool, which is several times faster than a client, and uses the PrismaClient where a transaction is shared with your code.
+ * Binds the runtime to a PrismaClient and its database. The runtime reads and writes its own tables through a small `pg` pool, which is
+ * several times faster than the client. It uses the PrismaClient for transactions that it shares with your code.
  */
 export function connect<Client extends PrismaClientLike>(
   prisma: Client,
@@ -53,8 +53,8 @@ export function connect<Client extends PrismaClientLike>(
   return new BoundDatabase(prisma as unknown as OneOf<Client>, options)
 }
 
-/** A database bound to whatever client. */
-// biome-ignore lint/suspicious/noExplicitAny: the runtime's own code does not care which models a client has
+/** A database bound to any client. */
+// biome-ignore lint/suspicious/noExplicitAny: the runtime's own code works with any models
 export type Database = BoundDatabase<any>
 
 export class BoundDatabase<Client extends PrismaClientLike> {
@@ -63,7 +63,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
   readonly #transactionTimeout: number
   readonly #prismaConnections: PrismaConnections
   #pool: pg.Pool | undefined
-  /** How often statements were prepared anew under another name. */
+  /** Part of the names of prepared statements. Incremented after a migration, so that they are prepared again. */
   #generation = 0
   readonly #transactionIds = new WeakMap<object, Promise<string>>()
 
@@ -81,7 +81,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     return this.#pool
   }
 
-  /** Runs a statement on the runtime's own pool, committed at once. What fails for a moment only is tried again. */
+  /** Runs a statement on the runtime's own pool, committed at once. It is tried again after a transient error. */
   query: Query = async <Row>(statement: Statement, values: unknown[]) => {
     const { pool } = this
     try {
@@ -90,22 +90,25 @@ export class BoundDatabase<Client extends PrismaClientLike> {
       const missing = notMigrated(error)
       if (missing) throw missing
       const send = async () => (await pool.query(prepared(statement, values, this.#generation))).rows as Row[]
-      const repeats = (failure: unknown) => this.#isOutdatedPlan(failure) || mayRepeat(statement, failure)
-      return await retryAfter(error, send, this.#limits(pool, repeats, statement.patient))
+      const shouldRetry = (failure: unknown) => this.#isOutdatedPlan(failure) || isRetryable(statement, failure)
+      return await retryAfter(error, send, this.#retryOptions(pool, shouldRetry, statement.longRetry))
     }
   }
 
   /**
-   * Runs statements in one transaction of the runtime's own.
-   * @param run may be called again, even after a COMMIT whose answer was lost: doing it twice must be as good as once
+   * Runs statements in one transaction on the runtime's own pool.
+   * @param run must be idempotent: it may be called again, even after a COMMIT whose answer was lost
    */
   async transaction<Result>(run: (query: Query) => Promise<Result>): Promise<Result> {
     const { pool } = this
-    const repeats = (error: unknown) => this.#isOutdatedPlan(error) || isTransient(error)
-    return await retry(() => this.#transactionOn(pool, run), this.#limits(pool, repeats))
+    const shouldRetry = (error: unknown) => this.#isOutdatedPlan(error) || isTransient(error)
+    return await retry(() => this.#transactionOn(pool, run), this.#retryOptions(pool, shouldRetry))
   }
 
-  /** Runs statements inside a transaction of the host's. */
+  /**
+   * Runs statements in a transaction of the host's.
+   * @throws AsyncGenError NOT_A_TRANSACTION
+   */
   within(tx: TransactionLike): Query {
     requireTransaction(tx)
     return async <Row>(statement: Statement, values: unknown[]) => {
@@ -118,15 +121,15 @@ export class BoundDatabase<Client extends PrismaClientLike> {
   }
 
   /**
-   * The id of a transaction of the host's, read once. A statement that was in flight when Prisma gave a transaction up
-   * is still sent, after the ROLLBACK (prisma#29762); made conditional on this id, it does nothing then.
+   * The id of a transaction of the host's, read once. When Prisma times a transaction out, it can still send one statement after the
+   * ROLLBACK (prisma#29762). A statement that is conditional on this id then changes nothing.
    */
   transactionId(tx: TransactionLike): Promise<string> {
     let id = this.#transactionIds.get(tx)
     if (!id) {
       id = this.within(tx)<{ id: string }>(readTransactionId, []).then(([row]) => row!.id)
       this.#transactionIds.set(tx, id)
-      // The host may go back to a savepoint and go on.
+      // The host may roll back to a savepoint and continue.
       id.catch(() => this.#transactionIds.delete(tx))
     }
     return id
@@ -137,9 +140,9 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     return fieldsOf(this.prisma, model)
   }
 
-  /** Opens a transaction of the PrismaClient's and hands over its two ends. */
+  /** Opens a transaction of the PrismaClient. */
   async openTransaction(): Promise<OpenTransaction<Client>> {
-    return await retry(() => this.#open(), { ...IMPATIENT, mayRepeat: isTransient })
+    return await retry(() => this.#open(), { ...SHORT_RETRY, shouldRetry: isTransient })
   }
 
   #open(): Promise<OpenTransaction<Client>> {
@@ -160,32 +163,32 @@ export class BoundDatabase<Client extends PrismaClientLike> {
               },
             })
           }),
-        { timeout: this.#transactionTimeout, maxWait: MAX_WAIT },
+        { timeout: this.#transactionTimeout, maxWait: CONNECTION_TIMEOUT },
       )
       ended.catch(reject)
     })
   }
 
-  /** The record of a model with these values, or null. */
+  /** Finds a record of a model by its fields. Null if there is none. */
   async findRecord(model: string, where: object): Promise<object | null> {
     return await delegateOf(this.prisma, model).findFirst({ where })
   }
 
-  /** Of several records, those that exist: nothing but the fields that they were looked for by. */
+  /** Which of these records of a model exist, with the given fields only. */
   async existing(model: string, records: Record<string, unknown>[]): Promise<Record<string, unknown>[]> {
     const select = Object.fromEntries(Object.keys(records[0] ?? {}).map((field) => [field, true]))
     return records.length === 0 ? [] : await delegateOf(this.prisma, model).findMany({ where: { OR: records }, select })
   }
 
-  /** To be awaited before `openSession`: only then is it known which settings a session can ask for. */
-  async settle(): Promise<void> {
-    if (this.pool instanceof RuntimePool) await this.pool.settle()
+  /** Finds out which startup settings the server accepts. Await it before `openSession`, which uses them. */
+  async negotiateSettings(): Promise<void> {
+    if (this.pool instanceof RuntimePool) await this.pool.negotiateSettings()
   }
 
   /** A connection outside the pool, for a session that lasts as long as the process. */
   openSession(): pg.Client {
     const { options } = this.pool
-    // The pool hides its password from whoever lists its options.
+    // pg makes the password a property that the spread does not copy.
     const password = options.password !== undefined && { password: options.password }
     return new pg.Client({
       ...options,
@@ -197,9 +200,9 @@ export class BoundDatabase<Client extends PrismaClientLike> {
   }
 
   /**
-   * The workers that are alive on whatever machine, the oldest first.
+   * The workers that are alive, on all machines, the oldest first.
    *
-   * @param only `task`: the name of a Graphile Worker task, for the workers that take it
+   * @param only `task`: the name of a Graphile Worker task, to list only workers that process it
    */
   async workers(only: { task?: string } = {}): Promise<WorkerInfo[]> {
     const living = await this.query<WorkerInfo>(listWorkers, [only.task ?? null])
@@ -207,15 +210,15 @@ export class BoundDatabase<Client extends PrismaClientLike> {
   }
 
   /**
-   * Gives up all connections of the runtime's own pool and of the PrismaClient, with their statements: after a failover
-   * nobody may be at their other end, and TCP would wait a quarter of an hour for an answer. New ones are opened when they are needed.
+   * Closes all connections of the runtime's own pool and of the PrismaClient at once, and fails their statements. After a failover the
+   * server may not answer on them, and TCP would wait a quarter of an hour. New ones are opened when they are needed.
    */
   dropConnections(): void {
     if (this.#pool instanceof RuntimePool) this.#pool.destroyConnections()
     if (!this.#prismaConnections.destroy()) this.disconnectPrisma().catch(() => {})
   }
 
-  /** Closes the PrismaClient's connections; it opens others when it is used again. */
+  /** Closes the PrismaClient's connections. It opens new ones when it is used again. */
   async disconnectPrisma(): Promise<void> {
     await (this.prisma as { $disconnect?(): Promise<void> }).$disconnect?.()
   }
@@ -229,7 +232,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 
   async #transactionOn<Result>(pool: pg.Pool, run: (query: Query) => Promise<Result>): Promise<Result> {
     const client = await pool.connect()
-    // A pool of the host's may lend connections whose errors would end the process.
+    // Without a listener, an error of a connection of the host's pool would end the process.
     const ignore = () => {}
     client.on('error', ignore)
     let broken = false
@@ -252,14 +255,17 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     }
   }
 
-  /** Nothing is tried again once the pool is closed. */
-  #limits(pool: pg.Pool, repeats: (error: unknown) => boolean, isPatient = false): RetryLimits {
-    return { ...(isPatient ? PATIENT : IMPATIENT), mayRepeat: (error) => this.#pool === pool && repeats(error) }
+  /** Nothing is tried again after the pool was closed. */
+  #retryOptions(pool: pg.Pool, shouldRetry: (error: unknown) => boolean, isLong = false): RetryOptions {
+    return {
+      ...(isLong ? LONG_RETRY : SHORT_RETRY),
+      shouldRetry: (error) => this.#pool === pool && shouldRetry(error),
+    }
   }
 
   /**
-   * A migration that changes the columns of a table makes every prepared `SELECT *` of it fail, on connections that are open
-   * for as long as they are. Under another name it is prepared again.
+   * After a migration that changes the columns of a table, every prepared `SELECT *` of it fails on each open connection. Under another
+   * name, it is prepared again.
    */
   #isOutdatedPlan(error: unknown): boolean {
     const { code, routine } = error as pg.DatabaseError
@@ -273,28 +279,29 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     if (!connectionString) {
       throw new AsyncGenError(
         'NO_CONNECTION_STRING',
-        'The runtime does not know which database to talk to. Set DATABASE_URL, or pass `connectionString` to connect(prisma, …). ' +
-          "Where it is in a .env file, somebody has to read that first: import 'dotenv/config' at the top of the program.",
+        'The connection string of the database is missing. Set DATABASE_URL, or pass `connectionString` to connect(prisma, …). ' +
+          "If it is in a .env file, load the file first: import 'dotenv/config' at the top of the program.",
       )
     }
     return new RuntimePool(connectionString, poolSize ?? 10)
   }
 }
 
-/** How long a call waits for a connection of the PrismaClient: more calls run at a time than it has. Milliseconds. */
-const MAX_WAIT = 60_000
+/** How long a call waits for a connection of the PrismaClient, because more calls may run than it has connections. Milliseconds. */
+const CONNECTION_TIMEOUT = 60_000
 
-/** For how long a statement is tried again while somebody waits for it. */
-const IMPATIENT = { within: 3000, longestPause: 500 }
+/** For statements that a caller waits for. Milliseconds. */
+const SHORT_RETRY = { timeout: 3000, longestPause: 500 }
 
-/** For how long the end of a run is tried to be stored. Its call has run, and would run again. */
-const PATIENT = { within: 600_000, longestPause: 5000 }
+/** For statements that store the outcome of a run: if they fail, the call runs again. Milliseconds. */
+const LONG_RETRY = { timeout: 600_000, longestPause: 5000 }
 
-function mayRepeat({ once, answersLocked }: Statement, error: unknown): boolean {
-  if (answersLocked && (error as pg.DatabaseError).code === LOCK_NOT_AVAILABLE) return false
+function isRetryable({ once, noRetryWhenLocked }: Statement, error: unknown): boolean {
+  if (noRetryWhenLocked && (error as pg.DatabaseError).code === LOCK_NOT_AVAILABLE) return false
   return once ? hasNotCommitted(error) : isTransient(error)
 }
 
+/** The SQLSTATE of a lock timeout. */
 export const LOCK_NOT_AVAILABLE = '55P03'
 
 const types: pg.CustomTypesConfig = {
@@ -302,18 +309,18 @@ const types: pg.CustomTypesConfig = {
     PARSERS.get(type) ?? pg.types.getTypeParser(type, format as 'text'),
 }
 
-const MAX_NAME = 63
+const MAX_NAME_LENGTH = 63
 
-/** PostgreSQL cuts longer names, and would take two of them for one. */
+/** PostgreSQL truncates longer names, so two of them could become equal. */
 function prepared(statement: Statement, values: unknown[], generation: number): pg.QueryConfig {
   const { text } = statement
   const name = generation === 0 ? statement.name : `${generation}:${statement.name}`
-  if (name.length <= MAX_NAME) return { name, text, values, types }
-  return { name: createHash('sha256').update(name).digest('hex').slice(0, MAX_NAME), text, values, types }
+  if (name.length <= MAX_NAME_LENGTH) return { name, text, values, types }
+  return { name: createHash('sha256').update(name).digest('hex').slice(0, MAX_NAME_LENGTH), text, values, types }
 }
 
-// A pool of the host's and a pooler have settings of their own. A statement that waits for a lock ends within seconds, so that one locked
-// table does not hold up what is to be done with the others; a process that is frozen ends as soon, and with it the locks that it holds.
+// The host's pool or a pooler may have other settings. With a lock timeout of seconds, one locked table does not delay the work on the
+// others. With an idle timeout, a frozen process loses its transaction, and its locks are released.
 const begin = `
   BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE;
   SELECT

@@ -35,14 +35,14 @@ type Unit =
   | 'years'
 
 /**
- * A length of time: milliseconds, or text such as `'300ms'`, `'5s'`, `'1 day'`. A text that the compiler does not know (from the
- * environment) needs `as Duration`; it is checked where it is given.
+ * A length of time: milliseconds, or text such as `'300ms'`, `'5s'`, `'1 day'`. A text that is only known at run time (from the
+ * environment, for example) needs `as Duration`; it is checked when it is used.
  */
 export type Duration = number | `${number}${Unit}` | `${number} ${Unit}`
 
 /**
  * A duration in milliseconds.
- * @param option what it is for, as the error names it
+ * @param option the name of the option, for the error message
  * @throws AsyncGenError INVALID_DURATION
  */
 export function milliseconds(duration: Duration, option?: string): number {
@@ -61,12 +61,12 @@ function parse(text: unknown): number | undefined {
   try {
     return ms(text as ms.StringValue)
   } catch {
-    // It throws for what is no text, an empty one, or a very long one.
+    // ms throws for a value that is not a string, and for an empty or very long one.
     return undefined
   }
 }
 
-/** Seconds that have passed since a reading of `performance.now()`, to the microsecond. */
+/** Seconds since an earlier value of `performance.now()`, rounded to microseconds. */
 export function secondsSince(started: number): number {
   return Math.round((performance.now() - started) * 1000) / 1_000_000
 }

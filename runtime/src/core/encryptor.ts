@@ -2,22 +2,22 @@ import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { AsyncGenError, DecryptionError, UnknownEncryptorError } from './errors.js'
 
 /**
- * Hides what a row holds from whoever can read the table. A host may write its own: two functions and a name.
+ * Encrypts the content of rows. A host may write its own encryptor: two functions and a name.
  *
- * `context` says whose content it is (table, row, target, method, column). Content that was encrypted for one context must not
- * decrypt in another, so that nobody can move it to a row where it does something else.
+ * `context` names the place of the content: table, row, target, method, column. Content that was encrypted for one context must not
+ * decrypt in another, so that it cannot be moved to another row.
  */
 export interface Encryptor {
-  /** Stored in each row, and finds the encryptor again. */
+  /** Stored in each row, to find the encryptor when the row is read. */
   readonly name: string
-  /** Names of rows that were written earlier and can still be read, such as those of an older key. */
+  /** Names in older rows that this encryptor can still decrypt, such as those of older keys. */
   readonly previousNames?: readonly string[]
   encrypt(content: string, context: string): string
-  /** @throws where the content was not encrypted by this encryptor for this context */
+  /** @throws if the content was not encrypted by this encryptor for this context */
   decrypt(content: string, context: string): string
 }
 
-/** Leaves content as it is: for a single attempt that needs no secrecy where the others are encrypted. */
+/** Does not encrypt. For a single attempt without secrets in a model whose attempts are encrypted. */
 export const NullEncryptor: Encryptor = {
   name: 'null',
   encrypt: (content) => content,
@@ -30,7 +30,7 @@ const NONCE_BYTES = 12
 const TAG_BYTES = 16
 
 /**
- * AES-256-GCM with named keys. The first key encrypts, the others only decrypt: to rotate, put a new key first.
+ * AES-256-GCM with named keys. The first key encrypts, the others only decrypt. To rotate keys, put a new key first.
  *
  *     new AesGcmEncryptor({ '2026-11': process.env.ATTEMPT_KEY, '2026-01': process.env.ATTEMPT_KEY_BEFORE })
  *
@@ -49,7 +49,7 @@ export class AesGcmEncryptor implements Encryptor {
     if (current === undefined) {
       throw new AsyncGenError(
         'INVALID_ENCRYPTION_KEY',
-        'An AesGcmEncryptor needs at least one key: `openssl rand -base64 32`.',
+        'An AesGcmEncryptor needs at least one key. Create one: openssl rand -base64 32',
       )
     }
     this.#current = current
@@ -66,13 +66,13 @@ export class AesGcmEncryptor implements Encryptor {
 
   decrypt(content: string, context: string): string {
     const dot = content.lastIndexOf('.')
-    if (dot === -1) throw new DecryptionError('The content is no ciphertext: it is cut, or was changed.')
+    if (dot === -1) throw new DecryptionError('The content is not a ciphertext: it was truncated or changed.')
     const id = content.slice(0, dot)
     const key = this.#keys.get(id)
-    // What stands there may be anything but a key's name, so it is not said.
+    // The text before the dot may be secret content, so the message does not contain it.
     if (!key)
       throw new UnknownEncryptorError(
-        `The content needs a key that is not among: ${[...this.#keys.keys()].join(', ')}.`,
+        `The content was encrypted with an unknown key. The known keys are: ${[...this.#keys.keys()].join(', ')}.`,
       )
     const bytes = Buffer.from(content.slice(dot + 1), 'base64')
     const [nonce, tag] = [bytes.subarray(0, NONCE_BYTES), bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES)]
@@ -83,7 +83,7 @@ export class AesGcmEncryptor implements Encryptor {
       return Buffer.concat([rest, decipher.final()]).toString('utf8')
     } catch (error) {
       throw new DecryptionError(
-        `The content does not decrypt with the key "${id}": it is cut, was changed, was moved from another row, or the key is another one of that name.`,
+        `The content does not decrypt with the key "${id}". It was truncated, changed or moved from another row, or the key of that name is another one.`,
         { cause: error },
       )
     }
@@ -98,7 +98,7 @@ function parseKey(id: string, key: string | Uint8Array | undefined): Buffer {
   if (key === undefined || key.length === 0) {
     throw new AsyncGenError(
       'INVALID_ENCRYPTION_KEY',
-      `The encryption key "${id}" is not set. Make one: openssl rand -base64 32`,
+      `The encryption key "${id}" is not set. Create one: openssl rand -base64 32`,
     )
   }
   const bytes =
@@ -106,7 +106,7 @@ function parseKey(id: string, key: string | Uint8Array | undefined): Buffer {
   if (bytes.length !== KEY_BYTES) {
     throw new AsyncGenError(
       'INVALID_ENCRYPTION_KEY',
-      `The encryption key "${id}" has ${bytes.length} bytes, and needs ${KEY_BYTES}. Make one: openssl rand -base64 32`,
+      `The encryption key "${id}" has ${bytes.length} bytes. It must have ${KEY_BYTES}. Create one: openssl rand -base64 32`,
     )
   }
   return bytes

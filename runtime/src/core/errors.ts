@@ -1,6 +1,6 @@
 import { type ErrorCode, REMEDIES } from './error-codes.js'
 
-/** What `Error` takes. Named here, as compilers for targets before ES2022 do not know ErrorOptions. */
+/** The options of `Error`. Declared here because ErrorOptions is not in the library of targets before ES2022. */
 interface Cause {
   cause?: unknown
 }
@@ -21,7 +21,7 @@ export class AsyncGenError extends Error {
   }
 }
 
-/** An attempt was asked for something that its status does not allow, such as performing one that has succeeded. */
+/** The status of an attempt does not allow the method, such as `perform` after it has succeeded. */
 export class InvalidStateError extends AsyncGenError {
   override readonly name = 'InvalidStateError'
 
@@ -30,7 +30,7 @@ export class InvalidStateError extends AsyncGenError {
   }
 }
 
-/** The transaction that a call was to be recorded in had already ended; nothing was recorded. */
+/** The transaction had ended before the attempt was recorded, so nothing was recorded. */
 export class TransactionEndedError extends AsyncGenError {
   override readonly name = 'TransactionEndedError'
 
@@ -43,7 +43,7 @@ export class TransactionEndedError extends AsyncGenError {
   }
 }
 
-/** A target or method that is not listed in `defineTargets`. */
+/** The target or method is not listed in `defineTargets`. */
 export class UnknownTargetError extends AsyncGenError {
   override readonly name = 'UnknownTargetError'
 
@@ -52,7 +52,7 @@ export class UnknownTargetError extends AsyncGenError {
   }
 }
 
-/** What a row holds cannot be decrypted: it was cut, changed or moved, or encrypted with another key. */
+/** The content of a row cannot be decrypted: it was truncated, changed or moved, or encrypted with another key. */
 export class DecryptionError extends AsyncGenError {
   override readonly name = 'DecryptionError'
 
@@ -70,7 +70,7 @@ export class UnknownEncryptorError extends AsyncGenError {
   }
 }
 
-/** Thrown by a call that must not be made again: the attempt fails at once, whatever runs it has left. */
+/** Throw it in a call that must not run again: the attempt fails at once, even if it has runs left. */
 export class PermanentError extends AsyncGenError {
   override readonly name = 'PermanentError'
 
@@ -79,7 +79,7 @@ export class PermanentError extends AsyncGenError {
   }
 }
 
-/** `wait` found that the call will not return: `cause` is the error of its last run, where there is one. */
+/** `wait` found that the attempt ended without success. `cause` is the error of its last run, if there is one. */
 export class AttemptEndedError extends AsyncGenError {
   override readonly name = 'AttemptEndedError'
 
@@ -88,7 +88,7 @@ export class AttemptEndedError extends AsyncGenError {
   }
 }
 
-/** `wait` waited as long as it was told to. */
+/** `wait` reached its timeout. */
 export class WaitTimeoutError extends AsyncGenError {
   override readonly name = 'WaitTimeoutError'
 
@@ -97,7 +97,7 @@ export class WaitTimeoutError extends AsyncGenError {
   }
 }
 
-/** A value that cannot be stored and come back as it was: a function, a symbol, an instance of an unknown class. */
+/** A value that cannot be restored after it was stored: a function, a symbol, an instance of an unknown class. */
 export class UnserializableError extends AsyncGenError {
   override readonly name = 'UnserializableError'
 
@@ -106,15 +106,15 @@ export class UnserializableError extends AsyncGenError {
   }
 }
 
-/** A value that takes more room than its owner allows. */
+/** A value that is larger than `maxBytes`. */
 export class PayloadTooLargeError extends AsyncGenError {
   override readonly name = 'PayloadTooLargeError'
 
-  constructor(what: string, bytes: number, maxBytes: number) {
+  constructor(name: string, bytes: number, maxBytes: number) {
     super(
       'PAYLOAD_TOO_LARGE',
-      `${what} takes ${megabytes(bytes)} of JSON, and ${megabytes(maxBytes)} are allowed. ` +
-        'Return less, or store it elsewhere and return where it is.',
+      `${name} takes ${megabytes(bytes)} of JSON. The limit is ${megabytes(maxBytes)}. ` +
+        'Make the value smaller, or store it elsewhere and keep a reference to it.',
     )
   }
 }
@@ -123,37 +123,37 @@ function megabytes(bytes: number): string {
   return bytes < 100_000 ? `${bytes} bytes` : `${(bytes / 2 ** 20).toFixed(1)} MB`
 }
 
-/** A value that another process was computing, and that this one waited for, could not be computed. */
+/** The computation of a value failed in another process, while this process waited for it. */
 export class RefreshFailedError extends AsyncGenError {
   override readonly name = 'RefreshFailedError'
-  /** What was thrown there. */
+  /** The error in the other process. */
   readonly failure: ErrorRecord
 
   constructor({ name, key }: { name: string; key: string }, failure: ErrorRecord) {
-    super('REFRESH_FAILED', `${name} of ${key} could not be computed: ${failure.name}: ${failure.message}`)
+    super('REFRESH_FAILED', `The toast ${name} of ${key} could not be computed: ${failure.name}: ${failure.message}`)
     this.failure = failure
   }
 }
 
-/** PostgreSQL's codes for a table and for a column that there is not. */
-const MISSING = /^(?:42P01|42703)$/
+/** The SQLSTATEs undefined_table and undefined_column. */
+const UNDEFINED_NAME = /^(?:42P01|42703)$/
 
-/** What is thrown in place of PostgreSQL's or Prisma's error of a missing table or column of ours; nothing for other errors. */
+/** The error NOT_MIGRATED, if a statement failed because a table or column of the runtime is missing; undefined for other errors. */
 export function notMigrated(error: unknown): AsyncGenError | undefined {
   const { code, message = '' } = (error ?? {}) as { code?: string; message?: string }
   const raw = code === 'P2010' ? /Code: `(\w+)`/.exec(message)?.[1] : code
-  // Graphile Worker's schema is made by the worker.
-  if (!raw || !MISSING.test(raw) || message.includes('graphile_worker')) return undefined
+  // The worker creates Graphile Worker's schema.
+  if (!raw || !UNDEFINED_NAME.test(raw) || message.includes('graphile_worker')) return undefined
   const [missing = 'table of async-gen'] = /(?:relation|column) [^`\n]+?(?= does not exist)/.exec(message) ?? []
   return new AsyncGenError(
     'NOT_MIGRATED',
     `This database has no ${missing.replaceAll('relation', 'table').replaceAll('"', '')}: the migrations of async-gen have not run in ` +
-      'it, or it is another one than you think. Run `npx prisma migrate deploy`, and look at DATABASE_URL.',
+      'it, or DATABASE_URL names another database. Run `npx prisma migrate deploy`, and check DATABASE_URL.',
     { cause: error },
   )
 }
 
-/** What can be said of anything that was thrown, in a shape that fits into a jsonb column. */
+/** An error as plain data for a jsonb column. */
 export interface ErrorRecord {
   name: string
   message: string
@@ -163,34 +163,34 @@ export interface ErrorRecord {
   errors?: ErrorRecord[]
 }
 
-/** How much is kept of one text of an error: an HTTP client may put a whole response into its message. */
-const MAX_TEXT = 16_384
+/** The maximum length of each text of an error, in characters: an HTTP client may put a whole response into its message. */
+const MAX_TEXT_LENGTH = 16_384
 
-/** How many errors are kept with the one that was thrown: its causes, those that it is made of, and theirs. */
+/** How many errors one record may contain: causes, the errors of an AggregateError, and theirs. */
 const MAX_ERRORS = 20
 
 /**
- * Describes anything that can be thrown. It never throws itself, whatever getters or proxies it is handed, and says each error
- * once, whatever rings they make.
+ * Describes anything that can be thrown. It never throws, even if a getter or proxy does, and describes each error once, even if causes
+ * form a circle.
  */
-export function describeError(thrown: unknown, told = new Set<unknown>()): ErrorRecord {
-  told.add(thrown)
-  if (!isInstance(thrown, Error)) return { name: 'NonError', message: readable(() => thrown) }
-  const record: ErrorRecord = { name: readable(() => thrown.name), message: readable(() => thrown.message) }
+export function describeError(thrown: unknown, described = new Set<unknown>()): ErrorRecord {
+  described.add(thrown)
+  if (!isInstance(thrown, Error)) return { name: 'NonError', message: storable(() => thrown) }
+  const record: ErrorRecord = { name: storable(() => thrown.name), message: storable(() => thrown.message) }
   const [stack, code] = [read(thrown, 'stack'), read(thrown, 'code')]
-  if (stack) record.stack = readable(() => stack)
-  if (code != null) record.code = readable(() => code)
+  if (stack) record.stack = storable(() => stack)
+  if (code != null) record.code = storable(() => code)
   const [cause, errors] = [read(thrown, 'cause'), read(thrown, 'errors')]
-  const isNew = (error: unknown) => told.size <= MAX_ERRORS && !told.has(error)
-  if (cause != null && isNew(cause)) record.cause = describeError(cause, told)
+  const isNew = (error: unknown) => described.size <= MAX_ERRORS && !described.has(error)
+  if (cause != null && isNew(cause)) record.cause = describeError(cause, described)
   if (isInstance(thrown, AggregateError) && Array.isArray(errors))
-    record.errors = errors.flatMap((error) => (isNew(error) ? [describeError(error, told)] : []))
+    record.errors = errors.flatMap((error) => (isNew(error) ? [describeError(error, described)] : []))
   return record
 }
 
 type Class = abstract new (...args: never[]) => unknown
 
-/** `instanceof` one of them, for what was thrown: a proxy can refuse to answer. */
+/** Whether a thrown value is an instance of one of the classes. `instanceof` throws for some proxies. */
 export function isInstance<Types extends Class[]>(
   thrown: unknown,
   ...types: Types
@@ -210,15 +210,12 @@ function read(thrown: object, property: string): unknown {
   }
 }
 
-/** A value as text that a jsonb column takes: neither too long, nor with U+0000 or half a surrogate pair in it. */
-function readable(value: () => unknown): string {
-  const text = firstOf([
-    () => textOf(value()),
-    () => String(value()),
-    () => 'Something was thrown that cannot be described',
-  ])
-  const cut = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}… (cut, of ${text.length} characters)` : text
-  return cut.replaceAll('\0', '\ufffd').toWellFormed()
+/** A value as text for a jsonb column: limited in length, without U+0000 and lone surrogates. */
+function storable(value: () => unknown): string {
+  const text = firstOf([() => textOf(value()), () => String(value()), () => 'The thrown value cannot be described'])
+  const limited =
+    text.length > MAX_TEXT_LENGTH ? `${text.slice(0, MAX_TEXT_LENGTH)}… (truncated, ${text.length} characters)` : text
+  return limited.replaceAll('\0', '\ufffd').toWellFormed()
 }
 
 function textOf(value: unknown): string {

@@ -3,28 +3,28 @@ import type { Statement } from './statement.js'
 /** The first key of every worker's advisory lock ("AGen" in ASCII); the second is the worker's id. */
 export const PRESENCE_LOCK = 0x4147656e
 
-/** The ids of the workers that are alive, as a subquery. */
+/** A subquery for the ids of the workers that are alive: those that hold their advisory lock. */
 export const livingWorkers = `
   SELECT objid::int
   FROM pg_locks
   WHERE locktype = 'advisory' AND classid = ${PRESENCE_LOCK} AND objsubid = 2 AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
 
-/** A process that is alive, as `db.workers()` tells it. */
+/** A worker that is alive, as `db.workers()` returns it. */
 export interface WorkerInfo {
   id: number
   host: string
   pid: number
-  /** The Graphile Worker pool that it runs; null for a process that performs without being a worker, such as a console. */
+  /** The id of its Graphile Worker pool; null for a process that runs attempts without being a worker, such as a console. */
   poolId: string | null
   startedAt: Date
   /** The version of @async-gen/runtime that it runs. */
   version: string
-  /** The Graphile Worker tasks that it takes. */
+  /** The names of the Graphile Worker tasks that it processes. */
   tasks: string[]
 }
 
-/** Lists the processes that are alive, the oldest first. $1: a task that they have to take, or null. */
+/** Lists the processes that are alive, the oldest first. $1 is a task that they must process, or null for any. */
 export const listWorkers: Statement = {
   name: 'async-gen:workers',
   text: `

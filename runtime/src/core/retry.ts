@@ -1,48 +1,51 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** When to stop trying again. */
-export interface RetryLimits {
-  /** Whether it can be tried again after this error. */
-  mayRepeat(error: unknown): boolean
-  /** After how many milliseconds no other try begins. */
-  within: number
+export interface RetryOptions {
+  /** Whether to try again after this error. */
+  shouldRetry(error: unknown): boolean
+  /** After this many milliseconds, no other try begins. */
+  timeout: number
   /** The longest pause between two tries, in milliseconds. */
   longestPause: number
 }
 
-/** Does something, and again after each error that passes, until it succeeds. */
-export async function retry<Result>(act: () => Promise<Result>, limits: RetryLimits): Promise<Result> {
+/**
+ * Calls a function until it succeeds.
+ * @throws the last error, after `timeout` or where `shouldRetry` returns false
+ */
+export async function retry<Result>(act: () => Promise<Result>, options: RetryOptions): Promise<Result> {
   const started = performance.now()
   try {
     return await act()
   } catch (error) {
-    return await retryAfter(error, act, limits, started)
+    return await retryAfter(error, act, options, started)
   }
 }
 
+/** Milliseconds. Later pauses are longer, up to `longestPause`. */
 const FIRST_PAUSE = 20
 
-/** Does again what has failed once, with pauses that grow and vary, so that two that are in each other's way part. */
+/** Continues after a first call that has failed. The pauses grow and vary, so that two processes in conflict do not meet again. */
 export async function retryAfter<Result>(
   error: unknown,
   act: () => Promise<Result>,
-  { mayRepeat, within, longestPause }: RetryLimits,
+  { shouldRetry, timeout, longestPause }: RetryOptions,
   started = performance.now(),
 ): Promise<Result> {
-  let failure = error
+  let lastError = error
   for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, longestPause)) {
     const next = jittered(pause)
-    if (performance.now() - started + next > within || !mayRepeat(failure)) throw failure
+    if (performance.now() - started + next > timeout || !shouldRetry(lastError)) throw lastError
     await sleep(next)
     try {
       return await act()
     } catch (error) {
-      failure = error
+      lastError = error
     }
   }
 }
 
-/** Half of a pause to one and a half of it. */
+/** A random pause between 0.5 and 1.5 times the given one. */
 export function jittered(pause: number, random = Math.random): number {
   return pause * (0.5 + random())
 }

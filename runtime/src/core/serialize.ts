@@ -5,7 +5,7 @@ import { Decimal } from './prisma/decimal.js'
 /** JSON as jsonb holds it. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
-/** A value whose types JSON does not know: SuperJSON's pair of plain JSON and what it stands for. */
+/** A value with types that JSON does not have, as SuperJSON writes it: plain JSON, and `meta` with the types. */
 interface Envelope {
   json: Json
   meta: { referentialEqualities?: object }
@@ -13,7 +13,7 @@ interface Envelope {
 
 const superjson = new SuperJSON()
 
-// jsonb takes neither U+0000 nor half a surrogate pair.
+// jsonb accepts neither U+0000 nor lone surrogates.
 superjson.registerCustom<string, string>(
   {
     isApplicable: (value): value is string => typeof value === 'string' && !fitsJsonb(value),
@@ -35,32 +35,32 @@ superjson.registerCustom<Decimal, string>(
   'decimal',
 )
 
-/** How much JSON a value may take unless its owner allows more: 8 MB. */
+/** The default limit for a value, in bytes of JSON: 8 MB. */
 export const MAX_BYTES = 8 * 2 ** 20
 
 /**
- * Turns a value into JSON text for a jsonb column. Plain JSON stays as it is, so that SQL can query it; a value that holds
+ * Turns a value into JSON text for a jsonb column. Plain JSON is stored unchanged, so that SQL can query it. A value that contains
  * a Date, bigint, Map, Set, Decimal, URL, RegExp, Error, bytes, undefined, NaN or an infinity becomes `{ json, meta }`.
- * A decimal.js number of whatever copy comes back as the PrismaClient's own `Prisma.Decimal`.
+ * A number of any copy of decimal.js is restored as the PrismaClient's own `Prisma.Decimal`.
  *
- * @param name what the value is called in an error: `args[0]`, `result`
- * @throws UnserializableError naming the part that cannot be stored; PayloadTooLargeError above `maxBytes`
+ * @param name the name of the value in an error message: `args[0]`, `result`
+ * @throws UnserializableError, which names the part that cannot be stored; PayloadTooLargeError above `maxBytes`
  */
 export function serialize(value: unknown, name = 'value', maxBytes = MAX_BYTES): string {
   const plain = check(value, name, [])
   const text = JSON.stringify(plain && !isEnvelope(value) ? value : envelope(value))
-  if (holdsRefused(text)) throw new UnserializableError(`${name} contains text that PostgreSQL cannot store.`)
+  if (hasUnstorableText(text)) throw new UnserializableError(`${name} contains text that PostgreSQL cannot store.`)
   const bytes = Buffer.byteLength(text)
   if (bytes > maxBytes) throw new PayloadTooLargeError(name, bytes, maxBytes)
   return text
 }
 
-/** The plain JSON of what a jsonb column holds: as it is, or without what says which types it stands for. */
+/** The content of a jsonb column as plain JSON, without the types that JSON does not have. */
 export function jsonOf(stored: Json): Json {
   return isEnvelope(stored) ? stored.json : stored
 }
 
-/** The value of what a jsonb column holds, written by `serialize` or by hand as plain JSON. */
+/** The value in a jsonb column that was written by `serialize`, or by hand as plain JSON. */
 export function deserialize(stored: Json): unknown {
   return isEnvelope(stored) ? superjson.deserialize(stored as never) : stored
 }
@@ -76,7 +76,7 @@ export function isEnvelope(value: unknown): value is Envelope {
   return keys.length === 2 && 'json' in value && 'meta' in value
 }
 
-/** Whether the value is plain JSON. Throws where a part of it could not come back as it was. */
+/** Whether the value is plain JSON. Throws UnserializableError for a part that could not be restored. */
 function check(value: unknown, path: string, ancestors: object[]): boolean {
   switch (typeof value) {
     case 'boolean':
@@ -129,7 +129,7 @@ function checkObject(value: object, path: string, ancestors: object[]): boolean 
 function checkList(list: unknown[], path: string, inside: object[]): boolean {
   let plain = true
   for (const [i, item] of list.entries()) {
-    if (!(i in list)) throw new UnserializableError(`${path}[${i}] is a hole in a list, which cannot be stored.`)
+    if (!(i in list)) throw new UnserializableError(`${path}[${i}] is a hole in an array, which cannot be stored.`)
     plain = check(item, `${path}[${i}]`, inside) && plain
   }
   return plain
@@ -144,7 +144,7 @@ function isKnownClass(value: object, path: string): boolean {
   return isDecimal(value) || [Uint8Array, URL, RegExp, Error].some((known) => value instanceof known)
 }
 
-/** By its shape: an application may hold numbers of several copies of decimal.js. */
+/** Checked by shape, because an application may have several copies of decimal.js. */
 function isDecimal(value: unknown): value is Decimal {
   if (typeof value !== 'object' || value === null || !('d' in value && 's' in value && 'e' in value)) return false
   return 'toDecimalPlaces' in value && (Array.isArray(value.d) || value.d === null)
@@ -154,7 +154,7 @@ function fitsJsonb(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed()
 }
 
-/** Whether JSON holds what `check` could not see: text of a RegExp, or of a getter that says something else each time. */
-function holdsRefused(json: string): boolean {
+/** Whether JSON has text that `check` could not see: that of a RegExp, or of a getter that returns different values. */
+function hasUnstorableText(json: string): boolean {
   return json.includes('\\u') && /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/.test(json)
 }

@@ -1,17 +1,17 @@
-/** One SQL statement, prepared under its name on each connection. */
+/** An SQL statement, prepared under its name on each connection. One with three or more parameters names them in a comment. */
 export interface Statement {
   name: string
   text: string
   /**
-   * Set where the statement must not be sent twice: it would take effect twice, or its second answer would be a wrong one. Where its
-   * connection is lost, which may have lost the answer alone, the error goes to the caller.
+   * Set if the statement must not be sent twice, because it would take effect twice or its second answer would be wrong. After a lost
+   * connection, when only the answer may have been lost, the error is thrown to the caller.
    */
   once?: true
-  /** Set where a lock that somebody holds is an answer, and no reason to try again. */
-  answersLocked?: true
-  /** Set where the end of a run hangs on the statement: it is tried again for as long as the database may be away. */
-  patient?: true
+  /** Set if a locked row is an answer for the caller: the error is thrown, and the statement is not tried again. */
+  noRetryWhenLocked?: true
+  /** Set if the outcome of a run depends on the statement: it is tried again for ten minutes, in place of three seconds. */
+  longRetry?: true
 }
 
-/** Runs a statement and returns its rows, on the pool or inside a transaction of the host's. */
+/** Runs a statement and returns its rows, on the pool or in a transaction of the host's. */
 export type Query = <Row>(statement: Statement, values: unknown[]) => Promise<Row[]>

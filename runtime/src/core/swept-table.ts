@@ -1,25 +1,50 @@
 import type { Database } from './database.js'
 import type { Query } from './statement.js'
 
-/** A table whose rows the sweep keeps moving. */
+/** How many rows of a table are due, running and failed: attempts, or toasts by the state of their refresh. */
+export interface RowStatistics {
+  due: number
+  running: number
+  failed: number
+  /** How long the oldest due row has been due, in seconds; 0 where none is due. */
+  oldestDue: number
+}
+
+/** How long finished attempts are kept, in milliseconds; `false` keeps them for ever. */
+export interface RetentionPeriods {
+  succeeded: number | false
+  /** Failed, expired and cancelled attempts. */
+  ended: number | false
+}
+
+/** A table whose rows are jobs. Each worker sweeps, prunes and counts the tables that its process uses. */
 export interface SweptTable {
-  readonly kind: 'attempts' | 'toasts'
-  /** The table's name. */
   readonly table: string
-  /** The Graphile Worker tasks that work on its rows. */
+  /** The column that says when work on a row last succeeded or ended. */
+  readonly finishedColumn: 'completed_at' | 'cached_at'
+  /** The Graphile Worker tasks that process its rows. */
   readonly tasks: Iterable<string>
-  /** Takes rows back from workers that are dead. Returns how many there were. */
+  /** Releases the rows that dead workers have claimed. Returns how many were released. */
   rescue(query?: Query): Promise<number>
   /**
-   * Gives a job to rows that are due and have none, those first that are due for longest. Returns how many there were.
-   * @param pages how many thousands of rows that are due to look at, at most
+   * Adds a job for rows that are due and have none, starting with those that are due for longest. Returns how many jobs were added.
+   * @param pages how many thousands of due rows to look at, at most
    */
   enqueueDue(query?: Query, pages?: number): Promise<number>
+  statistics(): Promise<RowStatistics>
+  /**
+   * Deletes rows that are no longer needed. Workers that do it at the same time share the work.
+   *
+   * @param retention false: finished attempts are kept for ever
+   * @param stop ends it early
+   * @returns how many rows were deleted
+   */
+  prune(retention: RetentionPeriods | false, stop?: AbortSignal): Promise<number>
 }
 
 const tables = new WeakMap<Database, Set<SweptTable>>()
 
-/** The tables of a database that this process knows of. */
+/** The tables of a database that this process uses. */
 export function sweptTables(db: Database): Set<SweptTable> {
   let known = tables.get(db)
   if (!known) {

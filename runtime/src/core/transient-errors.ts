@@ -1,32 +1,32 @@
 /**
- * Whether a transaction was lost to another one, and runs through when all of it is tried again: PostgreSQL's serialization failures
- * (40001) and deadlocks (40P01), however Prisma, a driver adapter or pg reports them, and errors that have one as their cause.
+ * Whether a transaction failed in a conflict with another one, so that it can be run again as a whole: a serialization failure (40001)
+ * or a deadlock (40P01) of PostgreSQL, as reported by Prisma, a driver adapter or pg, or an error with such a cause.
  */
 export function isSerializationFailure(error: unknown): boolean {
   return codesOf(error).some((code) => SERIALIZATION_FAILURES.has(code))
 }
 
 /**
- * Whether the same statement may succeed a moment later: it met a conflict, a lock, a timeout, a full disk, a read-only server or a
- * connection that was lost or could not be opened. Nothing is wrong with the statement itself.
+ * Whether the same statement may succeed later: it failed because of a conflict, a lock, a timeout, a full disk, a read-only server, or a
+ * connection that was lost or could not be opened.
  */
 export function isTransient(error: unknown): boolean {
   return codesOf(error).some((code) => HAVE_NOT_COMMITTED.has(code) || MAY_HAVE_COMMITTED.has(code))
 }
 
 /**
- * Whether such an error tells for certain that nothing was committed, so that a statement can be repeated which must not take effect
- * twice. After a lost connection nobody knows: the answer may have been lost, and not the statement.
+ * Whether a transient error proves that nothing was committed, so that even a statement that must not take effect twice can be
+ * repeated. A lost connection does not prove it: the statement may have been committed and only its answer lost.
  */
 export function hasNotCommitted(error: unknown): boolean {
   const codes = codesOf(error)
   return codes.some((code) => HAVE_NOT_COMMITTED.has(code)) && !codes.some((code) => MAY_HAVE_COMMITTED.has(code))
 }
 
-/** Whether PostgreSQL, or a pooler before it, refuses the startup parameter `options` or a setting in it. */
+/** Whether PostgreSQL, or a pooler in front of it, rejected the startup parameter `options` or a setting in it. */
 export function refusesStartupOptions(error: unknown): boolean {
   const { code, message } = propertiesOf(error)
-  // A pooler's words; PostgreSQL names the setting that it does not know.
+  // The pattern is for poolers. PostgreSQL reports an unknown setting by its code.
   return code === UNKNOWN_SETTING || /startup (parameter|option)|command-line option/i.test(String(message))
 }
 
@@ -61,7 +61,7 @@ const MAY_HAVE_COMMITTED: ReadonlySet<string> = new Set([
   '08004', // sqlserver_rejected_establishment_of_sqlconnection
   '08006', // connection_failure
   '08007', // transaction_resolution_unknown
-  '08P01', // protocol_violation: what PgBouncer says
+  '08P01', // protocol_violation: PgBouncer
   '25P04', // transaction_timeout
   '40003', // statement_completion_unknown
   '57P01', // admin_shutdown
@@ -81,7 +81,7 @@ const MAY_HAVE_COMMITTED: ReadonlySet<string> = new Set([
   'LOST',
 ])
 
-/** What Prisma's driver adapters say in place of a code. */
+/** The `kind` of errors of Prisma's driver adapters that have no code. */
 const CODE_OF_KIND: ReadonlyMap<unknown, string> = new Map([
   ['TransactionWriteConflict', '40001'],
   ['TooManyConnections', '53300'],
@@ -90,19 +90,19 @@ const CODE_OF_KIND: ReadonlyMap<unknown, string> = new Map([
   ['SocketTimeout', 'ETIMEDOUT'],
 ])
 
-/** What pg and Prisma say without a code. */
+/** The messages of errors of pg and Prisma that have no code. */
 const CODE_OF_MESSAGE: readonly (readonly [RegExp, string])[] = [
   [/timeout exceeded when trying to connect|^timeout expired$|due to connection timeout/, 'NOT_CONNECTED'],
   [/Unable to start a transaction in the given time/, 'NOT_CONNECTED'],
   [/^Connection terminated(?! due to connection timeout)|is not queryable|^Query read timeout$/, 'LOST'],
 ]
 
-/** How many objects are looked at: an error, its causes, theirs. */
+/** How many objects are searched: an error, its causes, theirs. */
 const MAX_OBJECTS = 20
 
 /**
- * The codes of an error, wherever they are: SQLSTATEs, Node's and Prisma's. Prisma hides PostgreSQL's code in `meta`, in a cause or
- * in the message, depending on the query.
+ * All codes of an error and its causes: SQLSTATEs, and codes of Node and Prisma. Depending on the query, Prisma puts PostgreSQL's code
+ * into `meta`, a cause or the message.
  */
 function codesOf(error: unknown): string[] {
   const codes: string[] = []
@@ -125,7 +125,7 @@ function codesIn(message: string): string[] {
   return quoted ? [...known, quoted] : known
 }
 
-/** Anything can be thrown: no object, or a proxy that refuses to answer. */
+/** Any value can be thrown, also a proxy whose properties throw. */
 function propertiesOf(thrown: unknown): Record<string, unknown> {
   if (typeof thrown !== 'object' || thrown === null) return {}
   try {

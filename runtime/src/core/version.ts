@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** The version of this package; the sources and the built files are equally deep in its folder. Unknown inside a bundle. */
+/** The version of this package; `unknown` inside a bundle. `src` and `dist` have the same depth in its folder. */
 export const version: string = read()
 
 function read(): string {

@@ -5,34 +5,34 @@ import { PRESENCE_LOCK } from '../core/living-workers.js'
 import type { Statement } from '../core/statement.js'
 import { version } from '../core/version.js'
 
-/** For how many seconds a session may be silent before either end counts it as lost. */
-const PATIENCE = 5
+/** A session without an answer for this long counts as lost, here and on the server. Seconds. */
+const SESSION_TIMEOUT = 5
 
-/** After how many seconds without a question the server gives up a process that is there, and hangs. */
-const HANGING = 300
+/** The server ends the session of a process that sends no ping for this long, although its machine answers. Seconds. */
+const HUNG_PROCESS_TIMEOUT = 300
 
-/** This process as others see it: alive for as long as its session holds an advisory lock. */
+/** Shows other processes that this one is alive: its session holds an advisory lock. */
 export interface Presence {
   /** The id of the process's row in async_workers. */
   id: number
   /**
-   * Aborts when the session is gone, and with it the lock: others take this process for dead and take its work over.
-   * Whoever asks for the presence again enters anew, under another id.
+   * Aborts when the session is lost, and with it the lock: other workers release the work of this process. The next call of `presenceOf`
+   * acquires a new presence with another id.
    */
   lost: AbortSignal
-  /** Records what this process works on, and the Graphile Worker pool whose jobs are to be freed when it dies. */
-  work(poolId: string, tasks: string[]): Promise<void>
-  /** Ends the presence. Work that is still in hand can be taken over at once. */
-  leave(): Promise<void>
+  /** Records the tasks of this process and its Graphile Worker pool, whose jobs the sweep unlocks if the process dies. */
+  announcePool(poolId: string, tasks: string[]): Promise<void>
+  /** Ends the presence. Other workers can release unfinished work at once. */
+  release(): Promise<void>
 }
 
 const presences = new WeakMap<Database, Promise<Presence>>()
 
-/** The presence of this process in that database, entered when it is first needed. */
+/** The presence of this process in that database, acquired at the first use. */
 export function presenceOf(db: Database): Promise<Presence> {
   let presence = presences.get(db)
   if (!presence) {
-    presence = enter(db)
+    presence = acquire(db)
     presences.set(db, presence)
     const forget = () => {
       if (presences.get(db) === presence) presences.delete(db)
@@ -42,11 +42,11 @@ export function presenceOf(db: Database): Promise<Presence> {
   return presence
 }
 
-/** Ends the presence of this process, if it ever entered. */
-export async function leave(db: Database): Promise<void> {
+/** Ends the presence of this process, if it has one. */
+export async function releasePresence(db: Database): Promise<void> {
   const presence = await presences.get(db)
   presences.delete(db)
-  await presence?.leave()
+  await presence?.release()
 }
 
 type CancelListener = (table: string, id: bigint) => void
@@ -64,20 +64,20 @@ function notifyCancelled(db: Database, payload: string): void {
   if (table !== undefined && id !== undefined) cancelListeners.get(db)?.(table, BigInt(id))
 }
 
-async function enter(db: Database): Promise<Presence> {
-  await db.settle()
+async function acquire(db: Database): Promise<Presence> {
+  await db.negotiateSettings()
   const session = db.openSession()
   const lost = new AbortController()
-  const lose = () => {
+  const onLost = () => {
     clearInterval(pinging)
     lost.abort(new AsyncGenError('SESSION_LOST', 'The worker lost its session with PostgreSQL.'))
-    // A session that only seems lost must not hold its lock any longer.
+    // The session may still be open. Closing it releases its lock.
     session.end().catch(() => {})
   }
-  session.on('error', lose).on('end', lose)
+  session.on('error', onLost).on('end', onLost)
   session.on('notification', ({ payload = '' }) => notifyCancelled(db, payload))
-  // From the beginning: a server that falls silent right after it has answered must not be waited for either.
-  const pinging = ping(session, lose)
+  // Before the lock is taken: a server that stops answering during that must not block the worker either.
+  const pinging = ping(session, onLost)
   const id = await takeLock(session).catch((error) => {
     clearInterval(pinging)
     session.end().catch(() => {})
@@ -89,25 +89,25 @@ async function enter(db: Database): Promise<Presence> {
   return {
     id,
     lost: lost.signal,
-    work: async (poolId, tasks) => {
-      await db.query(workStatement, [id, poolId, tasks])
+    announcePool: async (poolId, tasks) => {
+      await db.query(announcePoolStatement, [id, poolId, tasks])
     },
-    leave: async () => {
-      session.off('end', lose)
+    release: async () => {
+      session.off('end', onLost)
       clearInterval(pinging)
-      // The lock has to go, also where the server does not answer any more.
-      const closing = setTimeout(() => destroy(session), PATIENCE * 1000).unref()
-      await session.query(leaveStatement.text, [id]).catch(() => {})
+      // The connection is destroyed if the server does not answer.
+      const closing = setTimeout(() => destroy(session), SESSION_TIMEOUT * 1000).unref()
+      await session.query(releaseStatement.text, [id]).catch(() => {})
       await session.end().catch(() => {})
       clearTimeout(closing)
     },
   }
 }
 
-/** The presences that this process has lost. PostgreSQL may not know it: where a proxy stands between, it keeps their sessions. */
+/** The ids of lost presences of this process. Behind a proxy, PostgreSQL may keep their sessions open. */
 const lostPresences = new WeakMap<Database, number[]>()
 
-/** Ends what PostgreSQL has kept of them, so that the others need not wait for minutes until they take their work over. */
+/** Ends the sessions that PostgreSQL has kept, so that other workers can release their work at once and not minutes later. */
 async function endLostSessions(db: Database, session: Session): Promise<void> {
   const ids = lostPresences.get(db)
   if (!ids) return
@@ -121,35 +121,35 @@ async function takeLock(session: Session): Promise<number> {
   await session.connect()
   await session.query(keepalives)
   await session.query('LISTEN "async-gen:cancelled"')
-  const { rows } = await session.query(enterStatement.text, [hostname(), process.pid, version])
+  const { rows } = await session.query(acquireStatement.text, [hostname(), process.pid, version])
   const { id } = rows[0] as { id: number }
   await requireSession(session, id)
   return id
 }
 
 /**
- * Asks once a second. Seconds are counted by the timer that asks: a process that was busy for long finds the answer waiting
- * before it has counted to five.
+ * Sends a ping once a second. The same timer counts the seconds without an answer, so that a process that was busy for longer than the
+ * timeout reads the answer before it counts the session as lost.
  */
-function ping(session: Session, lose: () => void): NodeJS.Timeout {
+function ping(session: Session, onLost: () => void): NodeJS.Timeout {
   let unanswered = 0
   return setInterval(() => {
-    if (unanswered >= PATIENCE) return lose()
+    if (unanswered >= SESSION_TIMEOUT) return onLost()
     if (unanswered++ > 0) return
     session.query('SELECT 1').then(() => {
       unanswered = 0
-    }, lose)
+    }, onLost)
   }, 1000).unref()
 }
 
-/** Behind a pooler that hands every statement to another session, a lock says nothing about this process. */
+/** Behind a pooler in transaction mode, each statement may run in another session, so the lock would not show that this process is alive. */
 async function requireSession(session: Session, id: number): Promise<void> {
   const { rows } = await session.query(ownLock, [id])
   if (rows.length > 0) return
   throw new AsyncGenError(
     'NO_SESSION',
-    'The connection goes through a pooler in transaction mode, such as PgBouncer, so it has no session of its own. ' +
-      'Give the worker the URL of PostgreSQL itself, or of a pooler in session mode.',
+    'The connection goes through a pooler in transaction mode, such as PgBouncer. The worker needs a session. ' +
+      'Set DATABASE_URL of the worker to PostgreSQL itself, or to a pooler in session mode.',
   )
 }
 
@@ -162,19 +162,20 @@ function destroy(session: object): void {
   ;(session as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
 }
 
-// The server notices a process that was cut off, rather than ended, in the same time as the process itself. One that hangs still
-// has a kernel that answers for it, but it does not ask any more.
+// The server detects a lost network connection in the same time as the process. The kernel of a hung process still answers, but the
+// process sends no pings, so its session becomes idle.
 const keepalives = `
   SET tcp_keepalives_idle = 2;
   SET tcp_keepalives_interval = 1;
-  SET tcp_keepalives_count = ${PATIENCE - 2};
-  SET tcp_user_timeout = ${PATIENCE * 1000};
-  SET idle_session_timeout = ${HANGING * 1000}`
+  SET tcp_keepalives_count = ${SESSION_TIMEOUT - 2};
+  SET tcp_user_timeout = ${SESSION_TIMEOUT * 1000};
+  SET idle_session_timeout = ${HUNG_PROCESS_TIMEOUT * 1000}`
 
-// The lock is taken before the row can be seen, so nobody ever sees a living worker's row without its lock.
-const enterStatement: Statement = {
-  name: 'async-gen:enter',
+// The lock is taken before the row is committed, so the row of a living worker is never visible without its lock.
+const acquireStatement: Statement = {
+  name: 'async-gen:acquire-presence',
   text: `
+    -- $1 host, $2 pid, $3 version
     WITH worker AS (
       INSERT INTO async_workers (host, pid, version) VALUES ($1, $2, $3) RETURNING id
     )
@@ -190,13 +191,15 @@ const ownLock = `
   SELECT FROM pg_locks
   WHERE locktype = 'advisory' AND classid = ${PRESENCE_LOCK} AND objid = $1 AND objsubid = 2 AND pid = pg_backend_pid()`
 
-const workStatement: Statement = {
-  name: 'async-gen:work',
-  text: 'UPDATE async_workers SET pool_id = $2, tasks = $3 WHERE id = $1',
+const announcePoolStatement: Statement = {
+  name: 'async-gen:announce-pool',
+  text: `
+    -- $1 id, $2 pool id, $3 tasks
+    UPDATE async_workers SET pool_id = $2, tasks = $3 WHERE id = $1`,
 }
 
-// Where there is a Graphile Worker pool, its jobs may have to be freed: the sweep does both.
-const leaveStatement: Statement = {
-  name: 'async-gen:leave',
+// The row of a Graphile Worker pool stays: the sweep unlocks the jobs of the pool, and deletes the row later.
+const releaseStatement: Statement = {
+  name: 'async-gen:release-presence',
   text: 'DELETE FROM async_workers WHERE id = $1 AND pool_id IS NULL',
 }

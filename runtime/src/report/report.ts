@@ -4,20 +4,22 @@ import type { Duration } from '../core/duration.js'
 import { AsyncGenError } from '../core/errors.js'
 import { snakeCase } from '../core/names.js'
 import { deserialize, type Json, jsonOf, serialize } from '../core/serialize.js'
-import type { Reading } from '../toast/reading.js'
-import { type Computation, toastsOf } from '../toast/registry.js'
+import type { ToastComputation } from '../toast/registered-toast.js'
+import { toastsOf } from '../toast/registry.js'
+import type { ToastResult } from '../toast/result.js'
 import type { ExpireIf } from '../toast/staleness.js'
-import { defineToast, type ReadOptions, type Toast } from '../toast/toast.js'
+import { defineToast } from '../toast/toast.js'
+import type { ReadOptions, Toast } from '../toast/types.js'
 import { type ReportRow, ReportStore } from './store.js'
 
 export interface BaseReportOptions {
-  /** The Prisma model of the table; `refresh_` and its name in snake_case is the Graphile Worker task that builds. */
+  /** The Prisma model of the table. The Graphile Worker task that builds its reports is `refresh_` and the model in snake_case. */
   model: string
-  /** The table: what the model's `@@map` says. */
+  /** The table: the value of the model's `@@map`. */
   table: string
 }
 
-/** What `BaseReport` returns, and what every report class extends. */
+/** The base class of all report classes of one table. */
 export type ReportBase = typeof ReportRecord & ReportSettings
 
 interface ReportSettings {
@@ -26,37 +28,37 @@ interface ReportSettings {
   readonly task: string
 }
 
-/** A class of reports, with arguments of its own. */
+/** A class of reports. Each class has its own arguments. */
 export type ReportClass = ReportSettings & {
   // biome-ignore lint/suspicious/noExplicitAny: each class has arguments of its own
   new (row: ReportRow): ReportRecord<any>
-  /** What its rows are called, in the column `type`. Fix it where a bundler renames classes: `static override type = '…'`. */
+  /** The value of the column `type`. Default: the class name. If a bundler renames classes, set it: `static override type = '…'`. */
   readonly type: string
-  /** Stale when older than this. */
+  /** A report older than this is stale. */
   readonly expireIn?: Duration
-  /** Stale when this says so, given the report as `toast.parent`; it may ask the database. */
+  /** A report is stale if this returns true, or resolves with it. It receives the report as `toast.parent`. */
   // biome-ignore lint/suspicious/noExplicitAny: each class has arguments of its own
   readonly expireIf?: ExpireIf<any>
   /** How old a stale value may be and still be served. */
   readonly maxStale?: Duration
-  /** Change it when `build` changes so much that what it built before must not be served. */
+  /** The version of the code: change it when the old values of `build` must not be served any more. */
   readonly version?: string | number
-  /** How large what it builds may be, as JSON. Default: 8 MB. */
+  /** The maximum size of a value, in bytes of JSON. Default: 8 MB. */
   readonly maxBytes?: number
 }
 
-/** A report whose `build` returns what is there at once, and has the worker build what is missing or stale. */
+/** A report whose `build` returns the cached value at once. The worker builds what is missing or stale. */
 export type BackgroundReport<Report extends ReportRecord> = Omit<Report, 'build'> & {
-  build(options?: ReadOptions): Promise<Reading<Awaited<ReturnType<Report['build']>>>>
-  /** What is there, without asking for a build. */
-  peek(): Promise<Reading<Awaited<ReturnType<Report['build']>>>>
-  /** A value that is not stale, built now if it has to be. */
-  fresh(): Promise<Reading<Awaited<ReturnType<Report['build']>>, never>>
-  /** Builds it here and now, and stores nothing. */
+  build(options?: ReadOptions): Promise<ToastResult<Awaited<ReturnType<Report['build']>>>>
+  /** Returns the cached value, without requesting a build. */
+  peek(): Promise<ToastResult<Awaited<ReturnType<Report['build']>>>>
+  /** Returns a value that is not stale, and builds it now if necessary. */
+  fresh(): Promise<ToastResult<Awaited<ReturnType<Report['build']>>, never>>
+  /** Builds the value here. Nothing is read or stored. */
   compute(): Promise<Awaited<ReturnType<Report['build']>>>
   /** Whether there is no value, or a stale one. */
   isStale(): Promise<boolean>
-  /** Asks for a build, whatever the age of the value: with `tx`, only if that commits. */
+  /** Makes the value stale and requests a build: with `tx`, only if that transaction commits. */
   expire(options?: Pick<ReadOptions, 'tx'>): Promise<void>
 }
 
@@ -64,7 +66,7 @@ export type BackgroundReport<Report extends ReportRecord> = Omit<Report, 'build'
 export function BaseReport(db: Database, options: BaseReportOptions): ReportBase {
   const store = new ReportStore(db, options.table)
   const task = `refresh_${snakeCase(options.model)}`
-  toastsOf(db).store.tasks.add(task)
+  toastsOf(db).table.addReportTask(task)
   return class<Args extends object> extends ReportRecord<Args> {
     static readonly db = db
     static readonly store = store
@@ -72,7 +74,7 @@ export function BaseReport(db: Database, options: BaseReportOptions): ReportBase
   }
 }
 
-/** A report as JSON: the id is text, times are ISO 8601, and arguments are as SQL sees them. */
+/** A report as JSON: the id is text, times are ISO 8601, and arguments are as the column stores them. */
 export interface ReportJson {
   id: string
   type: string
@@ -81,7 +83,7 @@ export interface ReportJson {
   updatedAt: string
 }
 
-/** A report: a class, and the arguments that it was asked for with. */
+/** A report: its class says how it is built, its arguments say from what. */
 export class ReportRecord<Args extends object = object> {
   readonly id: bigint
   readonly args: Args
@@ -93,7 +95,7 @@ export class ReportRecord<Args extends object = object> {
     return this.name
   }
 
-  // Compilers for targets before ES2022 make of `static override type = '…'` an assignment, which a getter alone refuses.
+  // For targets before ES2022, compilers turn `static override type = '…'` into an assignment, which throws if there is only a getter.
   static set type(type: string) {
     Object.defineProperty(this, 'type', { value: type, writable: true })
   }
@@ -117,7 +119,7 @@ export class ReportRecord<Args extends object = object> {
     }
   }
 
-  /** What `console.log` shows. */
+  /** The text that `console.log` prints. */
   [Symbol.for('nodejs.util.inspect.custom')](
     _depth: number,
     options: object,
@@ -146,11 +148,12 @@ export class ReportRecord<Args extends object = object> {
   }
 
   /**
-   * Builds the report. Each report class has its own; the worker calls it.
+   * Builds the report. Each report class overrides it; the worker calls it.
    *
-   * @param _computation a signal that aborts when the worker has to stop, and where to tell how far it is
+   * @param _computation the signal that aborts when the worker stops, and a function that reports progress
+   * @throws AsyncGenError NOT_IMPLEMENTED
    */
-  async build(_computation: Computation): Promise<unknown> {
+  async build(_computation: ToastComputation): Promise<unknown> {
     throw new AsyncGenError('NOT_IMPLEMENTED', `Not implemented: ${this.constructor.name} needs a method build().`)
   }
 }
@@ -158,9 +161,9 @@ export class ReportRecord<Args extends object = object> {
 const toasts = new WeakMap<ReportClass, Toast<ReportRecord, unknown>>()
 
 /**
- * The toast behind a report class's `build`, defined when it is first needed.
+ * The toast of a report class, defined at its first use.
  *
- * @param place the file of the class, where it is known
+ * @param place the file of the class, if it is known
  */
 export function toastOf(Report: ReportClass, place?: string): Toast<ReportRecord, unknown> {
   let toast = toasts.get(Report)
@@ -178,8 +181,8 @@ function defineReportToast(Report: ReportClass, place: string): Toast<ReportReco
       const row = await store.find(id)
       return row ? new Report(row) : null
     },
-    compute: (report: ReportRecord, computation: Computation) => Report.prototype.build.call(report, computation),
-    living: (keys: string[]) => store.existing(keys),
+    compute: (report: ReportRecord, computation: ToastComputation) => Report.prototype.build.call(report, computation),
+    existingKeys: (keys: string[]) => store.existing(keys),
     ...(expireIn !== undefined && { expireIn }),
     ...(expireIf && { expireIf }),
     ...(maxStale !== undefined && { maxStale }),

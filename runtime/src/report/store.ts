@@ -23,7 +23,7 @@ export class ReportStore {
     this.#sql = statements(table)
   }
 
-  /** The report of that type and key, made if there is none. */
+  /** Finds the report of that type and key, or creates it. */
   async findOrCreate(type: string, key: string, args: string): Promise<ReportRow> {
     const [created] = await this.#db.query<ReportRow>(this.#sql.create, [type, key, args])
     if (created) return created
@@ -50,6 +50,7 @@ const statements = (table: string) =>
     create: {
       name: `${table}:create`,
       text: `
+        -- $1 type, $2 key, $3 args
         INSERT INTO "${table}" (type, key, args)
         VALUES ($1, $2, $3::jsonb)
         ON CONFLICT (type, key) DO NOTHING

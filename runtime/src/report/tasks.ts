@@ -10,7 +10,7 @@ import { type ReportBase, type ReportClass, toastOf } from './report.js'
 /**
  * The Graphile Worker task that builds one report; its payload is `{ name, key }`.
  *
- * @param folder where the report classes are: each module's exported subclasses of `Report`
+ * @param folder the folder of the report classes: all exported subclasses of `Report` in its modules are loaded
  */
 export function refreshReportTask(Report: ReportBase, folder: URL | string): Task {
   const refresh = refreshToastTask(Report.db)
@@ -32,7 +32,7 @@ async function loadReports(Report: ReportBase, folder: URL | string): Promise<vo
       }
     }
   }
-  toastsOf(Report.db).refuseClashes()
+  toastsOf(Report.db).refuseDuplicates()
 }
 
 function isModule(file: string): boolean {

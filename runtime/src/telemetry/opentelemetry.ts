@@ -46,7 +46,7 @@ export async function inSpan<Result>(
   }
 }
 
-/** Whether the host has an SDK for tracing. Without one, a span does nothing but still costs time. */
+/** Whether the host has an SDK for tracing. Without one, spans would cost time for nothing. */
 function isTracing({ trace, ProxyTracerProvider }: Api): boolean {
   const provider = trace.getTracerProvider()
   return !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer(SCOPE) !== undefined
@@ -110,7 +110,7 @@ interface Instruments {
 
 let current: { provider: unknown; instruments: Instruments | undefined } | undefined
 
-/** Created again if the host sets up its metrics later than the first operation; undefined without an SDK for metrics. */
+/** Undefined without an SDK for metrics. Created again if the host installs one after the first operation. */
 function instrumentsOf(api: Api): Instruments | undefined {
   const provider = api.metrics.getMeterProvider()
   if (current?.provider !== provider) {
@@ -123,7 +123,7 @@ function instrumentsOf(api: Api): Instruments | undefined {
 function makeInstruments(meter: OpenTelemetry.Meter): Instruments {
   return {
     sent: meter.createCounter('messaging.client.sent.messages', {
-      description: 'Attempts that were recorded, or could not be',
+      description: 'Attempts that were recorded or failed to be recorded',
       unit: '{message}',
     }),
     consumed: meter.createCounter('messaging.client.consumed.messages', {

@@ -3,7 +3,7 @@ import type { ErrorRecord } from '../core/errors.js'
 /** A trace context as OpenTelemetry's propagators write it: by default `{ traceparent }`. */
 export type TraceContext = Record<string, string>
 
-/** What the runtime does: it records an attempt, runs a call, refreshes a toast, builds a report, or runs a job of the host's own. */
+/** An operation of the runtime: `create` records attempts, `run` runs a call, `refresh` a toast, `build` a report, `job` a task of the host's. */
 export type Operation = 'create' | 'run' | 'refresh' | 'build' | 'job'
 
 /**

@@ -1,12 +1,12 @@
 import type { Database } from '../core/database.js'
 import { AsyncGenError } from '../core/errors.js'
 import type { Statement } from '../core/statement.js'
-import { sweptTables } from '../core/swept-table.js'
+import { type SweptTable, sweptTables } from '../core/swept-table.js'
 import { refreshToast } from '../toast/refresh.js'
 import { toastsOf } from '../toast/registry.js'
-import type { Toast } from '../toast/toast.js'
+import type { Toast } from '../toast/types.js'
 
-/** Refreshes a toast as the worker would: nothing happens where no refresh is due. */
+/** Refreshes a toast as the worker does. It does nothing if no refresh is due. */
 export async function refreshNow<Parent>(
   db: Database,
   toast: Pick<Toast<Parent, unknown>, 'toastName' | 'keyOf'>,
@@ -16,15 +16,15 @@ export async function refreshNow<Parent>(
 }
 
 /**
- * Has every read compute what is missing or stale before it returns, as if a worker of infinite speed were there:
- * `beforeAll(() => computeInline(db))`. A computation that fails is recorded, and the read returns as it always does.
+ * Makes every read compute a missing or stale value before it returns, so that specs need no worker:
+ * `beforeAll(() => computeInline(db))`. An error of the computation is recorded, and the read returns as usual.
  */
 export function computeInline(db: Database, inline = true): void {
   toastsOf(db).inline = inline
 }
 
 /**
- * Refuses to go on where a worker runs on the same database, since it would perform and refresh what your specs mean to:
+ * Throws if a worker runs on the same database, because it would process the rows of your specs:
  * `beforeAll(() => requireNoWorker(db))`.
  *
  * @throws AsyncGenError WORKER_RUNNING
@@ -34,19 +34,19 @@ export async function requireNoWorker(db: Database): Promise<void> {
   if (!worker) return
   throw new AsyncGenError(
     'WORKER_RUNNING',
-    `A worker runs on this database (process ${worker.pid} on ${worker.host}) and would take what these specs record. ` +
-      'Stop it, or give the specs a database of their own: DATABASE_URL.',
+    `A worker runs on this database (process ${worker.pid} on ${worker.host}) and would process the rows of these specs. ` +
+      'Stop it, or set DATABASE_URL to a database for the specs alone.',
   )
 }
 
 /**
- * Refuses to go on where the database looks like one that people use: `beforeAll(() => requireTestDatabase(db))`. Specs
- * write rows and remove them, so a development database will do. Refused are:
+ * Throws if the database may be in production use: `beforeAll(() => requireTestDatabase(db))`. Specs create rows and delete them, so a
+ * development database is fine. Refused are:
  *
- * - any database while `NODE_ENV` is `production`
- * - a database on another machine that holds work done more than an hour ago, unless its name contains `test`
+ * - any database if `NODE_ENV` is `production`
+ * - a database on another machine that holds work of more than an hour ago, unless its name contains `test`
  *
- * A database on this machine, or beside this one under a name without dots (Docker Compose), is nobody's production.
+ * A database on this machine, or on a host whose name has no dots (Docker Compose), is accepted.
  *
  * @throws AsyncGenError NOT_A_TEST_DATABASE
  */
@@ -56,19 +56,20 @@ export async function requireTestDatabase(db: Database): Promise<void> {
   if (isNear(host)) return
   const [database] = await db.query<{ name: string }>(nameOfDatabase, [])
   if (/test/i.test(database!.name)) return
-  const tables = ['toasts', ...[...sweptTables(db)].flatMap(({ kind, table }) => (kind === 'attempts' ? [table] : []))]
-  for (const table of tables) {
-    const [found] = await db.query<{ used: boolean }>(holdsOlderWork(table), [])
+  for (const table of new Set([toastsOf(db).table, ...sweptTables(db)])) {
+    const [found] = await db.query<{ used: boolean }>(hasOlderWork(table), [])
     if (found?.used)
-      throw notForTests(`The database ${database!.name} on ${host} holds work of more than an hour ago, in ${table}.`)
+      throw notForTests(
+        `The table ${table.table} of the database ${database!.name} on ${host} holds work of more than an hour ago.`,
+      )
   }
 }
 
 function notForTests(why: string): AsyncGenError {
   return new AsyncGenError(
     'NOT_A_TEST_DATABASE',
-    `These specs write to the database and may be run against one for tests or development only. ${why} ` +
-      'Give them a database of their own in DATABASE_URL, whose name contains "test", or one on this machine.',
+    `These specs write to the database, so they need one for tests or development. ${why} ` +
+      'Set DATABASE_URL to a database whose name contains "test", or to one on this machine.',
   )
 }
 
@@ -78,7 +79,7 @@ function hostOf(db: Database): string {
   return named?.searchParams.get('host') ?? named?.hostname ?? host ?? process.env.PGHOST ?? ''
 }
 
-/** Whether a host is this machine, a socket, or a name that only a private network knows. */
+/** Whether a host is this machine, a socket, or a name of a private network. */
 function isNear(host: string): boolean {
   return /^(127\..*|\[?::1\]?|\/.*|[^.:]*|host\.docker\.internal)$/.test(decodeURIComponent(host))
 }
@@ -88,11 +89,10 @@ const nameOfDatabase: Statement = {
   text: 'SELECT current_database() AS name',
 }
 
-/** Specs remove what they made, so that older work is somebody's. */
-function holdsOlderWork(table: string): Statement {
-  const done = table === 'toasts' ? 'cached_at' : 'completed_at'
+/** Specs delete the rows that they create, so older work belongs to somebody else. */
+function hasOlderWork({ table, finishedColumn }: SweptTable): Statement {
   return {
-    name: `async-gen:holds-older-work:${table}`,
-    text: `SELECT EXISTS (SELECT FROM "${table}" WHERE ${done} < now() - interval '1 hour') AS used`,
+    name: `async-gen:has-older-work:${table}`,
+    text: `SELECT EXISTS (SELECT FROM "${table}" WHERE ${finishedColumn} < now() - interval '1 hour') AS used`,
   }
 }

@@ -3,26 +3,26 @@ import type { Database } from '../core/database.js'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError } from '../core/errors.js'
 import { deserialize, MAX_BYTES, serialize } from '../core/serialize.js'
-import { obtain, refreshToast } from './refresh.js'
+import { type CacheVersion, type CompareVersions, isOlder, versionText } from './cache-version.js'
+import { readOrCompute, refreshToast } from './refresh.js'
 import { callerOf, nameWithVersion, refuseUnknownOptions, toastsOf } from './registry.js'
-import type { Request, ToastRow } from './store.js'
-import { type CompareVersions, isOlder, type Version, versionText } from './version.js'
+import type { RefreshRequest, ToastRow } from './store.js'
 
 export interface AsyncCachedOptions {
-  /** Change it when the function changes so much that what it cached must not be served. Default: none. */
+  /** The version of the code: change it when the old values of the function must not be served any more. Default: none. */
   version?: string | number
-  /** Which of two versions is the newer one, where versions are texts: less than 0 if `a` is older. */
+  /** Compares two versions, if versions are strings: returns less than 0 if `a` is older. */
   compare?: CompareVersions
-  /** How large a value may be, as JSON. Default: 8 MB. */
+  /** The maximum size of a value, in bytes of JSON. Default: 8 MB. */
   maxBytes?: number
 }
 
 export interface FetchOptions<Args extends unknown[]> {
-  /** What the function is called with, here or in the worker. */
+  /** The arguments of the function, which may be called here or in the worker. */
   arguments?: Args
-  /** How long a value is kept; after that it counts as none. Default: for ever. */
+  /** How long a value is kept. Then it counts as missing. Default: for ever. */
   expiresIn?: Duration
-  /** Compute an outdated value now, in place of serving it while the worker refreshes it. */
+  /** Computes an outdated value at once, instead of returning it while the worker refreshes it. */
   synchronousRegen?: boolean
 }
 
@@ -30,27 +30,27 @@ export interface FetchOptions<Args extends unknown[]> {
 export interface AsyncCached<Args extends unknown[], Result> {
   /** The name under which its entries are stored. */
   readonly cachedName: string
-  /** The function itself; nothing is read or stored. */
+  /** Calls the function itself. Nothing is read or stored. */
   compute(...args: Args): Promise<Result>
   /**
-   * The cached value for a locator and a version of the data behind it. Nothing there: it is computed at once, one caller
-   * computing for all. An older version: it is served while the worker computes the new one, or computed at once where no
-   * worker is alive.
+   * The cached value for a locator and a version of the data behind it. A missing value is computed at once, by one caller for all. A
+   * value of an older version is returned while the worker computes the new one; if no worker is alive, it is computed at once.
    *
-   * @param locator constant for one thing: `thing/7`
+   * @param locator identifies the thing that is cached, and does not change: `thing/7`
    * @param version grows when the thing changes: `thing.updatedAt`, or a number
-   * @throws what the function threw, where it was computed at once; UnserializableError for arguments that are no plain data
+   * @throws what the function threw, if it was computed at once; UnserializableError for an argument that cannot be stored; AsyncGenError
+   * INVALID_VERSION, INVALID_DURATION, UNKNOWN_OPTION
    */
   fetch(
     locator: string,
-    version: Version,
+    version: CacheVersion,
     ...options: [] extends Args ? [FetchOptions<Args>?] : [FetchOptions<Args> & { arguments: Args }]
   ): Promise<Result>
-  /** Removes all entries, of all versions of the code. Returns how many there were. */
+  /** Deletes all entries, of all versions of the code. Returns how many were deleted. */
   clear(): Promise<number>
   /**
-   * Takes the refreshes that wait out of the queue, of all versions of the code. The entries stay; a `fetch` that finds one outdated
-   * asks again. Returns how many there were.
+   * Removes the waiting refreshes from the queue, of all versions of the code. The entries stay; a `fetch` that finds one outdated requests
+   * it again. Returns how many were removed.
    */
   clearRefreshes(): Promise<number>
 }
@@ -60,9 +60,10 @@ const OPTIONS = ['version', 'compare', 'maxBytes']
 const FETCH_OPTIONS = ['arguments', 'expiresIn', 'synchronousRegen']
 
 /**
- * Makes a function a cached one: computed when there is nothing, stale while a worker refreshes it, current otherwise.
+ * Caches a function. A call computes a missing value, returns an outdated one while a worker refreshes it, and returns a current one.
  *
- * @param name where its entries are stored, and how the worker finds the function: no code goes through the database
+ * @param name identifies the entries, and the function in the worker: no code is stored in the database
+ * @throws AsyncGenError INVALID_CACHED, UNKNOWN_OPTION
  */
 export function asyncCached<Args extends unknown[], Result>(
   db: Database,
@@ -79,9 +80,9 @@ export function asyncCached<Args extends unknown[], Result>(
   }
   const registry = toastsOf(db)
   const { store } = registry
-  const anyWorkers = () => registry.share('workers', () => hasWorkers(db))
+  const anyWorkers = () => registry.runShared('workers', () => hasWorkers(db))
   const storedName = nameWithVersion(name, options.version)
-  registry.define({
+  registry.register({
     place: callerOf(asyncCached),
     code: String(compute),
     name: storedName,
@@ -94,15 +95,15 @@ export function asyncCached<Args extends unknown[], Result>(
 
   const fetch = async (
     locator: string,
-    version: Version,
+    version: CacheVersion,
     options: FetchOptions<Args> = {},
     compare?: CompareVersions,
   ) => {
     refuseUnknownOptions(`fetch of ${name}`, options, FETCH_OPTIONS)
     const args = options.arguments ?? ([] as unknown[])
-    const request: Request = {
+    const request: RefreshRequest = {
       name: storedName,
-      key: keyOf(locator, args),
+      key: entryKeyOf(locator, args),
       task: TASK,
       version: versionText(version, compare),
       args: serialize(args, 'arguments'),
@@ -117,11 +118,11 @@ export function asyncCached<Args extends unknown[], Result>(
       case 'serve':
         return deserialize(row!.value) as Result
       case 'compute':
-        return deserialize((await obtain(db, request, isCurrent, 'never')).value) as Result
+        return deserialize((await readOrCompute(db, request, isCurrent, 'never')).value) as Result
       case 'enqueue': {
-        // One that is wanted already computes the version that was asked for then.
-        const { wanted = false, wanted_version = null } = row!.refresh ?? {}
-        if (!wanted || isOlder(wanted_version, version, compare)) await store.request(request, row!.run)
+        // A refresh that is already requested computes the version of that request.
+        const { requested = false, wanted_version = null } = row!.refresh ?? {}
+        if (!requested || isOlder(wanted_version, version, compare)) await store.request(request, row!.run)
         if (registry.inline) await refreshToast(db, request)
         return deserialize(row!.value) as Result
       }
@@ -137,19 +138,19 @@ export function asyncCached<Args extends unknown[], Result>(
   }
 }
 
-interface Situation {
-  /** What there is, and whether the version asked for is newer than it. */
+interface FetchState {
+  /** The entry, and whether its version is older than the requested one; null where there is none. */
   cached: { older: boolean } | null
   synchronousRegen: boolean
   hasWorkers: () => Promise<boolean>
 }
 
-/** What a fetch does. */
+/** Decides whether `fetch` computes a value, requests a refresh or returns the cached value. */
 export async function strategy({
   cached,
   synchronousRegen,
   hasWorkers,
-}: Situation): Promise<'compute' | 'enqueue' | 'serve'> {
+}: FetchState): Promise<'compute' | 'enqueue' | 'serve'> {
   if (!cached) return 'compute'
   if (!cached.older) return 'serve'
   if (synchronousRegen) return 'compute'
@@ -158,12 +159,12 @@ export async function strategy({
   return 'compute'
 }
 
-/** Whether a worker is alive that refreshes what functions have cached. */
+/** Whether a worker that refreshes cached functions is alive. */
 export async function hasWorkers(db: Database): Promise<boolean> {
   return (await db.workers({ task: TASK })).length > 0
 }
 
-/** Removes what all functions have cached, and with it the refreshes that wait. Returns how many entries there were. */
+/** Deletes the entries of all cached functions, with their waiting refreshes. Returns how many were deleted. */
 export async function clearCached(db: Database): Promise<number> {
   return await toastsOf(db).store.clearCached()
 }
@@ -172,14 +173,14 @@ function hasValue({ age }: ToastRow): boolean {
   return age !== null
 }
 
-/** The arguments are part of what an entry is: 1 and '1' differ, the order of keys does not matter. */
-function keyOf(locator: string, args: unknown[]): string {
+/** The arguments are part of the key: 1 and '1' differ, the order of object keys does not matter. */
+function entryKeyOf(locator: string, args: unknown[]): string {
   for (const [i, arg] of args.entries()) serialize(arg, `argument ${i + 1}`)
   const key = args.length === 0 ? locator : `${locator} ${digestOf(args, 'arguments')}`
   return fitsIndex(key) ? key : digestOf([locator, args])
 }
 
-/** An entry of an index takes 2,704 bytes, and with the key comes the name. */
+/** An index entry may have 2,704 bytes, and also holds the name. */
 function fitsIndex(key: string): boolean {
   return Buffer.byteLength(key) <= 1000 && key.isWellFormed() && !key.includes('\0')
 }

@@ -1,20 +1,20 @@
 import { AsyncGenError } from '../core/errors.js'
 import { idOf as wholeNumber } from '../core/id.js'
 
-/** The fields that tell a model's records apart: one, or several for a composite key. */
+/** The fields of a model's key: one, or several for a composite key. */
 export type KeyFields = string | readonly string[]
 
-/** What Prisma takes as `where` to find a record by its key. */
+/** A `where` of Prisma that finds a record by its key. */
 export type KeyValues = Record<string, unknown>
 
 /**
- * The key of a parent as text, the same that SQL makes of it: `to_jsonb("id")::text` for one field,
- * `jsonb_build_array("a", "b")::text` for several.
+ * The key of a parent as text. SQL writes the same text: `to_jsonb("id")::text` for one field, `jsonb_build_array("a", "b")::text` for
+ * several.
  *
- * @param wholeNumbers the fields that the database has as whole numbers: there, text of digits is the number, as in JSON and URLs
- * @throws AsyncGenError NOT_PERSISTED where a field has no value, INVALID_KEY where it has one that is no key, INVALID_ID
+ * @param wholeNumbers the fields of type Int or BigInt: for them, a string of digits is the number, as in JSON and URLs
+ * @throws AsyncGenError NOT_PERSISTED where a field has no value, INVALID_KEY where its type cannot be a key, INVALID_ID
  */
-export function keyOf(
+export function toastKeyOf(
   name: string,
   parent: unknown,
   fields: KeyFields = 'id',
@@ -24,25 +24,25 @@ export function keyOf(
     const given = (parent as KeyValues | null | undefined)?.[field]
     const isDigits = typeof given === 'string' && wholeNumbers?.has(field)
     const value = isDigits ? wholeNumber(given, `The toast ${name}: its record`) : given
-    const text = textOf(value)
+    const text = keyText(value)
     if (text !== undefined) return text
     if (value === undefined || value === null) {
       throw new AsyncGenError(
         'NOT_PERSISTED',
         `Record must be persisted before the toast ${name} can be read: it has no ${field}. ` +
-          'A row that was read with `select` has to have it. A model whose key is another needs the option `id`, with the names of the fields.',
+          'If you read the record with `select`, select the key. If the key of the model has other fields, name them in the option `id`.',
       )
     }
     if (typeof value === 'number') {
       throw new AsyncGenError(
         'INVALID_KEY',
-        `The toast ${name} cannot be stored by ${field}: JavaScript has rounded ${value}. Give a bigint.`,
+        `The toast ${name} cannot use ${field} as its key: JavaScript has rounded ${value}. Pass a bigint.`,
       )
     }
     const type = typeof value === 'object' ? (value.constructor?.name ?? 'object') : typeof value
     throw new AsyncGenError(
       'INVALID_KEY',
-      `The toast ${name} cannot be stored by ${field}, which is a ${type}. A key is made of numbers, texts, booleans and Dates.`,
+      `The toast ${name} cannot use ${field} as its key, because it is of type ${type}. A key may have numbers, strings, booleans and Dates.`,
     )
   }
   return typeof fields === 'string' ? part(fields) : `[${fields.map(part).join(', ')}]`
@@ -55,16 +55,16 @@ export function valuesOf(key: string, fields: KeyFields = 'id'): KeyValues {
   return Object.fromEntries(fields.map((field, i) => [field, fromText(values[i]!)]))
 }
 
-/** What a loader is given: the value of a single field, or all fields of a composite key. */
+/** The argument of `load`: the value of a single field, or all fields of a composite key. */
 export function idOf(key: string, fields: KeyFields = 'id'): unknown {
   const values = valuesOf(key, fields)
   return typeof fields === 'string' ? values[fields] : values
 }
 
-/** The parts of a composite key: JSON texts, in which a comma may stand. */
+/** The parts of a composite key. Each is JSON, and a string may contain a comma. */
 const PARTS = /"(?:[^"\\]|\\.)*"|[^, ]+/g
 
-function textOf(value: unknown): string | undefined {
+function keyText(value: unknown): string | undefined {
   switch (typeof value) {
     case 'number':
       return Number.isSafeInteger(value) || (Number.isFinite(value) && value % 1 !== 0) ? String(value) : undefined
@@ -80,7 +80,7 @@ function textOf(value: unknown): string | undefined {
   }
 }
 
-/** Prisma takes numbers for a BigInt, and texts for a Date: what the text does not tell, it need not know. */
+/** The text does not show whether a number was a bigint, or a string a Date. Prisma accepts a number for BigInt and a string for DateTime. */
 function fromText(text: string): number | bigint | string | boolean {
   if (/^["tf]/.test(text)) return JSON.parse(text)
   const number = Number(text)

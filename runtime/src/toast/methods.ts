@@ -1,12 +1,12 @@
 import { type ClientExtension, extendClient } from '../core/prisma/client.js'
-import type { ReadOptions } from './toast.js'
+import type { ReadOptions } from './types.js'
 
-/** A toast as far as it can be called. */
-// biome-ignore lint/suspicious/noExplicitAny: the toasts of each model have parents and results of their own
-type Readable = (parent: any, options?: ReadOptions) => Promise<unknown>
+/** The call signature of a toast. */
+// biome-ignore lint/suspicious/noExplicitAny: each toast has its own types of parent and result
+type ReadToast = (parent: any, options?: ReadOptions) => Promise<unknown>
 
 /** Toasts by model and name: `{ oat: { breakfast } }`. */
-type Methods = Record<string, Record<string, Readable>>
+type Methods = Record<string, Record<string, ReadToast>>
 
 /** `await oat.breakfast({ wait: '1s' })` */
 type RowMethods<M extends Methods> = {
@@ -24,9 +24,9 @@ type ModelMethods<M extends Methods> = {
 }
 
 /**
- * A client extension that makes toasts methods of rows, and of models: `prisma.$extends(toastMethods({ oat: { breakfast } }))`.
- * The form on models knows in which transaction it is called. Rows that were read with `select` have no such methods: that is
- * Prisma's way.
+ * A client extension that adds toasts as methods to rows and models: `prisma.$extends(toastMethods({ oat: { breakfast } }))`. A method of a
+ * model that is called on a transaction (`tx.oat.breakfast(oat)`) runs in it. Prisma does not add methods to rows that were read with
+ * `select`.
  */
 export function toastMethods<const M extends Methods>(methods: M): ClientExtension<RowMethods<M>, ModelMethods<M>> {
   return extendClient(

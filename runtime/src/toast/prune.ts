@@ -1,82 +1,99 @@
 import type { Database } from '../core/database.js'
-import { type ToastDefinition, type ToastRegistry, toastsOf } from './registry.js'
-import { BATCH, type StoredToast } from './store.js'
+import { maintenanceStatements } from './maintenance-sql.js'
+import type { RegisteredToast } from './registered-toast.js'
+import type { ToastId } from './store.js'
 
-/** Batches in a turn: a backlog of millions goes in many turns. */
-const BATCHES = 20
+/** How many rows one statement deletes or lists. */
+const BATCH = 1000
 
-/** What older versions of the code have computed is kept for a day, as that code may still run somewhere. */
+/** How many statements one call of `prune` runs of each kind. A larger backlog takes several calls. */
+const MAX_BATCHES = 20
+
+/** Values of older versions of the code are kept for a day, because that code may still run somewhere. Milliseconds. */
 const SUPERSEDED_AFTER = 86_400_000
 
-/**
- * Removes what nobody needs any more: values that have had their time, toasts whose parent is gone, and what older versions of
- * the code have left. Each turn looks at the next thousand toasts, and at more as long as it finds some to remove.
- *
- * @returns how many rows were removed
- * @throws what went wrong with the parents of one toast (their table is not there yet, say), once the others are looked at
- */
-export async function pruneToasts(db: Database): Promise<number> {
-  const registry = toastsOf(db)
-  let removed = 0
-  for (let i = 0; i < BATCHES; i++) {
-    const expired = await registry.store.pruneExpired()
-    removed += expired
-    if (expired < BATCH) break
-  }
-  for (let i = 0; i < BATCHES; i++) {
-    const unneeded = await pruneNextPage(registry)
-    removed += unneeded
-    if (unneeded === 0) break
-  }
-  return removed
+/** The smallest value of a bigint column: a row that was written by hand may have any id. */
+const LOWEST_ID = '-9223372036854775808'
+
+/** How many queries for existing parents one page may take when some of them fail. */
+const MAX_QUERIES = 100
+
+/** The columns that decide whether a row is still needed. */
+interface PrunableRow extends ToastId {
+  id: string
+  updated_at: Date
 }
 
-const cursors = new WeakMap<ToastRegistry, string>()
+/** Deletes the rows of `toasts` that are no longer needed. It remembers how far it has looked. */
+export class ToastPruner {
+  readonly #db: Database
+  readonly #definitions: ReadonlyMap<string, RegisteredToast>
+  #lastId = LOWEST_ID
 
-/** Before the first that a column of type bigint holds: rows that were written by hand may have any id. */
-const BEFORE_ALL = '-9223372036854775808'
-
-async function pruneNextPage(registry: ToastRegistry): Promise<number> {
-  const page = await registry.store.page(cursors.get(registry) ?? BEFORE_ALL)
-  cursors.set(registry, page.length < BATCH ? BEFORE_ALL : page.at(-1)!.id)
-  const unneeded = page.filter((toast) => isSuperseded(registry, toast))
-  const failures: unknown[] = []
-  for (const definition of registry.definitions.values()) {
-    unneeded.push(...(await orphans(definition, page, failures)))
+  constructor(db: Database, definitions: ReadonlyMap<string, RegisteredToast>) {
+    this.#db = db
+    this.#definitions = definitions
   }
-  const removed = await registry.store.forget(unneeded.map(({ id }) => id))
-  if (failures.length > 0) throw failures[0]
-  return removed
+
+  async prune(): Promise<number> {
+    let deleted = 0
+    for (let i = 0; i < MAX_BATCHES; i++) {
+      const expired = (await this.#db.query(maintenanceStatements.pruneExpired, [BATCH])).length
+      deleted += expired
+      if (expired < BATCH) break
+    }
+    for (let i = 0; i < MAX_BATCHES; i++) {
+      const unneeded = await this.#pruneNextPage()
+      deleted += unneeded
+      if (unneeded === 0) break
+    }
+    return deleted
+  }
+
+  async #pruneNextPage(): Promise<number> {
+    const page = await this.#db.query<PrunableRow>(maintenanceStatements.listAfter, [this.#lastId, BATCH])
+    this.#lastId = page.length < BATCH ? LOWEST_ID : page.at(-1)!.id
+    const unneeded = page.filter((row) => this.#isSuperseded(row))
+    const errors: unknown[] = []
+    for (const definition of this.#definitions.values()) {
+      unneeded.push(...(await orphansIn(page, definition, errors)))
+    }
+    const deleted = await this.#delete(unneeded)
+    if (errors.length > 0) throw errors[0]
+    return deleted
+  }
+
+  async #delete(rows: PrunableRow[]): Promise<number> {
+    if (rows.length === 0) return 0
+    return (await this.#db.query(maintenanceStatements.deleteByIds, [rows.map(({ id }) => id)])).length
+  }
+
+  #isSuperseded({ name, updated_at }: PrunableRow): boolean {
+    if (this.#definitions.has(name) || Date.now() - updated_at.getTime() < SUPERSEDED_AFTER) return false
+    return [...this.#definitions.values()].some(({ baseName }) => name === baseName || name.startsWith(`${baseName}@`))
+  }
 }
 
-/** In how many parts a page is looked at where the parents of some toasts cannot be looked for. */
-const PARTS = 100
-
-/** A key that was written by hand may be none: the page is halved until the others are looked at without it. */
-async function orphans(
-  { name, living }: ToastDefinition,
-  page: StoredToast[],
-  failures: unknown[],
-): Promise<StoredToast[]> {
-  const parts = [page.filter((toast) => toast.name === name)]
-  const found: StoredToast[] = []
-  for (let looked = 0; living && looked < PARTS; looked++) {
+/** The rows of one toast without a parent. A key that was written by hand can fail the query, so a failed half is split again. */
+async function orphansIn(
+  page: PrunableRow[],
+  { name, existingKeys }: RegisteredToast,
+  errors: unknown[],
+): Promise<PrunableRow[]> {
+  const parts = [page.filter((row) => row.name === name)]
+  const orphans: PrunableRow[] = []
+  for (let queries = 0; existingKeys && queries < MAX_QUERIES; queries++) {
     const part = parts.pop()
     if (!part) break
     if (part.length === 0) continue
     try {
-      const alive = await living(part.map(({ key }) => key))
-      found.push(...part.filter(({ key }) => !alive.has(key)))
+      const existing = await existingKeys(part.map(({ key }) => key))
+      orphans.push(...part.filter(({ key }) => !existing.has(key)))
     } catch (error) {
-      failures.push(error)
+      errors.push(error)
       const half = part.length >> 1
       if (half > 0) parts.push(part.slice(half), part.slice(0, half))
     }
   }
-  return found
-}
-
-function isSuperseded({ definitions }: ToastRegistry, { name, updated_at }: StoredToast): boolean {
-  if (definitions.has(name) || Date.now() - updated_at.getTime() < SUPERSEDED_AFTER) return false
-  return [...definitions.values()].some(({ baseName }) => name === baseName || name.startsWith(`${baseName}@`))
+  return orphans
 }

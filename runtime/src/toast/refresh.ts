@@ -8,53 +8,60 @@ import { serialize } from '../core/serialize.js'
 import { presenceOf } from '../presence/presence.js'
 import { instrument } from '../telemetry/instrument.js'
 import type { OperationEvent, OperationOutcome } from '../telemetry/operation.js'
-import { type Computation, type ToastDefinition, type ToastRegistry, toastsOf, type Work } from './registry.js'
+import type { PreparedComputation, RegisteredToast, ToastComputation } from './registered-toast.js'
+import { type ToastRegistry, toastsOf } from './registry.js'
 import {
+  type ClaimedRefresh,
   type NewValue,
-  type Refresh,
-  type Request,
+  type RefreshRequest,
   type ToastId,
   type ToastRow,
   type ToastStore,
-  textOf,
+  toastIdText,
 } from './store.js'
 
 export type RefreshOutcome = 'refreshed' | 'failed' | 'nothing to do' | 'parent gone' | 'superseded' | 'released'
 
-/** Computes a toast and stores it, if a refresh of it is due: what the worker does. It throws only where the database does. */
+/**
+ * What the worker does for one job: computes a toast and stores the value, if a refresh of it is due. An error of the computation is
+ * recorded, not thrown.
+ *
+ * @param stopping aborts when the worker stops: a computation that then throws is released
+ * @throws what the database throws
+ */
 export async function refreshToast(db: Database, id: ToastId, stopping?: AbortSignal): Promise<RefreshOutcome> {
   const registry = toastsOf(db)
   const { id: worker } = await presenceOf(db)
   const refresh = await registry.store.claim(id, worker)
   if (!refresh) return 'nothing to do'
-  return (await carryOut(registry, refresh, 'later', stopping)).outcome
+  return (await runRefresh(registry, refresh, 'later', stopping)).outcome
 }
 
 /**
- * A row whose value is good enough. It is computed here, or by whoever computes it already, in whatever process; all who ask
- * in this process at the same time ask once.
+ * Returns a row whose value is acceptable. Computes the value here, or waits for the process that is computing it. All callers in this
+ * process that want the same row at the same time share one computation.
  *
- * @param retry whether a failure here has the worker try again, or leaves the row as if nobody had asked
- * @throws what the computation threw; RefreshFailedError where it failed in another process; AsyncGenError NEEDS_ITSELF where
- * what asks is a part of that computation
+ * @param retry after a failure here, whether the worker tries again, or the row stays as it was
+ * @throws what the computation threw; RefreshFailedError where it failed in another process; AsyncGenError NEEDS_ITSELF where the caller
+ * is a part of that computation; AsyncGenError PARENT_GONE
  */
-export async function obtain(
+export async function readOrCompute(
   db: Database,
-  request: Request,
-  goodEnough: (row: ToastRow) => boolean | Promise<boolean>,
+  request: RefreshRequest,
+  isAcceptable: (row: ToastRow) => boolean | Promise<boolean>,
   retry: 'later' | 'never',
 ): Promise<ToastRow> {
   const registry = toastsOf(db)
-  refuseCircle(request)
-  return await registry.share(`obtain\0${textOf(request)}\0${request.version}`, async () => {
+  refuseCircularWait(request)
+  return await registry.runShared(`compute\0${toastIdText(request)}\0${request.version}`, async () => {
     const { store } = registry
     let row = await store.read(request)
     const failuresBefore = row?.refresh?.failures ?? 0
     for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 1.5, LONGEST_PAUSE)) {
-      if (row && (await goodEnough(row))) return row
+      if (row && (await isAcceptable(row))) return row
       const { locked_by = null, failures = 0, error } = row?.refresh ?? {}
       if (error && !locked_by && failures > failuresBefore) throw new RefreshFailedError(request, error)
-      // Whoever computes may have died meanwhile; a taker is told so by the database.
+      // The worker that has locked the row may be dead. The claim checks that in the database.
       if (!locked_by || pause === LONGEST_PAUSE) {
         const computed = await computeHere(db, registry, request, row, retry)
         if (computed) return computed
@@ -65,60 +72,61 @@ export async function obtain(
   })
 }
 
+/** Pauses between two looks at a row that another process computes. Milliseconds. */
 const FIRST_PAUSE = 10
 const LONGEST_PAUSE = 250
 
-/** Nothing where somebody else computes it. */
+/** Undefined where another process computes the value. */
 async function computeHere(
   db: Database,
   registry: ToastRegistry,
-  request: Request,
-  seen: ToastRow | undefined,
+  request: RefreshRequest,
+  row: ToastRow | undefined,
   retry: 'later' | 'never',
 ): Promise<ToastRow | undefined> {
   const { id: worker } = await presenceOf(db)
-  const refresh = await registry.store.take(request, worker, seen)
+  const refresh = await registry.store.claimNow(request, worker, row)
   if (!refresh) return undefined
-  const { outcome, error } = await carryOut(registry, refresh, retry)
+  const { outcome, error } = await runRefresh(registry, refresh, retry)
   if (outcome === 'failed') throw error
   if (outcome === 'parent gone') {
     throw new AsyncGenError(
       'PARENT_GONE',
-      `The record of the toast ${request.name} with the key ${request.key} is gone.`,
+      `The toast ${request.name} of ${request.key} cannot be computed: its record no longer exists.`,
     )
   }
   return outcome === 'refreshed' ? await registry.store.read(request) : undefined
 }
 
-interface CarriedOut {
+interface RefreshResult {
   outcome: RefreshOutcome
-  /** What was thrown, where it failed. */
+  /** What was thrown, where the outcome is `failed`. */
   error?: unknown
 }
 
-/** Computes what was claimed, and stores the value or records the failure; tells who listens. */
-async function carryOut(
+/** Runs a claimed refresh, and emits its events. */
+async function runRefresh(
   registry: ToastRegistry,
-  refresh: Refresh,
+  refresh: ClaimedRefresh,
   retry: 'later' | 'never',
   stopping?: AbortSignal,
-): Promise<CarriedOut> {
+): Promise<RefreshResult> {
   const { name, key: id, failures, task, enqueuedBy } = refresh
-  const isToast = task === 'refresh_toast'
-  const event: OperationEvent = { type: isToast ? 'Toast' : 'Report', id, name, run: failures + 1, enqueuedBy }
+  const isReport = registry.table.isReportTask(task)
+  const event: OperationEvent = { type: isReport ? 'Report' : 'Toast', id, name, run: failures + 1, enqueuedBy }
   return await instrument(
-    isToast ? 'refresh' : 'build',
+    isReport ? 'build' : 'refresh',
     event,
-    () => computeAndStore(registry, refresh, retry, stopping).finally(() => registry.store.letGo(refresh)),
+    () => computeAndStore(registry, refresh, retry, stopping).finally(() => registry.store.markEnded(refresh)),
     ({ outcome, error }) => ({
-      outcome: OUTCOMES[outcome] ?? (retry === 'later' ? 'retried' : 'failed'),
+      outcome: OPERATION_OUTCOMES[outcome] ?? (retry === 'later' ? 'retried' : 'failed'),
       ...(error !== undefined && { error: describeError(error) }),
     }),
   )
 }
 
-/** How an outcome is told; a failure depends on whether it is tried again. */
-const OUTCOMES: Partial<Record<RefreshOutcome, OperationOutcome>> = {
+/** The outcome in events. That of a failure depends on whether it is tried again. */
+const OPERATION_OUTCOMES: Partial<Record<RefreshOutcome, OperationOutcome>> = {
   refreshed: 'succeeded',
   'parent gone': 'succeeded',
   superseded: 'superseded',
@@ -127,67 +135,73 @@ const OUTCOMES: Partial<Record<RefreshOutcome, OperationOutcome>> = {
 
 async function computeAndStore(
   registry: ToastRegistry,
-  refresh: Refresh,
+  refresh: ClaimedRefresh,
   retry: 'later' | 'never',
   stopping?: AbortSignal,
-): Promise<CarriedOut> {
+): Promise<RefreshResult> {
   const { store } = registry
   const { computation, release } = computationOf(store, refresh, stopping)
   try {
-    const definition = registry.definitionOf(refresh.name)
-    // Asked before anything is read: see changesAhead.
-    const doubtful = isUnsettled(refresh) && (await store.changesAhead(refresh, refresh.cachedAt))
-    const work = await definition.prepare(refresh)
-    if (!work) return { outcome: (await store.remove(refresh)) ? 'parent gone' : 'superseded' }
-    const value = await within(refresh, () => compute(definition, work, computation))
-    return { outcome: (await store.store(refresh, { ...value, doubtful })) ? 'refreshed' : 'superseded' }
+    const toast = registry.definitionOf(refresh.name)
+    // Before the parent is read: a transaction that commits in between has then been seen as open.
+    const isProvisional = mayMissInvalidation(refresh) && (await store.hasOpenChanges(refresh, refresh.cachedAt))
+    const prepared = await toast.prepare(refresh)
+    if (!prepared) return { outcome: (await store.remove(refresh)) ? 'parent gone' : 'superseded' }
+    const value = await runInChain(refresh, () => compute(toast, prepared, computation))
+    return { outcome: (await store.store(refresh, { ...value, isProvisional })) ? 'refreshed' : 'superseded' }
   } catch (error) {
     if (stopping?.aborted) {
       await store.release(refresh)
       return { outcome: 'released' }
     }
-    await store.postpone(refresh, describeError(error), retry === 'later' ? backoff(refresh.failures + 1) : null)
+    await store.storeFailure(refresh, describeError(error), retry === 'later' ? backoff(refresh.failures + 1) : null)
     return { outcome: 'failed', error }
   } finally {
     release()
   }
 }
 
-/** Whether a transaction may be open that began when the row was not there yet. No trigger knows of cached functions. */
-function isUnsettled({ cachedAt, doubtful, args }: Refresh): boolean {
-  return (cachedAt === null || doubtful === true) && args === null
+/**
+ * Whether an open transaction may have run its invalidation trigger before the row existed. Cached functions (`args` is set) have no
+ * triggers.
+ */
+function mayMissInvalidation({ cachedAt, isProvisional, args }: ClaimedRefresh): boolean {
+  return (cachedAt === null || isProvisional === true) && args === null
 }
 
-/** The version was read before this begins, so that a change of the parent meanwhile makes the value stale. */
+/** `version` was read before: a change of the parent during the computation makes the value stale. */
 async function compute(
-  { baseName, maxBytes }: ToastDefinition,
-  { version, compute }: Work,
-  computation: Computation,
-): Promise<Omit<NewValue, 'doubtful'>> {
+  { baseName, maxBytes }: RegisteredToast,
+  { version, compute }: PreparedComputation,
+  computation: ToastComputation,
+): Promise<Omit<NewValue, 'isProvisional'>> {
   const started = performance.now()
   const value = await compute(computation)
   const elapsed = secondsSince(started)
   return { value: serialize(value, `result of ${baseName}: value`, maxBytes), version, elapsed }
 }
 
-const PROGRESS_EVERY = 500
+/** How often progress is stored, in milliseconds. */
+const PROGRESS_INTERVAL = 500
 
-function computationOf(store: ToastStore, refresh: Refresh, stopping?: AbortSignal) {
-  const aborting = new AbortController()
-  // Not AbortSignal.any: in Node 20, the signal of a worker would remember each refresh for as long as it runs.
-  const stop = () => aborting.abort(stopping?.reason)
+function computationOf(store: ToastStore, refresh: ClaimedRefresh, stopping?: AbortSignal) {
+  const controller = new AbortController()
+  // Not AbortSignal.any: in Node 20, the signal of the worker would keep a reference to each refresh.
+  const stop = () => controller.abort(stopping?.reason)
   if (stopping?.aborted) stop()
   stopping?.addEventListener('abort', stop)
-  let written = Number.NEGATIVE_INFINITY
-  const computation: Computation = {
-    signal: aborting.signal,
+  let storedAt = Number.NEGATIVE_INFINITY
+  const computation: ToastComputation = {
+    signal: controller.signal,
     progress(done) {
-      if (!(performance.now() - written >= PROGRESS_EVERY && done >= 0)) return
-      written = performance.now()
-      // A computation is not to fail because its progress cannot be told.
-      store.advance(refresh, Math.min(done, 1)).then(
-        (ours) =>
-          ours || aborting.abort(new AsyncGenError('SUPERSEDED', `Another worker computes ${refresh.name} now.`)),
+      if (!(performance.now() - storedAt >= PROGRESS_INTERVAL && done >= 0)) return
+      storedAt = performance.now()
+      // An error while progress is stored does not fail the computation.
+      store.storeProgress(refresh, Math.min(done, 1)).then(
+        (isCurrent) => {
+          if (isCurrent) return
+          controller.abort(new AsyncGenError('SUPERSEDED', `Another worker now computes ${refresh.name}.`))
+        },
         () => {},
       )
     },
@@ -195,32 +209,32 @@ function computationOf(store: ToastStore, refresh: Refresh, stopping?: AbortSign
   return { computation, release: () => stopping?.removeEventListener('abort', stop) }
 }
 
-/** A computation, and the one that it is a part of. */
-interface Link extends ToastId {
-  over: boolean
-  partOf: Link | undefined
+/** A running computation, and the computation that called it. */
+interface ChainLink extends ToastId {
+  hasEnded: boolean
+  caller: ChainLink | undefined
 }
 
-const underWay = new AsyncLocalStorage<Link>()
+const currentLink = new AsyncLocalStorage<ChainLink>()
 
-/** Runs a computation so that all which it asks for knows what it is a part of. */
-async function within<Result>({ name, key }: ToastId, run: () => Promise<Result>): Promise<Result> {
-  const link: Link = { name, key, over: false, partOf: underWay.getStore() }
+/** Runs a computation so that `refuseCircularWait` knows it inside of the computations that it waits for. */
+async function runInChain<Result>({ name, key }: ToastId, run: () => Promise<Result>): Promise<Result> {
+  const link: ChainLink = { name, key, hasEnded: false, caller: currentLink.getStore() }
   try {
-    return await underWay.run(link, run)
+    return await currentLink.run(link, run)
   } finally {
-    // What it has set going, and goes on after it, may ask for anything.
-    link.over = true
+    // Code that the computation started and that still runs may now wait for any toast.
+    link.hasEnded = true
   }
 }
 
 /** Rejects a circular dependency, which would deadlock. */
-function refuseCircle(wanted: ToastId): void {
-  const chain = [wanted]
-  for (let link = underWay.getStore(); link && !link.over; link = link.partOf) {
+function refuseCircularWait(target: ToastId): void {
+  const chain = [target]
+  for (let link = currentLink.getStore(); link && !link.hasEnded; link = link.caller) {
     chain.unshift(link)
-    if (textOf(link) !== textOf(wanted)) continue
+    if (toastIdText(link) !== toastIdText(target)) continue
     const circle = chain.map(({ name, key }) => `${name} of ${key}`).join(' needs ')
-    throw new AsyncGenError('NEEDS_ITSELF', `This would wait for itself for ever: ${circle}.`)
+    throw new AsyncGenError('NEEDS_ITSELF', `Circular dependency between toasts: ${circle}.`)
   }
 }

@@ -1,79 +1,91 @@
-import { type Duration, milliseconds } from '../core/duration.js'
+import type { Duration } from '../core/duration.js'
 import { AsyncGenError } from '../core/errors.js'
 
-/** A value in the cache, as `expireIf` sees it. */
+/** A cached value, as `expireIf` receives it. */
 export interface CachedToast<Parent = unknown> {
   name: string
   /** The record that the toast is read with. */
   parent: Parent
   /** When the computation of the value began. */
   cachedAt: Date
-  /** How long ago that was, in milliseconds, by the clock of the database. */
+  /** The time since `cachedAt` in milliseconds, by the clock of the database. */
   age: number
   /** How long the computation took, in seconds. */
   elapsed: number
-  /** The parent's version before the value was computed. */
+  /** The parent's version, read before the value was computed. */
   version: string | null
 }
 
-/** When a value counts as stale. The first that is given decides alone; with neither, a parent that has changed does. */
-export interface Staleness<Parent> {
-  /** Stale when older than this. */
+/** When a value is stale. Only the first of these that is set is used: `expireIn`, `expireIf`, a change of the parent. */
+export interface StalenessOptions<Parent> {
+  /** A value older than this is stale. */
   expireIn?: Duration
-  /** Stale when this says so; it may ask the database. `parent` is `toast.parent`. */
+  /** The value is stale if this returns true, or resolves with it: it may query the database. `parent` is `toast.parent`. */
   expireIf?: ExpireIf<Parent>
+}
+
+/** The same with parsed durations, in milliseconds. */
+export interface StalenessRule<Parent> {
+  expireIn: number | undefined
+  expireIf: ExpireIf<Parent> | undefined
+  /** How old a stale value may be and still be served. */
+  maxStale: number | undefined
 }
 
 export type ExpireIf<Parent> = (toast: CachedToast<Parent>, parent: Parent) => boolean | Promise<boolean>
 
 /**
- * Sees to it that something tells when a value is stale, before there is one.
+ * Checks that it can be decided whether a value is stale, even before there is a value.
  *
- * @throws AsyncGenError NO_VERSION for a parent without `updatedAt`, where that has to decide
+ * @throws AsyncGenError NO_VERSION where only a change of the parent makes a value stale and the parent has no valid `updatedAt`
  */
-export function requirePolicy<Parent>(name: string, parent: Parent, { expireIn, expireIf }: Staleness<Parent>): void {
+export function requireStalenessRule<Parent>(
+  name: string,
+  parent: Parent,
+  { expireIn, expireIf }: StalenessRule<Parent>,
+): void {
   if (expireIn === undefined && !expireIf) requireUpdatedAt(name, parent)
 }
 
 /**
  * Whether a cached value is stale for this parent.
  *
- * By default it is where the versions differ, in whichever direction: clocks go back, and two machines never agree on the time.
- * @param isOutdated whether it is the parent that is out of date, and not the value; asked where the parent is the older one
+ * By default, a value is stale if the versions differ, whichever is newer: clocks go back, and those of two machines differ.
+ * @param isOutdated whether the parent is an old copy; called only if the parent is older than the value
  */
 export function isStale<Parent>(
   toast: CachedToast<Parent>,
   parent: Parent,
-  { expireIn, expireIf }: Staleness<Parent>,
+  { expireIn, expireIf }: StalenessRule<Parent>,
   isOutdated: (version: string) => boolean,
 ): boolean | Promise<boolean> {
-  if (expireIn !== undefined) return toast.age > milliseconds(expireIn)
-  if (expireIf) return decision(expireIf(toast, parent))
+  if (expireIn !== undefined) return toast.age > expireIn
+  if (expireIf) return booleanOf(expireIf(toast, parent))
   const version = requireUpdatedAt(toast.name, parent).toISOString()
   if (toast.version === null || version > toast.version) return true
   return version < toast.version && !isOutdated(version)
 }
 
-/** What is no promise is decided at once: most reads need none. */
-function decision(stale: boolean | PromiseLike<boolean>): boolean | Promise<boolean> {
+/** Stays synchronous unless `expireIf` returned a promise, because most reads need none. */
+function booleanOf(stale: boolean | PromiseLike<boolean>): boolean | Promise<boolean> {
   const isPromise = typeof (stale as Partial<PromiseLike<boolean>> | undefined)?.then === 'function'
   return isPromise ? Promise.resolve(stale).then(Boolean) : Boolean(stale)
 }
 
-/** As much of a row as tells whether it has been refreshed since. */
+/** The columns that show whether a row has been refreshed. */
 interface RefreshedRow {
   run: number
   refresh: object | null
 }
 
 /**
- * Remembers which parents are out of date. A parent that is older than a value may be an old copy that its reader has kept, or the parent
- * of today, changed by a clock that went back. A refresh tells: it reads the parent again. Where one has begun since such a parent was
- * first seen, and the versions still differ, the parent is an old copy. Each causes one refresh at most in a process, so that readers
- * with different copies do not have the value computed again and again.
+ * Remembers which parents are old copies. A parent that is older than the value may be an old copy that the reader has kept, or the
+ * present record, changed by a machine whose clock is slow. A refresh decides it, because it loads the parent again: if the versions
+ * still differ after a refresh, the parent is an old copy. Each such parent causes at most one refresh in a process, so that readers
+ * with different copies do not repeat the computation for ever.
  */
 export class OutdatedParents {
-  /** The run that the row was in when the parent was first seen; null once it is known to be out of date. */
+  /** The `run` of the row when the parent was first seen; null once the parent is known to be an old copy. */
   readonly #firstSeen = new Map<string, number | null>()
 
   isKnown(key: string, version: string, { run, refresh }: RefreshedRow): boolean {
@@ -97,7 +109,7 @@ export class OutdatedParents {
 
 const MAX_REMEMBERED = 10_000
 
-/** The version of a parent: when it was last updated, as an ISO 8601 text; null where it keeps no such time. */
+/** The version of a parent: its `updatedAt` as ISO 8601 text; null where it has no valid one. */
 export function versionOf(parent: unknown): string | null {
   const updatedAt = updatedAtOf(parent)
   return updatedAt && isValid(updatedAt) ? updatedAt.toISOString() : null
@@ -115,14 +127,15 @@ function requireUpdatedAt(name: string, parent: unknown): Date {
     throw new AsyncGenError(
       'NO_VERSION',
       `The toast ${name} cannot detect changes of its parent: the parent's updatedAt is an invalid Date. ` +
-        "Prisma reads times so where DateStyle is not ISO: new PrismaPg({ connectionString, options: '-c DateStyle=ISO' }).",
+        'Prisma returns invalid dates if DateStyle is not ISO. Set it where the client is made: ' +
+        "new PrismaPg({ connectionString, options: '-c DateStyle=ISO' }).",
     )
   }
   throw new AsyncGenError(
     'NO_VERSION',
     `The toast ${name} cannot detect changes of its parent: the parent has no updatedAt. ` +
-      'Give the model an `updatedAt DateTime @updatedAt`, or the toast `expireIn` or `expireIf`. ' +
-      'A row that was read with `select` has to have it, too.',
+      'Add `updatedAt DateTime @updatedAt` to the model, or `expireIn` or `expireIf` to the toast. ' +
+      'If you read the record with `select`, select updatedAt.',
   )
 }
 

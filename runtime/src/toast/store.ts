@@ -1,85 +1,82 @@
 import DataLoader from 'dataloader'
-import { backoffs } from '../core/backoff.js'
 import { type Database, LOCK_NOT_AVAILABLE } from '../core/database.js'
 import type { ErrorRecord } from '../core/errors.js'
 import type { TransactionLike } from '../core/prisma/client.js'
 import type { Json } from '../core/serialize.js'
 import type { Query, Statement } from '../core/statement.js'
-import type { SweptTable } from '../core/swept-table.js'
 import { hasNotCommitted, isTransient } from '../core/transient-errors.js'
-import { presenceOf } from '../presence/presence.js'
 import { traceContext } from '../telemetry/opentelemetry.js'
 import type { TraceContext } from '../telemetry/operation.js'
 import { statements } from './sql.js'
 
-/** Which toast: the name under which its method is registered, and the key of its parent. */
+/** Identifies a row: the name of the toast, and the key of its parent. */
 export interface ToastId {
   name: string
   key: string
 }
 
-/** A row of `toasts` as readers see it: the value, and of its refresh what there is to say. */
+/** A row of `toasts` as readers see it: the value, and the state of its refresh. */
 export interface ToastRow {
   value: Json
-  /** What the parent's version was before the value was computed. */
+  /** The parent's version, read before the value was computed. */
   version: string | null
-  /** Whether something has made the value stale since its computation began, whatever its version and its age. */
+  /** Whether the value was made stale (by `expire` or a trigger) after its computation began. */
   invalidated: boolean
   /** When the computation of the value began; null where there is no value yet. */
   cached_at: Date | null
   /** How long the computation took, in seconds. */
   elapsed: number | null
-  /** How long ago that was, in milliseconds; null also where the value has had its time, and is as good as none. */
+  /** The time since `cached_at`, in milliseconds. Null where there is no value, or it has expired. */
   age: number | null
-  /** Counts the refreshes: only the latest may write. */
+  /** The number of refreshes so far. Only the latest one may write. */
   run: number
-  /** Null where none is wanted, and the last one did not fail. */
+  /** Null where no refresh is requested and the last one did not fail. */
   refresh: RefreshState | null
 }
 
 interface RefreshState {
-  /** Whether it is still to be carried out, now or later. */
-  wanted: boolean
-  /** The version that the reader who asked for it had seen. */
+  /** Whether a refresh is requested and has not ended, now or at its next try. */
+  requested: boolean
+  /** The parent's version that the reader who requested it had. */
   wanted_version: string | null
-  /** Whether the value was invalidated again since it was asked for, or since it began. */
-  behind: boolean
-  /** The worker that computes at this moment. */
+  /** Whether the value was invalidated again after the request, or after the refresh began. */
+  invalidated_again: boolean
+  /** The worker that computes now. */
   locked_by: number | null
-  /** How far the computation says it is, from 0 to 1. */
+  /** The progress that the computation has reported, from 0 to 1. */
   progress: number | null
   /** How many refreshes have failed since the last success. */
   failures: number
-  /** The last failure since the last success. */
+  /** The error of the last failure since the last success. */
   error: ErrorRecord | null
 }
 
-/** What a reader asks for. */
-export interface Request extends ToastId {
-  /** The Graphile Worker task that is to refresh it. */
+/** A refresh that a reader requests. */
+export interface RefreshRequest extends ToastId {
+  /** The Graphile Worker task that refreshes the row. */
   task: string
-  /** The parent's version that the reader has seen. */
+  /** The parent's version that the reader has. */
   version: string | null
-  /** Serialized by `serialize`. */
+  /** Arguments of a cached function, serialized by `serialize`. */
   args?: string
   /** Milliseconds. */
   expiresIn?: number | undefined
 }
 
-interface SeenRequest extends Request {
-  /** The run that the row was in when the reader saw it. */
-  seenRun: number
+interface ObservedRequest extends RefreshRequest {
+  /** The `run` of the row when the reader read it. */
+  observedRun: number
   trace: TraceContext | undefined
 }
 
-/** Collects what is asked for in one tick, outside of any transaction or in one of them. */
+/** Collects the reads and requests of one tick, outside of a transaction or in one. */
 interface Batches {
   reads: DataLoader<ToastId, ToastRow | undefined>
-  requests: DataLoader<SeenRequest, undefined>
+  requests: DataLoader<ObservedRequest, undefined>
 }
 
-/** A refresh in progress: nobody but the worker that claimed it, in that run, may finish it. */
-export interface Refresh extends ToastId {
+/** A refresh that a worker has claimed: only that worker, in that run, may end it. */
+export interface ClaimedRefresh extends ToastId {
   id: string
   /** The Graphile Worker task that refreshes the row. */
   task: string
@@ -89,12 +86,12 @@ export interface Refresh extends ToastId {
   epoch: number
   wantedVersion: string | null
   failures: number
-  /** The trace that asked for it. */
+  /** The trace context of the reader who requested it. */
   enqueuedBy: TraceContext | null
-  /** When the computation of the value that is there began; null where there is none yet. */
+  /** When the computation of the present value began; null where there is none yet. */
   cachedAt: Date | null
-  /** Whether that value was doubtful when it was stored. */
-  doubtful: boolean | null
+  /** Whether the present value was provisional when it was stored; null where there is none. */
+  isProvisional: boolean | null
 }
 
 export interface NewValue {
@@ -103,196 +100,172 @@ export interface NewValue {
   version: string | null
   /** Seconds. */
   elapsed: number
-  /** Whether the value may have been computed from data that somebody was about to change: it counts as invalidated. */
-  doubtful: boolean
+  /** Whether an open transaction may have changed the data that the value was computed from. A provisional value counts as invalidated. */
+  isProvisional: boolean
 }
 
-/** As much of a row as tells whether anybody needs it. */
-export interface StoredToast extends ToastId {
-  id: string
-  updated_at: Date
-}
+/** How long a reader's request waits for a transaction that has locked the row, in milliseconds. */
+const REQUEST_LOCK_TIMEOUT = 100
 
-/** How many rows one statement of the upkeep touches at most. */
-export const BATCH = 1000
+/** The `value_epoch` of a provisional value. The column `epoch` is never negative after a claim. */
+const PROVISIONAL_EPOCH = -1
 
-/** How long a reader who asks for a refresh waits for a transaction that has locked the row, in milliseconds. */
-const PATIENCE = 100
-
-/** What `epoch` never is. */
-const DOUBTFUL = -1
-
-/** The SQL of the table `toasts`. */
-export class ToastStore implements SweptTable {
-  readonly kind = 'toasts'
-  readonly table = 'toasts'
-  /** Those of reports are added as their classes are made. */
-  readonly tasks = new Set(['refresh_toast'])
+/** Reads, requests and claims in the table `toasts`. Its statements are in sql.ts. */
+export class ToastStore {
   readonly #db: Database
   readonly #batches: Batches
-  readonly #batchesWithin = new WeakMap<TransactionLike, Batches>()
-  /** The refreshes that this process carries out. */
-  readonly #inHand = new Set<Refresh>()
+  readonly #batchesOfTransactions = new WeakMap<TransactionLike, Batches>()
+  readonly #running = new Set<ClaimedRefresh>()
 
   constructor(db: Database) {
     this.#db = db
     this.#batches = {
       reads: new DataLoader((ids) => this.#read(ids, db.query), { cache: false }),
-      requests: new DataLoader((requests) => this.#requestAtOnce(requests), { cache: false }),
+      requests: new DataLoader((requests) => this.#requestWithTimeout(requests), { cache: false }),
     }
   }
 
-  /** The row of a toast. Reads in one tick become one query; so do reads in one tick of a transaction of the host's. */
+  /** The refreshes that this process has claimed and not ended. */
+  get running(): ReadonlySet<ClaimedRefresh> {
+    return this.#running
+  }
+
+  /** Reads a row. All reads of one tick become one query; so do the reads of one tick in a transaction of the host's. */
   async read(id: ToastId, tx?: TransactionLike): Promise<ToastRow | undefined> {
     return await this.#batchesOf(tx).reads.load(id)
   }
 
   /**
-   * Asks for a refresh, unless one is wanted already, or has been carried out since the reader saw the row in that run; a
-   * running one is told of a newer version or invalidation. Requests in one tick become one statement. Where a transaction has
-   * locked the row for long, nothing is asked for: readers do not wait for it, and the next one asks again.
-   */
-  async request(request: Request, seenRun: number, tx?: TransactionLike): Promise<void> {
-    await this.#batchesOf(tx).requests.load({ ...request, seenRun, trace: traceContext() })
-  }
-
-  /** Makes the value stale and asks for a refresh as soon as can be, also where the next try was to come later. */
-  async expire({ name, key, task, version }: Request, tx?: TransactionLike): Promise<void> {
-    const query = tx ? this.#db.within(tx) : this.#db.query
-    await query(statements.expire, [name, key, task, version, jsonOf(traceContext())])
-  }
-
-  /** Takes a refresh that is due. Nothing where it is not due, or somebody computes it already, or a transaction has locked it. */
-  async claim({ name, key }: ToastId, worker: number): Promise<Refresh | undefined> {
-    return await this.#hold({ name, key }, worker, statements.claim, [name, key, worker])
-  }
-
-  /**
-   * Takes a refresh whether it is due or not, for a reader who computes by itself. Nothing where somebody computes it
-   * already, or has begun or ended to do so since the reader saw the row.
-   */
-  async take(request: Request, worker: number, seen: ToastRow | undefined): Promise<Refresh | undefined> {
-    const { name, key, task, version, args, expiresIn } = request
-    const state = [seen?.run ?? 0, seen?.refresh?.locked_by ?? null]
-    const values = [name, key, task, version, args ?? null, expiresIn ?? null, worker, ...state]
-    return await this.#hold(request, worker, statements.take, values)
-  }
-
-  /** Says that a refresh is over for this process, whether or not its end could be stored. */
-  letGo(refresh: Refresh): void {
-    this.#inHand.delete(refresh)
-  }
-
-  /**
-   * Whether a transaction is open at this moment that has written to a table with a trigger that invalidates such toasts. What
-   * it has changed cannot be seen yet, and its trigger may have run before the row was there to be marked.
+   * Requests a refresh, unless one is requested already, or has ended since the reader read the row. A refresh that runs is repeated if
+   * the request brings a newer version or invalidation. All requests of one tick become one statement. Outside of a transaction, a row
+   * that stays locked for longer than 100 ms is left alone, so that readers do not wait; the next reader requests it again.
    *
-   * @param since when the row was there for certain: transactions that have begun later do not matter
+   * @param observedRun the `run` of the row when the reader read it; 0 where there was no row
    */
-  async changesAhead({ name }: ToastId, since: Date | null): Promise<boolean> {
-    const [found] = await this.#db.query<{ ahead: boolean }>(statements.changesAhead, [name, since])
-    return found!.ahead
+  async request(request: RefreshRequest, observedRun: number, tx?: TransactionLike): Promise<void> {
+    await this.#batchesOf(tx).requests.load({ ...request, observedRun, trace: traceContext() })
   }
 
-  /** Stores a value, unless the refresh was taken over meanwhile. Returns whether it was stored. */
-  async store(refresh: Refresh, { value, version, elapsed, doubtful }: NewValue): Promise<boolean> {
+  /** Makes the value stale and requests a refresh at once, even if the next try was scheduled for later. */
+  async expire({ name, key, task, version }: RefreshRequest, tx?: TransactionLike): Promise<void> {
+    const query = tx ? this.#db.within(tx) : this.#db.query
+    await query(statements.expire, [name, key, task, version, traceJson(traceContext())])
+  }
+
+  /** Claims a refresh. Undefined where it is not due, runs already, or its row is locked. */
+  async claim({ name, key }: ToastId, worker: number): Promise<ClaimedRefresh | undefined> {
+    return await this.#claim({ name, key }, worker, statements.claim, [name, key, worker])
+  }
+
+  /**
+   * Claims a refresh whether or not it is due, for a reader that computes the value itself. Undefined where it runs already, or where one
+   * has begun or ended since the reader read the row.
+   */
+  async claimNow(
+    request: RefreshRequest,
+    worker: number,
+    row: ToastRow | undefined,
+  ): Promise<ClaimedRefresh | undefined> {
+    const { name, key, task, version, args, expiresIn } = request
+    const observed = [row?.run ?? 0, row?.refresh?.locked_by ?? null]
+    const values = [name, key, task, version, args ?? null, expiresIn ?? null, worker, ...observed]
+    return await this.#claim(request, worker, statements.claimNow, values)
+  }
+
+  /** Records that this process no longer runs a refresh, whether or not its outcome could be stored. */
+  markEnded(refresh: ClaimedRefresh): void {
+    this.#running.delete(refresh)
+  }
+
+  /**
+   * Whether an open transaction has written to a table with a trigger that invalidates such toasts. Its changes cannot be read yet, and
+   * its trigger may have run before the row existed.
+   *
+   * @param since when the row existed for certain: transactions that began later do not matter
+   */
+  async hasOpenChanges({ name }: ToastId, since: Date | null): Promise<boolean> {
+    const [row] = await this.#db.query<{ found: boolean }>(statements.hasOpenChanges, [name, since])
+    return row!.found
+  }
+
+  /** Stores a value. Returns false where another run has superseded the refresh. */
+  async store(refresh: ClaimedRefresh, { value, version, elapsed, isProvisional }: NewValue): Promise<boolean> {
     const { epoch, wantedVersion } = refresh
-    const values = [value, version, doubtful ? DOUBTFUL : epoch, elapsed, wantedVersion]
-    return await this.#isOurs(statements.store, refresh, values)
+    const values = [value, version, isProvisional ? PROVISIONAL_EPOCH : epoch, elapsed, wantedVersion]
+    return await this.#changeOwn(statements.store, refresh, values)
   }
 
-  /** Tells how far a computation is. Returns false where it is no longer the one that counts. */
-  async advance(refresh: Refresh, progress: number): Promise<boolean> {
-    return await this.#isOurs(statements.advance, refresh, [progress])
+  /** Stores the progress of a computation. Returns false where another run has superseded the refresh. */
+  async storeProgress(refresh: ClaimedRefresh, progress: number): Promise<boolean> {
+    return await this.#changeOwn(statements.storeProgress, refresh, [progress])
   }
 
-  /** Records a failure. The old value stays. The refresh is tried again in so many milliseconds, or, with null, not at all. */
-  async postpone(refresh: Refresh, error: ErrorRecord, wait: number | null): Promise<void> {
-    await this.#db.query(statements.postpone, [...inHand(refresh), JSON.stringify(error), wait])
+  /** Records a failure. The old value stays. `delay` is the time until the next try in milliseconds; null for no try. */
+  async storeFailure(refresh: ClaimedRefresh, error: ErrorRecord, delay: number | null): Promise<void> {
+    await this.#changeOwn(statements.storeFailure, refresh, [JSON.stringify(error), delay])
   }
 
-  /** Gives a refresh back as if it had not been taken. */
-  async release(refresh: Refresh): Promise<void> {
-    await this.#db.query(statements.release, inHand(refresh))
+  /** Returns a refresh to the queue unfinished. It is due at once. */
+  async release(refresh: ClaimedRefresh): Promise<void> {
+    await this.#changeOwn(statements.release, refresh, [])
   }
 
-  /** Removes a toast whose parent is gone, unless the refresh was taken over meanwhile. Returns whether it was removed. */
-  async remove(refresh: Refresh): Promise<boolean> {
-    return await this.#isOurs(statements.remove, refresh, [])
+  /** Deletes a toast whose parent is gone. Returns false where another run has superseded the refresh. */
+  async remove(refresh: ClaimedRefresh): Promise<boolean> {
+    return await this.#changeOwn(statements.remove, refresh, [])
   }
 
-  /** Removes all toasts of a name, in all versions of its code. Returns how many there were. */
+  /** Deletes all rows of a name, of all versions of its code. Returns how many were deleted. */
   async clear(name: string): Promise<number> {
     return (await this.#db.query(statements.clear, [name])).length
   }
 
-  /** Takes the refreshes of a name that wait out of the queue, in all versions of its code. Returns how many there were. */
+  /** Removes the waiting refreshes of a name from the queue, of all versions of its code. Returns how many were removed. */
   async clearRefreshes(name: string): Promise<number> {
     return (await this.#db.query(statements.clearRefreshes, [name])).length
   }
 
-  /** Removes everything that functions have cached. Returns how many entries there were. */
+  /** Deletes the entries of all cached functions. Returns how many were deleted. */
   async clearCached(): Promise<number> {
     return (await this.#db.query(statements.clearCached, [])).length
   }
 
-  /** The next toasts after an id, a thousand of them at most. */
-  async page(after: string): Promise<StoredToast[]> {
-    return await this.#db.query<StoredToast>(statements.page, [after, BATCH])
-  }
-
-  /** Removes toasts by their ids, but for those that a transaction has locked. Returns how many. */
-  async forget(ids: string[]): Promise<number> {
-    return ids.length === 0 ? 0 : (await this.#db.query(statements.forget, [ids])).length
-  }
-
-  async rescue(query: Query = this.#db.query): Promise<number> {
-    const { id: worker } = await presenceOf(this.#db)
-    const held = [...this.#inHand]
-    const values = [worker, held.map(({ id }) => id), held.map(({ run }) => run), backoffs()]
-    return (await query(statements.rescue, values)).length
-  }
-
-  async enqueueDue(query: Query = this.#db.query): Promise<number> {
-    return (await query(statements.enqueueDue, [BATCH])).length
-  }
-
-  /** Removes values that have had their time. Returns how many, one batch at most. */
-  async pruneExpired(query: Query = this.#db.query): Promise<number> {
-    return (await query(statements.pruneExpired, [BATCH])).length
-  }
-
   #batchesOf(tx: TransactionLike | undefined): Batches {
     if (!tx) return this.#batches
-    let batches = this.#batchesWithin.get(tx)
+    let batches = this.#batchesOfTransactions.get(tx)
     if (!batches) {
       const query = this.#db.within(tx)
       batches = {
         reads: new DataLoader((ids) => this.#read(ids, query), { cache: false }),
         requests: new DataLoader((requests) => this.#request(requests, query, null), { cache: false }),
       }
-      this.#batchesWithin.set(tx, batches)
+      this.#batchesOfTransactions.set(tx, batches)
     }
     return batches
   }
 
-  async #hold(id: ToastId, worker: number, statement: Statement, values: unknown[]): Promise<Refresh | undefined> {
-    const [refresh] = await this.#db.query<Refresh>(statement, values).catch((error) => {
+  async #claim(
+    id: ToastId,
+    worker: number,
+    statement: Statement,
+    values: unknown[],
+  ): Promise<ClaimedRefresh | undefined> {
+    const [refresh] = await this.#db.query<ClaimedRefresh>(statement, values).catch((error) => {
       if (hasNotCommitted(error) || !isTransient(error)) throw error
-      return this.#claimedUnanswered(id, worker)
+      return this.#claimWithLostAnswer(id, worker)
     })
-    if (refresh) this.#inHand.add(refresh)
+    if (refresh) this.#running.add(refresh)
     return refresh
   }
 
-  /** What this process has claimed without having learnt of it. */
-  async #claimedUnanswered({ name, key }: ToastId, worker: number): Promise<Refresh[]> {
-    const claimed = await this.#db.query<Refresh>(statements.held, [name, key, worker])
-    return claimed.filter(({ id, run }) => ![...this.#inHand].some((held) => held.id === id && held.run === run))
+  async #claimWithLostAnswer({ name, key }: ToastId, worker: number): Promise<ClaimedRefresh[]> {
+    const claimed = await this.#db.query<ClaimedRefresh>(statements.findClaimed, [name, key, worker])
+    return claimed.filter(({ id, run }) => ![...this.#running].some((known) => known.id === id && known.run === run))
   }
 
-  async #isOurs(statement: Statement, refresh: Refresh, values: unknown[]): Promise<boolean> {
-    return (await this.#db.query(statement, [...inHand(refresh), ...values])).length > 0
+  /** Runs a statement that changes the row only if the claimed run is still the current one. Returns whether it was. */
+  async #changeOwn(statement: Statement, { id, run, worker }: ClaimedRefresh, values: unknown[]): Promise<boolean> {
+    return (await this.#db.query(statement, [id, run, worker, ...values])).length > 0
   }
 
   async #read(ids: readonly ToastId[], query: Query): Promise<(ToastRow | undefined)[]> {
@@ -300,56 +273,49 @@ export class ToastStore implements SweptTable {
       const [row] = await query<StoredRow>(statements.readOne, [ids[0]!.name, ids[0]!.key])
       return [row && withTime(row)]
     }
-    const stored = await query<StoredRow & ToastId>(statements.readMany, [
-      ids.map(({ name }) => name),
-      ids.map(({ key }) => key),
-    ])
-    const rows = stored.map(withTime)
-    const found = new Map(rows.map((row) => [textOf(row), row]))
-    const handedOut = new Set<ToastRow>()
+    const names = ids.map(({ name }) => name)
+    const keys = ids.map(({ key }) => key)
+    const rows = (await query<StoredRow & ToastId>(statements.readMany, [names, keys])).map(withTime)
+    const found = new Map(rows.map((row) => [toastIdText(row), row]))
+    const returned = new Set<ToastRow>()
     return ids.map((id) => {
-      const row = found.get(textOf(id))
-      // What one reader does to the value is nobody else's business.
-      if (row && handedOut.has(row)) return structuredClone(row)
-      if (row) handedOut.add(row)
+      const row = found.get(toastIdText(id))
+      // Each reader gets its own copy, so that its changes do not affect the others.
+      if (row && returned.has(row)) return structuredClone(row)
+      if (row) returned.add(row)
       return row
     })
   }
 
-  async #requestAtOnce(requests: readonly SeenRequest[]): Promise<undefined[]> {
-    return await this.#request(requests, this.#db.query, PATIENCE).catch((error: { code?: string }) => {
+  async #requestWithTimeout(requests: readonly ObservedRequest[]): Promise<undefined[]> {
+    return await this.#request(requests, this.#db.query, REQUEST_LOCK_TIMEOUT).catch((error: { code?: string }) => {
       if (error.code !== LOCK_NOT_AVAILABLE) throw error
       return requests.map(() => undefined)
     })
   }
 
-  async #request(requests: readonly SeenRequest[], query: Query, patience: number | null): Promise<undefined[]> {
-    const distinct = [...new Map(requests.map((request) => [textOf(request), request])).values()]
-    const wanted = distinct.map(({ name, key, task, version, args, expiresIn, seenRun, trace }) => {
-      return { name, key, task, version, args, expires_in: expiresIn, trace_context: trace, seen_run: seenRun }
+  async #request(requests: readonly ObservedRequest[], query: Query, lockTimeout: number | null): Promise<undefined[]> {
+    const distinct = [...new Map(requests.map((request) => [toastIdText(request), request])).values()]
+    const requested = distinct.map(({ name, key, task, version, args, expiresIn, observedRun, trace }) => {
+      return { name, key, task, version, args, expires_in: expiresIn, trace_context: trace, observed_run: observedRun }
     })
-    await query(statements.request, [JSON.stringify(wanted), patience?.toString() ?? null])
+    await query(statements.request, [JSON.stringify(requested), lockTimeout?.toString() ?? null])
     return requests.map(() => undefined)
   }
 }
 
-/** The time is in milliseconds: a text from pg, a bigint from Prisma. */
+/** The time is in milliseconds: pg reads it as text, Prisma as a bigint. */
 type StoredRow = Omit<ToastRow, 'cached_at'> & { cached_at: string | bigint | null }
 
 function withTime<Row extends StoredRow>(row: Row): Omit<Row, 'cached_at'> & ToastRow {
   return Object.assign(row, { cached_at: row.cached_at === null ? null : new Date(Number(row.cached_at)) })
 }
 
-/** What tells that a refresh is still ours, in the order of the parameters. */
-function inHand({ id, run, worker }: Refresh): unknown[] {
-  return [id, run, worker]
-}
-
-function jsonOf(trace: TraceContext | undefined): string | null {
+function traceJson(trace: TraceContext | undefined): string | null {
   return trace ? JSON.stringify(trace) : null
 }
 
-/** A toast's name and key as one text. */
-export function textOf({ name, key }: ToastId): string {
+/** A toast's name and key as one text, for use as a map key. */
+export function toastIdText({ name, key }: ToastId): string {
   return `${name}\0${key}`
 }

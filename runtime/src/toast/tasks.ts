@@ -4,7 +4,7 @@ import { instrumentsItself } from '../telemetry/instrument.js'
 import { refreshToast } from './refresh.js'
 import type { ToastId } from './store.js'
 
-/** The Graphile Worker task that refreshes one toast; its payload is `{ name, key }`. A failure is recorded, never thrown. */
+/** The Graphile Worker task that refreshes one toast; its payload is `{ name, key }`. A failed computation is recorded, not thrown. */
 export function refreshToastTask(db: Database): Task {
   return instrumentsItself<Task>(async (payload, { logger, abortSignal }) => {
     const id = payload as ToastId

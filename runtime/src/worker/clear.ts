@@ -2,10 +2,10 @@ import type { Database } from '../core/database.js'
 import type { Statement } from '../core/statement.js'
 
 /**
- * Takes the refreshes of toasts, reports and cached values that wait out of the queue. The values stay; whoever reads a stale one asks
- * again. Attempts are never cleared: they are promises.
+ * Removes the waiting refreshes of toasts, reports and cached functions from the queue. The values stay; the next read of a stale value
+ * requests a refresh again. Attempts are never removed.
  *
- * @returns how many there were
+ * @returns how many refreshes were removed
  */
 export async function clearRefreshes(db: Database): Promise<number> {
   return (await db.query(clearStatement, [])).length

@@ -3,7 +3,7 @@ import type { TransactionLike } from '../core/prisma/client.js'
 import { sweptTables } from '../core/swept-table.js'
 import type { Log } from './log.js'
 
-/** A setting of the PrismaClient's sessions that does harm. The runtime's own connections set what they depend on. */
+/** A setting of the PrismaClient's sessions that causes errors. The runtime's own connections set what they depend on. */
 export interface HarmfulSetting {
   setting: string
   /** As PostgreSQL shows it. */
@@ -14,11 +14,11 @@ export interface HarmfulSetting {
   remedy: string
 }
 
-/** Writes a warning for each setting of the PrismaClient's sessions that does harm. It never fails. */
+/** Logs a warning for each harmful setting of the PrismaClient's sessions. It never throws. */
 export async function warnOfSettings(db: Database, log: Log): Promise<void> {
   const found = await harmfulSettings(db).catch((): HarmfulSetting[] => [])
   for (const { setting, value, harm, remedy } of found) {
-    log.say('warning', `${setting} is ${value} in the sessions of your PrismaClient. ${harm} ${remedy}`, {
+    log.message('warning', `${setting} is ${value} in the sessions of your PrismaClient. ${harm} ${remedy}`, {
       setting,
       value,
     })
@@ -26,7 +26,7 @@ export async function warnOfSettings(db: Database, log: Log): Promise<void> {
 }
 
 /**
- * The settings of the PrismaClient's sessions that do harm, whether the database, the role, the URL or the driver adapter has made them.
+ * The harmful settings of the PrismaClient's sessions, whether the database, the role, the URL or the driver adapter has set them.
  * @throws what the client throws
  */
 export async function harmfulSettings(db: Database): Promise<HarmfulSetting[]> {
@@ -45,10 +45,10 @@ export async function harmfulSettings(db: Database): Promise<HarmfulSetting[]> {
 
 interface Session {
   settings: Record<string, { value: string; shown: string }>
-  /** Two times as Prisma reads them. */
+  /** A time in winter and one in summer, as Prisma reads them. */
   winter: Date
   summer: Date
-  /** Whether a table of the runtime's is not found by its name alone, or the role sees only some of its rows. */
+  /** `hidden`: a table of the runtime is not found without its schema. `filtered`: row security hides rows of one from the role. */
   hidden: boolean
   filtered: boolean
 }
@@ -60,7 +60,7 @@ interface Rule extends Omit<HarmfulSetting, 'value'> {
 const WINTER = '2026-01-01T00:00:00.000Z'
 const SUMMER = '2026-07-01T00:00:00.000Z'
 
-// Zones that are UTC in winter are another one in summer. Row security is asked of PostgreSQL as it would be if it were on.
+// A zone can equal UTC in winter and differ in summer. row_security_active answers as if row_security were on.
 const readSession = `
   SELECT
     (
@@ -77,75 +77,75 @@ const rules: readonly Rule[] = [
     setting: 'TimeZone',
     isHarmful: (_, { winter, summer }) => isShifted(winter, WINTER) || isShifted(summer, SUMMER),
     harm:
-      "Prisma's model API reads and writes times with a time zone wrong by the zone's distance from UTC: a call that " +
-      '`prisma.attempt.create({ data: { scheduledAt } })` records is due at another time. What the runtime records is exact.',
+      "Prisma's model API shifts times by the zone's distance from UTC when it reads and writes them: a call that " +
+      '`prisma.attempt.create({ data: { scheduledAt } })` records is due at another time. The times of the runtime are exact.',
     remedy: inAdapter('TimeZone=UTC'),
   },
   {
     setting: 'DateStyle',
     isHarmful: (_, { winter }) => Number.isNaN(winter.getTime()),
-    harm: 'Prisma cannot read times that are written so: it returns invalid dates.',
+    harm: 'Prisma cannot read times in this format: it returns invalid dates.',
     remedy: inAdapter('DateStyle=ISO'),
   },
   {
     setting: 'search_path',
     isHarmful: (_, { hidden }) => hidden,
-    harm: 'It does not lead to the tables of the runtime, so that nothing can be recorded or read in a transaction of yours.',
+    harm: 'The tables of the runtime are not found on it, so nothing can be recorded or read in your transactions.',
     remedy: inAdapter('search_path=<the schema of these tables>'),
   },
   {
     setting: 'default_transaction_read_only',
     isHarmful: (value) => value === 'on',
-    harm: 'Nothing can be recorded in a transaction of yours, and calls cannot write to theirs.',
+    harm: 'Nothing can be recorded in your transactions, and calls cannot write in theirs.',
     remedy: inAdapter('default_transaction_read_only=off'),
   },
   {
     setting: 'default_transaction_isolation',
     isHarmful: (value) => value === 'serializable' || value === 'repeatable read',
-    harm: 'A transaction of yours that records a call can lose against another one, and has to run again as a whole.',
-    remedy: 'Run it again where isSerializationFailure(error) is true: docs/attempts.md shows how.',
+    harm: 'Your transactions that record a call can fail in a conflict with another one, and must be run again as a whole.',
+    remedy: 'Run the transaction again if isSerializationFailure(error) is true: see docs/attempts.md.',
   },
   {
     setting: 'statement_timeout',
     isHarmful: isShorterThan(5000),
-    harm: 'A statement of a call or of a computation that takes longer fails, and the call runs again.',
+    harm: 'A longer statement of a call or a computation fails, and the call runs again.',
     remedy: inAdapter('statement_timeout=0'),
   },
   {
     setting: 'lock_timeout',
     isHarmful: isShorterThan(1000),
-    harm: 'A statement that waits longer for another transaction fails: a call with a token that somebody else is recording, for one.',
+    harm: 'A statement that waits longer for a lock fails, for example one that records a token which another transaction is recording.',
     remedy: inAdapter('lock_timeout=0'),
   },
   {
     setting: 'idle_in_transaction_session_timeout',
     isHarmful: isShorterThan(60_000),
-    harm: 'A call that asks for its transaction and does something else for longer is cut off, and runs again.',
+    harm: 'The transaction of a call that sends no statement for longer is ended, and the call runs again.',
     remedy: inAdapter('idle_in_transaction_session_timeout=0'),
   },
   {
     setting: 'transaction_timeout',
     isHarmful: isShorterThan(60_000),
-    harm: 'A call that keeps its transaction for longer is cut off, and runs again.',
+    harm: 'A longer transaction of a call is ended, and the call runs again.',
     remedy: inAdapter('transaction_timeout=0'),
   },
   {
     setting: 'idle_session_timeout',
-    // The pool of a driver adapter closes by itself what has been idle for ten seconds.
+    // The pool of a driver adapter closes connections that have been idle for ten seconds.
     isHarmful: isShorterThan(11_000),
-    harm: 'Connections that the client keeps are ended under it, and the query that uses one next can fail.',
+    harm: 'PostgreSQL ends connections that the client keeps open, and the next query on one can fail.',
     remedy: inAdapter('idle_session_timeout=0'),
   },
   {
     setting: 'row_security',
     isHarmful: (value, { filtered }) => value === 'off' && filtered,
-    harm: 'Statements on tables with row security fail, in place of seeing the rows that the role may see.',
+    harm: 'Statements on tables with row security fail, instead of returning the rows that the role may see.',
     remedy: inAdapter('row_security=on'),
   },
   {
     setting: 'session_replication_role',
     isHarmful: (value) => value === 'replica',
-    harm: 'Triggers do not fire: what is written is enqueued by the next sweep, seconds later.',
+    harm: 'Triggers do not fire: new rows get their jobs from the next sweep, seconds later.',
     remedy: inAdapter('session_replication_role=origin'),
   },
 ]
@@ -159,5 +159,5 @@ function isShorterThan(limit: number): Rule['isHarmful'] {
 }
 
 function inAdapter(setting: string): string {
-  return `Change it where the client is made: new PrismaPg({ connectionString, options: '-c ${setting}' }).`
+  return `Change it where the client is created: new PrismaPg({ connectionString, options: '-c ${setting}' }).`
 }

@@ -2,25 +2,25 @@ import { channels } from '../telemetry/instrument.js'
 import { BUCKETS } from '../telemetry/opentelemetry.js'
 import type { Operation, OperationEvent, OperationOutcome } from '../telemetry/operation.js'
 
-/** What a worker does: all that is told of but the recording of attempts. */
-export type Work = Exclude<Operation, 'create'>
+/** The operations of a worker: all except the recording of attempts. */
+export type WorkerOperation = Exclude<Operation, 'create'>
 
-const WORK: Work[] = ['run', 'refresh', 'build', 'job']
+const WORKER_OPERATIONS: WorkerOperation[] = ['run', 'refresh', 'build', 'job']
 
-/** How often, and for how long, one kind of work ended in one way. */
-export interface Count {
-  operation: Work
+/** The number and duration of operations of one kind with one outcome. */
+export interface OutcomeCount {
+  operation: WorkerOperation
   outcome: OperationOutcome
   count: number
-  /** Seconds, all together. */
+  /** The sum of their durations, in seconds. */
   sum: number
-  /** How many took at most as long as the bucket's bound. */
+  /** For each bound of BUCKETS, how many took at most that long. */
   buckets: number[]
 }
 
-/** Calls `listener` at the end of whatever this process runs, refreshes or builds. Returns what stops it. */
-export function onWorkDone(listener: (operation: Work, event: OperationEvent) => void): () => void {
-  const subscriptions = WORK.map((operation) => {
+/** Calls the listener at the end of each operation of this process. Returns a function that unsubscribes it. */
+export function onOperationEnd(listener: (operation: WorkerOperation, event: OperationEvent) => void): () => void {
+  const subscriptions = WORKER_OPERATIONS.map((operation) => {
     const { asyncEnd } = channels[operation]
     const done = (message: unknown) => listener(operation, message as OperationEvent)
     asyncEnd.subscribe(done)
@@ -31,11 +31,11 @@ export function onWorkDone(listener: (operation: Work, event: OperationEvent) =>
   }
 }
 
-/** Counts what this process has done since it began. */
+/** Counts the operations of this process, by outcome. */
 export class Counters {
-  readonly #counts = new Map<string, Count>()
+  readonly #counts = new Map<string, OutcomeCount>()
 
-  add(operation: Work, { outcome = 'succeeded', elapsed = 0 }: OperationEvent): void {
+  add(operation: WorkerOperation, { outcome = 'succeeded', elapsed = 0 }: OperationEvent): void {
     const key = `${operation} ${outcome}`
     let entry = this.#counts.get(key)
     if (!entry) {
@@ -47,11 +47,11 @@ export class Counters {
     for (const [i, bound] of BUCKETS.entries()) if (elapsed <= bound) entry.buckets[i]! += 1
   }
 
-  get counts(): Count[] {
+  get counts(): OutcomeCount[] {
     return [...this.#counts.values()]
   }
 
-  /** How often anything ended in that way. */
+  /** The number of operations with that outcome. */
   total(outcome: OperationOutcome): number {
     return this.counts.filter((entry) => entry.outcome === outcome).reduce((sum, { count }) => sum + count, 0)
   }

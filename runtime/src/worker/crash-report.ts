@@ -2,22 +2,21 @@ import { describeError } from '../core/errors.js'
 import type { Log } from './log.js'
 
 /**
- * Logs what ends the process, as its last line: an exception or a rejection that nobody handles, of whatever code.
+ * Logs an uncaught exception or unhandled rejection of any code as the last line of the process, and ends the process.
  *
- * One kind of exception does not end it. PostgreSQL may end a connection in the moment in which a pool lends it, before its borrower
- * listens for errors (Prisma's driver adapter does so). pg then throws on a connection that is broken already, and its
- * next statement fails with an error of its own.
+ * One kind of exception is only a warning: PostgreSQL can end a connection at the moment when a pool hands it to Prisma's driver adapter,
+ * which does not listen for errors yet. The connection is broken, and its next statement fails with an error of its own.
  *
- * @returns what ends the reporting
+ * @returns a function that removes the handler
  */
 export function reportCrashes(log: Log): () => void {
   const report = (error: unknown, origin: NodeJS.UncaughtExceptionOrigin) => {
     if (wasLogged(error) && process.listenerCount('uncaughtException') === 1) process.exit(1)
     if (origin === 'uncaughtException' && isLostConnection(error)) {
-      return log.say('warning', `PostgreSQL ended a connection: ${(error as Error).message}`)
+      return log.message('warning', `PostgreSQL ended a connection: ${(error as Error).message}`)
     }
     const what = origin === 'unhandledRejection' ? 'unhandled rejection' : 'uncaught exception'
-    // Where the host handles such errors, it decides whether the process ends.
+    // If the host has its own handler, that decides whether the process ends.
     if (process.listenerCount('uncaughtException') > 1) return logError(log, `There was an ${what}`, error)
     console.error(error)
     logError(log, `The process ends because of an ${what}`, error)
@@ -27,23 +26,23 @@ export function reportCrashes(log: Log): () => void {
   return () => void process.off('uncaughtException', report)
 }
 
-/** What a worker has ended with, which its last line says. Whoever catches the error later does not print it again. */
+/** The errors that ended a worker and were logged. They are not printed again. */
 const logged = new WeakSet<object>()
 
 export function wasLogged(error: unknown): boolean {
   return typeof error === 'object' && error !== null && logged.has(error)
 }
 
-/** Logs what a worker ends with, as its last line. */
+/** Logs the error that ends a worker, as its last line. */
 export function logEnd(log: Log, cause: unknown): void {
   logError(log, 'The worker ends', cause)
   if (typeof cause === 'object' && cause !== null) logged.add(cause)
 }
 
-/** A line that says what has happened, and the error that did it. */
+/** Logs an error with its cause. */
 function logError(log: Log, what: string, cause: unknown): void {
   const error = describeError(cause)
-  log.say('error', `${what}: ${error.message}`, { error })
+  log.message('error', `${what}: ${error.message}`, { error })
 }
 
 function isLostConnection(error: unknown): boolean {

@@ -16,186 +16,187 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AsyncGenError } from '../core/errors.js'
 
-/** Where the daemons of a host leave their traces. Absolute paths. */
-export interface Places {
+/** The folders for the files of daemons. Absolute paths. */
+export interface DaemonFolders {
   /** Process ids: async-gen-worker.1.pid */
   pids: string
-  /** What they print: async-gen-worker.1.log */
+  /** Their output: async-gen-worker.1.log */
   logs: string
 }
 
 /** A worker that was started in the background. */
 export interface Daemon {
   uid: string
-  /** Missing where its pid file cannot be read. */
+  /** Absent if its pid file is invalid. */
   pid?: number
-  /** `dead`: it ended without being stopped, and its pid file is still there, or what is there is no pid file. */
+  /** `dead`: it ended without `stop`, so that its pid file still exists, or its pid file is invalid. */
   state: 'running' | 'dead'
   log: string
 }
 
-/** What a worker was started with, so that it can be started again. */
-export interface Job {
+/** How a worker was started, so that `restart` can repeat it. */
+export interface LaunchSettings {
   /** The worker module. */
   module: string
-  /** What the environment says to it. */
+  /** Environment variables. */
   settings: Record<string, string>
 }
 
 export interface StartOptions {
-  places: Places
-  job: Job
-  /** What runs the module, after the path of Node itself: the module comes last. */
+  folders: DaemonFolders
+  launch: LaunchSettings
+  /** The arguments of Node before the worker module. */
   command: string[]
-  /** How long it may take until it is at work, in milliseconds. */
-  patience: number
+  /** How long it may take until it processes jobs, in milliseconds. */
+  timeout: number
 }
 
 /**
- * Starts a worker in the background, and waits until it is at work.
+ * Starts a worker in the background, and waits until it processes jobs.
  * @throws AsyncGenError ALREADY_RUNNING, or NOT_STARTED with the last lines of its log
  */
-export async function start(uid: string, { places, job, command, patience }: StartOptions): Promise<Daemon> {
-  mkdirSync(places.pids, { recursive: true })
-  mkdirSync(places.logs, { recursive: true })
-  const running = find(uid, places)
+export async function start(uid: string, { folders, launch, command, timeout }: StartOptions): Promise<Daemon> {
+  mkdirSync(folders.pids, { recursive: true })
+  mkdirSync(folders.logs, { recursive: true })
+  const running = find(uid, folders)
   if (running?.state === 'running') {
-    throw new AsyncGenError('ALREADY_RUNNING', `Worker ${uid} is running already, as process ${running.pid}.`)
+    throw new AsyncGenError('ALREADY_RUNNING', `Worker ${uid} already runs, as process ${running.pid}.`)
   }
-  if (running) removeStale(uid, places)
-  const log = openSync(logFile(uid, places), 'a')
-  const child = spawn(process.execPath, [...command, job.module], {
+  if (running) removeStale(uid, folders)
+  const log = openSync(logFile(uid, folders), 'a')
+  const child = spawn(process.execPath, [...command, launch.module], {
     detached: true,
-    env: { ...process.env, ...job.settings },
+    env: { ...process.env, ...launch.settings },
     stdio: ['ignore', log, log, 'ipc'],
   })
   closeSync(log)
   try {
-    const note: Note = { ...job, ticks: ticksOf(child.pid!) }
-    createFile(pidFile(uid, places), `${child.pid}\n${JSON.stringify(note)}\n`)
+    const entry: PidFileEntry = { ...launch, ticks: ticksOf(child.pid!) }
+    createFile(pidFile(uid, folders), `${child.pid}\n${JSON.stringify(entry)}\n`)
   } catch (error) {
     child.kill('SIGKILL')
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    throw new AsyncGenError('ALREADY_RUNNING', `Worker ${uid} was started by somebody else at this moment.`)
+    throw new AsyncGenError('ALREADY_RUNNING', `Worker ${uid} is being started by another process.`)
   }
 
-  const outcome = await Promise.race([firstWord(child), sleep(patience, 'silent' as const, { ref: false })])
+  const outcome = await Promise.race([readyOrEnded(child), sleep(timeout, 'timeout' as const, { ref: false })])
   if (outcome === 'ended') {
-    rmSync(pidFile(uid, places), { force: true })
+    rmSync(pidFile(uid, folders), { force: true })
     throw new AsyncGenError(
       'NOT_STARTED',
-      `Worker ${uid} ended at once. The end of ${logFile(uid, places)}:\n${tail(uid, places)}`,
+      `Worker ${uid} ended before it was ready. The last lines of ${logFile(uid, folders)}:\n${tail(uid, folders)}`,
     )
   }
   child.disconnect()
   child.unref()
-  if (outcome === 'silent') {
+  if (outcome === 'timeout') {
     throw new AsyncGenError(
       'NOT_STARTED',
-      `Worker ${uid} was started as process ${child.pid}, but is not at work after ${patience / 1000} s. See ${logFile(uid, places)}`,
+      `Worker ${uid} was started as process ${child.pid}, but is not ready after ${timeout / 1000} s. See ${logFile(uid, folders)}`,
     )
   }
-  return { uid, pid: child.pid!, state: 'running', log: logFile(uid, places) }
+  return { uid, pid: child.pid!, state: 'running', log: logFile(uid, folders) }
 }
 
 /**
- * Tells a worker to stop and waits until it has.
- * @returns what it was; undefined where no such worker was started
- * @throws AsyncGenError NOT_STOPPED where it still runs after `patience` milliseconds
+ * Sends SIGTERM to a worker and waits until it has ended.
+ * @param timeout milliseconds
+ * @returns its state before; undefined if no such worker was started
+ * @throws AsyncGenError NOT_STOPPED if it still runs after the timeout
  */
-export async function stop(uid: string, places: Places, patience: number): Promise<Daemon | undefined> {
-  const daemon = find(uid, places)
+export async function stop(uid: string, folders: DaemonFolders, timeout: number): Promise<Daemon | undefined> {
+  const daemon = find(uid, folders)
   if (!daemon) return undefined
   if (daemon.state === 'running') {
     terminate(daemon.pid!)
-    for (const end = Date.now() + patience; find(uid, places)?.state === 'running'; await sleep(50)) {
+    for (const end = Date.now() + timeout; find(uid, folders)?.state === 'running'; await sleep(50)) {
       if (Date.now() < end) continue
       throw new AsyncGenError(
         'NOT_STOPPED',
-        `Worker ${uid}, process ${daemon.pid}, still runs after ${patience / 1000} s.`,
+        `Worker ${uid} (process ${daemon.pid}) still runs after ${timeout / 1000} s. Wait longer with --timeout, or end the process.`,
       )
     }
   }
-  rmSync(pidFile(uid, places), { force: true })
+  rmSync(pidFile(uid, folders), { force: true })
   return daemon
 }
 
-/** The workers that were started and not stopped. Files with other names are nobody's. */
-export function list(places: Places): Daemon[] {
-  if (!existsSync(places.pids)) return []
-  const files = readdirSync(places.pids, { withFileTypes: true }).filter((entry) => !entry.isDirectory())
+/** The workers that were started and not stopped. Files with other names are ignored. */
+export function list(folders: DaemonFolders): Daemon[] {
+  if (!existsSync(folders.pids)) return []
+  const files = readdirSync(folders.pids, { withFileTypes: true }).filter((entry) => !entry.isDirectory())
   const uids = files.flatMap(({ name }) => PID_FILE.exec(name)?.[1] ?? [])
   return [...new Set(uids)]
     .sort((a, z) => a.localeCompare(z, 'en', { numeric: true }))
-    .flatMap((uid) => find(uid, places) ?? [])
+    .flatMap((uid) => find(uid, folders) ?? [])
 }
 
 /** The lowest number that no running worker has. */
-export function nextNumber(places: Places): string {
-  const taken = new Set(list(places).flatMap(({ uid, state }) => (state === 'running' ? uid : [])))
+export function nextNumber(folders: DaemonFolders): string {
+  const taken = new Set(list(folders).flatMap(({ uid, state }) => (state === 'running' ? uid : [])))
   for (let number = 1; ; number++) if (!taken.has(`${number}`)) return `${number}`
 }
 
-/** Whether it can be the name of a worker: it is a part of file names. */
+/** Whether a text can be the name of a worker, which is a part of file names. */
 export function isUid(text: string): boolean {
   return /^[\w-]{1,64}$/.test(text)
 }
 
-/** Which of the folders git would take for a part of the project; none where there is no git. */
-export function unignored({ pids, logs }: Places): string[] {
+/** Which of the folders git does not ignore; none if this is not a git work tree. */
+export function unignored({ pids, logs }: DaemonFolders): string[] {
   const file = (folder: string) => join(folder, `${NAMES[0]}.1`)
-  // 0: ignored, 1: not ignored, 128: this is no work tree.
-  const isSeen = (folder: string) =>
+  // 0: ignored, 1: not ignored, 128: not a work tree.
+  const isTracked = (folder: string) =>
     spawnSync('git', ['check-ignore', '-q', file(folder)], { cwd: folder }).status === 1
-  return [...new Set([logs, pids])].filter(isSeen)
+  return [...new Set([logs, pids])].filter(isTracked)
 }
 
-/** What a worker was started with; undefined where none was started under that name. */
-export function jobOf(uid: string, places: Places): Job | undefined {
-  return read(pidFile(uid, places))?.note
+/** How a worker was started; undefined if none was started under that name. */
+export function launchSettingsOf(uid: string, folders: DaemonFolders): LaunchSettings | undefined {
+  return read(pidFile(uid, folders))?.entry
 }
 
-/** The pid file's second line. */
-interface Note extends Job {
-  /** When the process began, as its system counts: another process that is given the same number has begun later. */
+/** The second line of a pid file. */
+interface PidFileEntry extends LaunchSettings {
+  /** When the process began, in clock ticks since boot. A later process with the same pid has another value. */
   ticks: string | undefined
 }
 
-function find(uid: string, places: Places): Daemon | undefined {
-  const found = read(pidFile(uid, places))
+function find(uid: string, folders: DaemonFolders): Daemon | undefined {
+  const found = read(pidFile(uid, folders))
   if (!found) return undefined
-  const { pid, note } = found
-  const running = pid !== undefined && note !== undefined && isRunning(pid) && ticksOf(pid) === note.ticks
-  const log = logFile(uid, places)
+  const { pid, entry } = found
+  const running = pid !== undefined && entry !== undefined && isRunning(pid) && ticksOf(pid) === entry.ticks
+  const log = logFile(uid, folders)
   return { uid, ...(pid !== undefined && { pid }), state: running ? 'running' : 'dead', log }
 }
 
-/** No pid file of ours is longer, in bytes. */
+/** The maximum size of a pid file, in bytes. */
 const MAX_PID_FILE = 65_536
 
 /**
- * What a pid file says; undefined where there is none. One that is empty, cut or overwritten, or no file at all but a link or a pipe,
- * says nothing.
+ * The content of a pid file; undefined if there is none. An invalid one (empty, truncated, overwritten, a link or a pipe) has no pid.
+ * @throws AsyncGenError PID_FILE for a folder
  */
-function read(file: string): { text?: string; pid?: number; note?: Note } | undefined {
+function read(file: string): { text?: string; pid?: number; entry?: PidFileEntry } | undefined {
   const stat = lstatSync(file, { throwIfNoEntry: false })
   if (!stat) return undefined
   if (stat.isDirectory())
-    throw new AsyncGenError('PID_FILE', `${file} is a folder. It should be a pid file: remove it.`)
+    throw new AsyncGenError('PID_FILE', `${file} is a folder, where a pid file should be. Remove it.`)
   if (!stat.isFile() || stat.size > MAX_PID_FILE) return {}
   const text = readFileSync(file, 'utf8')
   const [first = '', second = ''] = text.split('\n')
   const pid = /^[1-9]\d{0,9}$/.test(first) ? Number(first) : undefined
-  const note = noteOf(second)
-  return { text, ...(pid !== undefined && note && { pid, note }) }
+  const entry = parseEntry(second)
+  return { text, ...(pid !== undefined && entry && { pid, entry }) }
 }
 
-function noteOf(text: string): Note | undefined {
+function parseEntry(text: string): PidFileEntry | undefined {
   try {
     const { module, settings, ticks } = JSON.parse(text)
     if (!isText(module) || typeof settings !== 'object' || settings === null) return undefined
     if (ticks !== undefined && !isText(ticks)) return undefined
-    // Of the environment of a worker, `start` sets only these.
+    // `start` sets no other variables.
     const ours = Object.entries(settings).filter(([name, value]) => /^ASYNC_WORKER_\w+$/.test(name) && isText(value))
     return { module, settings: Object.fromEntries(ours) as Record<string, string>, ticks }
   } catch {
@@ -203,12 +204,12 @@ function noteOf(text: string): Note | undefined {
   }
 }
 
-/** Neither arguments nor environment of a process may hold U+0000. */
+/** Arguments and environment of a process cannot contain U+0000. */
 function isText(value: unknown): value is string {
   return typeof value === 'string' && !value.includes('\0')
 }
 
-/** Creates a file that is whole from the first moment. Fails with EEXIST where there is one. */
+/** Creates a file atomically with its content. Throws EEXIST if it exists. */
 function createFile(file: string, text: string): void {
   const temporary = `${file}.${process.pid}`
   rmSync(temporary, { force: true })
@@ -224,9 +225,9 @@ function createFile(file: string, text: string): void {
   }
 }
 
-/** Removes the file of a dead worker, and no other: a `start` of the same worker at this moment may have been faster. */
-function removeStale(uid: string, places: Places): void {
-  const file = pidFile(uid, places)
+/** Removes the pid file of a dead worker, unless another `start` has replaced it meanwhile. */
+function removeStale(uid: string, folders: DaemonFolders): void {
+  const file = pidFile(uid, folders)
   const aside = `${file}.${process.pid}`
   const before = read(file)?.text
   try {
@@ -242,7 +243,7 @@ function terminate(pid: number): void {
   try {
     process.kill(pid, 'SIGTERM')
   } catch (error) {
-    // It has ended by itself meanwhile.
+    // It has ended meanwhile.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
@@ -257,10 +258,10 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Undefined for a process that has ended, though its parent has not noticed, and where there is no /proc. */
+/** Undefined for a zombie process, and on systems without /proc. */
 function ticksOf(pid: number): string | undefined {
   try {
-    // The second field, a name in parentheses, may hold anything.
+    // The second field, a name in parentheses, may contain spaces and parentheses.
     const [state, ...fields] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')
     return state === 'Z' ? undefined : fields[18]
   } catch {
@@ -268,7 +269,7 @@ function ticksOf(pid: number): string | undefined {
   }
 }
 
-function firstWord(child: ChildProcess): Promise<'ready' | 'ended'> {
+function readyOrEnded(child: ChildProcess): Promise<'ready' | 'ended'> {
   return new Promise((resolve) => {
     child.once('message', () => resolve('ready'))
     child.once('exit', () => resolve('ended'))
@@ -276,24 +277,28 @@ function firstWord(child: ChildProcess): Promise<'ready' | 'ended'> {
   })
 }
 
-function tail(uid: string, places: Places): string {
-  return readFileSync(logFile(uid, places), 'utf8').trimEnd().split('\n').slice(-10).join('\n')
+function tail(uid: string, folders: DaemonFolders): string {
+  return readFileSync(logFile(uid, folders), 'utf8').trimEnd().split('\n').slice(-10).join('\n')
 }
 
-/** The first name is ours; the second one is that of 0.1.0, whose workers may still run. */
+/** The name of the command, and its name in 0.1.0, whose workers may still run. */
 const NAMES = ['async-gen-worker', 'async-worker'] as const
 
 const PID_FILE = /^async-(?:gen-)?worker\.([\w-]{1,64})\.pid$/
 
-function pidFile(uid: string, places: Places): string {
-  return join(places.pids, `${nameOf(uid, places)}.${uid}.pid`)
+function pidFile(uid: string, folders: DaemonFolders): string {
+  return join(folders.pids, `${nameOf(uid, folders)}.${uid}.pid`)
 }
 
-function logFile(uid: string, places: Places): string {
-  return join(places.logs, `${nameOf(uid, places)}.${uid}.log`)
+function logFile(uid: string, folders: DaemonFolders): string {
+  return join(folders.logs, `${nameOf(uid, folders)}.${uid}.log`)
 }
 
-function nameOf(uid: string, { pids }: Places): string {
-  if (!isUid(uid)) throw new AsyncGenError('INVALID_UID', `${JSON.stringify(uid)} cannot be the name of a worker.`)
+function nameOf(uid: string, { pids }: DaemonFolders): string {
+  if (!isUid(uid))
+    throw new AsyncGenError(
+      'INVALID_UID',
+      `${JSON.stringify(uid)} cannot be the name of a worker. Use up to 64 letters, digits, - and _.`,
+    )
   return NAMES.find((name) => existsSync(join(pids, `${name}.${uid}.pid`))) ?? NAMES[0]
 }

@@ -6,34 +6,34 @@ type Pool = Database['pool']
 type ConnectCallback = Parameters<Pool['connect']>[0]
 type Client = NonNullable<Parameters<ConnectCallback>[1]>
 
-/** For how long a statement of Graphile Worker's is tried again, in milliseconds. Then the runner is given up. */
-const RETRY_FOR = 30_000
+/** How long a statement of Graphile Worker is tried again, in milliseconds. Then the runner ends. */
+const RETRY_TIMEOUT = 30_000
 
-/** Pauses between two tries, in milliseconds: the first, and the longest. */
+/** The first and the longest pause between two tries, in milliseconds. */
 const PAUSE = { first: 50, longest: 2000 }
 
 export interface GraphilePoolOptions {
-  /** No connection is lent before it resolves. */
+  /** Graphile Worker gets no connection before this resolves. */
   announced: () => Promise<void>
-  /** Called for each error that leads to another try. */
+  /** Called for each error after which a statement is tried again. */
   onRetry: (error: Error) => void
 }
 
 /**
- * What Graphile Worker gets in place of our pool. Graphile Worker's batches wait for ever once two statements that complete jobs have
- * failed, so its own statements are tried again here, and it only sees an error after half a minute. Each of them can be repeated: they fetch,
- * complete, fail or return jobs of one pool. Statements of the host's tasks (`helpers.query`) pass through.
+ * The pool that Graphile Worker gets in place of the runtime's. Graphile Worker's batches hang for ever after two statements that complete
+ * jobs have failed, so its own statements are tried again here, and it gets an error only after 30 seconds. All of them are idempotent:
+ * they fetch, complete, fail or return jobs of one pool. Statements of the host's tasks (`helpers.query`) are passed through.
  *
- * Graphile Worker fetches its first jobs as soon as it has made its pool. If we died with jobs of a pool that nobody knows, they would
- * stay locked. So connections are lent only once the pool's id is recorded.
+ * Graphile Worker fetches its first jobs as soon as it has created its worker pool. If the process died before the id of that pool is
+ * recorded, its jobs would stay locked. So it gets connections only after the id is recorded.
  */
 export class GraphilePool {
-  /** To be given to Graphile Worker as its `pgPool`. */
+  /** For Graphile Worker's option `pgPool`. */
   readonly pool: Pool
   readonly #target: Pool
   readonly #announced: () => Promise<void>
   readonly #onRetry: (error: Error) => void
-  /** The connections that wait for notifications. */
+  /** The connections that Graphile Worker uses for LISTEN. */
   readonly #listening = new Set<Client>()
   #waiting = 0
   #isClosed = false
@@ -45,11 +45,13 @@ export class GraphilePool {
     this.pool = withMethods(target, {
       connect: (callback?: ConnectCallback) => (callback ? this.#connectWithCallback(callback) : this.#connect()),
       query: (...args: QueryArguments) =>
-        isGraphiles(args) ? this.#unlessClosed(this.#persist(() => target.query(args[0]))) : target.query(...args),
+        isGraphileStatement(args)
+          ? this.#answerUnlessClosed(this.#sendWithRetries(() => target.query(args[0])))
+          : target.query(...args),
     })
   }
 
-  /** How many connections and statements Graphile Worker waits for at this moment. */
+  /** How many connections and statements Graphile Worker waits for now. */
   get waiting(): number {
     return this.#waiting
   }
@@ -58,19 +60,19 @@ export class GraphilePool {
     return this.#isClosed
   }
 
-  /** From now on Graphile Worker is never answered, so that a runner that was given up takes no job and logs no error. */
+  /** From now on Graphile Worker gets no answers, so that an abandoned runner takes no job and logs no error. */
   close(): void {
     this.#isClosed = true
     for (const client of this.#listening) client.release(true)
   }
 
-  /** For LISTEN. Graphile Worker tries again by itself; a promise that rejects would have no handler. */
+  /** For LISTEN, which Graphile Worker retries itself. It ignores a returned promise, so a rejection would have no handler. */
   #connectWithCallback(callback: ConnectCallback): void {
     const connected: ConnectCallback = (error, client) => {
-      const lent = client && this.#lend(client)
-      if (this.#isClosed) return lent?.release(true)
-      if (lent) this.#listening.add(lent)
-      callback(error, lent, (destroy) => lent?.release(destroy))
+      const wrapped = client && this.#wrap(client)
+      if (this.#isClosed) return wrapped?.release(true)
+      if (wrapped) this.#listening.add(wrapped)
+      callback(error, wrapped, (destroy) => wrapped?.release(destroy))
     }
     this.#announced().then(
       () => this.#isClosed || this.#target.connect(connected),
@@ -79,45 +81,48 @@ export class GraphilePool {
   }
 
   async #connect(): Promise<Client> {
-    const connecting = this.#persist(async () => {
+    const connecting = this.#sendWithRetries(async () => {
       await this.#announced()
       return await this.#target.connect()
     })
-    return this.#lend(await this.#unlessClosed(connecting, (client) => client?.release()))
+    return this.#wrap(await this.#answerUnlessClosed(connecting, (client) => client?.release()))
   }
 
-  /** The same connection, with Graphile Worker's statements tried again. It can be released twice. */
-  #lend(client: Client): Client {
+  /** Wraps a connection: Graphile Worker's statements are tried again, and a second release does nothing. */
+  #wrap(client: Client): Client {
     let isReleased = false
-    const lent: Client = withMethods(client, {
+    const wrapped: Client = withMethods(client, {
       query: (...args: QueryArguments) =>
-        isGraphiles(args) ? this.#queryOn(lent, client, args[0]) : client.query(...args),
+        isGraphileStatement(args) ? this.#queryOn(wrapped, client, args[0]) : client.query(...args),
       release: (destroy?: boolean | Error) => {
-        this.#listening.delete(lent)
+        this.#listening.delete(wrapped)
         if (!isReleased) client.release(destroy)
         isReleased = true
       },
     })
-    return lent
+    return wrapped
   }
 
-  #queryOn(lent: Client, client: Client, query: Statement): Promise<unknown> {
+  #queryOn(wrapped: Client, client: Client, query: Statement): Promise<unknown> {
     let send = () => client.query(query)
-    const answer = this.#persist(async () => {
+    const answer = this.#sendWithRetries(async () => {
       try {
         return await send()
       } catch (error) {
-        // The next try takes a connection of the pool: this one may be broken, and two held by each would be too many.
-        lent.release(true)
+        // This connection may be broken. It is released first, so that a retry does not hold two connections of the pool.
+        wrapped.release(true)
         send = () => this.#target.query(query)
         throw error
       }
     })
-    return this.#unlessClosed(answer, () => lent.release(true))
+    return this.#answerUnlessClosed(answer, () => wrapped.release(true))
   }
 
-  /** Passes an answer on. Once the pool is closed there is none, and `drop` releases what the answer holds. */
-  async #unlessClosed<Result>(answer: Promise<Result>, drop: (result?: Result) => void = () => {}): Promise<Result> {
+  /** Returns an answer, or never resolves if the pool was closed meanwhile. Then `drop` releases the connection in the answer. */
+  async #answerUnlessClosed<Result>(
+    answer: Promise<Result>,
+    drop: (result?: Result) => void = () => {},
+  ): Promise<Result> {
     const outcome = await answer.then(
       (result) => ({ result }),
       (error: unknown) => ({ error }),
@@ -130,8 +135,8 @@ export class GraphilePool {
     return outcome.result
   }
 
-  async #persist<Result>(send: () => Promise<Result>): Promise<Result> {
-    const deadline = performance.now() + RETRY_FOR
+  async #sendWithRetries<Result>(send: () => Promise<Result>): Promise<Result> {
+    const deadline = performance.now() + RETRY_TIMEOUT
     this.#waiting++
     try {
       for (let pause = PAUSE.first; ; pause = Math.min(2 * pause, PAUSE.longest)) {
@@ -152,18 +157,18 @@ export class GraphilePool {
 // biome-ignore lint/suspicious/noExplicitAny: pg overloads query; only the forms that Graphile Worker calls are repeated here
 type QueryArguments = [query: any, ...rest: any[]]
 
-/** Whether a statement manages jobs: Graphile Worker's own tables are private, so no task of the host's touches them. */
-function isGraphiles([query, values]: QueryArguments): boolean {
+/** Whether a statement manages jobs: tasks of the host do not use Graphile Worker's private tables. */
+function isGraphileStatement([query, values]: QueryArguments): boolean {
   const text: unknown = typeof query === 'string' ? query : query?.text
   return typeof text === 'string' && values === undefined && text.includes('._private_')
 }
 
-/** Errors that the next try would meet again: syntax and missing rights, data, constraints, features that are not there. */
+/** Errors that a retry cannot fix, by SQLSTATE class: missing features, invalid data, constraints, syntax and missing rights. */
 function isPermanent(error: unknown): boolean {
   return /^(?:0A|22|23|42)/.test(String((error as { code?: unknown } | null)?.code ?? ''))
 }
 
-/** An object that differs from another one in some methods. */
+/** A proxy of an object with some methods replaced. */
 function withMethods<Target extends object>(target: Target, methods: object): Target {
   return new Proxy(target, {
     get(_, property) {

@@ -14,55 +14,55 @@ import type { Database } from '../core/database.js'
 import type { Presence } from '../presence/presence.js'
 import { GraphilePool } from './graphile-pool.js'
 import type { Log } from './log.js'
-import type { Settings } from './settings.js'
-import { aborted, type Stopping } from './signals.js'
+import type { WorkerSettings } from './settings.js'
+import { aborted, type StopSignals } from './signals.js'
 import { type RunningJob, watchTasks } from './tasks.js'
 import { Watchdog } from './watchdog.js'
 
-/** What the Graphile runners of one worker share: one after the other uses it. */
+/** What all Graphile runners of one worker share. They run one after the other. */
 export interface WorkerContext {
   db: Database
   tasks: TaskList
-  settings: Settings
-  stopping: Stopping
-  /** The jobs that have begun and not ended, of this runner and of those that were given up. */
+  settings: WorkerSettings
+  signals: StopSignals
+  /** The running jobs of this runner and of earlier ones that were abandoned. */
   running: Set<RunningJob>
-  /** Takes what Graphile Worker says. */
+  /** Receives Graphile Worker's messages. */
   logger: Logger
   log: Log
-  /** Called when a runner has started: it takes jobs, and others can see it. */
+  /** Called when a runner takes jobs and its pool is recorded. */
   started(presence: Presence): void
 }
 
 /**
- * Why a runner ended: the worker was told to stop, it lost its session with PostgreSQL, nothing is left to do (`once`), or what went wrong.
+ * Why a runner ended: a stop signal, a lost session with PostgreSQL, no due jobs (with `once`), or an error.
  */
 export type RunnerEnd = 'stopped' | 'session lost' | 'nothing left' | Error
 
-/** How long jobs that were told to stop may take to do so: normally, and after a second signal or a lost session. Milliseconds. */
-const AFTER_ABORT = { normal: 5000, urgent: 1000 }
+/** How long aborted jobs may take to end, in milliseconds. `urgent`: after a second signal or a lost session. */
+const ABORT_TIMEOUT = { normal: 5000, urgent: 1000 }
 
 /** How often to warn that statements are tried again, in milliseconds. */
-const WARN_EVERY = 60_000
+const WARNING_INTERVAL = 60_000
 
-/** A runner without running jobs and without a running statement has this long to end, in milliseconds. */
-const IDLE_END = 3000
+/** How long a runner may take to end once it has no running jobs and no running statement, in milliseconds. */
+const IDLE_TIMEOUT = 3000
 
 /**
- * Graphile Worker for as long as one presence lasts. It depends on none of Graphile Worker's promises: whatever fails, hangs or ends
- * unasked ends the runner within limits, and its jobs are then freed by the sweep.
+ * Runs Graphile Worker for as long as one presence lasts. If Graphile Worker fails, hangs or stops by itself, the runner ends within fixed
+ * timeouts, and the sweep unlocks its jobs.
  */
 export class GraphileRunner {
   readonly #context: WorkerContext
   readonly #presence: Presence
-  /** The jobs of this runner that have begun and not ended. */
+  /** The running jobs of this runner. */
   readonly #running = new Set<RunningJob>()
   readonly #jobs = new AbortController()
   readonly #failed = new AbortController()
   readonly #pool: GraphilePool
   readonly #watchdog: Watchdog
   #announced: Promise<void> = Promise.resolve()
-  #silentUntil = 0
+  #nextWarningAt = 0
 
   constructor(context: WorkerContext, presence: Presence) {
     const { db, settings, tasks, log } = context
@@ -71,9 +71,9 @@ export class GraphileRunner {
     this.#pool = new GraphilePool(db.pool, {
       announced: () => this.#announced,
       onRetry: ({ message }) => {
-        if (performance.now() < this.#silentUntil) return
-        this.#silentUntil = performance.now() + WARN_EVERY
-        log.say('warning', `A statement of Graphile Worker failed and is tried again: ${message}`)
+        if (performance.now() < this.#nextWarningAt) return
+        this.#nextWarningAt = performance.now() + WARNING_INTERVAL
+        log.message('warning', `A statement of Graphile Worker failed and is tried again: ${message}`)
       },
     })
     this.#watchdog = new Watchdog(db, {
@@ -86,7 +86,7 @@ export class GraphileRunner {
     })
   }
 
-  /** Seconds for which the runner could have polled for jobs, and no poll has succeeded. 0 while all slots are busy. */
+  /** Seconds with a free slot and without a successful poll. 0 while all slots are busy. */
   get secondsSincePoll(): number {
     return this.#watchdog.secondsSincePoll
   }
@@ -96,54 +96,54 @@ export class GraphileRunner {
     return this.#watchdog.hasPolled
   }
 
-  /** Why no work is taken at the moment; undefined where it is. */
+  /** Why no jobs are taken now; undefined if they are. */
   get problem(): string | undefined {
-    if (this.#failed.signal.aborted) return 'Graphile Worker is started again'
+    if (this.#failed.signal.aborted) return 'Graphile Worker is restarting'
     return this.#watchdog.problem
   }
 
-  /** Runs until the worker is told to stop, the session is lost or Graphile Worker ends. What does not end stays in `running`. */
+  /** Runs until a stop signal, a lost session or the end of Graphile Worker. Jobs that do not end stay in `running`. */
   async run(): Promise<RunnerEnd> {
-    const { stopping, started } = this.#context
+    const { signals, started } = this.#context
     const { lost } = this.#presence
     const graphile = this.#startGraphile()
     graphile.starting.then(() => started(this.#presence)).catch(() => {})
     this.#watchdog.start()
 
     const ended = graphile.ended.catch((error: Error) => error)
-    const end = await Promise.race([ended, aborted(stopping.asked, lost, this.#failed.signal)])
+    const end = await Promise.race([ended, aborted(signals.stop, lost, this.#failed.signal)])
     this.#watchdog.stop()
     if (end === undefined) await this.#stop(graphile)
     this.#pool.close()
-    if (stopping.asked.aborted) return 'stopped'
+    if (signals.stop.aborted) return 'stopped'
     if (lost.aborted) return 'session lost'
     return end ?? this.#failed.signal.reason
   }
 
   async #stop({ ended, stop }: Graphile): Promise<void> {
-    const { settings, stopping } = this.#context
+    const { settings, signals } = this.#context
     const { lost } = this.#presence
-    const finished = Promise.allSettled([stop(), ended]).then(() => this.#allEnded())
-    const urgent = AbortSignal.any([stopping.hurried, lost])
+    const finished = Promise.allSettled([stop(), ended]).then(() => this.#jobsEnded())
+    const urgent = AbortSignal.any([signals.abort, lost])
     await Promise.race([finished, aborted(urgent), this.#idle(), pause(settings.stopTimeout)])
     this.#jobs.abort(lost.aborted ? lost.reason : new Error('The worker is stopping.'))
-    await Promise.race([finished, this.#idle(), pause(urgent.aborted ? AFTER_ABORT.urgent : AFTER_ABORT.normal)])
+    await Promise.race([finished, this.#idle(), pause(urgent.aborted ? ABORT_TIMEOUT.urgent : ABORT_TIMEOUT.normal)])
   }
 
-  /** Resolves once no job runs, in a worker that stops also none of runners that were given up: their runs are about to end. */
-  async #allEnded(): Promise<void> {
-    while (this.#awaited.size > 0 && !this.#pool.isClosed) await pause(50)
+  /** Resolves when no job of this runner runs. When the worker stops, the jobs of abandoned runners count too. */
+  async #jobsEnded(): Promise<void> {
+    while (this.#awaitedJobs.size > 0 && !this.#pool.isClosed) await pause(50)
   }
 
-  get #awaited(): ReadonlySet<RunningJob> {
-    return this.#context.stopping.asked.aborted ? this.#context.running : this.#running
+  get #awaitedJobs(): ReadonlySet<RunningJob> {
+    return this.#context.signals.stop.aborted ? this.#context.running : this.#running
   }
 
-  /** Resolves once nothing has run and nothing was asked of the database for some time: Graphile Worker has nothing left to wait for. */
+  /** Resolves when no job and no statement has run for some time: Graphile Worker has nothing left to wait for. */
   async #idle(): Promise<void> {
-    for (let since = performance.now(); performance.now() - since < IDLE_END && !this.#pool.isClosed; ) {
+    for (let since = performance.now(); performance.now() - since < IDLE_TIMEOUT && !this.#pool.isClosed; ) {
       await pause(100)
-      if (this.#awaited.size > 0 || this.#pool.waiting > 0) since = performance.now()
+      if (this.#awaitedJobs.size > 0 || this.#pool.waiting > 0) since = performance.now()
     }
   }
 
@@ -163,7 +163,7 @@ export class GraphileRunner {
         extends: [WorkerPreset],
         worker: {
           ...(prefetch > 0 && { localQueue: { size: prefetch } }),
-          // In batches, an end that cannot be stored ends the runner; one by one, it would be a rejection that ends the process.
+          // Batches of any size: a job that cannot be completed then ends the runner. Without batches, it would be an unhandled rejection.
           completeJobBatchDelay: 0,
           failJobBatchDelay: 0,
         },
@@ -180,7 +180,7 @@ export class GraphileRunner {
       starting: starting.then(() => this.#announced),
       ended: starting.then(async (runner) => {
         await runner.promise
-        return new Error('it has stopped by itself')
+        return new Error('it stopped by itself')
       }),
       stop: async () => await (await starting).stop(),
     }
@@ -207,7 +207,7 @@ export class GraphileRunner {
     events.on('pool:fatalError', ({ error, action }: { error: unknown; action: string }) => {
       this.#fail(`${action} failed: ${error instanceof Error ? error.message : error}`, error)
     })
-    // With `once` it shuts down when nothing is left.
+    // With `once`, Graphile Worker shuts down when nothing is due.
     if (!this.#context.settings.once) {
       events.on('pool:gracefulShutdown', ({ message }: { message: string }) => this.#fail(message))
     }
@@ -220,7 +220,7 @@ export class GraphileRunner {
 }
 
 interface Graphile {
-  /** Resolves when others can see the runner. */
+  /** Resolves when the pool is recorded. */
   starting: Promise<unknown>
   /** Resolves when it ends by itself; rejects when it fails. */
   ended: Promise<RunnerEnd>
@@ -228,7 +228,7 @@ interface Graphile {
   stop(): Promise<unknown>
 }
 
-/** How to end the pool that `runOnce` creates and keeps to itself. A function: the pool is thenable, so a promise of it would wait for its end. */
+/** Ends the pool that `runOnce` creates. It returns a function and not the pool, which is thenable: a promise of it would wait for its end. */
 function shutdownOf(events: EventEmitter): Promise<() => unknown> {
   return new Promise((resolve) => {
     events.once('pool:create', ({ workerPool }: { workerPool: WorkerPool }) => {
@@ -237,11 +237,11 @@ function shutdownOf(events: EventEmitter): Promise<() => unknown> {
   })
 }
 
-/** Tries until it is written down, or the presence is lost. */
+/** Tries until the pool is recorded, or the presence is lost. */
 async function announce(presence: Presence, poolId: string, tasks: string[]): Promise<void> {
   while (true) {
     try {
-      return await presence.work(poolId, tasks)
+      return await presence.announcePool(poolId, tasks)
     } catch (error) {
       if (presence.lost.aborted) throw error
       await pause(1000)

@@ -9,9 +9,9 @@ export interface Address {
   port: number
 }
 
-/** What a worker answers to those who watch over it. */
+/** The checks behind the endpoints. */
 export interface Checks {
-  /** Why it should get no work at the moment; nothing where it is ready. */
+  /** Why the worker is not ready; undefined if it is. */
   unready(): Promise<string | undefined>
   /** In Prometheus' text format. */
   metrics(): Promise<string>
@@ -23,7 +23,7 @@ interface Answer {
   headers?: Record<string, string>
 }
 
-/** How long a check may take, in milliseconds: less than the three seconds that a probe usually waits. */
+/** How long a check may take, in milliseconds: less than the usual three seconds of a probe. */
 const CHECK_TIMEOUT = 2500
 
 /** How long a client may take to send a request and to read the answer, in milliseconds. */
@@ -32,42 +32,41 @@ const CLIENT_TIMEOUT = 5000
 const MAX_CONNECTIONS = 256
 
 /**
- * Serves `/livez` (this process answers: it need not be restarted), `/readyz` (it is at work, with its session held and PostgreSQL
- * answering) and `/metrics`.
+ * Serves `/livez` (the process answers), `/readyz` (the worker takes jobs, has its session, and PostgreSQL answers) and `/metrics`.
  *
- * @returns where it listens, which matters with port 0, and what ends it
- * @throws AsyncGenError HEALTH_NOT_SERVED where it cannot listen there
+ * @returns the address, with the actual port for port 0, and a function that closes the server
+ * @throws AsyncGenError HEALTH_NOT_SERVED if it cannot listen at the address
  */
 export async function serveHealth({ host, port }: Address, checks: Checks): Promise<Address & { close(): void }> {
   const limits = {
     headersTimeout: CLIENT_TIMEOUT,
     requestTimeout: CLIENT_TIMEOUT,
-    // Node looks for requests that take too long this often; by itself, every 30 seconds.
+    // How often Node checks the two timeouts. Its default is 30 seconds.
     connectionsCheckingInterval: 1000,
   }
   const limited = {
     unready: limitedCheck(() => checks.unready()),
     metrics: limitedCheck(() => checks.metrics()),
   }
-  // What is no HTTP never gets here: Node answers it with 400, 408 or 431.
+  // Node itself answers invalid HTTP, with 400, 408 or 431.
   const server = createServer(limits, (request, response) => {
     answer(request, limited).then((found) => send(response, found))
   })
-  // Closes connections on which nothing happens, those included whose client does not read the answer.
+  // Closes idle connections, also those whose client does not read the answer.
   server.setTimeout(CLIENT_TIMEOUT)
-  // Connections beyond that are closed at once: the process needs its file descriptors for PostgreSQL.
+  // More connections are closed at once, because the process needs file descriptors for PostgreSQL.
   server.maxConnections = MAX_CONNECTIONS
   server.listen(port, host)
   await once(server, 'listening').catch((error: Error) => {
     throw new AsyncGenError(
       'HEALTH_NOT_SERVED',
-      `The health endpoints cannot be served at ${host}:${port}: ${error.message}. ` +
+      `The health endpoints cannot listen at ${host}:${port}: ${error.message}. ` +
         'Choose another address with ASYNC_WORKER_HEALTH, --health or the option `health`.',
       { cause: error },
     )
   })
   server.on('error', ({ message }) => {
-    process.emitWarning(`The health endpoints could not take a connection: ${message}. The worker goes on.`)
+    process.emitWarning(`The health endpoints could not accept a connection: ${message}. The worker continues.`)
   })
   server.unref()
   return {
@@ -75,7 +74,7 @@ export async function serveHealth({ host, port }: Address, checks: Checks): Prom
     port: (server.address() as AddressInfo).port,
     close() {
       server.close()
-      // A request that is only half sent would keep the process alive.
+      // An incomplete request would keep the process alive.
       server.closeAllConnections()
     },
   }
@@ -100,10 +99,10 @@ async function answer(request: IncomingMessage, checks: Checks): Promise<Answer>
   } catch (error) {
     return { status: 503, body: `${error instanceof Error ? error.message : String(error)}\n` }
   }
-  return { status: 404, body: 'There is /livez, /readyz and /metrics.\n' }
+  return { status: 404, body: 'Not found. The endpoints are /livez, /readyz and /metrics.\n' }
 }
 
-/** Undefined for a target that is no URL, such as `//`. */
+/** Undefined for a request target that is not a valid URL, such as `//`. */
 function pathOf(target = '/'): string | undefined {
   try {
     return new URL(target, 'http://worker').pathname
@@ -113,18 +112,18 @@ function pathOf(target = '/'): string | undefined {
 }
 
 function send(response: ServerResponse, { status, body, headers }: Answer): void {
-  // A connection for each request, so that none is kept open by a client that has nothing more to ask.
+  // One connection for each request, so that idle clients keep none open.
   const fixed = { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body) }
   response.writeHead(status, { ...fixed, connection: 'close', ...headers }).end(body)
 }
 
-/** A check that fails when it takes too long. Requests that come while it runs wait for the same answer, so that many cost one query. */
+/** Adds a timeout to a check. Requests that arrive while it runs share its answer, so that many requests cost one query. */
 function limitedCheck<T>(check: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | undefined
   const run = async () => {
     const stop = new AbortController()
     const timeout = sleep(CHECK_TIMEOUT, undefined, { ref: false, signal: stop.signal }).then((): never => {
-      throw new Error(`This check has not ended within ${CHECK_TIMEOUT / 1000} s.`)
+      throw new Error(`The check has not ended within ${CHECK_TIMEOUT / 1000} s.`)
     })
     try {
       return await Promise.race([check(), timeout])

@@ -2,31 +2,31 @@ import { styleText } from 'node:util'
 import { Logger } from 'graphile-worker'
 import type { ErrorRecord } from '../core/errors.js'
 import type { OperationEvent } from '../telemetry/operation.js'
-import type { Work } from './counters.js'
+import type { WorkerOperation } from './counters.js'
 
 export type Level = 'info' | 'warning' | 'error'
 
-/** What a worker prints: a line for each thing that it has done, and what else an operator should know. */
+/** The log of a worker: a line for each operation, and messages for the operator. */
 export interface Log {
-  done(operation: Work, event: OperationEvent): void
-  say(level: Level, message: string, fields?: object): void
+  operation(operation: WorkerOperation, event: OperationEvent): void
+  message(level: Level, text: string, fields?: object): void
 }
 
 export type LogFormat = 'pretty' | 'json'
 
-/** Lines for people on a terminal, JSON everywhere else, unless one of them is asked for. */
+/** @param format default: `pretty` on a terminal, `json` elsewhere */
 export function openLog(format?: LogFormat, out: NodeJS.WriteStream = process.stdout): Log {
-  const show = (format ?? (out.isTTY ? 'pretty' : 'json')) === 'pretty' ? forPeople : asJson
-  // A disk that is full, or a reader that has gone, keeps nobody from working.
+  const show = (format ?? (out.isTTY ? 'pretty' : 'json')) === 'pretty' ? pretty : json
+  // An error of the output (a full disk, a closed pipe) does not stop the worker.
   out.on('error', () => {})
   const write = (line: Line) => void out.write(`${show(line)}\n`)
   return {
-    done: (operation, event) => write({ time: new Date(), level: levelOf(event), operation, event }),
-    say: (level, message, fields) => write({ time: new Date(), level, message, fields }),
+    operation: (operation, event) => write({ time: new Date(), level: levelOf(event), operation, event }),
+    message: (level, message, fields) => write({ time: new Date(), level, message, fields }),
   }
 }
 
-/** Graphile Worker's own messages, but for those that we have better lines for. */
+/** Graphile Worker's messages, except those about jobs that have ended: the log has a line for each operation. */
 export function graphileLogger(log: Log): Logger {
   const debugging = Boolean(process.env.GRAPHILE_LOGGER_DEBUG)
   return new Logger((scope) => (level, message, meta) => {
@@ -34,12 +34,12 @@ export function graphileLogger(log: Log): Logger {
     const fromJob = scope.label === 'job'
     if (level === 'debug' ? !debugging : level === 'info' && !fromJob) return
     const { taskIdentifier: task, jobId: job } = scope
-    log.say(level === 'error' || level === 'warning' ? level : 'info', message, fromJob ? { task, job } : {})
+    log.message(level === 'error' || level === 'warning' ? level : 'info', message, fromJob ? { task, job } : {})
   })
 }
 
 type Line = { time: Date; level: Level } & (
-  | { operation: Work; event: OperationEvent }
+  | { operation: WorkerOperation; event: OperationEvent }
   | { message: string; fields?: object | undefined }
 )
 
@@ -48,7 +48,7 @@ function levelOf({ outcome }: OperationEvent): Level {
   return outcome === 'retried' ? 'warning' : 'info'
 }
 
-function asJson({ time, level, ...line }: Line): string {
+function json({ time, level, ...line }: Line): string {
   if ('message' in line) return JSON.stringify({ time, level, message: line.message, ...line.fields })
   const { type, id, name, run, outcome, error, elapsed } = line.event
   return JSON.stringify({ time, level, event: line.operation, type, id, name, run, outcome, error, elapsed })
@@ -57,23 +57,23 @@ function asJson({ time, level, ...line }: Line): string {
 const COLOUR = { info: 'green', warning: 'yellow', error: 'red' } as const
 
 /** `2026-11-21 22:30:12  SUCCESS  Attempt(42) OrderClient.fulfill  31 ms`, in the local time. */
-function forPeople({ time, level, ...line }: Line): string {
+function pretty({ time, level, ...line }: Line): string {
   const at = styleText('dim', localTime(time))
   if ('message' in line) {
     const text = line.message.trimEnd()
     return `${at}  ${level === 'info' ? text : styleText(COLOUR[level], text)}${framesOf(line.fields)}`
   }
   const { type, id, name, elapsed = 0, run = 1, outcome, error } = line.event
-  const verdict = outcome === 'succeeded' ? 'SUCCESS' : outcome === 'superseded' ? 'SUPERSEDED' : 'FAILURE'
-  const words = [
-    `${at}  ${styleText(COLOUR[level], verdict)}  ${type}(${id}) ${name}  ${readable(elapsed)}`,
+  const label = outcome === 'succeeded' ? 'SUCCESS' : outcome === 'superseded' ? 'SUPERSEDED' : 'FAILURE'
+  const parts = [
+    `${at}  ${styleText(COLOUR[level], label)}  ${type}(${id}) ${name}  ${formatSeconds(elapsed)}`,
     ...(error ? [styleText(COLOUR[level], `${error.name}: ${error.message}`)] : []),
     ...(outcome === 'retried' ? [`run ${run}, tried again`] : outcome === 'failed' ? [`run ${run}, given up`] : []),
   ]
-  return words.join('  ')
+  return parts.join('  ')
 }
 
-/** Where an error comes from. One with a code says itself all that there is to know. */
+/** The stack of an error. Omitted if the error has a code, because its message is enough. */
 function framesOf({ error }: { error?: ErrorRecord } = {}): string {
   const frames = error?.stack && !error.code ? error.stack.split('\n').filter((line) => /^ {4}at /.test(line)) : []
   return frames.map((line) => `\n${line}`).join('')
@@ -86,7 +86,7 @@ function localTime(time: Date): string {
 }
 
 /** `31 ms`, `2.5 s`, `3 min`, `2 h`. */
-export function readable(seconds: number): string {
+export function formatSeconds(seconds: number): string {
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`
   if (seconds < 60) return `${seconds.toFixed(1)} s`
   return seconds < 3600 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`

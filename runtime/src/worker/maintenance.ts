@@ -1,59 +1,62 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../core/database.js'
-import { pruneToasts } from '../toast/prune.js'
+import { sweptTables } from '../core/swept-table.js'
 import type { Log } from './log.js'
-import { prune } from './retention.js'
-import type { Settings } from './settings.js'
+import type { WorkerSettings } from './settings.js'
 import { removeReplacedJobs, sweep } from './sweep.js'
 
-/** How often what is done and old is deleted, in milliseconds. */
-const PRUNE_EVERY = 60_000
+/** How often rows that are no longer needed are deleted, in milliseconds. */
+const PRUNE_INTERVAL = 60_000
 
-/** After how many milliseconds a sweep that has got no answer counts as failed, and the next one begins. */
-const SWEEP_WITHIN = 60_000
+/** A sweep without an answer for this long counts as failed, and the next one begins. Milliseconds. */
+const SWEEP_TIMEOUT = 60_000
 
-/** Sweeps and prunes, over and over, until it is told to stop. Resolves when nothing of that is under way any more. */
-export async function doChores(db: Database, { sweepEvery, retention }: Settings, log: Log, stop: AbortSignal) {
+/** Sweeps and prunes at intervals, until `stop` aborts. Resolves when the statements that run then have ended. */
+export async function runMaintenance(
+  db: Database,
+  { sweepEvery, retention }: WorkerSettings,
+  log: Log,
+  stop: AbortSignal,
+): Promise<void> {
   const failing = new Set<string>()
-  // Said once, and not again every three seconds for as long as PostgreSQL is away.
-  const attempt = async (what: string, chore: () => Promise<void>) => {
+  // A failure is logged once, and not again at each interval until the work has succeeded.
+  const logged = async (what: string, work: () => Promise<void>) => {
     try {
-      await chore()
+      await work()
       failing.delete(what)
     } catch (error) {
-      if (!failing.has(what)) log.say('error', `${what} failed and is tried again: ${(error as Error).message}`)
+      if (!failing.has(what)) log.message('error', `${what} failed and is tried again: ${(error as Error).message}`)
       failing.add(what)
     }
   }
-  await Promise.all([
-    repeat(sweepEvery, stop, () => attempt('The sweep', () => answered(SWEEP_WITHIN, sweepAndTell(db, log)))),
-    repeat(PRUNE_EVERY, stop, () => attempt('Removing jobs that were replaced', () => removeReplacedJobs(db))),
-    repeat(PRUNE_EVERY, stop, () =>
-      attempt('Pruning unused toasts', async () => {
-        const removed = await pruneToasts(db)
-        if (removed > 0) log.say('info', `${removed} toasts removed.`, { removed })
-      }),
-    ),
-    retention &&
-      repeat(PRUNE_EVERY, stop, () =>
-        attempt('Deleting what is old', async () => {
-          const deleted = await prune(db, retention, stop)
-          if (deleted > 0) log.say('info', `${deleted} old rows deleted.`, { deleted })
+  const pruneTables = () =>
+    Promise.all(
+      [...sweptTables(db)].map((table) =>
+        logged(`Pruning the table ${table.table}`, async () => {
+          const deleted = await table.prune(retention, stop)
+          if (deleted > 0) {
+            log.message('info', `${deleted} old rows of ${table.table} deleted.`, { table: table.table, deleted })
+          }
         }),
       ),
+    )
+  await Promise.all([
+    repeat(sweepEvery, stop, () => logged('The sweep', () => withTimeout(SWEEP_TIMEOUT, sweepAndLog(db, log)))),
+    repeat(PRUNE_INTERVAL, stop, () => logged('Removing replaced jobs', () => removeReplacedJobs(db))),
+    repeat(PRUNE_INTERVAL, stop, pruneTables),
   ])
 }
 
-async function sweepAndTell(db: Database, log: Log): Promise<void> {
+async function sweepAndLog(db: Database, log: Log): Promise<void> {
   const { dead, rescued, enqueued } = await sweep(db)
-  if (rescued > 0) log.say('warning', `${rescued} rescued from workers that died.`, { dead, rescued })
-  if (enqueued > 0) log.say('warning', `${enqueued} were due and had no job: now they have.`, { enqueued })
+  if (rescued > 0) log.message('warning', `${rescued} rows released from dead workers.`, { dead, rescued })
+  if (enqueued > 0) log.message('warning', `${enqueued} due rows had no job. Jobs were added.`, { enqueued })
 }
 
-async function answered(limit: number, work: Promise<void>): Promise<void> {
+async function withTimeout(timeout: number, work: Promise<void>): Promise<void> {
   const waiting = new AbortController()
-  const late = sleep(limit, undefined, { ref: false, signal: waiting.signal }).then(() => {
-    throw new Error(`PostgreSQL has not answered for ${limit / 1000} s`)
+  const late = sleep(timeout, undefined, { ref: false, signal: waiting.signal }).then(() => {
+    throw new Error(`PostgreSQL has not answered for ${timeout / 1000} s`)
   })
   try {
     await Promise.race([work, late])
@@ -63,9 +66,9 @@ async function answered(limit: number, work: Promise<void>): Promise<void> {
   }
 }
 
-async function repeat(every: number, stop: AbortSignal, chore: () => Promise<void>): Promise<void> {
+async function repeat(interval: number, stop: AbortSignal, work: () => Promise<unknown>): Promise<void> {
   while (!stop.aborted) {
-    await chore()
-    await sleep(every, undefined, { signal: stop }).catch(() => {})
+    await work()
+    await sleep(interval, undefined, { signal: stop }).catch(() => {})
   }
 }

@@ -1,15 +1,15 @@
 import type { Database } from '../core/database.js'
 import { BUCKETS } from '../telemetry/opentelemetry.js'
 import type { Counters } from './counters.js'
-import { stateOf } from './queue-statistics.js'
+import { queueStatistics } from './queue-statistics.js'
 
 /**
- * What Prometheus is told: the state of the tables, which is the same in every process, and what this process has done.
+ * The metrics in Prometheus' text format: the queue statistics, which are the same in every process, and the counters of this process.
  *
- * @param secondsSincePoll for how long this process has had free slots and no successful poll; undefined before it polls
+ * @param secondsSincePoll seconds with free slots and without a successful poll; undefined before the first runner
  */
 export async function metrics(db: Database, counters: Counters, secondsSincePoll: number | undefined): Promise<string> {
-  const { workers, tables } = await stateOf(db)
+  const { workers, tables } = await queueStatistics(db)
   const rows = (state: 'due' | 'running' | 'failed') =>
     tables.map((each) => ({ labels: { table: each.table, state }, value: each[state] }))
   const families: Family[] = [
@@ -22,7 +22,7 @@ export async function metrics(db: Database, counters: Counters, secondsSincePoll
     },
     {
       name: 'async_gen_oldest_due_seconds',
-      help: 'For how long the oldest row has been due.',
+      help: 'How long the oldest due row has been due.',
       type: 'gauge',
       samples: tables.map(({ table, oldestDue }) => ({ labels: { table }, value: oldestDue })),
     },
@@ -50,7 +50,7 @@ interface Family {
 }
 
 interface Sample {
-  /** What comes after the family's name: `_bucket`. */
+  /** Added to the name of the family: `_bucket`. */
   suffix?: string
   labels?: Record<string, string>
   value: number

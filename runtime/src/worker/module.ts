@@ -4,15 +4,17 @@ import { dirname, extname, join, relative, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { AsyncGenError } from '../core/errors.js'
 
-/** Where a worker module is looked for, beside the folder that async-gen remembers: sources first, then what was built. */
+/** The folders that may contain the worker module, after the one in async-gen's manifest: sources first, then built files. */
 const FOLDERS = ['src/async', 'async', 'dist/async', 'dist/src/async', 'build/async', 'build/src/async']
 
 const EXTENSIONS = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs']
 
 /**
- * The host's worker module, as an absolute path: the file that was named, or the one that is found.
+ * Finds the host's worker module. Returns its absolute path.
  *
  * @param root the host's folder
+ * @param named the path that the user gave, if any
+ * @throws AsyncGenError NO_WORKER_MODULE
  */
 export function findWorkerModule(root: string, named: string | undefined): string {
   if (named !== undefined) {
@@ -20,7 +22,7 @@ export function findWorkerModule(root: string, named: string | undefined): strin
     if (isModule(file)) return file
     throw new AsyncGenError(
       'NO_WORKER_MODULE',
-      existsSync(file) ? `${file} is no JavaScript or TypeScript file.` : `There is no ${named} in ${root}.`,
+      existsSync(file) ? `${file} is not a JavaScript or TypeScript file.` : `${named} does not exist in ${root}.`,
     )
   }
   const remembered = rememberedFolder(root)
@@ -29,23 +31,26 @@ export function findWorkerModule(root: string, named: string | undefined): strin
     EXTENSIONS.map((extension) => join(root, folder, `worker${extension}`)),
   )
   const existing = candidates.filter(isModule)
-  // Where only production dependencies are installed, sources cannot be run, but what was built can.
+  // Without development dependencies, only built files can run.
   const found = existing.find((file) => canRun(file)) ?? existing[0]
   if (found) return found
   throw new AsyncGenError(
     'NO_WORKER_MODULE',
-    `No worker module was found in ${root}: neither ${folders.join('/worker, ')}/worker. ` +
-      'Name it: async-gen-worker run path/to/worker.ts. If there is none: npx async-gen install',
+    `No worker module was found in ${root}. Searched: ${folders.join('/worker, ')}/worker. ` +
+      'Give its path: async-gen-worker run path/to/worker.ts. To create one: npx async-gen install',
   )
 }
 
-/** Runs a module of the host's, TypeScript included where tsx is installed, and returns what it exports. */
+/**
+ * Imports a module of the host's, and returns its exports. TypeScript needs tsx.
+ * @throws AsyncGenError NO_TYPESCRIPT
+ */
 export async function loadModule(file: string): Promise<Record<string, unknown>> {
   if (isCommonTypeScript(file)) {
     throw new AsyncGenError(
       'NO_TYPESCRIPT',
-      `${relative(process.cwd(), file)} is CommonJS by its name, and tsx does not run such a file together with packages that are ES modules. ` +
-        'Call it worker.ts, and its tasks likewise, or name the file that was built from it.',
+      `${relative(process.cwd(), file)} is a CommonJS file, and tsx cannot run it together with packages that are ES modules. ` +
+        'Rename it to worker.ts, and its tasks likewise, or give the path of the built file.',
     )
   }
   if (isTypeScript(file) && !runsTypeScript()) {
@@ -53,7 +58,7 @@ export async function loadModule(file: string): Promise<Record<string, unknown>>
     if (!tsx) {
       throw new AsyncGenError(
         'NO_TYPESCRIPT',
-        `${relative(process.cwd(), file)} is TypeScript, and tsx is not installed. Install it, or name the file that was built from it.`,
+        `${relative(process.cwd(), file)} is TypeScript, and tsx is not installed. Install tsx, or give the path of the built file.`,
       )
     }
     await import(pathToFileURL(tsx).href)
@@ -65,7 +70,7 @@ function isModule(file: string): boolean {
   return /^\.[cm]?[jt]s$/.test(extname(file)) && (statSync(file, { throwIfNoEntry: false })?.isFile() ?? false)
 }
 
-/** The folder that async-gen wrote to, where its manifest can be read and the folder is inside of the host. */
+/** The folder in async-gen's manifest, if the manifest can be read and the folder is inside of the host. */
 function rememberedFolder(root: string): string | undefined {
   try {
     const { dir } = JSON.parse(readFileSync(join(root, '.async-gen', 'manifest.json'), 'utf8')).settings
@@ -88,7 +93,7 @@ function isTypeScript(file: string): boolean {
   return /^\.[cm]?ts$/.test(extname(file))
 }
 
-/** Whether this process runs TypeScript as it is: under Bun, or started with tsx. */
+/** Whether this process can import TypeScript: it is Bun, or was started with tsx. */
 function runsTypeScript(): boolean {
   return 'bun' in process.versions || process.execArgv.some((argument) => /\btsx\b/.test(argument))
 }

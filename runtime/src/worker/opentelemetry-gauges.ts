@@ -1,14 +1,14 @@
 import type { BatchObservableCallback } from '@opentelemetry/api'
 import type { Database } from '../core/database.js'
 import { otel, SCOPE } from '../telemetry/opentelemetry.js'
-import { stateOf } from './queue-statistics.js'
+import { queueStatistics } from './queue-statistics.js'
 
 /**
- * Offers OpenTelemetry the state of the tables, as `/metrics` shows it. It is read when an SDK collects, and never without one.
+ * Registers OpenTelemetry gauges for the queue statistics, as in `/metrics`. They are read when an SDK collects, and never without one.
  *
- * @returns what ends it
+ * @returns a function that removes them
  */
-export function offerState(db: Database): () => void {
+export function registerQueueGauges(db: Database): () => void {
   if (!otel) return () => {}
   const meter = otel.metrics.getMeter(SCOPE)
   const workers = meter.createObservableGauge('async_gen.workers', {
@@ -20,13 +20,13 @@ export function offerState(db: Database): () => void {
     unit: '{row}',
   })
   const oldestDue = meter.createObservableGauge('async_gen.oldest_due', {
-    description: 'For how long the oldest row has been due',
+    description: 'How long the oldest due row has been due',
     unit: 's',
   })
   const observe: BatchObservableCallback = async (result) => {
-    const state = await stateOf(db)
-    result.observe(workers, state.workers)
-    for (const each of state.tables) {
+    const statistics = await queueStatistics(db)
+    result.observe(workers, statistics.workers)
+    for (const each of statistics.tables) {
       const table = { 'async_gen.table': each.table }
       for (const name of ['due', 'running', 'failed'] as const) {
         result.observe(rows, each[name], { ...table, 'async_gen.state': name })
@@ -34,7 +34,7 @@ export function offerState(db: Database): () => void {
       result.observe(oldestDue, each.oldestDue, table)
     }
   }
-  const offered = [workers, rows, oldestDue]
-  meter.addBatchObservableCallback(observe, offered)
-  return () => meter.removeBatchObservableCallback(observe, offered)
+  const gauges = [workers, rows, oldestDue]
+  meter.addBatchObservableCallback(observe, gauges)
+  return () => meter.removeBatchObservableCallback(observe, gauges)
 }

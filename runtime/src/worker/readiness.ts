@@ -4,30 +4,30 @@ import type { Statement } from '../core/statement.js'
 import type { Presence } from '../presence/presence.js'
 import type { GraphileRunner } from './graphile-runner.js'
 
-/** What a worker does at the moment. */
+/** The parts of a worker that decide whether it is ready. */
 export interface WorkerState {
-  /** The present runner, or the last one. Undefined until the first has been made. */
+  /** The current runner, or the last one. Undefined before the first. */
   runner: GraphileRunner | undefined
   presence: Presence | undefined
 }
 
 /** How long PostgreSQL may take to answer, in milliseconds. */
-const ANSWER_WITHIN = 2000
+const ANSWER_TIMEOUT = 2000
 
-/** Why a worker takes no work at the moment; undefined where it does. */
+/** Why the worker takes no jobs now; undefined if it does. */
 export async function unready(db: Database, stop: AbortSignal, state: WorkerState): Promise<string | undefined> {
   if (stop.aborted) return 'stopping'
   if (!state.runner || !state.presence) return 'starting'
   if (state.presence.lost.aborted) return 'connecting again'
   const answer = accessOf(db).catch((error: Error) => error)
-  const access = await Promise.race([answer, sleep(ANSWER_WITHIN, undefined, { ref: false })])
+  const access = await Promise.race([answer, sleep(ANSWER_TIMEOUT, undefined, { ref: false })])
   if (access === undefined) return 'PostgreSQL does not answer'
   if (access instanceof Error) return `PostgreSQL does not answer: ${access.message}`
   if (access === 'read-only') return 'the database is read-only'
   return state.runner.problem
 }
 
-/** Whether rows can be written: not on a standby, nor where transactions are read-only by default. */
+/** Whether rows can be written: neither on a standby, nor if transactions are read-only by default. */
 export async function isWritable(db: Database): Promise<boolean> {
   return (await accessOf(db).catch(() => undefined)) === 'read-write'
 }

@@ -5,34 +5,34 @@ import { sweptTables } from '../core/swept-table.js'
 import type { Log } from './log.js'
 
 /**
- * Refuses to go on where row security hides rows from the worker: it would leave them undone without an error. Warns where a
- * table's trigger may not add jobs: its rows wait for the sweep.
+ * Checks that the worker's role sees all rows and jobs: it would leave hidden ones without an error. Warns if the trigger of a table may
+ * not add jobs, so that its rows wait for the sweep.
  *
  * @throws AsyncGenError NO_JOBS, NO_ROWS
  */
 export async function checkRowSecurity(db: Database, log: Log): Promise<void> {
-  const [jobs] = await db.query<Hidden>(hiddenTables, [['graphile_worker._private_jobs']])
+  const [jobs] = await db.query<HiddenTable>(hiddenTables, [['graphile_worker._private_jobs']])
   if (jobs) {
     throw new AsyncGenError(
       'NO_JOBS',
-      `The role ${jobs.role} cannot see Graphile Worker's jobs, as it does not own them. ` +
+      `The role ${jobs.role} cannot see Graphile Worker's jobs, because it does not own the tables. ` +
         `Connect as ${jobs.owner}, or make it a member: GRANT "${jobs.owner}" TO "${jobs.role}"`,
     )
   }
   const tables = [...sweptTables(db)].map(({ table }) => table)
   const quoted = [...tables, 'async_workers'].map((table) => `"${table}"`)
-  const [rows] = await db.query<Hidden>(hiddenTables, [quoted])
+  const [rows] = await db.query<HiddenTable>(hiddenTables, [quoted])
   if (rows) {
     throw new AsyncGenError(
       'NO_ROWS',
-      `Row security hides rows of ${rows.table} from the role ${rows.role}: the worker would never run them. ` +
+      `Row security hides rows of ${rows.table} from the role ${rows.role}: the worker would never process them. ` +
         `Connect as ${rows.owner}, which owns the table, or let the role see all rows: ALTER ROLE "${rows.role}" BYPASSRLS`,
     )
   }
-  for (const { name, owner, jobsOwner } of await db.query<Powerless>(powerlessOwners, [
+  for (const { name, owner, jobsOwner } of await db.query<OwnerWithoutRights>(ownersWithoutRights, [
     tables.map((table) => `"${table}_enqueue"`),
   ])) {
-    log.say(
+    log.message(
       'warning',
       `${name}() belongs to ${owner}, which may not add jobs: rows wait for the next sweep. ` +
         `Give the function to the owner of Graphile Worker's tables: ALTER FUNCTION ${name}() OWNER TO "${jobsOwner}"`,
@@ -40,7 +40,7 @@ export async function checkRowSecurity(db: Database, log: Log): Promise<void> {
   }
 }
 
-interface Hidden {
+interface HiddenTable {
   role: string
   table: string
   owner: string
@@ -55,15 +55,15 @@ const hiddenTables: Statement = {
     WHERE row_security_active(oid)`,
 }
 
-interface Powerless {
+interface OwnerWithoutRights {
   name: string
   owner: string
   jobsOwner: string
 }
 
-// What the functions ask before they add jobs. Those of 0.1.0 run as whoever fires them, and ask nothing.
-const powerlessOwners: Statement = {
-  name: 'async-gen:powerless-owners',
+// The same check as in the functions themselves. Those of 0.1.0 run as the role that fires the trigger, and check nothing.
+const ownersWithoutRights: Statement = {
+  name: 'async-gen:owners-without-rights',
   text: `
     SELECT enqueue.oid::regproc::text AS name, owner.rolname::text AS owner, pg_get_userbyid(jobs.relowner)::text AS "jobsOwner"
     FROM unnest($1::text[]) AS name

@@ -3,53 +3,54 @@ import { inspect } from 'node:util'
 import { type Logger, parseCrontab, type TaskList } from 'graphile-worker'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError } from '../core/errors.js'
+import type { RetentionPeriods } from '../core/swept-table.js'
 import type { Address } from './health.js'
 import type { LogFormat } from './log.js'
-import { type KeepFor, keepFor, type Retention } from './retention.js'
+import { type RetentionOptions, retentionPeriods } from './retention.js'
 
 export interface RunWorkerOptions {
   /**
-   * The folder of Graphile Worker tasks: each file is a task, called as the file is. Or the tasks themselves, by name, where there is
-   * no folder at run time because the worker is bundled: `{ attempt, refresh_toast }`.
+   * The folder of Graphile Worker tasks: each file is a task of that name. Or the tasks by name, for a bundled worker, which has no folder
+   * at run time: `{ attempt, refresh_toast }`.
    */
   tasks: URL | string | TaskList
-  /** How many tasks run at the same time, from 1 to 1000. Default: 10. `ASYNC_WORKER_CONCURRENCY` overrides it. */
+  /** How many jobs run at the same time, from 1 to 1000. Default: 10. `ASYNC_WORKER_CONCURRENCY` overrides it. */
   concurrency?: number
-  /** How often to look for jobs that came without a notification: at least 10 ms. Default: 2 seconds. `ASYNC_WORKER_SLEEP` overrides it. */
+  /** How often to poll for jobs, beside PostgreSQL's notifications: at least 10 ms. Default: 2 seconds. `ASYNC_WORKER_SLEEP` overrides it. */
   pollInterval?: Duration
   /**
-   * How many jobs to fetch ahead, up to 10,000. Default: none. Some hundreds make a worker of many short tasks several times faster; a job that
-   * was fetched waits for this worker, even while another one is idle.
+   * How many jobs to fetch ahead, up to 10,000. Default: none. With some hundreds, a worker of many short jobs is several times faster. A job
+   * that was fetched waits for this worker, even if another one is idle.
    */
   prefetch?: number
-  /** How often dead workers' work is taken back and lost jobs are found again: at least 100 ms. Default: 3 seconds. */
+  /** How often to release the work of dead workers and add jobs that are missing: at least 100 ms. Default: 3 seconds. */
   sweepEvery?: Duration
   /**
-   * How long the tasks at hand may take to end once the worker is told to stop. Then they are aborted, and five seconds later
-   * left for other workers. Up to a day. Default: 20 seconds, so that all is over when Kubernetes and Heroku lose patience after 30.
+   * How long running jobs may take to end after the first stop signal, up to a day. Then they are aborted, and five seconds later
+   * released for other workers. Default: 20 seconds, so that the worker has ended before Kubernetes and Heroku kill it after 30.
    */
   stopTimeout?: Duration
   /** Recurring tasks, as the text of a Graphile Worker crontab: `0 4 * * * clean_up`. Its times are UTC. */
   crontab?: string
-  /** How long what is done is kept. The defaults are those of `Retention`; `false` keeps everything. */
-  retention?: Retention | false
+  /** How long finished attempts are kept. `false` keeps them for ever. */
+  retention?: RetentionOptions | false
   /**
-   * Where to serve `/livez`, `/readyz` and `/metrics`: a port of the loopback interface, or `0.0.0.0:9394` for others to see.
-   * Default: nowhere. `ASYNC_WORKER_HEALTH` overrides it.
+   * Where to serve `/livez`, `/readyz` and `/metrics`: a port of the loopback interface, or an address such as `0.0.0.0:9394`, which other
+   * machines can reach. Default: nowhere. `ASYNC_WORKER_HEALTH` overrides it.
    */
   health?: number | string
   /**
-   * Lines for people (`pretty`) or for programs (`json`). Default: pretty on a terminal, json elsewhere. `ASYNC_WORKER_LOG` overrides it.
+   * The log format: lines for people (`pretty`) or JSON (`json`). Default: pretty on a terminal, json elsewhere. `ASYNC_WORKER_LOG` overrides it.
    */
   log?: LogFormat
-  /** Work until nothing is due, then end. `ASYNC_WORKER_ONCE` overrides it. */
+  /** Run until nothing is due, then end. `ASYNC_WORKER_ONCE` overrides it. */
   once?: boolean
-  /** Takes what Graphile Worker itself and the tasks' own loggers say. Default: among the worker's lines. */
+  /** Receives the messages of Graphile Worker and of the tasks' loggers. Default: the worker's own log. */
   logger?: Logger
 }
 
 /** The options with their defaults: durations are milliseconds, paths are absolute. */
-export interface Settings {
+export interface WorkerSettings {
   /** A folder, or the tasks by name. */
   tasks: string | TaskList
   concurrency: number
@@ -58,15 +59,18 @@ export interface Settings {
   sweepEvery: number
   stopTimeout: number
   crontab: string
-  retention: KeepFor | false
+  retention: RetentionPeriods | false
   health: Address | undefined
   log: LogFormat | undefined
   once: boolean
   logger: Logger | undefined
 }
 
-/** What the environment says goes first: it is how `async-gen-worker` hands its flags over. An empty variable counts as none. */
-export function settingsOf(options: RunWorkerOptions, env: NodeJS.ProcessEnv): Settings {
+/**
+ * The environment takes precedence over the options, because `async-gen-worker` passes its flags in it. An empty variable is ignored.
+ * @throws AsyncGenError INVALID_SETTING, INVALID_CRONTAB
+ */
+export function workerSettings(options: RunWorkerOptions, env: NodeJS.ProcessEnv): WorkerSettings {
   const given = (option: keyof RunWorkerOptions, variable = ''): Given =>
     env[variable] ? { name: variable, value: env[variable] } : { name: `The option ${option}`, value: options[option] }
   return {
@@ -77,7 +81,7 @@ export function settingsOf(options: RunWorkerOptions, env: NodeJS.ProcessEnv): S
     sweepEvery: time(given('sweepEvery'), { from: '100ms', to: '1 hour' }) ?? 3000,
     stopTimeout: time(given('stopTimeout', 'ASYNC_WORKER_STOP_TIMEOUT'), { from: '0ms', to: '1 day' }) ?? 20_000,
     crontab: crontabOf(given('crontab')),
-    retention: options.retention !== false && keepFor(options.retention ?? {}),
+    retention: options.retention !== false && retentionPeriods(options.retention ?? {}),
     health: address(given('health', 'ASYNC_WORKER_HEALTH')),
     log: logFormat(given('log', 'ASYNC_WORKER_LOG')),
     once: yesOrNo(given('once', 'ASYNC_WORKER_ONCE')) ?? false,
@@ -85,7 +89,7 @@ export function settingsOf(options: RunWorkerOptions, env: NodeJS.ProcessEnv): S
   }
 }
 
-/** A value, and what an error calls it. Undefined where the default applies. */
+/** A value, and its name for the error message. Undefined if the default applies. */
 interface Given {
   name: string
   value: unknown
@@ -100,12 +104,12 @@ function whole({ name, value }: Given, { from, to }: { from: number; to: number 
 
 function time({ name, value }: Given, { from, to }: { from: Duration; to: Duration }): number | undefined {
   if (value === undefined) return undefined
-  const result = durationOrNothing(value)
+  const result = tryMilliseconds(value)
   if (result !== undefined && result >= milliseconds(from) && result <= milliseconds(to)) return result
   throw invalid(name, value, `a duration from ${from} to ${to}, such as 500ms or 5s`)
 }
 
-function durationOrNothing(value: unknown): number | undefined {
+function tryMilliseconds(value: unknown): number | undefined {
   try {
     return milliseconds(value as Duration)
   } catch {
@@ -141,7 +145,7 @@ function tasksOf(tasks: unknown): string | TaskList {
   throw invalid('The option tasks', tasks, 'a folder (a file URL or a path), or an object of task functions by name')
 }
 
-/** Graphile Worker's own parser decides. Its error says neither which line of ours it read, nor what it holds. */
+/** Checked with Graphile Worker's parser, whose error names neither the line nor its text. */
 function crontabOf({ name, value }: Given): string {
   if (value === undefined) return ''
   if (typeof value !== 'string')
@@ -149,7 +153,7 @@ function crontabOf({ name, value }: Given): string {
   const error = parseError(value)
   if (!error) return value
   const lines = value.split(/\r?\n/)
-  // With the lines before it left empty, the parser's error has the right number.
+  // The line is parsed after as many empty lines as precede it, so that the parser's error has its number.
   const index = lines.findIndex((line, i) => parseError('\n'.repeat(i) + line))
   const where = index < 0 ? 'The crontab' : `Line ${index + 1} of the crontab, ${JSON.stringify(lines[index])},`
   throw new AsyncGenError('INVALID_CRONTAB', `${where} is not valid: ${error.message}`, { cause: error })
@@ -166,5 +170,5 @@ function parseError(crontab: string): Error | undefined {
 
 function invalid(name: string, value: unknown, allowed: string): AsyncGenError {
   const shown = typeof value === 'string' ? JSON.stringify(value) : inspect(value, { depth: 0, breakLength: Infinity })
-  return new AsyncGenError('INVALID_SETTING', `${name} is ${shown}. It has to be ${allowed}.`)
+  return new AsyncGenError('INVALID_SETTING', `${name} is ${shown}. It must be ${allowed}.`)
 }

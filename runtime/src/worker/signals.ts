@@ -1,32 +1,32 @@
-/** How a worker is told to stop. */
-export interface Stopping {
-  /** Aborts at the first signal: nothing new is taken, what runs is finished. */
-  asked: AbortSignal
-  /** Aborts at the second one: what runs is told to stop. */
-  hurried: AbortSignal
-  /** Stops listening. */
+/** The stop signals of a worker process. */
+export interface StopSignals {
+  /** Aborts at the first signal: the worker takes no more jobs and waits for those that run. */
+  stop: AbortSignal
+  /** Aborts at the second signal: the running jobs are aborted. */
+  abort: AbortSignal
+  /** Removes the signal handlers. */
   release(): void
 }
 
-/** For how long a signal may be the first one again, in milliseconds: both the terminal and npm pass a Ctrl-C on. */
-const ECHO = 500
+/** A signal this soon after the first one is ignored, because the terminal and npm both forward a Ctrl-C. Milliseconds. */
+const DEBOUNCE = 500
 
 /** Listens to SIGTERM, which supervisors send, and SIGINT, which Ctrl-C sends. */
-export function stopOnSignals(): Stopping {
-  const asked = new AbortController()
-  const hurried = new AbortController()
-  let first = 0
-  const stop = () => {
-    if (!asked.signal.aborted) {
-      first = performance.now()
-      asked.abort()
-    } else if (performance.now() - first > ECHO) hurried.abort()
+export function listenForStopSignals(): StopSignals {
+  const stop = new AbortController()
+  const abort = new AbortController()
+  let firstAt = 0
+  const onSignal = () => {
+    if (!stop.signal.aborted) {
+      firstAt = performance.now()
+      stop.abort()
+    } else if (performance.now() - firstAt > DEBOUNCE) abort.abort()
   }
-  process.on('SIGTERM', stop).on('SIGINT', stop)
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
   return {
-    asked: asked.signal,
-    hurried: hurried.signal,
-    release: () => void process.off('SIGTERM', stop).off('SIGINT', stop),
+    stop: stop.signal,
+    abort: abort.signal,
+    release: () => void process.off('SIGTERM', onSignal).off('SIGINT', onSignal),
   }
 }
 

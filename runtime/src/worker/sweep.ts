@@ -5,80 +5,76 @@ import type { Query, Statement } from '../core/statement.js'
 import { sweptTables } from '../core/swept-table.js'
 import { instrumentsItself } from '../telemetry/instrument.js'
 
-/**
- * Of how many thousands of rows that are due a sweep sees whether they have their jobs. Where more wait, the others have time: once
- * those before them have had their turn, they are seen.
- */
+/** How many thousands of due rows a sweep checks for missing jobs. With more due rows, later sweeps check the others. */
 const PAGES = 10
 
-/** What a sweep found to do. */
-export interface Swept {
-  /** Workers that had ended without finishing what they had in hand. */
+/** What a sweep has done. */
+export interface SweepResult {
+  /** Workers that were found dead. */
   dead: number
-  /** Rows taken back from dead workers. */
+  /** Rows that were released from dead workers. */
   rescued: number
-  /** Rows that were due and had no job. */
+  /** Due rows without a job, for which a job was added. */
   enqueued: number
 }
 
 /**
- * Puts right what was left behind: frees the jobs of dead workers, sends their rows back to wait, and gives a job to every
- * row that is due and has none. One process at a time does it; for the others it is a no-op.
+ * Repairs the queue: unlocks the jobs of dead workers, releases the rows that they had claimed, and adds a job for each due row that has
+ * none. Only one process at a time does it; for the others it is a no-op.
  *
- * @throws what went wrong with a table (its migration was not applied yet, say), once the others are swept
+ * @throws the error of a table (its migration has not run yet, for example), after the other tables were swept
  */
-export async function sweep(db: Database): Promise<Swept> {
-  const swept: Swept = { dead: 0, rescued: 0, enqueued: 0 }
-  const failures: unknown[] = []
+export async function sweep(db: Database): Promise<SweepResult> {
+  const result: SweepResult = { dead: 0, rescued: 0, enqueued: 0 }
+  const errors: unknown[] = []
   await db.transaction(async (query) => {
-    Object.assign(swept, { dead: 0, rescued: 0, enqueued: 0 })
-    failures.length = 0
-    const [lock] = await query<{ taken: boolean }>(takeTurn, [])
-    if (!lock?.taken) return
-    // Jobs first: a row that is sent back then finds its own job free again.
-    swept.dead = await freeJobsOfDeadWorkers(query)
+    Object.assign(result, { dead: 0, rescued: 0, enqueued: 0 })
+    errors.length = 0
+    const [lock] = await query<{ acquired: boolean }>(lockSweep, [])
+    if (!lock?.acquired) return
+    // Jobs first, so that a released row finds its own job unlocked.
+    result.dead = await unlockJobsOfDeadWorkers(query)
     for (const table of sweptTables(db)) {
-      await query(beforeTable, [])
+      await query(savepoint, [])
       try {
-        swept.rescued += await table.rescue(query)
-        swept.enqueued += await table.enqueueDue(query, PAGES)
+        result.rescued += await table.rescue(query)
+        result.enqueued += await table.enqueueDue(query, PAGES)
       } catch (error) {
-        failures.push(error)
-        await query(asBeforeTable, [])
+        errors.push(error)
+        await query(rollbackToSavepoint, [])
       }
     }
   })
-  if (failures.length > 0) throw failures[0]
-  return swept
+  if (errors.length > 0) throw errors[0]
+  return result
 }
 
 /**
- * Removes jobs of attempts and toasts that have lost their key and their attempts: another job of the same row has replaced them while
- * they ran, and their worker has died. Jobs of the host's own tasks that have failed for good stay.
+ * Removes jobs of attempts and toasts without a key and without remaining tries: another job of the same row replaced them while they ran,
+ * and then their worker died. Failed jobs of the host's own tasks stay.
  */
 export async function removeReplacedJobs(db: Database): Promise<void> {
   const tasks = [...sweptTables(db)].flatMap((table) => [...table.tasks])
   await db.query(removeReplaced, [tasks])
 }
 
-/** The Graphile Worker task `sweep`, for those who want one out of turn: `SELECT graphile_worker.add_job('sweep')`. */
+/** The Graphile Worker task `sweep`, for a sweep at any time: `SELECT graphile_worker.add_job('sweep')`. */
 export function sweepTask(db: Database): Task {
   return instrumentsItself<Task>(async (_payload, { logger }) => {
     const { rescued, enqueued } = await sweep(db)
-    logger.info(`swept: ${rescued} rescued, ${enqueued} enqueued`)
+    logger.info(`swept: ${rescued} rows released, ${enqueued} jobs added`)
   })
 }
 
 /**
- * Graphile Worker itself would wait for four hours. A worker may have died while its fetch was still on its way to the database, or its
- * commit: then its jobs are locked after its death was seen. So the jobs of every pool that has ended lately are freed at each sweep,
- * and once more when the pool is forgotten.
+ * Graphile Worker itself unlocks them after four hours. A statement that a worker sent before it died may lock jobs after its death was
+ * recorded. So each sweep unlocks the jobs of all pools that ended in the last five minutes, and again when the worker's row is deleted.
  */
-async function freeJobsOfDeadWorkers(query: Query): Promise<number> {
-  const dead = await query<{ id: number }>(recordDeaths, [])
+async function unlockJobsOfDeadWorkers(query: Query): Promise<number> {
+  const dead = await query<{ id: number }>(markDeadWorkers, [])
   const ended = await query<{ pool_id: string }>(findEndedPools, [])
-  const forgotten = await query<{ pool_id: string | null }>(forgetWorkers, [])
-  const pools = [...ended, ...forgotten].flatMap(({ pool_id }) => pool_id ?? [])
+  const deleted = await query<{ pool_id: string | null }>(deleteDeadWorkers, [])
+  const pools = [...ended, ...deleted].flatMap(({ pool_id }) => pool_id ?? [])
   if (pools.length > 0) {
     const replaced = await query<{ id: string }>(findReplacedJobs, [pools])
     await query(unlockJobs, [pools])
@@ -87,17 +83,20 @@ async function freeJobsOfDeadWorkers(query: Query): Promise<number> {
   return dead.length
 }
 
-const takeTurn: Statement = {
-  name: 'async-gen:take-turn',
-  text: `SELECT pg_try_advisory_xact_lock(hashtextextended('async-gen:sweep', 0)) AS taken`,
+const lockSweep: Statement = {
+  name: 'async-gen:lock-sweep',
+  text: `SELECT pg_try_advisory_xact_lock(hashtextextended('async-gen:sweep', 0)) AS acquired`,
 }
 
-const beforeTable: Statement = { name: 'async-gen:before-table', text: 'SAVEPOINT before_table' }
+const savepoint: Statement = { name: 'async-gen:savepoint', text: 'SAVEPOINT before_table' }
 
-const asBeforeTable: Statement = { name: 'async-gen:as-before-table', text: 'ROLLBACK TO SAVEPOINT before_table' }
+const rollbackToSavepoint: Statement = {
+  name: 'async-gen:rollback-to-savepoint',
+  text: 'ROLLBACK TO SAVEPOINT before_table',
+}
 
-const recordDeaths: Statement = {
-  name: 'async-gen:record-deaths',
+const markDeadWorkers: Statement = {
+  name: 'async-gen:mark-dead-workers',
   text: `
     UPDATE async_workers SET ended_at = clock_timestamp()
     WHERE ended_at IS NULL AND id NOT IN (${livingWorkers})
@@ -109,13 +108,13 @@ const findEndedPools: Statement = {
   text: `SELECT pool_id FROM async_workers WHERE ended_at > now() - interval '5 minutes' AND pool_id IS NOT NULL`,
 }
 
-const forgetWorkers: Statement = {
-  name: 'async-gen:forget-workers',
+const deleteDeadWorkers: Statement = {
+  name: 'async-gen:delete-dead-workers',
   text: `DELETE FROM async_workers WHERE ended_at < now() - interval '1 hour' RETURNING pool_id`,
 }
 
-// Adding a job under the key of one that runs takes that key away and sets its attempts to the maximum, expecting it to end
-// soon. Where its worker dies instead, it would stay for ever: the job that replaced it does the work.
+// When a job is added under the key of a running one, Graphile Worker removes the key of that one and sets its attempts to the maximum. If
+// its worker dies, it would stay for ever, although the new job does the work.
 const findReplacedJobs: Statement = {
   name: 'async-gen:find-replaced-jobs',
   text: `
@@ -123,7 +122,7 @@ const findReplacedJobs: Statement = {
     WHERE locked_by = ANY ($1::text[]) AND key IS NULL AND attempts >= max_attempts AND updated_at > locked_at`,
 }
 
-// Every job of these tasks has a key until it is replaced. What is locked may still run.
+// Every job of these tasks has a key until it is replaced. A locked job may still run.
 const removeReplaced: Statement = {
   name: 'async-gen:remove-replaced-jobs',
   text: `

@@ -5,24 +5,26 @@ import { AsyncGenError } from '../core/errors.js'
 import { doesInstrumentItself, instrument } from '../telemetry/instrument.js'
 import type { OperationEvent } from '../telemetry/operation.js'
 
-/** A job that has begun and not ended. */
+/** A job that runs in this process. */
 export interface RunningJob {
   /** The Graphile Worker job's id. */
   id: string
   task: string
-  /** On the clock of `performance.now()`. */
+  /** A value of `performance.now()`. */
   started: number
 }
 
 /**
- * The tasks of a folder, each called as its file is, loaded by Graphile Worker itself; or the tasks that are given.
- * @throws AsyncGenError NO_TASKS where there are none, and what the targets of attempts throw when they are loaded
+ * Loads the tasks of a folder with Graphile Worker, each named as its file; or returns the given tasks. Loads the targets of attempts too.
+ * @throws AsyncGenError NO_TASKS if there are none, and what the modules of the targets throw
  */
 export async function loadTasks(given: string | TaskList): Promise<TaskList> {
   const tasks = typeof given === 'string' ? await tasksIn(given) : given
   await checkTargets(Object.values(tasks).filter((task) => task !== undefined))
   if (Object.keys(tasks).length > 0) return tasks
-  throw noTasks(typeof given === 'string' ? `There are no tasks in the folder ${given}.` : 'There are no tasks.')
+  throw noTasks(
+    typeof given === 'string' ? `The folder ${given} has no tasks.` : 'The option tasks is an empty object.',
+  )
 }
 
 async function tasksIn(folder: string): Promise<TaskList> {
@@ -33,16 +35,19 @@ async function tasksIn(folder: string): Promise<TaskList> {
   return (await getTasks({ preset }, folder)).tasks
 }
 
-function noTasks(what: string, cause?: Error): AsyncGenError {
+function noTasks(problem: string, cause?: Error): AsyncGenError {
   return new AsyncGenError(
     'NO_TASKS',
-    `${what} The option tasks of runWorker names a folder with a file for each task. ` +
-      'Where the worker is bundled, give it the tasks themselves: runWorker(db, { tasks: { attempt, refresh_toast } }).',
+    `${problem} The option tasks of runWorker names a folder with a file for each task. ` +
+      'For a bundled worker, pass the tasks by name: runWorker(db, { tasks: { attempt, refresh_toast } }).',
     { cause },
   )
 }
 
-/** The same tasks, with an abort signal of ours, and with their running jobs in these sets. */
+/**
+ * Wraps tasks: their jobs get the abort signal of the worker, are listed in these sets while they run, and emit events.
+ * @param running sets of running jobs, to be kept up to date
+ */
 export function watchTasks(tasks: TaskList, running: Set<RunningJob>[], signal: AbortSignal): TaskList {
   const abortPromise = new Promise<never>((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
@@ -54,9 +59,9 @@ export function watchTasks(tasks: TaskList, running: Set<RunningJob>[], signal: 
       const job: RunningJob = { id: helpers.job.id, task: name, started: performance.now() }
       for (const jobs of running) jobs.add(job)
       try {
-        // Graphile Worker's own signal knows nothing of a lost session, nor of a second SIGTERM.
-        const ours = { abortSignal: { value: signal }, abortPromise: { value: abortPromise } }
-        const run = async () => await task!(payload, Object.create(helpers, ours))
+        // Graphile Worker's own signal does not abort when the session is lost, nor at a second SIGTERM.
+        const overrides = { abortSignal: { value: signal }, abortPromise: { value: abortPromise } }
+        const run = async () => await task!(payload, Object.create(helpers, overrides))
         return await (doesInstrumentItself(task!) ? run() : instrumentJob(name, helpers, run))
       } finally {
         for (const jobs of running) jobs.delete(job)
@@ -76,7 +81,7 @@ function instrumentJob(task: string, { job }: JobHelpers, run: () => Promise<unk
   )
 }
 
-/** A folder of sources is run as TypeScript (by tsx, say); a folder that was built holds declarations too, which are no tasks. */
+/** TypeScript files are tasks only in a folder without JavaScript: a folder of built files also has declarations, which are not tasks. */
 async function extensionsIn(folder: string): Promise<string[]> {
   const javascript = ['.js', '.mjs', '.cjs']
   const files = await readdir(folder)

@@ -1,37 +1,39 @@
 import type { Database } from '../core/database.js'
 import type { Statement } from '../core/statement.js'
 
-/** How many polls in a row may be missing, and for how many seconds at least: until the worker is not ready, and until its runner ends. */
+/**
+ * The worker is not ready, or its runner is ended, after this many polls are missing, and at least this many seconds have passed.
+ */
 const MISSING_POLLS = { unready: { polls: 2, seconds: 5 }, end: { polls: 5, seconds: 15 } }
 
-/** For how many seconds a poll may wait for the database: for a lock, or for a statement that is tried again. */
-const WAITING = 45
+/** How long a poll may wait for the database, in seconds: for a lock, or for a statement that is tried again. */
+const DATABASE_TIMEOUT = 45
 
-/** How often to look for due jobs that are not fetched, and for jobs that were locked and not received. In seconds. */
-const LOOK_EVERY = { due: 15, locked: 30 }
+/** How often to check for due jobs that are not fetched, and for locked jobs that were not received. Seconds. */
+const CHECK_INTERVAL = { due: 15, locked: 30 }
 
-/** After how many seconds due jobs that are not fetched end a runner whose other slots are busy. */
-const DUE_AT_LAST = 600
+/** A runner with busy slots is ended if due jobs are not fetched for this long. Seconds. */
+const BUSY_DUE_TIMEOUT = 600
 
 export interface WatchdogOptions {
   /** Milliseconds. */
   pollInterval: number
-  /** The names of the tasks that the runner takes. */
+  /** The names of the tasks that the runner processes. */
   tasks: string[]
   runningJobs: () => ReadonlySet<{ id: string }>
   /** Whether a slot is free, so that the runner should poll. */
   canPoll: () => boolean
-  /** Whether the runner waits for an answer of the database. */
+  /** Whether the runner waits for an answer from the database. */
   isWaiting: () => boolean
-  /** Called once, with what is wrong: the runner has to be ended. */
+  /** Called once, with the reason: the runner must be ended. */
   onProblem: (reason: string) => void
 }
 
 /**
- * Watches from inside the worker that Graphile Worker takes work. It reports a runner whose polls have stopped, that leaves due jobs in
- * the queue while slots are free, or that has locked jobs and does not know of them (the answer to its fetch was lost).
+ * Checks that Graphile Worker takes jobs. It reports a runner that has stopped polling, that leaves due jobs in the queue while slots are
+ * free, or that has locked jobs without receiving them (the answer to its fetch was lost).
  *
- * Seconds are counted by a timer, so that a process that was busy or frozen does not blame its runner.
+ * Seconds are counted by a timer, so that the time in which the whole process was busy or frozen does not count.
  */
 export class Watchdog {
   readonly #db: Database
@@ -41,11 +43,11 @@ export class Watchdog {
   #timer: NodeJS.Timeout | undefined
   #hasPolled = false
   #secondsSincePoll = 0
-  /** Whether a job has started since the last look for due jobs. */
+  /** Whether a job has started since the last check for due jobs. */
   #hasStartedJob = false
-  /** Since how many seconds due jobs have been seen and not fetched. */
+  /** For how many seconds due jobs have been seen and not fetched. */
   #dueFor = 0
-  /** The jobs that were locked and unknown at the last look. */
+  /** The jobs that were locked and not received at the last check. */
   #unknown = new Set<string>()
 
   constructor(db: Database, options: WatchdogOptions) {
@@ -53,7 +55,7 @@ export class Watchdog {
     this.#options = options
   }
 
-  /** Seconds for which the runner could have polled, and no poll has succeeded. 0 while all slots are busy. */
+  /** Seconds with a free slot and without a successful poll. 0 while all slots are busy. */
   get secondsSincePoll(): number {
     return this.#secondsSincePoll
   }
@@ -63,7 +65,7 @@ export class Watchdog {
     return this.#hasPolled
   }
 
-  /** What is wrong at the moment; undefined where work is taken. */
+  /** Why no jobs are taken now; undefined if they are. */
   get problem(): string | undefined {
     if (!this.#hasPolled) return 'no poll for jobs has succeeded yet'
     return this.#secondsSincePoll >= this.#secondsOf(MISSING_POLLS.unready) ? this.#missingPolls : undefined
@@ -74,10 +76,10 @@ export class Watchdog {
     this.#timer = setInterval(() => {
       seconds++
       this.#secondsSincePoll = this.#options.canPoll() ? this.#secondsSincePoll + 1 : 0
-      const limit = this.#options.isWaiting() ? WAITING : this.#secondsOf(MISSING_POLLS.end)
+      const limit = this.#options.isWaiting() ? DATABASE_TIMEOUT : this.#secondsOf(MISSING_POLLS.end)
       if (this.#secondsSincePoll >= limit) return this.#report(this.#missingPolls)
-      if (seconds % LOOK_EVERY.locked === 0) this.#look(() => this.#lookForUnknownJobs())
-      if (seconds % LOOK_EVERY.due === 0) this.#look(() => this.#lookForDueJobs())
+      if (seconds % CHECK_INTERVAL.locked === 0) this.#check(() => this.#checkUnknownJobs())
+      if (seconds % CHECK_INTERVAL.due === 0) this.#check(() => this.#checkDueJobs())
     }, 1000).unref()
   }
 
@@ -85,7 +87,7 @@ export class Watchdog {
     clearInterval(this.#timer)
   }
 
-  /** The runner has made its pool, by whose id its jobs are locked. */
+  /** The runner has created its worker pool, whose id is in the lock of its jobs. */
   poolCreated(id: string): void {
     this.#poolId = id
   }
@@ -124,30 +126,30 @@ export class Watchdog {
     this.#options.onProblem(reason)
   }
 
-  /** A look that fails or waits says nothing about the runner: the polls notice that the database does not answer. */
-  #look(look: () => Promise<void>): void {
-    look().catch(() => {})
+  /** A failed check says nothing about the runner: missing polls show that the database does not answer. */
+  #check(check: () => Promise<void>): void {
+    check().catch(() => {})
   }
 
-  async #lookForDueJobs(): Promise<void> {
+  async #checkDueJobs(): Promise<void> {
     const { tasks, canPoll, runningJobs } = this.#options
     const isIdle = canPoll() && !this.#hasStartedJob
     this.#hasStartedJob = false
     const isDue = isIdle && (await this.#db.query(findDueJob, [tasks])).length > 0
-    this.#dueFor = isDue ? this.#dueFor + LOOK_EVERY.due : 0
-    // Somebody may have locked the rows of these jobs. Where nothing runs, another runner costs nothing.
-    const enough = runningJobs().size === 0 ? 2 * LOOK_EVERY.due : DUE_AT_LAST
-    if (this.#dueFor >= enough) this.#report('due jobs were not fetched although slots are free')
+    this.#dueFor = isDue ? this.#dueFor + CHECK_INTERVAL.due : 0
+    // Another transaction may have locked the rows of these jobs. If no job runs, a new runner costs nothing.
+    const timeout = runningJobs().size === 0 ? 2 * CHECK_INTERVAL.due : BUSY_DUE_TIMEOUT
+    if (this.#dueFor >= timeout) this.#report('due jobs were not fetched although slots are free')
   }
 
-  async #lookForUnknownJobs(): Promise<void> {
+  async #checkUnknownJobs(): Promise<void> {
     const locked = await this.#db.query<{ id: string }>(findLockedJobs, [this.#poolId])
     const known = new Set([...this.#prefetched, ...[...this.#options.runningJobs()].map(({ id }) => id)])
     const unknown = locked.map(({ id }) => id).filter((id) => !known.has(id))
-    // Twice in a row: the end of one may be on its way to the database.
-    const forgotten = unknown.filter((id) => this.#unknown.has(id))
+    // Reported at the second check: the statement that completes a job may not have committed at the first.
+    const lost = unknown.filter((id) => this.#unknown.has(id))
     this.#unknown = new Set(unknown)
-    if (forgotten.length > 0) this.#report(`${forgotten.length} jobs were locked by this worker and never received`)
+    if (lost.length > 0) this.#report(`${lost.length} jobs were locked by this worker and never received`)
   }
 }
 

@@ -5,67 +5,70 @@ import type { Database } from '../core/database.js'
 import { AsyncGenError } from '../core/errors.js'
 import type { Statement } from '../core/statement.js'
 import { isTransient } from '../core/transient-errors.js'
-import { leave, type Presence, presenceOf } from '../presence/presence.js'
+import { type Presence, presenceOf, releasePresence } from '../presence/presence.js'
 import { toastsOf } from '../toast/registry.js'
 import { warnOfSettings } from './client-settings.js'
-import { Counters, onWorkDone } from './counters.js'
+import { Counters, onOperationEnd } from './counters.js'
 import { logEnd, reportCrashes } from './crash-report.js'
 import { GraphileRunner, type WorkerContext } from './graphile-runner.js'
 import { serveHealth } from './health.js'
-import { graphileLogger, type Log, openLog, readable } from './log.js'
-import { doChores } from './maintenance.js'
+import { formatSeconds, graphileLogger, type Log, openLog } from './log.js'
+import { runMaintenance } from './maintenance.js'
 import { metrics } from './metrics.js'
-import { offerState } from './opentelemetry-gauges.js'
+import { registerQueueGauges } from './opentelemetry-gauges.js'
 import { isWritable, unready, type WorkerState } from './readiness.js'
 import { checkRowSecurity } from './row-security.js'
-import { type RunWorkerOptions, type Settings, settingsOf } from './settings.js'
-import { aborted, stopOnSignals } from './signals.js'
+import { type RunWorkerOptions, type WorkerSettings, workerSettings } from './settings.js'
+import { aborted, listenForStopSignals } from './signals.js'
 import { sweep } from './sweep.js'
 import { loadTasks } from './tasks.js'
 
-/** How long a worker that has stopped waits for a database that does not answer, in milliseconds. */
-const GOING_HOME = 3000
+/** How long each step of the shutdown waits for a database that does not answer, in milliseconds. */
+const CLOSE_TIMEOUT = 3000
 
-/** How long what comes after that may take, in a process that was told to stop: the host's own last words. In milliseconds. */
-const FAREWELL = 4000
+/** How long the process may take to exit after a stop signal, once the worker has ended: the host may close its own connections. Milliseconds. */
+const EXIT_GRACE = 4000
 
 /**
- * How often in a row Graphile Worker may end without having polled once, although PostgreSQL can be written to; and for how long in all,
- * in milliseconds, where each time a connection was lost.
+ * When a worker gives up on Graphile Worker: after this many runners in a row that ended without a poll although PostgreSQL is writable,
+ * not counting those that lost a connection; or after this many milliseconds of such runners.
  */
 const FAILED_RUNNERS = { times: 5, milliseconds: 600_000 }
 
 /**
- * Runs a worker until the process is told to stop (SIGTERM, SIGINT). Then the tasks at hand may finish, for as long as
- * `stopTimeout`; then they are aborted; then they are left for the other workers, and the process exits with 1. A second signal
- * skips the wait. The Graphile Worker schema is installed or brought up to date first.
+ * Runs a worker until SIGTERM or SIGINT. First it installs or updates the Graphile Worker schema. After the signal, running jobs may take
+ * `stopTimeout` to end. Then they are aborted. If they still run five seconds later, they are released for other workers and the process
+ * exits with 1. A second signal aborts them at once.
  *
- * A worker that loses its session with PostgreSQL aborts what it has in hand, which others take over, and begins anew.
+ * A worker that loses its session with PostgreSQL aborts its running jobs, which other workers then run, and connects again.
  *
- * It prints a line for each thing that it has done: for people on a terminal, as JSON elsewhere.
+ * It logs a line for each operation: for people on a terminal, as JSON elsewhere.
+ *
+ * @throws AsyncGenError INVALID_SETTING, INVALID_CRONTAB, NO_TASKS, DEFINED_TWICE, NO_JOBS, NO_ROWS, NO_SESSION, HEALTH_NOT_SERVED,
+ * NOT_MIGRATED; GRAPHILE_FAILED after repeated failures of Graphile Worker
  */
 export async function runWorker(db: Database, options: RunWorkerOptions): Promise<void> {
-  const settings = settingsOf(options, process.env)
-  const stopping = stopOnSignals()
+  const settings = workerSettings(options, process.env)
+  const signals = listenForStopSignals()
   const log = openLog(settings.log)
   const counters = new Counters()
-  const unsubscribe = onWorkDone((operation, event) => {
+  const unsubscribe = onOperationEnd((operation, event) => {
     counters.add(operation, event)
-    log.done(operation, event)
+    log.operation(operation, event)
   })
-  // The runtime's connections let a process end that has nothing else to do; a worker waits.
-  const alive = setInterval(() => {}, 2 ** 30)
+  // The runtime's connections do not keep a process alive. This timer does.
+  const keepAlive = setInterval(() => {}, 2 ** 30)
   const done = new AbortController()
   const running: WorkerContext['running'] = new Set()
   const state: WorkerState = { runner: undefined, presence: undefined }
   const stopReporting = reportCrashes(log)
-  let chores: Promise<void> | undefined
-  let withdraw = () => {}
+  let maintenance: Promise<void> | undefined
+  let removeGauges = () => {}
   let health: Awaited<ReturnType<typeof serveHealth>> | undefined
-  let failure: { cause: unknown } | undefined
-  stopping.asked.addEventListener('abort', () => {
+  let thrown: { error: unknown } | undefined
+  signals.stop.addEventListener('abort', () => {
     const seconds = settings.stopTimeout / 1000
-    log.say(
+    log.message(
       'info',
       `Stopping: waits up to ${seconds} s for ${running.size} running jobs. Press Ctrl-C again to abort them.`,
     )
@@ -73,75 +76,75 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
   try {
     if (settings.health) {
       health = await serveHealth(settings.health, {
-        unready: () => unready(db, stopping.asked, state),
+        unready: () => unready(db, signals.stop, state),
         metrics: () => metrics(db, counters, state.runner?.secondsSincePoll),
       })
     }
-    const ready = await Promise.race([getReady(db, settings, log, stopping.asked), aborted(stopping.asked)])
+    const ready = await Promise.race([prepareWorker(db, settings, log, signals.stop), aborted(signals.stop)])
     if (!ready) return
     const { tasks, first } = ready
     void warnOfSettings(db, log)
-    chores = doChores(db, settings, log, done.signal)
-    withdraw = offerState(db)
+    maintenance = runMaintenance(db, settings, log, done.signal)
+    removeGauges = registerQueueGauges(db)
     const started = (presence: Presence) => {
       const address = health && { health: `${health.host}:${health.port}` }
-      log.say('info', greeting(presence, settings, Object.keys(tasks)), address)
-      // Whoever started the process with a channel (async-gen-worker, pm2) learns that it is up; that they are gone does not matter.
+      log.message('info', startMessage(presence, settings, Object.keys(tasks)), address)
+      // For a parent with an IPC channel (async-gen-worker, pm2). An error means that the parent is gone.
       process.send?.('ready', undefined, undefined, () => {})
     }
     const logger = settings.logger ?? graphileLogger(log)
-    const context: WorkerContext = { db, tasks, settings, stopping, running, logger, log, started }
+    const context: WorkerContext = { db, tasks, settings, signals, running, logger, log, started }
     await runUntilStopped(context, first, state)
   } catch (error) {
-    failure = { cause: error }
+    thrown = { error }
     throw error
   } finally {
-    stopping.release()
+    signals.release()
     done.abort()
-    withdraw()
-    await within(GOING_HOME, goHome(db, chores))
+    removeGauges()
+    await withTimeout(CLOSE_TIMEOUT, releaseWork(db, maintenance))
     unsubscribe()
-    if (state.presence) log.say('info', summary(counters, running.size))
-    if (failure !== undefined) logEnd(log, failure.cause)
-    // What ignores its signal would keep the process from ending.
+    if (state.presence) log.message('info', stopMessage(counters, running.size))
+    if (thrown !== undefined) logEnd(log, thrown.error)
+    // A job that ignores its abort signal would keep the process alive.
     if (running.size > 0) process.exit(1)
     health?.close()
-    await within(GOING_HOME, hangUp(db))
+    await withTimeout(CLOSE_TIMEOUT, closeConnections(db))
     db.dropConnections()
-    // A host that does not catch what ended the worker would have Node print it again.
-    if (failure !== undefined) setImmediate(stopReporting)
+    // If the host does not catch the error, the handler that prevents a second report must still be there.
+    if (thrown !== undefined) setImmediate(stopReporting)
     else stopReporting()
-    clearInterval(alive)
-    // Nor may connections of the host's keep it, whose server does not answer their farewell.
-    if (stopping.asked.aborted) setTimeout(() => process.exit(), FAREWELL).unref()
+    clearInterval(keepAlive)
+    // Connections of the host whose server does not answer would keep it alive, too.
+    if (signals.stop.aborted) setTimeout(() => process.exit(), EXIT_GRACE).unref()
   }
 }
 
-/** All that comes before the first job. */
-async function getReady(
+/** Everything before the first job. Undefined after a stop signal. */
+async function prepareWorker(
   db: Database,
-  settings: Settings,
+  settings: WorkerSettings,
   log: Log,
   stop: AbortSignal,
 ): Promise<{ tasks: TaskList; first: Presence } | undefined> {
   const tasks = await loadTasks(settings.tasks)
-  toastsOf(db).refuseClashes()
-  // A database that cannot be reached at all is an error at once. From then on a lost connection is opened again.
-  await db.query(firstContact, [])
-  const first = await untilItSucceeds(log, stop, isTransient, async () => {
+  toastsOf(db).refuseDuplicates()
+  // A database that cannot be reached now is an error. After this, lost connections are opened again.
+  await db.query(checkConnection, [])
+  const first = await retryUntilStopped(log, stop, isTransient, async () => {
     await runMigrations({ pgPool: db.pool })
     await checkRowSecurity(db, log)
     return await presenceOf(db)
   })
   if (!first) return undefined
-  // A table that is not there yet holds up no other; the chores say so.
+  // The maintenance logs an error of a table.
   await sweep(db).catch(() => {})
   return { tasks, first }
 }
 
-/** One runner after the other: a lost session, or a Graphile Worker that fails, hangs or ends unasked, leads to the next. */
+/** Starts a new runner after a lost session, or after Graphile Worker has failed, hung or stopped by itself. */
 async function runUntilStopped(context: WorkerContext, first: Presence, state: WorkerState): Promise<void> {
-  const { db, stopping, log } = context
+  const { db, signals, log } = context
   let failures = 0
   let failingSince = performance.now()
   let presence: Presence | undefined = first
@@ -151,98 +154,100 @@ async function runUntilStopped(context: WorkerContext, first: Presence, state: W
     const end = await runner.run()
     if (end === 'stopped') return
     if (end === 'nothing left') {
-      // More jobs may have been lost than one sweep sees.
+      // One sweep checks a limited number of rows for missing jobs.
       if ((await sweep(db)).enqueued === 0) return
       continue
     }
     if (end === 'session lost') {
-      log.say('error', 'The session with PostgreSQL was lost, and the running jobs were aborted. Connecting again.')
+      log.message('error', 'The session with PostgreSQL was lost. Running jobs were aborted. Connecting again.')
     } else {
       if (runner.hasPolled) {
         failures = 0
         failingSince = performance.now()
       }
-      // A lost connection says nothing about Graphile Worker: the next runner may have a better one.
+      // A lost connection is not a failure of Graphile Worker.
       if (!isTransient(end)) failures++
       const isTooLong = performance.now() - failingSince > FAILED_RUNNERS.milliseconds
-      if ((failures >= FAILED_RUNNERS.times || isTooLong) && (await isWritable(db))) throw gaveUp(failingSince, end)
-      log.say('error', `Graphile Worker takes no more work: ${end.message}. It is started again.`)
-      // Under another presence, so that the sweep frees the jobs that it has left.
-      await within(
-        GOING_HOME,
-        leave(db).catch(() => {}),
+      if ((failures >= FAILED_RUNNERS.times || isTooLong) && (await isWritable(db)))
+        throw graphileFailed(failingSince, end)
+      log.message('error', `Graphile Worker takes no more jobs: ${end.message}. Restarting it.`)
+      // The next runner gets another presence, so that the sweep unlocks the jobs of this one.
+      await withTimeout(
+        CLOSE_TIMEOUT,
+        releasePresence(db).catch(() => {}),
       )
-      await sleep(Math.min(1000 * (failures + 1), 5000), undefined, { signal: stopping.asked }).catch(() => {})
+      await sleep(Math.min(1000 * (failures + 1), 5000), undefined, { signal: signals.stop }).catch(() => {})
     }
-    // The server may be gone without a word, and with it the other end of all connections, or of some.
+    // After a failover, any connection may be half open.
     db.dropConnections()
-    presence = await untilItSucceeds(
+    presence = await retryUntilStopped(
       log,
-      stopping.asked,
+      signals.stop,
       () => true,
       () => presenceOf(db),
     )
   }
 }
 
-function gaveUp(since: number, cause: Error): AsyncGenError {
+function graphileFailed(since: number, cause: Error): AsyncGenError {
   return new AsyncGenError(
     'GRAPHILE_FAILED',
-    `Graphile Worker was started again and again for ${readable((performance.now() - since) / 1000)} and fetched nothing, ` +
-      `although PostgreSQL answers: ${cause.message}`,
+    `Graphile Worker was restarted for ${formatSeconds((performance.now() - since) / 1000)} and fetched no jobs, ` +
+      `although PostgreSQL answers. Its last error: ${cause.message}`,
     { cause },
   )
 }
 
-/** Tries once a second until it succeeds. Undefined where the worker is told to stop before. */
-async function untilItSucceeds<Result>(
+/** Tries once a second until it succeeds. Undefined after a stop signal. */
+async function retryUntilStopped<Result>(
   log: Log,
   stop: AbortSignal,
-  canPass: (error: unknown) => boolean,
+  canRetry: (error: unknown) => boolean,
   work: () => Promise<Result>,
 ): Promise<Result | undefined> {
   for (let tries = 0; !stop.aborted; tries++) {
     try {
       return await work()
     } catch (error) {
-      if (!canPass(error)) throw error
-      if (tries === 0) log.say('error', `PostgreSQL cannot be used, trying again: ${(error as Error).message}`)
+      if (!canRetry(error)) throw error
+      if (tries === 0)
+        log.message('error', `PostgreSQL cannot be used: ${(error as Error).message}. Trying again every second.`)
       await sleep(1000, undefined, { signal: stop }).catch(() => {})
     }
   }
   return undefined
 }
 
-/** Ends the presence, then sweeps once more: what was left in hand passes to the other workers at once. */
-async function goHome(db: Database, chores: Promise<void> | undefined): Promise<void> {
-  await chores
-  await leave(db)
+/** Releases the presence and sweeps, so that other workers can run unfinished work at once. */
+async function releaseWork(db: Database, maintenance: Promise<void> | undefined): Promise<void> {
+  await maintenance
+  await releasePresence(db)
   await sweep(db).catch(() => {})
-  // The sweep has entered again, for as long as it took.
-  await leave(db)
+  // The sweep has acquired a presence again.
+  await releasePresence(db)
 }
 
-async function hangUp(db: Database): Promise<void> {
+async function closeConnections(db: Database): Promise<void> {
   await db.close()
   await db.disconnectPrisma()
 }
 
-function greeting({ id }: Presence, { concurrency }: Settings, tasks: string[]): string {
+function startMessage({ id }: Presence, { concurrency }: WorkerSettings, tasks: string[]): string {
   return `Worker ${id} on ${hostname()}, process ${process.pid}, takes ${concurrency} at a time of: ${tasks.join(', ')}`
 }
 
-function summary(counters: Counters, left: number): string {
+function stopMessage(counters: Counters, left: number): string {
   const parts = [
     `${counters.total('succeeded')} succeeded`,
     `${counters.total('retried')} failed and are tried again`,
     `${counters.total('failed')} failed for good`,
-    ...(left > 0 ? [`${left} left to other workers`] : []),
+    ...(left > 0 ? [`${left} released for other workers`] : []),
   ]
-  return `Stopped after ${readable(process.uptime())}: ${parts.join(', ')}.`
+  return `Stopped after ${formatSeconds(process.uptime())}: ${parts.join(', ')}.`
 }
 
-const firstContact: Statement = { name: 'async-gen:first-contact', text: 'SELECT 1' }
+const checkConnection: Statement = { name: 'async-gen:check-connection', text: 'SELECT 1' }
 
-async function within(limit: number, work: Promise<void>): Promise<void> {
-  await Promise.race([work, sleep(limit, undefined, { ref: false })])
+async function withTimeout(timeout: number, work: Promise<void>): Promise<void> {
+  await Promise.race([work, sleep(timeout, undefined, { ref: false })])
 }

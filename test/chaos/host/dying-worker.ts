@@ -1,11 +1,11 @@
-// A worker that kills itself at one step of a run (DIE_AT), as if the power had failed there; or, with DIE_BY=SIGSTOP, hangs there
-// until somebody sends it SIGCONT.
+// A worker that kills itself after one step of a run (DIE_AT), as after a power failure. With DIE_BY=SIGSTOP, it hangs instead
+// until it gets SIGCONT.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runWorker } from '@async-gen/runtime'
 import { Attempt } from './attempt.js'
 import { db } from './database.js'
 
-type Step = 'claimed' | 'made' | 'stored' | 'committed'
+type Step = 'claimed' | 'called' | 'stored' | 'committed'
 
 let { DIE_AT: end, DIE_BY: signal = 'SIGKILL' } = process.env
 
@@ -21,8 +21,8 @@ async function at<Result>(step: Step, result: Result): Promise<Result> {
 const { runs } = Attempt.store
 const { claim, succeed, succeedWithin } = runs
 runs.claim = async (...args) => at('claimed', await claim.apply(runs, args))
-runs.succeed = async (...args) => at('committed', await succeed.apply(runs, await at('made', args)))
-runs.succeedWithin = async (...args) => at('stored', await succeedWithin.apply(runs, await at('made', args)))
+runs.succeed = async (...args) => at('committed', await succeed.apply(runs, await at('called', args)))
+runs.succeedWithin = async (...args) => at('stored', await succeedWithin.apply(runs, await at('called', args)))
 
 const { openTransaction } = db
 db.openTransaction = async () => {

@@ -54,7 +54,7 @@ export const runStatements = (table: string) =>
 
     succeed: {
       name: `${table}:succeed`,
-      patient: true,
+      longRetry: true,
       text: `
       -- $1 id, $2 run number, $3 worker, $4 result
       UPDATE "${table}" SET
@@ -103,7 +103,7 @@ export const runStatements = (table: string) =>
     // An interrupted run, whose delay is 0, keeps its time and so its place in the queue.
     fail: {
       name: `${table}:fail`,
-      patient: true,
+      longRetry: true,
       text: `
       -- $1 id, $2 run number, $3 worker, $4 error or null, $5 delay in milliseconds, null for no further run
       UPDATE "${table}" SET
@@ -120,7 +120,7 @@ export const runStatements = (table: string) =>
     // Ends a run as a hook has decided.
     endRun: {
       name: `${table}:end-run`,
-      patient: true,
+      longRetry: true,
       text: `
       -- $1 id, $2 run number, $3 worker, $4 error or null, $5 status, $6 delay in milliseconds, null for no further run
       UPDATE "${table}" SET
@@ -138,7 +138,7 @@ export const runStatements = (table: string) =>
     // The run is not counted. Runs that this process is still running ($4, $5) are left alone.
     release: {
       name: `${table}:release`,
-      patient: true,
+      longRetry: true,
       text: `
       -- $1 ids, $2 worker, $3 delay in milliseconds, $4 running ids, $5 their run numbers
       UPDATE "${table}" SET

@@ -1,9 +1,9 @@
-/** The farthest that a Date reaches, for what PostgreSQL calls infinity. Milliseconds. */
-const FOREVER = 8.64e15
+/** The latest time of a Date, in milliseconds, for PostgreSQL's `infinity`. */
+const LATEST = 8.64e15
 
 /**
- * What columns are read as, by the number of their type: the same whatever parsers the host has set for all of pg, and times without a
- * zone as Prisma means them.
+ * The parsers of column types, by type OID. They replace parsers that the host may have set for all of pg, and read times without a zone
+ * as UTC, like Prisma.
  */
 export const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map([
   [20, String], // int8
@@ -16,21 +16,21 @@ export const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map([
 ])
 
 /**
- * A time as PostgreSQL writes it, `2026-11-22 01:30:00.123456+05:30`, or as its JSON does, `2026-11-22T01:30:00.123456+05:30`. One without
- * a zone is in UTC, as Prisma stores it.
+ * Reads a time as PostgreSQL writes it, `2026-11-22 01:30:00.123456+05:30`, or as its JSON functions do, with a `T`. A time without a zone
+ * is UTC, as Prisma stores it.
  */
 export function toDate(text: string): Date {
-  if (text.endsWith('infinity')) return new Date(text.startsWith('-') ? -FOREVER : FOREVER)
+  if (text.endsWith('infinity')) return new Date(text.startsWith('-') ? -LATEST : LATEST)
   const parts = ISO.exec(text)
   if (!parts) return toDistantDate(text)
   const [, day, time = '00:00:00', hours = '+00', minutes = '00'] = parts
   return new Date(`${day}T${time}${hours}:${minutes}`)
 }
 
-/** A time that JavaScript does not read as it is written: after the year 9999, before the year 1, or in a zone that had seconds. */
+/** Reads a time that `new Date` cannot parse: after the year 9999, before the year 1, or with seconds in its zone. */
 function toDistantDate(text: string): Date {
   const [, year, month, day, hour, minute, second, fraction, sign, ...rest] = DISTANT.exec(text) ?? []
-  // The time of a day has no date: Prisma gives it the first one.
+  // A time of day has no date. Prisma uses 1970-01-01.
   if (year === undefined) return new Date(`1970-01-01T${text.replace(/[+-].*/, '')}Z`)
   const [hours, minutes, seconds, isBeforeChrist] = rest
   const offset = (Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * 60 + Number(seconds ?? 0)
@@ -38,7 +38,7 @@ function toDistantDate(text: string): Date {
   date.setUTCFullYear(isBeforeChrist ? 1 - Number(year) : Number(year), Number(month) - 1, Number(day))
   const utcSeconds = Number(second ?? 0) - (sign === '-' ? -offset : offset)
   date.setUTCHours(Number(hour ?? 0), Number(minute ?? 0), utcSeconds, Math.trunc(Number(`0${fraction ?? ''}`) * 1000))
-  return Number.isNaN(date.getTime()) ? new Date(FOREVER) : date
+  return Number.isNaN(date.getTime()) ? new Date(LATEST) : date
 }
 
 const ISO = /^(\d{4}-\d\d-\d\d)(?:[ T]([\d:.]+))?(?:([+-]\d\d)(?::(\d\d))?)?$/

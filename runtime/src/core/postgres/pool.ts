@@ -1,16 +1,16 @@
 import pg from 'pg'
 import { StartupOptions } from './startup-options.js'
 
-/** How long opening a connection may take, in milliseconds. Waiting for one that others hold may take longer. */
-const CONNECT_WITHIN = 10_000
+/** How long opening a connection may take, in milliseconds. Waiting for a free connection of the pool may take longer. */
+const CONNECT_TIMEOUT = 10_000
 
-type Connected = (
+type ConnectCallback = (
   error: Error | undefined,
   client: pg.PoolClient | undefined,
   release: (broken?: Error | boolean) => void,
 ) => void
 
-/** The runtime's own connections, with the settings that its statements depend on as far as a pooler lets them. */
+/** The runtime's own connections, with the settings that its statements depend on, as far as a pooler accepts them. */
 export class RuntimePool extends pg.Pool {
   readonly #startup: StartupOptions
   readonly #connections: Set<pg.Client>
@@ -19,9 +19,9 @@ export class RuntimePool extends pg.Pool {
     const connections = new Set<pg.Client>()
     const startup = new StartupOptions(url)
     class Connection extends pg.Client {
-      readonly asked = startup.text
+      readonly requestedOptions = startup.text
       constructor(config?: pg.ClientConfig) {
-        super({ ...config, connectionTimeoutMillis: CONNECT_WITHIN })
+        super({ ...config, connectionTimeoutMillis: CONNECT_TIMEOUT })
         connections.add(this)
         this.once('end', () => connections.delete(this))
       }
@@ -29,56 +29,56 @@ export class RuntimePool extends pg.Pool {
     super({ connectionString: startup.url, max, allowExitOnIdle: true, Client: Connection })
     this.#startup = startup
     this.#connections = connections
-    // Read for each connection that opens, as a pooler may have refused what was asked for before.
+    // A getter, because the options change when a pooler rejects them.
     Object.defineProperty(this.options, 'options', { enumerable: true, get: () => startup.text })
     this.options.verify = (client, done) => {
       verify(client as unknown as Connection, startup).then(() => done(), done)
     }
-    // A connection that the server closes is replaced at the next query; without listeners it would end the process.
+    // A connection that the server closes is replaced at the next query. Without a listener, its error would end the process.
     this.on('error', () => {})
     this.on('connect', (client) => client.on('error', () => {}))
   }
 
   override connect(): Promise<pg.PoolClient>
-  override connect(connected: Connected): void
-  override connect(connected?: Connected): Promise<pg.PoolClient> | undefined {
-    if (!connected) {
+  override connect(callback: ConnectCallback): void
+  override connect(callback?: ConnectCallback): Promise<pg.PoolClient> | undefined {
+    if (!callback) {
       return new Promise((resolve, reject) => {
         this.connect((error, client) => (error ? reject(error) : resolve(client!)))
       })
     }
-    const asked = this.#startup.text
+    const requested = this.#startup.text
     super.connect((error, client, release) => {
-      if (error && this.#startup.changeAfter(error, asked)) this.connect(connected)
-      else connected(error, client, release)
+      if (error && this.#startup.adaptTo(error, requested)) this.connect(callback)
+      else callback(error, client, release)
     })
     return undefined
   }
 
-  /** Finds out which settings the server takes, or a pooler before it: a session that is opened afterwards has them too. */
-  async settle(): Promise<void> {
-    if (this.#startup.isSettled) return
+  /** Finds out which settings the server, or a pooler in front of it, accepts. A session that is opened later uses them too. */
+  async negotiateSettings(): Promise<void> {
+    if (this.#startup.isNegotiated) return
     const client = await this.connect()
     client.release()
   }
 
-  /** Ends all connections at once, with their statements. */
+  /** Closes all connections at once. Their statements fail. */
   destroyConnections(): void {
     for (const connection of this.#connections) streamOf(connection).destroy()
   }
 }
 
 /**
- * Prisma has the tables in `public`, whatever `search_path` the database sets.
- * @throws where another connection has to be opened, one that finds them
+ * Prisma's tables are in `public`, whatever `search_path` the database sets.
+ * @throws if the connection cannot find them: the next one asks for another `search_path`
  */
-async function verify(connection: pg.Client & { asked: string }, startup: StartupOptions): Promise<void> {
-  if (startup.hasDatabasesSearchPath) {
+async function verify(connection: pg.Client & { requestedOptions: string }, startup: StartupOptions): Promise<void> {
+  if (startup.usesDatabaseSearchPath) {
     const { rows } = await connection.query<{ path: string }>(searchPathWithoutPublic)
     if (rows[0]) startup.addPublicTo(rows[0].path)
   }
-  if (connection.asked !== startup.text) throw new Error('The connection has other settings than were asked for.')
-  startup.isSettled = true
+  if (connection.requestedOptions !== startup.text) throw new Error('The connection has outdated startup settings.')
+  startup.isNegotiated = true
 }
 
 const searchPathWithoutPublic = `

@@ -1,9 +1,9 @@
 import { refusesStartupOptions } from '../transient-errors.js'
 
 /**
- * What the runtime's statements depend on, whatever the database, the role or PGOPTIONS have set: it is sent when a connection opens, and
- * so it costs nothing later. Limits of time are off, as a statement of the runtime's touches a thousand rows at most; its transactions
- * have limits of their own (see `Database.transaction`). A task of the host's may leave a transaction of its own open for ten minutes.
+ * The settings that the runtime's statements depend on, whatever the database, the role or PGOPTIONS set. They are sent when a connection
+ * opens, so they cost nothing later. Timeouts are off, because a statement of the runtime touches at most a thousand rows; its
+ * transactions have their own (see `Database.transaction`). A task of the host may leave its transaction idle for ten minutes.
  */
 const SETTINGS = {
   default_transaction_isolation: 'read committed',
@@ -23,32 +23,32 @@ const SETTINGS = {
   row_security: 'on',
 }
 
-/** PostgreSQL 17 and later know it; earlier ones refuse a connection that asks for it. */
+/** A setting of PostgreSQL 17 and later. Earlier versions reject a connection that asks for it. */
 const SINCE_17 = { transaction_timeout: '0' }
 
-/** The startup parameter `options` of the runtime's connections: what the host asks for, then what the runtime depends on. */
+/** The startup parameter `options` of the runtime's connections: the host's settings, then those of the runtime. */
 export class StartupOptions {
-  /** The URL without its `options`: pg would take these in place of ours. */
+  /** The URL without its `options`, which pg would use in place of ours. */
   readonly url: string
-  /** What a connection that opens now asks for. */
+  /** The options for the next connection. */
   text: string
-  /** Whether a connection has been opened with them. */
-  isSettled = false
-  readonly #hosts: string[]
+  /** Whether the server has accepted them. */
+  isNegotiated = false
+  readonly #hostOptions: string[]
   #searchPath: string | undefined
-  #ours: Record<string, string> = { ...SETTINGS, ...SINCE_17 }
+  #runtimeSettings: Record<string, string> = { ...SETTINGS, ...SINCE_17 }
 
   constructor(given: string) {
     const { url, options } = withoutOptions(given)
     this.url = url
-    this.#hosts = [options ?? process.env.PGOPTIONS ?? []].flat()
-    // Prisma's URLs may name the schema that the tables are in, of which pg knows nothing: `?schema=shop`.
+    this.#hostOptions = [options ?? process.env.PGOPTIONS ?? []].flat()
+    // Prisma's URLs may name the schema of the tables, which pg ignores: `?schema=shop`.
     const schema = parameterOf(given, 'schema')
     if (schema && schema !== 'public') this.#searchPath = `"${schema.replaceAll('"', '""')}",public`
     this.text = this.#write()
   }
 
-  get hasDatabasesSearchPath(): boolean {
+  get usesDatabaseSearchPath(): boolean {
     return this.#searchPath === undefined
   }
 
@@ -58,28 +58,28 @@ export class StartupOptions {
   }
 
   /**
-   * Asks for less from now on, where that is why a connection failed: PostgreSQL 16 does not know all settings, and a pooler may take none.
-   * On such a connection nothing is SET later either: behind a pooler it may be another client's a moment later.
+   * Removes settings that were rejected: PostgreSQL 16 does not know all of them, and a pooler may accept none. They are not SET later
+   * either, because behind a pooler the connection may serve another client next.
    *
-   * @param asked what the connection that failed asked for
-   * @returns whether another one would ask for something else
+   * @param requested the options of the connection that failed
+   * @returns whether the next connection would have other options
    */
-  changeAfter(error: unknown, asked: string): boolean {
-    if (asked === this.text && refusesStartupOptions(error)) {
-      this.#ours = isOf17(error) ? SETTINGS : {}
+  adaptTo(error: unknown, requested: string): boolean {
+    if (requested === this.text && refusesStartupOptions(error)) {
+      this.#runtimeSettings = concernsVersion17(error) ? SETTINGS : {}
       this.text = this.#write()
     }
-    return asked !== this.text
+    return requested !== this.text
   }
 
   #write(): string {
-    const settings = { ...this.#ours, ...(this.#searchPath && { search_path: this.#searchPath }) }
+    const settings = { ...this.#runtimeSettings, ...(this.#searchPath && { search_path: this.#searchPath }) }
     const ours = Object.entries(settings).map(([name, value]) => `-c ${name}=${escaped(value)}`)
-    return [...this.#hosts, ...ours].join(' ')
+    return [...this.#hostOptions, ...ours].join(' ')
   }
 }
 
-function isOf17(error: unknown): boolean {
+function concernsVersion17(error: unknown): boolean {
   return Object.keys(SINCE_17).some((name) => (error as Error).message.includes(`"${name}"`))
 }
 
@@ -88,13 +88,13 @@ function withoutOptions(url: string): { url: string; options: string | undefined
   return { url: url.replace(/([?&])options=[^&#]*&?/, '$1'), options }
 }
 
-/** A parameter of a connection URL, which need not be one that `URL` can read: `postgresql:///shop?host=/run/postgresql`. */
+/** A parameter of a connection URL. `URL` cannot parse all of them: `postgresql:///shop?host=/run/postgresql`. */
 function parameterOf(url: string, name: string): string | undefined {
   const [, value] = new RegExp(`[?&]${name}=([^&#]*)`).exec(url) ?? []
   return value === undefined ? undefined : decodeURIComponent(value.replaceAll('+', ' '))
 }
 
-/** A backslash keeps a space from ending the value. */
+/** Without a backslash, a space would end the value. */
 function escaped(value: string): string {
   return value.replaceAll(/[\\ ]/g, '\\$&')
 }

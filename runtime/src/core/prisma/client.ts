@@ -1,6 +1,6 @@
 import { AsyncGenError } from '../errors.js'
 
-/** What the runtime asks of a PrismaClient. Clients extended with `$extends` have it too. */
+/** The methods of a PrismaClient that the runtime uses. Clients extended with `$extends` have them too. */
 export interface PrismaClientLike {
   // biome-ignore lint/suspicious/noExplicitAny: Prisma overloads $transaction; only the form with a callback is called here
   $transaction(...args: any[]): Promise<any>
@@ -8,11 +8,11 @@ export interface PrismaClientLike {
 }
 
 /**
- * A client whose type is a union (`PrismaClient | typeof extended`, a read replica behind a flag) cannot be called, as the
- * signatures of its members differ. All of them have the same models, so one stands for all.
+ * A client whose type is a union (`PrismaClient | typeof extended`, a read replica behind a flag) cannot be called, because the
+ * signatures of its members differ. All of them have the same models, so one member is used for all.
  */
 export type OneOf<Client extends PrismaClientLike> =
-  Everyone<Client> extends (each: infer Getter) => void
+  GettersOf<Client> extends (each: infer Getter) => void
     ? Getter extends () => infer One
       ? One extends PrismaClientLike
         ? One
@@ -20,22 +20,22 @@ export type OneOf<Client extends PrismaClientLike> =
       : never
     : never
 
-/** A function for each member: inferring the parameter of all gives their intersection, and that of getters has a last one. */
-type Everyone<Client> = Client extends unknown ? (each: () => Client) => void : never
+/** A function for each member. Inferring their parameter gives an intersection of getters, of which the compiler infers the last. */
+type GettersOf<Client> = Client extends unknown ? (each: () => Client) => void : never
 
-/** The client that `$transaction` hands to its callback. */
+/** The client that `$transaction` passes to its callback. */
 export type TransactionOf<Client> = Omit<
   Client,
   '$connect' | '$disconnect' | '$on' | '$use' | '$extends' | '$transaction'
 >
 
 /**
- * The transactions that are taken for a client: its models, and raw SQL. A class that extends PrismaClient may have methods of its own,
+ * The transactions that are accepted for a client: its models, and raw SQL. A class that extends PrismaClient may have other methods,
  * which Prisma's transactions do not have.
  */
 export type TransactionFor<Client> = Pick<Client, ModelOf<Client>> & TransactionLike
 
-/** What the runtime asks of a transaction of the host's. */
+/** The methods of a transaction of the host's that the runtime uses. */
 export type TransactionLike = Pick<PrismaClientLike, '$queryRawUnsafe'>
 
 /** The models of a client, by the names of its properties. */
@@ -59,7 +59,7 @@ export interface Field {
 
 /** The scalar fields of a model. */
 export function fieldsOf(client: object, model: string): Field[] {
-  // Prisma keeps this for itself, though it is on every client; without it, fields are taken to be named like columns.
+  // An internal property of every client. Without it, columns are assumed to have the names of their fields.
   const { _runtimeDataModel: data } = client as { _runtimeDataModel?: DataModel }
   const fields = data?.models[model]?.fields.filter(({ kind }) => kind !== 'object') ?? []
   return fields.map(({ name, dbName, type }) => ({ name, column: dbName ?? name, type }))
@@ -75,7 +75,7 @@ export function delegateOf(client: object, model: string): Delegate {
   if (typeof delegate?.findFirst === 'function') return delegate as Delegate
   const { _runtimeDataModel: data } = client as { _runtimeDataModel?: DataModel }
   const models = Object.keys(data?.models ?? {}).map((name) => name[0]!.toLowerCase() + name.slice(1))
-  const known = models.length > 0 ? ` It has: ${models.join(', ')}.` : ''
+  const known = models.length > 0 ? ` Its models are: ${models.join(', ')}.` : ''
   throw new AsyncGenError('UNKNOWN_MODEL', `The PrismaClient has no model "${model}".${known}`)
 }
 
@@ -84,8 +84,8 @@ interface Delegate {
   findMany(args: { where: object; select: object }): Promise<Record<string, unknown>[]>
 }
 
-/** What `$extends` takes, for methods on the rows of models and on the models themselves. */
-// biome-ignore lint/suspicious/noExplicitAny: Prisma types the client of an extension as any, too
+/** A client extension that adds methods to rows and models. */
+// biome-ignore lint/suspicious/noExplicitAny: Prisma's own types use any for the client of an extension
 export type ClientExtension<Rows, Models> = (client: any) => {
   $extends: {
     extArgs: {
@@ -103,10 +103,10 @@ type ByModel<Value> = Record<string, Record<string, Value>>
 type Method = (...args: never[]) => unknown
 
 /**
- * A client extension that makes methods of something that is listed by model and name.
+ * Creates a client extension that adds a method for each item, listed by model and name.
  *
- * @param ofRow the method of a row, given its record with all scalar fields
- * @param ofModel the method of a model, given the transaction in which it is called, if it is called in one
+ * @param ofRow creates the method of a row from its record with all scalar fields
+ * @param ofModel creates the method of a model; `tx` is the transaction that it is called on, if any
  */
 export function extendClient<Listed, Rows, Models>(
   listed: ByModel<Listed>,
@@ -128,12 +128,12 @@ export function extendClient<Listed, Rows, Models>(
   }
 }
 
-/** A transaction's client can do less than the client itself. */
+/** The client of a transaction has no `$connect`. */
 function isTransaction(client: object): boolean {
   return !('$connect' in client)
 }
 
-/** @throws AsyncGenError NOT_A_TRANSACTION for a client, and for what can run no SQL */
+/** @throws AsyncGenError NOT_A_TRANSACTION for a PrismaClient, and for anything that cannot run SQL */
 export function requireTransaction(tx: TransactionLike): void {
   const given = tx as unknown
   if (typeof given === 'object' && given !== null && '$queryRawUnsafe' in given && isTransaction(given)) return
@@ -141,7 +141,7 @@ export function requireTransaction(tx: TransactionLike): void {
   throw new AsyncGenError(
     'NOT_A_TRANSACTION',
     `\`tx\` is ${isClient ? 'a PrismaClient itself' : typeof given}, not a transaction of it. ` +
-      'Pass what $transaction hands to its callback: prisma.$transaction(async (tx) => …). Without a transaction, leave `tx` out.',
+      'Pass the argument of the callback: prisma.$transaction(async (tx) => …). Without a transaction, leave `tx` out.',
   )
 }
 

@@ -1,9 +1,8 @@
-/** As much of a `pg` pool, the host's or that of Prisma's driver adapter, as it takes to give its connections up. */
+/** The parts of a `pg` pool that are needed to close its connections at once. */
 interface Pool {
   on(event: 'connect', listener: (connection: Connection) => void): unknown
-  /** Whether it was closed. */
   ended?: boolean
-  /** All connections, lent and idle. pg keeps this for itself. */
+  /** All connections, in use and idle. An internal property of pg. */
   _clients?: Connection[]
 }
 
@@ -12,19 +11,19 @@ interface Connection {
   connection?: { stream?: { destroy(): void } }
 }
 
-/** What Prisma keeps for itself: the factory of driver adapters that the client was made with. */
+/** The factory of driver adapters that the client was created with, an internal property of Prisma. */
 interface AdapterFactory {
   connect(...args: unknown[]): Promise<{ underlyingDriver?(): unknown }>
 }
 
 /**
- * The connections of a PrismaClient, as far as its driver adapter tells of them. Prisma's own `$disconnect` waits for the answer of each:
- * after a failover, nobody may be there to give it, and the client would hang for as long as TCP hopes.
+ * The connections of a PrismaClient, if its driver adapter exposes them. Prisma's `$disconnect` waits for an answer on each of them. After
+ * a failover there may be none, and the client would hang until TCP times out.
  */
 export class PrismaConnections {
   readonly #pools = new Set<Pool>()
 
-  /** @param client one that has not connected yet: what it opened before is not known */
+  /** @param client a client that has not connected yet: earlier connections are not found */
   constructor(client: object) {
     const { _engineConfig: config } = client as { _engineConfig?: { adapter?: AdapterFactory } }
     const factory = config?.adapter
@@ -38,7 +37,7 @@ export class PrismaConnections {
     }
   }
 
-  /** Ends all connections at once, with their statements. Returns whether any pool is known. */
+  /** Closes all connections at once. Their statements fail. Returns whether any pool is known. */
   destroy(): boolean {
     for (const pool of this.#pools) {
       if (pool.ended) this.#pools.delete(pool)
@@ -50,7 +49,7 @@ export class PrismaConnections {
   #watch(pool: Pool): void {
     if (this.#pools.has(pool)) return
     this.#pools.add(pool)
-    // Between pool and borrower a connection has no listener, and an error that comes in that moment would end the process.
+    // While the pool hands a connection over, it has no listener, and an error at that moment would end the process.
     pool.on('connect', (connection) => connection.on('error', () => {}))
   }
 }

@@ -7,17 +7,17 @@ interface WatchedTransaction {
   ended: boolean
 }
 
-/** With the client that is watched: those that `$extends` makes of it have its method. */
+/** Clients that `$extends` creates inherit the method, and with it the watched client. */
 type Transact = ((...args: unknown[]) => Promise<unknown>) & { [WATCHED]?: object }
 
-// One for the process: a development server evaluates modules again, while the PrismaClient stays.
+// Global to the process: a development server evaluates modules again and keeps the PrismaClient.
 const STORE = Symbol.for('async-gen:open-transactions')
 const WATCHED: unique symbol = Symbol.for('async-gen:watched')
 const shared = globalThis as { [STORE]?: AsyncLocalStorage<WatchedTransaction> }
 
 /**
- * Has `isTransactionOpen` know of the interactive transactions of a client, through a proxy of its `$transaction`. For development:
- * there, a call that is recorded beside an open transaction is usually a forgotten `{ tx }`.
+ * Makes the interactive transactions of a client known to `isTransactionOpen`, through a proxy of its `$transaction`. For development: a
+ * call that is recorded outside of an open transaction usually lacks its `{ tx }`.
  */
 export function watchTransactions(client: { $transaction: Transact }): void {
   if (client.$transaction[WATCHED]) return
@@ -38,11 +38,11 @@ export function watchTransactions(client: { $transaction: Transact }): void {
       return Reflect.apply(transact, self, [runWatched, ...options])
     },
   })
-  // One that cannot be changed is left as it is.
+  // Returns false for a frozen client, which stays unwatched.
   Reflect.set(client, '$transaction', watched)
 }
 
-/** Whether this is called in the callback of a transaction of the client that is still open. */
+/** Whether the caller runs in the callback of an open transaction of the client. */
 export function isTransactionOpen(client: { $transaction: Transact }): boolean {
   const transaction = shared[STORE]?.getStore()
   return transaction !== undefined && transaction.client === client.$transaction[WATCHED] && !transaction.ended
@@ -50,14 +50,17 @@ export function isTransactionOpen(client: { $transaction: Transact }): boolean {
 
 const warned = new Set<string>()
 
-/** Warns, once for each place in the host's code, of something that was done beside the transaction that is open there. */
-export function warnOfForgottenTransaction(what: string): void {
+/**
+ * Warns, once for each place in the host's code, that something was done outside of the transaction that is open there.
+ * @param action the beginning of the message: `A call was recorded`
+ */
+export function warnOfForgottenTransaction(action: string): void {
   const place = hostPlace(new Error().stack)
   if (warned.has(place)) return
   warned.add(place)
   process.emitWarning(
-    `${what} outside of the transaction that is open here, so it happens even if that rolls back. ` +
-      `Pass the transaction: { tx }. At ${place}.`,
+    `${action} outside of the transaction that is open at ${place}. It happens even if that transaction rolls back. ` +
+      'Pass the transaction: { tx }.',
     { code: 'FORGOTTEN_TRANSACTION' },
   )
 }
@@ -70,5 +73,5 @@ function hostPlace(stack = ''): string {
   const frame = stack
     .split('\n')
     .find((line) => /^ *at /.test(line) && !line.includes(RUNTIME) && !line.includes('node:'))
-  return frame?.replace(/^.*\(|^ *at (?:async )?|\)$/g, '') ?? 'a place that is not known'
+  return frame?.replace(/^.*\(|^ *at (?:async )?|\)$/g, '') ?? 'an unknown place'
 }

@@ -5,7 +5,7 @@ import { Logger, runOnce } from 'graphile-worker'
 import pg from 'pg'
 import { afterEach, describe, expect, it } from 'vitest'
 import { presenceOf } from '../../runtime/src/presence/presence.js'
-import { keepFor, prune } from '../../runtime/src/worker/retention.js'
+import { retentionPeriods } from '../../runtime/src/worker/retention.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
@@ -40,7 +40,7 @@ async function drain(): Promise<string[]> {
 }
 
 describe('a sweep', () => {
-  it('P17: takes back a run of this process that it no longer has in hand, and none that it has', async () => {
+  it('P17: releases a claimed run that this process no longer runs, and no running one', async () => {
     const [lost, held] = [await Attempt.async(Baker).bake(), await Attempt.async(Baker).bake()]
     const { id: worker } = await presenceOf(db)
     await Attempt.store.runs.claim(held.id, worker)
@@ -55,7 +55,7 @@ describe('a sweep', () => {
     Attempt.store.runs.running.remove({ id: held.id, number: 1 })
   })
 
-  it('A13: takes care of the other tables where one is not there yet, and says which', async () => {
+  it('A13: throws the error of a missing table after it has swept the others', async () => {
     const early = connect(prisma, { connectionString: url })
     const bind = { targets: defineTargets({ Baker }) }
     BaseAttempt(early, { model: 'LateAttempt', table: 'late_attempts', ...bind })
@@ -69,7 +69,7 @@ describe('a sweep', () => {
 })
 
 describe('the tasks', () => {
-  it('A12: a second job for the same attempt is a no-op, and says so at debug', async () => {
+  it('A12: a second job for the same attempt is a no-op, with a debug message', async () => {
     const { id } = await Attempt.async(Baker).bake()
     await rows(`SELECT graphile_worker.add_job('attempt', json_build_object('id', $1::text))`, [`${id}`])
     const said = await drain()
@@ -78,7 +78,7 @@ describe('the tasks', () => {
     expect(await rows('SELECT FROM graphile_worker.jobs')).toEqual([])
   })
 
-  it('A13: attempt_batch gives one job to every attempt that is due, and no second one to those that have it', async () => {
+  it('A13: attempt_batch adds a job for every due attempt that has none', async () => {
     const attempts = await Promise.all([1, 2, 3].map(() => Attempt.async(Baker).bake()))
     await Attempt.schedule(new Date(Date.now() + 3_600_000), Baker).bake()
     await rows('DELETE FROM graphile_worker._private_jobs WHERE key <> $1', [`attempt:${attempts[0]!.id}`])
@@ -92,7 +92,7 @@ describe('the tasks', () => {
     expect(made).toBe(3)
   })
 
-  it('A13: attempt_batch gives another job where the one that there was has failed for good, with the same priority', async () => {
+  it('A13: attempt_batch replaces a job that has failed for good, with the same priority', async () => {
     await Attempt.async(Baker, { priority: 7 }).bake()
     await rows('UPDATE graphile_worker._private_jobs SET attempts = max_attempts')
     expect(await Attempt.store.enqueueDue()).toBe(1)
@@ -109,7 +109,7 @@ describe('of thousands of rows', () => {
       SELECT 'Baker', 'bake', now() - least(number, 2) * interval '1 minute' FROM generate_series(1, ${count}) AS number;
       DELETE FROM graphile_worker._private_jobs`)
 
-  it('A13: each gets its job, those first that are due for longest; a sweep sees so many of them', async () => {
+  it('A13: each gets a job, the oldest due first; one sweep checks a limited number', async () => {
     await lose(1500)
     const [last] = await rows('SELECT min(id) AS id FROM attempts')
     expect(await Attempt.store.enqueueDue(undefined, 1)).toBe(1000)
@@ -118,7 +118,7 @@ describe('of thousands of rows', () => {
     expect(await rows('SELECT count(DISTINCT key)::int AS keys FROM graphile_worker.jobs')).toEqual([{ keys: 1500 }])
   })
 
-  it('P17: all are taken back from dead workers', async () => {
+  it('P17: all are released from dead workers', async () => {
     await lose(1500)
     await rows(`UPDATE attempts SET status = 'running', locked_by = 0, num_attempts = 1, started_at = now()`)
     expect((await sweep(db)).rescued).toBe(1500)
@@ -147,11 +147,11 @@ describe('P21: retention', () => {
       [status, age, count],
     )
 
-  it('deletes what has succeeded after 7 days and what has ended otherwise after 30, and nothing that is to run', async () => {
+  it('deletes succeeded attempts after 7 days, other ended ones after 30, and no others', async () => {
     for (const status of ['succeeded', 'failed', 'expired', 'cancelled', 'pending']) {
       for (const age of ['6 days', '8 days', '31 days']) await insert(status, age)
     }
-    expect(await prune(db, keepFor({}))).toBe(5)
+    expect(await Attempt.store.prune(retentionPeriods({}))).toBe(5)
     expect(await kept()).toEqual([
       'succeeded',
       ...['failed', 'failed', 'expired', 'expired', 'cancelled', 'cancelled'],
@@ -159,41 +159,44 @@ describe('P21: retention', () => {
     ])
   })
 
-  it('keeps as long as it is told to, or for ever', async () => {
+  it('uses the given periods, or keeps attempts for ever', async () => {
     await insert('succeeded', '100 days')
     await insert('failed', '100 days')
-    expect(await prune(db, keepFor({ succeeded: false, ended: '1 year' }))).toBe(0)
-    expect(await prune(db, keepFor({ succeeded: '99 days', ended: false }))).toBe(1)
+    expect(await Attempt.store.prune(retentionPeriods({ succeeded: false, ended: '1 year' }))).toBe(0)
+    expect(await Attempt.store.prune(retentionPeriods({ succeeded: '99 days', ended: false }))).toBe(1)
     expect(await kept()).toEqual(['failed'])
   })
 
-  it('goes in batches that several workers share', async () => {
+  it('is shared by several workers in batches', async () => {
     await insert('succeeded', '8 days', 25_000)
-    const deleted = await Promise.all([prune(db, keepFor({})), prune(db, keepFor({}))])
+    const deleted = await Promise.all([
+      Attempt.store.prune(retentionPeriods({})),
+      Attempt.store.prune(retentionPeriods({})),
+    ])
     expect(deleted[0]! + deleted[1]!).toBe(25_000)
     expect(await kept()).toEqual([])
   })
 
-  it('waits for nobody who holds a row', async () => {
+  it('does not wait for locked rows', async () => {
     await insert('succeeded', '8 days', 3)
     const holder = new pg.Client({ connectionString: url })
     await holder.connect()
     await holder.query('BEGIN')
     await holder.query('SELECT FROM attempts ORDER BY id LIMIT 1 FOR UPDATE')
     try {
-      expect(await Promise.race([prune(db, keepFor({})), sleep(60_000, 'waited')])).toBe(2)
+      expect(await Promise.race([Attempt.store.prune(retentionPeriods({})), sleep(60_000, 'waited')])).toBe(2)
     } finally {
       await holder.end()
     }
   })
 
-  it('keeps the latest errors of an attempt that goes on failing', async () => {
+  it('keeps the latest errors of an attempt that keeps failing', async () => {
     await rows(
       `INSERT INTO attempts (target, method, num_attempts, max_attempts, scheduled_at, errors)
       SELECT 'Baker', 'bake', 40, 100, now() + interval '1 hour', jsonb_agg(jsonb_build_object('number', n))
       FROM generate_series(1, 40) AS n`,
     )
-    await prune(db, keepFor({}))
+    await Attempt.store.prune(retentionPeriods({}))
     const [attempt] = await prisma.attempt.findMany()
     const errors = attempt!.errors as { number: number }[]
     expect(errors.map(({ number }) => number)).toEqual(Array.from({ length: 25 }, (_, i) => 16 + i))
@@ -201,7 +204,7 @@ describe('P21: retention', () => {
 })
 
 describe('docs/operating.md', () => {
-  it('holds statements that PostgreSQL takes, and makes failed calls again', async () => {
+  it('has valid SQL statements, which retry failed attempts', async () => {
     await prisma.attempt.create({
       data: { target: 'OrderClient', method: 'fulfill', status: 'failed', completedAt: new Date() },
     })
@@ -215,7 +218,7 @@ describe('docs/operating.md', () => {
     expect(await rows('SELECT FROM graphile_worker.jobs')).toHaveLength(1)
   })
 
-  it('takes the work of a worker away as it says', async () => {
+  it('has a valid statement that releases the work of a worker', async () => {
     const { id, lost } = await presenceOf(db)
     const guide = readFileSync(new URL('../../docs/operating.md', import.meta.url), 'utf8')
     const [terminate] = /SELECT pg_terminate_backend[^;]*/.exec(guide)!

@@ -28,11 +28,11 @@ const rowOf = ({ toastName }: { toastName: string }) => prisma.toast.findFirstOr
 const ageOf = (toast: { toastName: string }, age: object) =>
   prisma.toast.updateMany({ where: { name: toast.toastName }, data: age })
 
-/** Nobody has this id, and nobody is alive under it. */
+/** The id of no worker. */
 const DEAD = 2 ** 31 - 1
 
 let toasts = 0
-const nextName = () => `upkeep_${++toasts}`
+const nextName = () => `refresh_${++toasts}`
 
 describe('an outage', () => {
   let down = true
@@ -56,7 +56,7 @@ describe('an outage', () => {
     down = true
   })
 
-  it('T8: N reads make one try per backoff step, however many read', async () => {
+  it('T8: many reads cause one try for each step of the backoff', async () => {
     const oat = await createOat()
     for (let i = 0; i < 20; i++) {
       await breakfast(oat)
@@ -80,7 +80,7 @@ describe('an outage', () => {
     expect(statements).toBe(1)
   })
 
-  it('T8: without a value, readers get the placeholder and learn why, but not where', async () => {
+  it('T8: without a value, readers get the placeholder with the error, without its stack', async () => {
     const oat = await createOat()
     await breakfast(oat)
     await refreshNow(db, breakfast, oat)
@@ -89,7 +89,7 @@ describe('an outage', () => {
       cause: { name: 'Error', message: 'The mill is closed' },
     })
     expect((await rowOf(breakfast)).error).toMatchObject({
-      stack: expect.stringContaining('toasts-upkeep.test.ts'),
+      stack: expect.stringContaining('toasts-refresh.test.ts'),
       cause: { message: 'no water' },
     })
   })
@@ -113,7 +113,7 @@ describe('an outage', () => {
     expect(await rowOf(breakfast)).toMatchObject({ failures: 0, error: null, refreshAt: null })
   })
 
-  it('T8: `expire` does not wait for the next step', async () => {
+  it('T8: `expire` does not wait for the next step of the backoff', async () => {
     const oat = await createOat()
     await breakfast(oat)
     await refreshNow(db, breakfast, oat)
@@ -123,7 +123,7 @@ describe('an outage', () => {
     expect(await breakfast(oat)).toMatchObject({ oat: 'meal', toastr: { stale: false } })
   })
 
-  it('T8: `fresh` throws what the method threw, and the worker tries again later', async () => {
+  it('T8: `fresh` throws the error of `compute`, and the worker tries again later', async () => {
     const oat = await createOat()
     await expect(breakfast.fresh(oat)).rejects.toThrow('The mill is closed')
     const { refreshAt, lockedBy } = await rowOf(breakfast)
@@ -131,7 +131,7 @@ describe('an outage', () => {
     expect(lockedBy).toBeNull()
   })
 
-  it('a failure ends the wait of a reader', async () => {
+  it('a failure ends `wait` before its timeout', async () => {
     const oat = await createOat()
     const before = performance.now()
     const reading = breakfast(oat, { wait: '10s' })
@@ -143,7 +143,7 @@ describe('an outage', () => {
 })
 
 describe('a worker that is too late', () => {
-  it('T10: a zombie cannot write over the value of the one that took over', async () => {
+  it('T10: cannot overwrite the value of the worker that superseded it', async () => {
     const oat = await createOat()
     let wake = () => {}
     const asleep = new Promise<void>((resolve) => {
@@ -171,7 +171,7 @@ describe('a worker that is too late', () => {
     expect(await breakfast(oat)).toMatchObject({ run: 2 })
   })
 
-  it('T10: a computation that tells its progress learns that it was overtaken', async () => {
+  it('T10: learns when it reports progress that another worker has superseded it', async () => {
     const oat = await createOat()
     let reason: { code?: string } = {}
     const breakfast = hasToast(db, 'oat', nextName(), {
@@ -188,7 +188,7 @@ describe('a worker that is too late', () => {
     expect(reason.code).toBe('SUPERSEDED')
   })
 
-  it('T8: a refresh whose worker died goes back to wait, and has a job', async () => {
+  it('T8: a refresh whose worker died is released and gets a job', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
     const oat = await createOat()
     await breakfast(oat)
@@ -200,7 +200,7 @@ describe('a worker that is too late', () => {
     expect(await prisma.$queryRaw`SELECT key FROM graphile_worker.jobs`).toEqual([{ key: `toast:${row.id}` }])
   })
 
-  it('C14: a reader who demands a value takes over from a process that died while it computed', async () => {
+  it('C14: `fresh` computes the value after the process that computed it died', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => ({ oat: 'meal' }) })
     const oat = await createOat()
     await breakfast(oat)
@@ -222,7 +222,7 @@ describe('a worker that is too late', () => {
 })
 
 describe('progress', () => {
-  it('that is no number is not told', async () => {
+  it('that is not a number is not stored', async () => {
     const oat = await createOat()
     const breakfast = hasToast(db, 'oat', nextName(), {
       compute: async (_, { progress }) => {
@@ -236,7 +236,7 @@ describe('progress', () => {
     expect(await rowOf(breakfast)).toMatchObject({ failures: 0, progress: null })
   })
 
-  it('is told to readers, with the placeholder and with a stale value, until the refresh ends', async () => {
+  it('is shown to readers, with a placeholder and with a stale value, until the refresh ends', async () => {
     const oat = await createOat()
     const seen: unknown[] = []
     const breakfast = hasToast(db, 'oat', nextName(), {
@@ -262,7 +262,7 @@ describe('progress', () => {
 })
 
 describe('a worker that stops', () => {
-  it('remembers no refresh that is over', async () => {
+  it('keeps no listener for a refresh that has ended', async () => {
     const stopping = new AbortController()
     const listening = () => getEventListeners(stopping.signal, 'abort').length
     const seen: number[] = []
@@ -274,7 +274,7 @@ describe('a worker that stops', () => {
     expect(listening()).toBe(0)
   })
 
-  it('tells a refresh that begins too late at once', async () => {
+  it('aborts a refresh at once that begins after the stop signal', async () => {
     const oat = await createOat()
     const seen: boolean[] = []
     const breakfast = hasToast(db, 'oat', nextName(), { compute: (_, { signal }) => seen.push(signal.aborted) })
@@ -283,7 +283,7 @@ describe('a worker that stops', () => {
     expect(seen).toEqual([true])
   })
 
-  it('gives a refresh back that heeds its signal, as if it had not begun', async () => {
+  it('releases an aborted refresh, so that it is due at once', async () => {
     const stopping = new AbortController()
     const oat = await createOat()
     const breakfast = hasToast(db, 'oat', nextName(), {
@@ -304,7 +304,7 @@ describe('a worker that stops', () => {
 })
 
 describe('pruning', () => {
-  it('T13: removes the toasts of parents that are gone, of whatever key, and no others', async () => {
+  it('T13: deletes the toasts of parents that are gone, with any type of key, and no others', async () => {
     const [kept, gone] = [await createOat(), await createOat()]
     const shelf = await prisma.shelf.create({ data: { aisle: 1, level: 'a' } })
     const goneShelf = await prisma.shelf.create({ data: { aisle: 1, level: 'b' } })
@@ -321,12 +321,12 @@ describe('pruning', () => {
     expect(await pruneToasts(db)).toBe(0)
   })
 
-  it('T13: removes those of the other models where the parents of one cannot be looked for, and says why', async () => {
+  it('T13: throws the error of one model after it has pruned the toasts of the others', async () => {
     const broken = `wheat.${nextName()}`
-    const living = async () => {
+    const existingKeys = async () => {
       throw new Error('no wheat')
     }
-    defineToast(db, broken, { load: async () => null, compute: () => 1, living })
+    defineToast(db, broken, { load: async () => null, compute: () => 1, existingKeys })
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
     const gone = await createOat()
     await breakfast(gone)
@@ -337,7 +337,7 @@ describe('pruning', () => {
     expect(await prisma.toast.findMany()).toMatchObject([{ name: broken }])
   })
 
-  it('T13: removes the toasts of reports that are gone', async () => {
+  it('T13: deletes the toasts of reports that are gone', async () => {
     const report = await MonthlySales.create({})
     await report.build()
     expect(await pruneToasts(db)).toBe(0)
@@ -345,7 +345,7 @@ describe('pruning', () => {
     expect(await pruneToasts(db)).toBe(1)
   })
 
-  it('T13: a refresh whose parent is gone removes its toast', async () => {
+  it('T13: a refresh whose parent is gone deletes its toast', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
     const oat = await createOat()
     await breakfast(oat)
@@ -355,7 +355,7 @@ describe('pruning', () => {
     await expect(breakfast.fresh(oat)).rejects.toThrow(expect.objectContaining({ code: 'PARENT_GONE' }))
   })
 
-  it('C7: removes entries that have had their time, and failures of a day ago that left no value', async () => {
+  it('C7: deletes expired entries, and errors without a value that are a day old', async () => {
     const name = nextName()
     const cached = asyncCached(db, name, (fails: boolean) => {
       if (fails) throw new Error('no')
@@ -375,7 +375,7 @@ describe('pruning', () => {
     expect(left).toEqual(['being computed', 'for ever'])
   })
 
-  it('removes what older versions of the code have left, a day later', async () => {
+  it('deletes the values of older versions of the code after a day', async () => {
     const oat = await createOat()
     const method = nextName()
     await hasToast(db, 'oat', method, { compute: () => 1, version: 1 }).fresh(oat)
@@ -387,7 +387,7 @@ describe('pruning', () => {
     expect(await prisma.toast.findMany()).toMatchObject([{ name: `oat.${method}@2` }])
   })
 
-  it('looks at the next thousand in each turn', async () => {
+  it('looks at the next thousand rows in each call', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
     const oat = await createOat()
     await prisma.toast.createMany({
@@ -402,7 +402,7 @@ describe('pruning', () => {
 })
 
 describe('in a transaction of the host’s', () => {
-  it('T5: what is asked for happens only if it commits', async () => {
+  it('T5: a refresh is requested only if the transaction commits', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { compute: (oat) => ({ oat: oat.name }) })
     const oat = await createOat()
     await breakfast.fresh(oat)
@@ -424,7 +424,7 @@ describe('in a transaction of the host’s', () => {
     expect(await prisma.$queryRaw`SELECT key FROM graphile_worker.jobs`).toEqual([{ key: `toast:${row.id}` }])
   })
 
-  it('T4: the first read asks in it too, for a parent that exists nowhere else yet', async () => {
+  it('T4: a first read requests a refresh for a parent that was created in it', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { compute: (oat) => ({ oat: oat.name }) })
     const oat = await prisma.$transaction(async (tx) => {
       const created = await tx.oat.create({ data: { name: 'New' } })
