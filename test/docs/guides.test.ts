@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, inject, it } from 'vitest'
 import { PACKAGES } from '../support/host.js'
 import { createDatabase } from '../support/postgres.js'
+import { SPEC_TIMEOUTS } from '../support/run.js'
 import { Follower } from './follower.js'
 
 // The application reads its URL from .env, as in the guide.
@@ -46,7 +47,7 @@ describe.skipIf(!hasCommands('script', 'curl'))(
         commands: {
           createdb: () => {},
         },
-        texts: { [`${SHOP}_test`]: testUrl },
+        texts: { [`${SHOP}_test`]: testUrl, 'npx vitest run': `npx vitest run ${SPEC_TIMEOUTS.join(' ')}` },
       })
       expect(await reader.run('npx vitest run --exclude test/worker.test.ts')).toMatch(/Test Files +\d+ passed \(\d+\)/)
       expect(await reader.run('npx vitest run test/worker.test.ts')).toMatch(/Tests +1 passed \(1\)/)

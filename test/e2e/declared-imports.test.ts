@@ -63,7 +63,9 @@ function packages(prisma: string) {
 async function expectHostsClient(root: string, version: string) {
   expect(versionOf(root)).toBe(version)
   await run(root, process.execPath, ['--input-type=module', '-e', "await import('@async-gen/runtime')"])
-  const runtime = realpathSync(join(dirname(resolveFrom(root, '@async-gen/runtime/package.json')), 'dist/decimal.js'))
+  const runtime = realpathSync(
+    join(dirname(resolveFrom(root, '@async-gen/runtime/package.json')), 'dist/core/prisma/decimal.js'),
+  )
   const client = '@prisma/client/runtime/client'
   expect(createRequire(runtime).resolve(client)).toBe(resolveFrom(root, client))
 }

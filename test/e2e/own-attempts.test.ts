@@ -7,7 +7,7 @@ import { eventually } from '../support/eventually.js'
 import { assembleHost, installHost, npxAsyncGen, REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
-import { run } from '../support/run.js'
+import { run, SPEC_TIMEOUTS } from '../support/run.js'
 import { addTeamFiles, applyEdit, edits, playScene } from '../support/team.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
@@ -71,7 +71,12 @@ describe('a team’s own attempts', () => {
   })
 
   it('A16, A17: have specs that pass, each model its own', async () => {
-    const { stdout } = await run(dir, 'npx', ['--no', 'vitest', 'run', 'src/async/test/email_attempt.test.ts'], { env })
+    const { stdout } = await run(
+      dir,
+      'npx',
+      ['--no', 'vitest', 'run', 'src/async/test/email_attempt.test.ts', ...SPEC_TIMEOUTS],
+      { env },
+    )
     expect(stdout).toMatch(/Test Files +1 passed \(1\)/)
   })
 

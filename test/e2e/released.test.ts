@@ -7,7 +7,7 @@ import { assembleHost, asyncGen, REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
 import { ATTEMPT_KEY, folderWithPackagesOf, generators, RELEASED, releasedEdits } from '../support/released.js'
-import { run } from '../support/run.js'
+import { run, SPEC_TIMEOUTS } from '../support/run.js'
 import { playScene } from '../support/team.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
@@ -236,7 +236,7 @@ describe.each(versions)('a host of version %s', (version) => {
       const config = join(dir, 'vitest.config.mjs')
       writeFileSync(config, 'export default {}\n')
       const vitest = join(REPOSITORY, 'node_modules', 'vitest', 'vitest.mjs')
-      const args = [vitest, 'run', '--root', current, '--config', config]
+      const args = [vitest, 'run', '--root', current, '--config', config, ...SPEC_TIMEOUTS]
       const { stdout } = await run(current, process.execPath, args, { env: env() })
       expect(stdout).toMatch(/Test Files +\d+ passed \(\d+\)/)
     })

@@ -10,7 +10,7 @@ import type { GeneratorName } from '../../generators/definitions/generator.js'
 import { REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
-import { run } from '../support/run.js'
+import { run, SPEC_TIMEOUTS } from '../support/run.js'
 
 const SCHEMAS = ['single', 'folder', 'custom'] as const
 const MODULES = ['nodenext', 'commonjs', 'bundler'] as const
@@ -78,7 +78,7 @@ describe.concurrent('a host with', () => {
 
         for (const path of host.files().filter((file) => file.endsWith('/migration.sql')))
           await query(url, host.read(path))
-        const { stdout } = await run(root, program('vitest'), ['run'], { env })
+        const { stdout } = await run(root, program('vitest'), ['run', ...SPEC_TIMEOUTS], { env })
         expect(stdout).toMatch(/Test Files +\d+ passed \(\d+\)/)
 
         await upgradeFromOlder(host, shape)

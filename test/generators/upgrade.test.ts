@@ -21,6 +21,7 @@ vi.mock('../../generators/host/own-package.js', () => ({
   get templates() {
     return release.templates
   },
+  runtimeTarball: () => undefined,
 }))
 beforeEach(() => Object.assign(release, { version: '0.1.0', templates: TEMPLATES }))
 

@@ -10,7 +10,7 @@ import { presenceOf, releasePresence } from '../../runtime/src/presence/presence
 import { testDatabase } from '../support/database.js'
 import { APP } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
-import { run } from '../support/run.js'
+import { run, SPEC_TIMEOUTS } from '../support/run.js'
 
 const url = await testDatabase()
 const { prisma } = await import('../.app/src/db.js')
@@ -21,7 +21,7 @@ writeFileSync(config, 'export default {}\n')
 afterAll(() => rmSync(dirname(config), { recursive: true }))
 
 const runSpecs = (app = APP) =>
-  run(app, 'npx', ['--no', 'vitest', 'run', '--root', app, '--config', config], {
+  run(app, 'npx', ['--no', 'vitest', 'run', '--root', app, '--config', config, ...SPEC_TIMEOUTS], {
     env: { DATABASE_URL: url },
     exitCodes: [0, 1],
   })

@@ -39,3 +39,6 @@ export function childEnv(extra: Record<string, string> = {}) {
   )
   return { ...Object.fromEntries(inherited), NO_COLOR: '1', FORCE_COLOR: '0', ...extra }
 }
+
+/** Arguments for vitest in a host: vitest's own limits of 5 and 10 seconds are too short for a busy machine. */
+export const SPEC_TIMEOUTS = ['--testTimeout=60000', '--hookTimeout=60000']
