@@ -145,12 +145,12 @@ function stopSeconds(): number {
   const settings = readFileSync(new URL('../../runtime/src/worker/settings.ts', import.meta.url), 'utf8')
   const runner = readFileSync(new URL('../../runtime/src/worker/graphile-runner.ts', import.meta.url), 'utf8')
   const worker = readFileSync(new URL('../../runtime/src/worker/worker.ts', import.meta.url), 'utf8')
-  const [goingHome, farewell] = ['GOING_HOME', 'FAREWELL'].map(
+  const [closing, exitGrace] = ['CLOSE_TIMEOUT', 'EXIT_GRACE'].map(
     (name) => Number(new RegExp(`${name} = (\\d+)`).exec(worker)![1]) / 1000,
   )
   const stopTimeout = Number(/'ASYNC_WORKER_STOP_TIMEOUT'.*\?\? ([\d_]+)/.exec(settings)![1]!.replace('_', '')) / 1000
   const afterAbort = Number(/normal: (\d+)/.exec(runner)![1]) / 1000
-  return stopTimeout + afterAbort + 2 * goingHome! + farewell!
+  return stopTimeout + afterAbort + 2 * closing! + exitGrace!
 }
 
 /** systemd's own check, where systemd is. The program and the user have to be there, so they are swapped for some that are. */
