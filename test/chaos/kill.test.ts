@@ -51,7 +51,7 @@ describe('a worker that is killed while it works', () => {
   }, 180_000)
 
   it('has announced its pool before it took the first job', async () => {
-    // Whoever writes down its pool needs a second for it.
+    // A process takes up to a second to store its pool.
     await sql(`
       CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$;
       CREATE TRIGGER take_time BEFORE UPDATE ON async_workers FOR EACH ROW EXECUTE FUNCTION take_time()`)

@@ -134,7 +134,7 @@ async function demo() {
   command(`kill -TERM ${worker.pid}`)
   const exitCode = await worker.stop()
   indented(worker.log())
-  holds(exitCode === 0, `it finished what it had in hand and ended with ${exitCode}`)
+  holds(exitCode === 0, `it finished its running jobs and ended with ${exitCode}`)
 }
 
 /** Plays one of the team's scenes (test/hosts/team), and shows and returns what it printed. */

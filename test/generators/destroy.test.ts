@@ -82,7 +82,7 @@ describe('destroy', () => {
     expect(lines(await host.run('reports')).filter((line) => /^create .*migration/.test(line))).toEqual([])
   })
 
-  it('with --migration drop writes the migration that drops the table, after which it can be generated anew', async () => {
+  it('with --migration drop writes the migration that drops the table, after which it can be generated again', async () => {
     const host = sampleHost()
     await generateAll(host)
     const outcome = await destroyIn(host, 'attempt', { name: 'EmailAttempt', migration: 'drop' })

@@ -170,7 +170,7 @@ describe('cancel', () => {
     expect(performed).toEqual([])
   })
 
-  it('P9: aborts the signal of one that runs, whoever cancels it, and what it wrote is rolled back', async () => {
+  it('P9: aborts the signal of a running call, whichever process cancels it, and rolls back its writes', async () => {
     const { id } = await Attempt.async(Work).untilStopped()
     const running = Attempt.perform(id)
     await eventually('the call', async () => performed.length > 0)

@@ -316,7 +316,7 @@ describe('a row that was changed by hand', () => {
   })
 })
 
-describe('a run that was taken away', () => {
+describe('a superseded run', () => {
   const elsewhere = connect(prisma, { connectionString: url })
   class Elsewhere extends BaseAttempt(elsewhere, { model: 'Attempt', table: 'attempts', targets }) {}
   afterAll(() => elsewhere.close())

@@ -92,7 +92,7 @@ describe('recording a call', () => {
     expect(await prisma.order.count({ where: { number: 4711 } })).toBe(1)
   })
 
-  it('A4: what is to be called cannot change afterwards, whoever tries', async () => {
+  it('A4: target, method and arguments cannot change afterwards, by any write', async () => {
     const { id } = await Attempt.async(Greeter).greet('Ada')
     for (const change of [
       `args = '["Eve"]'`,
@@ -358,7 +358,7 @@ describe('the batch', () => {
   })
 })
 
-describe('calls that are in hand at the same time', () => {
+describe('calls that run at the same time', () => {
   const perform = async (count: number) => {
     const call = { target: Greeter, method: 'nothing' as const, args: [] as [] }
     const attempts = await Attempt.createMany(Array.from({ length: count }, () => call))

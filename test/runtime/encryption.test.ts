@@ -247,7 +247,7 @@ describe('a ciphertext that is not what it should be', () => {
 })
 
 describe('rotation', () => {
-  it('A22: puts a new key first; old rows are read, and encrypted anew in batches', async () => {
+  it('A22: puts a new key first; old rows stay readable, and are re-encrypted in batches', async () => {
     const before = await Encrypted.createMany(
       Array.from({ length: 5 }, (_, i) => ({
         target: Cards,

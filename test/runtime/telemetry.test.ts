@@ -158,7 +158,7 @@ describe('OpenTelemetry', () => {
     await refreshNow(db, toastOf(Sales), report as never)
     expect(spanOf('build Sales.build').links.map(({ context }) => context.spanId)).toEqual([requested.spanId])
 
-    // Whoever computes for itself has the computation in its own trace.
+    // A reader that computes the value itself has the computation in its own trace.
     const demanded = await asked('GET /fresh', async () => {
       await toast.expire(parent)
       await toast.fresh(parent)

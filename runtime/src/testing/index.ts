@@ -89,7 +89,7 @@ const nameOfDatabase: Statement = {
   text: 'SELECT current_database() AS name',
 }
 
-/** Specs delete the rows that they create, so older work belongs to somebody else. */
+/** Specs delete the rows that they create, so older rows belong to another program. */
 function hasOlderWork({ table, finishedColumn }: SweptTable): Statement {
   return {
     name: `async-gen:has-older-work:${table}`,
