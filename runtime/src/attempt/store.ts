@@ -3,11 +3,12 @@ import { toDate } from '../core/postgres/parsers.js'
 import type { Field, TransactionLike } from '../core/prisma/client.js'
 import type { Query } from '../core/statement.js'
 import type { RetentionPeriods, RowStatistics, SweptTable } from '../core/swept-table.js'
-import { attemptStatistics, pruneAttempts } from './maintenance.js'
+import { pruneAttempts } from './prune.js'
 import { type AttemptRow, type NewAttempt, type RowFilter, tokenKey } from './row.js'
 import { RunStore } from './run-store.js'
 import { enqueueDueStatement } from './sql/enqueue-due.js'
 import { findByTokensStatement, insertStatement } from './sql/insert.js'
+import { attemptStatistics } from './sql/maintenance.js'
 import { rowStatements } from './sql/rows.js'
 
 /** How many rows one statement of the sweep enqueues. */
