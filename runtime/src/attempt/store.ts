@@ -1,10 +1,11 @@
 import type { Database } from '../core/database.js'
+import { snakeCase } from '../core/names.js'
 import { toDate } from '../core/postgres/parsers.js'
 import type { Field, TransactionLike } from '../core/prisma/client.js'
 import type { Query } from '../core/statement.js'
 import type { RetentionPeriods, RowStatistics, SweptTable } from '../core/swept-table.js'
 import { pruneAttempts } from './prune.js'
-import { type AttemptRow, type NewAttempt, type RowFilter, tokenKey } from './row.js'
+import { type AttemptRow, type NewAttempt, OWN_TIMES, type RowFilter, tokenKey } from './row.js'
 import { RunStore } from './run-store.js'
 import { enqueueDueStatement } from './sql/enqueue-due.js'
 import { findByTokensStatement, insertStatement } from './sql/insert.js'
@@ -153,7 +154,7 @@ export class AttemptStore implements SweptTable {
   }
 }
 
-const TIMES = ['scheduled_at', 'started_at', 'completed_at', 'created_at', 'updated_at']
+const TIMES = OWN_TIMES.map(snakeCase)
 
 /** A time as JSON text, or a list of them. */
 function timesOf(json: unknown): unknown {
