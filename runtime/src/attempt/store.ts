@@ -1,4 +1,5 @@
 import type { Database } from '../core/database.js'
+import { SMALLEST_ID } from '../core/id.js'
 import { snakeCase } from '../core/names.js'
 import { toDate } from '../core/postgres/parsers.js'
 import type { Field, TransactionLike } from '../core/prisma/client.js'
@@ -14,9 +15,6 @@ import { rowStatements } from './sql/rows.js'
 
 /** How many rows one statement of the sweep enqueues. */
 const PAGE = 1000
-
-/** The smallest id of a column of type bigint: rows that were written by hand may have any. */
-const FIRST_ID = '-9223372036854775808'
 
 /** One table of attempts: its rows, and through `runs` what this process runs of them. */
 export class AttemptStore implements SweptTable {
@@ -116,7 +114,7 @@ export class AttemptStore implements SweptTable {
 
   async enqueueDue(query: Query = this.#db.query, pages = Number.POSITIVE_INFINITY): Promise<number> {
     let total = 0
-    let last = { scheduledAt: '-infinity', id: FIRST_ID }
+    let last = { scheduledAt: '-infinity', id: String(SMALLEST_ID) }
     for (let page = 0; page < pages; page++) {
       const values = [this.#task, last.scheduledAt, last.id, PAGE]
       const statement = enqueueDueStatement(this.table)
