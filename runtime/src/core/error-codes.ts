@@ -2,11 +2,12 @@
 export const REMEDIES = {
   ALREADY_RUNNING: 'Stop the worker first, or give the second one another name: `--uid`.',
   ATTEMPT_ENDED: 'Read `attempt.status` and the `cause` of the error. `attempt.retry()` makes the attempt due again.',
-  CALL_ENDED: 'Await everything that the call starts, before it returns.',
+  CALL_ENDED: 'Await everything that the call starts before it returns.',
   CANCELLED: 'If you cancelled the attempt, do nothing. The call should stop when its signal is aborted.',
   DECRYPTION_FAILED: 'Give the encryptor the key with which the row was encrypted, or restore the row from a backup.',
   DEFINED_TWICE: 'Give one of the two toasts another name.',
-  GRAPHILE_FAILED: 'Read the cause in the message, and the log of PostgreSQL. The supervisor starts the worker again.',
+  GRAPHILE_FAILED:
+    'Read the cause in the message, and the log of PostgreSQL. Start the worker again, if no supervisor does.',
   HEALTH_NOT_SERVED: 'Choose another address: ASYNC_WORKER_HEALTH, `--health` or the option `health`.',
   INVALID_CACHED: 'Call it with a name and a function: `asyncCached(db, name, compute)`.',
   INVALID_CRONTAB: 'Correct the line of the crontab that the message names.',
