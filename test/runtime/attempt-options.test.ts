@@ -3,7 +3,7 @@ import { inspect } from 'node:util'
 import { AesGcmEncryptor, BaseAttempt, connect, defineTargets, hasToast } from '@async-gen/runtime'
 import { SuperJSON } from 'superjson'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
-import { OWN_FIELDS } from '../../runtime/src/attempt/fields.js'
+import { OWN_FIELDS } from '../../runtime/src/attempt/row.js'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 

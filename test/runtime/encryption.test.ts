@@ -14,7 +14,7 @@ import {
 } from '@async-gen/runtime'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { type JobHelpers, Logger, runOnce } from 'graphile-worker'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
 import { EncryptedRows } from '../../runtime/src/attempt/reencrypt.js'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
@@ -288,6 +288,15 @@ describe('rotation', () => {
     await rows(`UPDATE attempts SET status = 'pending'`)
     await reencrypt(Rotated)
     expect((await Rotated.find(running.id))?.encryptor).toBe('aes-256-gcm:now')
+  })
+
+  it('A22: re-encrypts rows with negative ids, which SQL may give them', async () => {
+    await rows('ALTER SEQUENCE attempts_id_seq MINVALUE -10 RESTART WITH -5')
+    onTestFinished(() => rows('ALTER SEQUENCE attempts_id_seq RESTART WITH 1000000'))
+    const { id } = await Encrypted.async(Cards).charge(SECRET)
+    expect(id).toBe(-5n)
+    const Rotated = attemptsWith(new AesGcmEncryptor({ now: keys.now, old: keys.old }))
+    expect(await Rotated.reencrypt()).toEqual({ done: 1, left: 0 })
   })
 
   it('A22: leaves a row that has ended a run since it was read', async () => {

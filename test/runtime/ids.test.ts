@@ -20,9 +20,17 @@ describe('Attempt.find', () => {
     for (const given of [id, Number(id), text]) expect((await Attempt.find(given))?.id).toBe(id)
   })
 
+  it.each(['-9223372036854775808', '-1', '9223372036854775807'])(
+    'takes %s, which a column of type bigint may hold',
+    async (id) => {
+      await attemptFactory.succeeded({ id: BigInt(id) })
+      expect((await Attempt.find(id))?.id).toBe(BigInt(id))
+    },
+  )
+
   it('finds nothing under an id that no row has', async () => {
     expect(await Attempt.find('0')).toBeNull()
-    expect(await Attempt.find('-1')).toBeNull()
+    expect(await Attempt.find('-2')).toBeNull()
   })
 
   it.each([
@@ -35,6 +43,8 @@ describe('Attempt.find', () => {
     [Number.NaN, 'NaN'],
     [2 ** 53, '9007199254740992'],
     ['99999999999999999999', '"99999999999999999999"'],
+    ['-9223372036854775809', '"-9223372036854775809"'],
+    ['9223372036854775808', '"9223372036854775808"'],
     [{ id: 1 }, 'an object'],
   ])('refuses %s and says what an id is', async (id, shown) => {
     await expect(Attempt.find(id as never)).rejects.toMatchObject({

@@ -2,31 +2,6 @@ import { type Json, jsonOf } from '../core/serialize.js'
 import type { Content } from './content.js'
 import type { AttemptError, AttemptRow, AttemptStatus, StoredError } from './row.js'
 
-/** The fields of the generated model. All others were added by the host. */
-export const OWN_FIELDS = [
-  'id',
-  'type',
-  'target',
-  'method',
-  'args',
-  'encryptor',
-  'status',
-  'priority',
-  'numAttempts',
-  'maxAttempts',
-  'idempotenceToken',
-  'scheduledAt',
-  'startedAt',
-  'completedAt',
-  'result',
-  'errors',
-  'lockedBy',
-  'parentId',
-  'traceContext',
-  'createdAt',
-  'updatedAt',
-] as const
-
 /** An attempt as JSON: ids are text, times are ISO 8601. Values that JSON has no type for are as the row stores them. */
 export interface AttemptJson {
   id: string

@@ -1,4 +1,5 @@
 import type { Database } from '../core/database.js'
+import { SMALLEST_ID } from '../core/id.js'
 import type { Content, ContentOwner } from './content.js'
 import type { AttemptRow, StoredError } from './row.js'
 import { reencryptStatements } from './sql/reencrypt.js'
@@ -30,7 +31,7 @@ export async function reencryptAll(
   if (name === null) return { done: 0, left: 0 }
   const rows = new EncryptedRows(db, table)
   let done = 0
-  for (let after = 0n; ; ) {
+  for (let after = SMALLEST_ID; ; ) {
     const page = await rows.page(name, after, batch)
     if (page.length === 0) return { done, left: await rows.count(name) }
     const readable = page.flatMap((row) => {

@@ -4,6 +4,34 @@ import type { TraceContext } from '../telemetry/operation.js'
 
 export type AttemptStatus = 'pending' | 'running' | 'succeeded' | 'failed' | 'expired' | 'cancelled'
 
+/** The fields of the generated model. All others were added by the host. */
+export const OWN_FIELDS = [
+  'id',
+  'type',
+  'target',
+  'method',
+  'args',
+  'encryptor',
+  'status',
+  'priority',
+  'numAttempts',
+  'maxAttempts',
+  'idempotenceToken',
+  'scheduledAt',
+  'startedAt',
+  'completedAt',
+  'result',
+  'errors',
+  'lockedBy',
+  'parentId',
+  'traceContext',
+  'createdAt',
+  'updatedAt',
+] as const
+
+/** Those that hold a time. */
+export const OWN_TIMES = OWN_FIELDS.filter((field) => field.endsWith('At'))
+
 /** A row of attempts as PostgreSQL returns it: `id` and `parent_id` are text from pg and bigint from Prisma. */
 export interface AttemptRow {
   id: string | bigint

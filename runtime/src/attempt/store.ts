@@ -1,20 +1,20 @@
 import type { Database } from '../core/database.js'
+import { SMALLEST_ID } from '../core/id.js'
+import { snakeCase } from '../core/names.js'
 import { toDate } from '../core/postgres/parsers.js'
 import type { Field, TransactionLike } from '../core/prisma/client.js'
 import type { Query } from '../core/statement.js'
 import type { RetentionPeriods, RowStatistics, SweptTable } from '../core/swept-table.js'
-import { attemptStatistics, pruneAttempts } from './maintenance.js'
-import { type AttemptRow, type NewAttempt, type RowFilter, tokenKey } from './row.js'
+import { pruneAttempts } from './prune.js'
+import { type AttemptRow, type NewAttempt, OWN_TIMES, type RowFilter, tokenKey } from './row.js'
 import { RunStore } from './run-store.js'
 import { enqueueDueStatement } from './sql/enqueue-due.js'
 import { findByTokensStatement, insertStatement } from './sql/insert.js'
+import { attemptStatistics } from './sql/maintenance.js'
 import { rowStatements } from './sql/rows.js'
 
 /** How many rows one statement of the sweep enqueues. */
 const PAGE = 1000
-
-/** The smallest id of a column of type bigint: rows that were written by hand may have any. */
-const FIRST_ID = '-9223372036854775808'
 
 /** One table of attempts: its rows, and through `runs` what this process runs of them. */
 export class AttemptStore implements SweptTable {
@@ -114,7 +114,7 @@ export class AttemptStore implements SweptTable {
 
   async enqueueDue(query: Query = this.#db.query, pages = Number.POSITIVE_INFINITY): Promise<number> {
     let total = 0
-    let last = { scheduledAt: '-infinity', id: FIRST_ID }
+    let last = { scheduledAt: '-infinity', id: String(SMALLEST_ID) }
     for (let page = 0; page < pages; page++) {
       const values = [this.#task, last.scheduledAt, last.id, PAGE]
       const statement = enqueueDueStatement(this.table)
@@ -152,7 +152,7 @@ export class AttemptStore implements SweptTable {
   }
 }
 
-const TIMES = ['scheduled_at', 'started_at', 'completed_at', 'created_at', 'updated_at']
+const TIMES = OWN_TIMES.map(snakeCase)
 
 /** A time as JSON text, or a list of them. */
 function timesOf(json: unknown): unknown {

@@ -3,18 +3,20 @@ import { AsyncGenError } from './errors.js'
 /** The id of a row: a bigint, a whole number, or its digits as text, as `toJSON` and URLs have it. */
 export type Id = bigint | number | string
 
-const LARGEST = 2n ** 63n - 1n
+/** The limits of a column of type bigint. A row that was written by hand may have any of them. */
+export const SMALLEST_ID = -(2n ** 63n)
+const LARGEST_ID = 2n ** 63n - 1n
 
 /**
  * An id as PostgreSQL's `bigint`.
- * @param what whose id it is, for the message
+ * @param what the class or task that takes the id, for the message
  * @throws AsyncGenError INVALID_ID for what is no whole number, and for numbers that JavaScript has rounded
  */
 export function idOf(id: unknown, what: string): bigint {
   const isWhole =
     typeof id === 'bigint' || Number.isSafeInteger(id) || (typeof id === 'string' && /^-?\d{1,19}$/.test(id))
   const value = isWhole ? BigInt(id as Id) : undefined
-  if (value !== undefined && value <= LARGEST && value >= -LARGEST) return value
+  if (value !== undefined && value <= LARGEST_ID && value >= SMALLEST_ID) return value
   throw new AsyncGenError(
     'INVALID_ID',
     `${what} has no id ${shown(id)}. An id is a bigint, a whole number up to ${Number.MAX_SAFE_INTEGER}, or its digits as text: "12".`,

@@ -1,6 +1,6 @@
 import type { Database } from '../core/database.js'
-import { maintenanceStatements } from './maintenance-sql.js'
 import type { RegisteredToast } from './registered-toast.js'
+import { maintenanceStatements } from './sql/maintenance.js'
 import type { ToastId } from './store.js'
 
 /** How many rows one statement deletes or lists. */

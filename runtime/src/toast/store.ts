@@ -7,7 +7,7 @@ import type { Query, Statement } from '../core/statement.js'
 import { hasNotCommitted, isTransient } from '../core/transient-errors.js'
 import { traceContext } from '../telemetry/opentelemetry.js'
 import type { TraceContext } from '../telemetry/operation.js'
-import { statements } from './sql.js'
+import { statements } from './sql/toasts.js'
 
 /** Identifies a row: the name of the toast, and the key of its parent. */
 export interface ToastId {

@@ -3,9 +3,9 @@ import type { Database } from '../core/database.js'
 import type { Query } from '../core/statement.js'
 import type { RowStatistics, SweptTable } from '../core/swept-table.js'
 import { presenceOf } from '../presence/presence.js'
-import { maintenanceStatements } from './maintenance-sql.js'
 import { ToastPruner } from './prune.js'
 import type { RegisteredToast } from './registered-toast.js'
+import { maintenanceStatements } from './sql/maintenance.js'
 import type { ToastStore } from './store.js'
 
 /** How many rows are enqueued by one sweep. */

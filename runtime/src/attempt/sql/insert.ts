@@ -1,4 +1,6 @@
+import { snakeCase } from '../../core/names.js'
 import type { Statement } from '../../core/statement.js'
+import { OWN_FIELDS, OWN_TIMES } from '../row.js'
 
 /** A column, and how Prisma reads it. */
 interface ReadColumn {
@@ -11,30 +13,10 @@ interface ReadColumn {
  * The columns of the generated table. Times are returned as JSON: Prisma's driver adapter misreads a timestamptz if TimeZone is not UTC
  * or DateStyle is not ISO.
  */
-const COLUMNS: readonly ReadColumn[] = [
-  ...[
-    'id',
-    'type',
-    'target',
-    'method',
-    'args',
-    'encryptor',
-    'status',
-    'priority',
-    'num_attempts',
-    'max_attempts',
-    'idempotence_token',
-    'result',
-    'errors',
-    'locked_by',
-    'parent_id',
-    'trace_context',
-  ].map((column) => ({ column, type: '' })),
-  ...['scheduled_at', 'started_at', 'completed_at', 'created_at', 'updated_at'].map((column) => ({
-    column,
-    type: 'DateTime',
-  })),
-]
+const COLUMNS: readonly ReadColumn[] = OWN_FIELDS.map((field) => ({
+  column: snakeCase(field),
+  type: OWN_TIMES.includes(field) ? 'DateTime' : '',
+}))
 
 /** What a statement returns to Prisma: the columns of the generated table and of the fields that the host has added. */
 function columnsWithin(table: string, fields: readonly ReadColumn[]): string {

@@ -1,6 +1,6 @@
-import { livingWorkers } from '../core/living-workers.js'
-import type { Statement } from '../core/statement.js'
-import { increment } from './sql.js'
+import { livingWorkers } from '../../core/living-workers.js'
+import type { Statement } from '../../core/statement.js'
+import { increment } from './toasts.js'
 
 /** The statements of the sweep and of pruning on the table `toasts`. */
 export const maintenanceStatements = {

@@ -1,5 +1,5 @@
-import { livingWorkers } from '../core/living-workers.js'
-import type { Statement } from '../core/statement.js'
+import { livingWorkers } from '../../core/living-workers.js'
+import type { Statement } from '../../core/statement.js'
 
 // Convention of this file: a statement with three or more parameters begins with a comment that names them. The store passes the values
 // in that order.

@@ -1,0 +1,44 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Query, Statement } from '../core/statement.js'
+import type { RetentionPeriods } from '../core/swept-table.js'
+import { deleteFinished, trimErrors } from './sql/maintenance.js'
+
+/** How many rows one statement touches. A large backlog takes many short statements. */
+const BATCH = 1000
+
+/** The pause between two batches, in milliseconds, so that other statements get their turn. */
+const PAUSE_BETWEEN_BATCHES = 50
+
+/** How many errors a pending attempt keeps: the latest ones. */
+const MAX_ERRORS = 25
+
+/** Deletes finished attempts after their retention period, and the oldest errors of pending ones. Returns how many attempts were deleted. */
+export async function pruneAttempts(
+  query: Query,
+  table: string,
+  { succeeded, ended }: RetentionPeriods,
+  stop?: AbortSignal,
+): Promise<number> {
+  const inBatches = (statement: Statement, values: unknown[]) => runInBatches(query, statement, values, stop)
+  let deleted = 0
+  if (succeeded !== false) deleted += await inBatches(deleteFinished(table), [['succeeded'], succeeded])
+  if (ended !== false) deleted += await inBatches(deleteFinished(table), [['failed', 'expired', 'cancelled'], ended])
+  await inBatches(trimErrors(table), [MAX_ERRORS])
+  return deleted
+}
+
+async function runInBatches(
+  query: Query,
+  statement: Statement,
+  values: unknown[],
+  stop?: AbortSignal,
+): Promise<number> {
+  let total = 0
+  while (!stop?.aborted) {
+    const rows = await query(statement, [...values, BATCH])
+    total += rows.length
+    if (rows.length < BATCH) break
+    await sleep(PAUSE_BETWEEN_BATCHES)
+  }
+  return total
+}

@@ -1,0 +1,48 @@
+import type { Statement } from '../../core/statement.js'
+
+/** Deletes attempts that finished before their retention period. */
+export const deleteFinished = (table: string): Statement => ({
+  name: `${table}:delete-finished`,
+  text: `
+    -- $1 statuses, $2 retention period (ms), $3 batch size
+    DELETE FROM "${table}" WHERE id IN (
+      SELECT id FROM "${table}"
+      WHERE completed_at < now() - $2 * interval '1 millisecond' AND status::text = ANY ($1::text[])
+      ORDER BY completed_at
+      LIMIT $3
+      FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id`,
+})
+
+/** Deletes the oldest errors of pending attempts. */
+export const trimErrors = (table: string): Statement => ({
+  name: `${table}:trim-errors`,
+  text: `
+    -- $1 how many errors to keep, $2 batch size
+    UPDATE "${table}" SET errors = jsonb_path_query_array(errors, 'strict $[last - $kept to last]', jsonb_build_object('kept', $1::int - 1))
+    WHERE id IN (
+      SELECT id FROM "${table}"
+      WHERE status = 'pending' AND num_attempts > $1
+        AND CASE WHEN jsonb_typeof(errors) = 'array' THEN jsonb_array_length(errors) > $1 END
+      LIMIT $2
+      FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id`,
+})
+
+/** Infinite times, in rows that were written by hand, have no age. Each count has a partial index, so finished rows cost nothing here. */
+export const attemptStatistics = (table: string): Statement => ({
+  name: `${table}:statistics`,
+  text: `
+    SELECT waiting.due, waiting."oldestDue", running.running, failed.failed
+    FROM
+      (
+        SELECT
+          count(*)::int AS due,
+          coalesce(extract(epoch FROM clock_timestamp() - min(scheduled_at) FILTER (WHERE isfinite(scheduled_at))), 0)::float8 AS "oldestDue"
+        FROM "${table}" WHERE status = 'pending' AND scheduled_at <= now()
+      ) AS waiting,
+      (SELECT count(*)::int AS running FROM "${table}" WHERE status = 'running') AS running,
+      (SELECT count(*)::int AS failed FROM "${table}" WHERE status = 'failed') AS failed`,
+})
