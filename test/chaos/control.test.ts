@@ -113,11 +113,11 @@ describe('P15: async-gen-worker', () => {
       GRANT ALL ON ALL SEQUENCES IN SCHEMA public, graphile_worker TO pg_read_all_data`)
     const another = new URL(url)
     another.searchParams.set('options', '-c role=pg_read_all_data')
-    const { code, stderr } = await asyncWorkerOn(another.href, 'run', HOST)
-    expect({ code, stderr }).toEqual({
-      code: 1,
-      stderr: expect.stringMatching(/^The role pg_read_all_data cannot see .* GRANT ".+" TO "pg_read_all_data"$/m),
-    })
+    const { code, stdout } = await asyncWorkerOn(another.href, 'run', HOST, '--log', 'json')
+    expect(code).toBe(1)
+    const { message, error } = JSON.parse(stdout.trim().split('\n').at(-1)!)
+    expect(message).toMatch(/The role pg_read_all_data cannot see .* GRANT ".+" TO "pg_read_all_data"/)
+    expect(error.code).toBe('NO_JOBS')
   })
 
   it('runs in the foreground until nothing is due', async () => {

@@ -183,7 +183,7 @@ describe('a worker', () => {
     const running = await worker({ ASYNC_WORKER_HEALTH: String(port) }, { visible: false })
     expect(await running.exited).toBe(1)
     expect(running.log()).toContain(`cannot listen at 127.0.0.1:${port}: listen EADDRINUSE`)
-    expect(running.log()).toContain("code: 'HEALTH_NOT_SERVED'")
+    expect(running.log()).toContain('"code":"HEALTH_NOT_SERVED"')
     expect(await sql('SELECT status, num_attempts FROM attempts')).toEqual([{ status: 'pending', num_attempts: 0 }])
   })
 })

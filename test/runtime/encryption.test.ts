@@ -292,7 +292,7 @@ describe('rotation', () => {
 
   it('A22: re-encrypts rows with negative ids, which SQL may give them', async () => {
     await rows('ALTER SEQUENCE attempts_id_seq MINVALUE -10 RESTART WITH -5')
-    onTestFinished(() => rows('ALTER SEQUENCE attempts_id_seq RESTART WITH 1000000'))
+    onTestFinished(async () => void (await rows('ALTER SEQUENCE attempts_id_seq RESTART WITH 1000000')))
     const { id } = await Encrypted.async(Cards).charge(SECRET)
     expect(id).toBe(-5n)
     const Rotated = attemptsWith(new AesGcmEncryptor({ now: keys.now, old: keys.old }))

@@ -38,7 +38,7 @@ describe('a worker that cannot start', () => {
     rmSync(join(folder, 'tasks'), { recursive: true, force: true })
     mkdirSync(join(folder, 'tasks'))
     const pretty = await start(args, 'pretty')
-    expect((pretty.stdout + pretty.stderr).match(/There are no tasks in the folder/g)).toHaveLength(1)
+    expect((pretty.stdout + pretty.stderr).match(/The folder \S+ has no tasks\./g)).toHaveLength(1)
     expect(pretty.stdout + pretty.stderr).not.toContain('    at ')
 
     const { stdout, stderr } = await start(args, 'json')

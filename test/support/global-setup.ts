@@ -1,4 +1,6 @@
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { runMigrations } from 'graphile-worker'
 import type { TestProject } from 'vitest/node'
 import { APP } from './host.js'
@@ -22,7 +24,12 @@ export default async function setup(project: TestProject) {
     throw error
   }
   project.provide('postgres', server)
-  return stop
+  // Read by installHost, in each process that runs test files.
+  process.env.TEST_MODULES = mkdtempSync(join(tmpdir(), 'async-gen-modules-'))
+  return async () => {
+    rmSync(process.env.TEST_MODULES!, { recursive: true, force: true })
+    await stop()
+  }
 }
 
 async function migrateTemplate(server: PostgresServer) {

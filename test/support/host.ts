@@ -1,6 +1,18 @@
-import { appendFileSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { eventually } from './eventually.js'
 import { type RunOptions, run } from './run.js'
 
 /** One prisma/schema.prisma, or a folder prisma/schema/ with a file for each concern. */
@@ -33,8 +45,47 @@ function appendModels(dir: string, file: string) {
   appendFileSync(join(dir, 'prisma', 'schema.prisma'), `\n${readFileSync(join(MODELS, file), 'utf8')}`)
 }
 
-/** Installs a host's dependencies and the packed CLI and runtime, as `npm install` of the published packages would. */
+/**
+ * Installs a host's dependencies and the packed CLI and runtime, as `npm install` of the published packages would. npm runs once for all
+ * test files whose hosts have the same package.json; the others get hard links to what it has installed.
+ */
 export async function installHost(dir: string) {
+  const shared = process.env.TEST_MODULES
+  if (!shared || process.platform !== 'linux') return await npmInstall(dir)
+  const packageJson = readFileSync(join(dir, 'package.json'), 'utf8')
+  const folder = join(shared, createHash('sha256').update(packageJson).digest('hex').slice(0, 12))
+  if (claimFolder(folder)) await installInto(folder, packageJson)
+  else await eventually('the install of another test file', async () => isInstalled(folder), 600_000)
+  await run(dir, 'cp', ['-RPl', join(folder, 'node_modules'), join(dir, 'node_modules')])
+}
+
+async function installInto(folder: string, packageJson: string) {
+  try {
+    writeFileSync(join(folder, 'package.json'), packageJson)
+    await npmInstall(folder)
+    writeFileSync(join(folder, 'installed'), '')
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true })
+    throw error
+  }
+}
+
+function isInstalled(folder: string): boolean {
+  if (!existsSync(folder)) throw new Error('The install in another test file failed: read its error.')
+  return existsSync(join(folder, 'installed'))
+}
+
+/** Whether this process made the folder: only one of them can. */
+function claimFolder(folder: string): boolean {
+  try {
+    mkdirSync(folder)
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function npmInstall(dir: string) {
   const tarballs = readdirSync(PACKAGES).map((file) => join(PACKAGES, file))
   // Unsaved, so that package.json says no more than the application's own author wrote; no scripts, as none is needed.
   const flags = ['--no-save', '--no-package-lock', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline']

@@ -291,7 +291,8 @@ function printError(error: unknown, json: boolean): number {
   // The message of a system error (a folder, a port, a process of another user) is enough. Other errors need their stack.
   const isExpected = usage || expected || (error as NodeJS.ErrnoException | undefined)?.syscall
   const message = error instanceof Error ? (isExpected && error.message) || error.stack! : String(error)
-  if (json) writeOut(`${JSON.stringify({ version: 1, error: { code, message } })}\n`)
+  const remedy = expected ? error.remedy : undefined
+  if (json) writeOut(`${JSON.stringify({ version: 1, error: { code, message, remedy } })}\n`)
   else if (!wasLogged(error)) process.stderr.write(`${message}\n`)
   if (usage) return 2
   return code === 'ALREADY_RUNNING' ? 4 : 1

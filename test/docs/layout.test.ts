@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { REPOSITORY } from './support/host.js'
+import { REPOSITORY } from '../support/host.js'
 
 // Biome enforces the rules in biome.layout.jsonc. A folder without a rule would escape them.
 const rules = readFileSync(join(REPOSITORY, 'biome.layout.jsonc'), 'utf8')
