@@ -109,7 +109,7 @@ const COMMANDS: CommandDefinition[] = [
           .addOption(
             new Option(
               '--migration <what>',
-              'keep the migrations, write one that drops the tables (drop), or delete them if the database has not run them (delete)',
+              'keep the migrations, write one that drops the tables (drop), delete them if the database has not run them (delete), or delete them without looking at the database (delete-unchecked)',
             )
               .choices(['keep', 'drop', 'delete', 'delete-unchecked'])
               .default('keep'),

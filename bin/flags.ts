@@ -42,7 +42,7 @@ export function withPlanFlags(command: Command): Command {
         .option('--dry-run', 'list the changes, and write nothing')
         .option('--diff', 'show the changes line by line, and write nothing')
         .option('--check', 'write nothing, and exit with 5 if something would be written'),
-    ).option('--yes', 'never ask'),
+    ).option('--yes', 'ask no questions'),
   )
 }
 
@@ -52,7 +52,7 @@ export function withConflictFlag(command: Command): Command {
     command.addOption(
       new Option(
         '--on-conflict <what>',
-        'if you and async-gen changed the same lines: keep yours (mine), take ours (theirs), or write both between markers (merge)',
+        'if you and async-gen changed the same lines: keep your lines (mine), take those of async-gen (theirs), or write both between markers (merge)',
       ).choices(['mine', 'theirs', 'merge']),
     ),
   )

@@ -28,7 +28,7 @@ const PAINT: Record<Change['kind'], keyof Colors> = {
 }
 
 const DETAIL: Partial<Record<Change['kind'], string>> = {
-  keep: 'yours, not changed',
+  keep: 'your version stays',
   removed: 'you deleted it, and async-gen does not write it again',
   merge: 'with your edits',
   orphan: 'this version of async-gen does not emit it; delete it if you do not use it',

@@ -44,7 +44,7 @@ describe('P15: async-gen-worker', () => {
     expect((await attempt.reload()).status).toBe('succeeded')
     expect(await db.workers()).toEqual([])
     const log = readFileSync(join(dir, 'log/async-gen-worker.1.log'), 'utf8')
-    expect(log).toContain('takes 3 at a time')
+    expect(log).toContain('runs up to 3 jobs at a time')
     expect(log).toContain('"name":"Probe.once"')
     expect(await asyncWorker('status', ...traces)).toMatchObject({
       code: 3,
@@ -92,7 +92,7 @@ describe('P15: async-gen-worker', () => {
     ])
     expect(after.map(({ pid }) => pid)).not.toEqual(expect.arrayContaining([before[0]!.pid]))
     const log = readFileSync(join(dir, 'log/async-gen-worker.2.log'), 'utf8')
-    expect(log).toMatch(/takes 3 at a time.*"health":.*takes 4 at a time.*"health":/s)
+    expect(log).toMatch(/up to 3 jobs at a time.*"health":.*up to 4 jobs at a time.*"health":/s)
     await asyncWorker('stop', ...traces, '--uid', '2')
     expect(await daemons()).toMatchObject([{ uid: '1', state: 'running' }])
     await asyncWorker('stop', ...traces)

@@ -25,7 +25,7 @@ describe('Graphile Worker inside a worker', () => {
     await place.record(40)
     await place.allSucceeded()
     await place.queueIsEmpty()
-    expect(warnings(worker.log())).toEqual([expect.stringContaining('failed and is tried again: as if it failed')])
+    expect(warnings(worker.log())).toEqual([expect.stringContaining('failed and will be retried: as if it failed')])
     expect(await worker.status()).toBe('200 ok')
     expect(await place.sql('SELECT FROM async_workers')).toHaveLength(1)
   })

@@ -73,7 +73,7 @@ describe('the log of a worker', () => {
     const build = { ...succeeded, event: 'build', type: 'Report', name: 'Slow.build' }
     expect(lines).toContainEqual(expect.objectContaining(build))
     expect(lines.at(-1).message).toMatch(
-      /^Stopped after .*: 4 succeeded, \d failed and are tried again, 2 failed for good\.$/,
+      /^Stopped after .*: 4 succeeded, \d failed and will be retried, 2 failed for good\.$/,
     )
   })
 
@@ -98,7 +98,7 @@ describe('the log of a worker', () => {
     await once(terminal, 'close')
     const red = (text: string) => `\u001b[31m${text}\u001b[39m`
     expect(seen).toContain(`${red('FAILURE')}  Attempt(${attempt.id}) Probe.fail  `)
-    expect(seen).toContain(`${red('Error: flat tyre')}  run 1, given up`)
+    expect(seen).toContain(`${red('Error: flat tyre')}  run 1, failed for good`)
     expect(seen).toMatch(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/)
   })
 })
@@ -122,7 +122,7 @@ describe('P21: a worker', () => {
       SELECT 'Probe', 'once', 'succeeded', now() - days * interval '1 day' FROM unnest(ARRAY[5, 6, 8, 9]) AS days`)
     const running = await worker()
     await eventually('the end of the old ones', async () => (await sql('SELECT FROM attempts')).length === 2)
-    await eventually('the line', async () => running.log().includes('"message":"2 old rows of attempts deleted."'))
+    await eventually('the line', async () => running.log().includes('"message":"Old rows of attempts deleted: 2."'))
   })
 })
 

@@ -245,7 +245,7 @@ describe.each(versions)('a host of version %s', (version) => {
   it('a new worker that starts before the migrations says so, and finishes the old rows after them', async () => {
     url = copy
     worker = await start(current)
-    const refusal = 'The sweep failed and is tried again: This database has no column ended_at'
+    const refusal = 'The sweep failed and will be retried: This database has no column ended_at'
     await withLogs(eventually(refusal, async () => worker.log().includes(refusal)))
     await prisma(current, ['migrate', 'deploy'], { env: env() })
     await release('killed')

@@ -192,10 +192,7 @@ describe('performing', () => {
     expect(await Attempt.perform(attempt.id)).toBeNull()
     const at = attempt.scheduledAt.toISOString()
     expect(warned.mock.calls).toEqual([
-      [
-        `perform() made no call of Attempt ${attempt.id} (Greeter.greet): it is due at ${at}.`,
-        { code: 'ATTEMPT_NOT_DUE' },
-      ],
+      [`perform() did not run Attempt ${attempt.id} (Greeter.greet): it is due at ${at}.`, { code: 'ATTEMPT_NOT_DUE' }],
     ])
     expect(await prisma.attempt.findFirstOrThrow()).toMatchObject({ status: 'pending', numAttempts: 0 })
   })

@@ -49,7 +49,7 @@ describe('Attempt.find', () => {
   ])('refuses %s and says what an id is', async (id, shown) => {
     await expect(Attempt.find(id as never)).rejects.toMatchObject({
       code: 'INVALID_ID',
-      message: `Attempt.find: an attempt has no id ${shown}. An id is a bigint, a whole number up to 9007199254740991, or its digits as text: "12".`,
+      message: `Attempt.find: ${shown} is not an id. An id is a bigint, a whole number up to 9007199254740991, or its digits as text: "12".`,
     })
     await expect(Attempt.perform(id as never)).rejects.toMatchObject({ code: 'INVALID_ID' })
   })
@@ -67,7 +67,7 @@ describe('the task of attempts', () => {
     for (const payload of [{}, null, { id: 'x' }])
       await expect(attemptTask(Attempt)(payload, helpers)).rejects.toMatchObject({
         code: 'INVALID_ID',
-        message: expect.stringContaining('The job of attempt: its attempt has no id'),
+        message: expect.stringContaining('A job of the task attempt: '),
       })
   })
 })
@@ -85,7 +85,7 @@ describe('a toast', () => {
     await label(fromJson)
     await refreshNow(db, label, order)
     expect(await label(fromJson)).toMatchObject({ number: order.number })
-    expect(() => label.keyOf({ ...order, id: 'twelve' } as never)).toThrow('its record has no id "twelve"')
+    expect(() => label.keyOf({ ...order, id: 'twelve' } as never)).toThrow('"twelve" is not an id')
   })
 
   it('refuses a number that JavaScript has rounded', () => {

@@ -126,7 +126,7 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
    * @throws AsyncGenError INVALID_ID
    */
   static async find<Class extends AttemptClass>(this: Class, id: Id): Promise<InstanceType<Class> | null> {
-    const row = await this.store.find(idOf(id, `${this.name}.find: an attempt`), await typesOf(this))
+    const row = await this.store.find(idOf(id, `${this.name}.find`), await typesOf(this))
     return row ? (new ((await classes(this))(row))(row) as InstanceType<Class>) : null
   }
 
@@ -171,7 +171,7 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
     { signal, subclasses = [] }: PerformOptions & { subclasses?: readonly AttemptClass[] } = {},
   ): Promise<InstanceType<Class> | null> {
     const classOf = await classes(this, subclasses)
-    const claimed = await claim(this, idOf(id, `${this.name}.perform: an attempt`))
+    const claimed = await claim(this, idOf(id, `${this.name}.perform`))
     if (!claimed) return null
     const attempt = new (classOf(claimed.row))(claimed.row) as InstanceType<Class>
     await performClaimed(attempt, claimed, signal)

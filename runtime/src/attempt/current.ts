@@ -90,7 +90,7 @@ export function currentCall(): CurrentCall {
   if (call) return call
   throw new AsyncGenError(
     'NO_CURRENT_ATTEMPT',
-    'No attempt is being performed here. Attempt.current() works inside a call that a worker runs.',
+    'No attempt is running here. Attempt.current() works only inside a call that a worker or `perform()` runs.',
   )
 }
 

@@ -213,7 +213,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
     return undefined
   }
 
-  /** Calls the hook. If it ends the run in no way, or throws, the attempt is tried again. Returns what it threw. */
+  /** Calls the hook. If it does not end the run, or throws, the attempt is retried. Returns what it threw. */
   async #handle(run: AttemptRun, error: unknown): Promise<Thrown | undefined> {
     run.phase = 'handling'
     run.error = { thrown: error }
@@ -284,10 +284,10 @@ export abstract class AttemptLifecycle extends AttemptFields {
   }
 }
 
-/** A caller that ignores what `perform` returns would take the call for one that has run. */
+/** Without the warning, a caller that ignores what `perform` returns would believe that the call has run. */
 function warnOfNoCall({ isDue, scheduledAt }: AttemptFields, label: string): void {
   const why = isDue ? 'another process has locked its row' : `it is due at ${scheduledAt.toISOString()}`
-  process.emitWarning(`perform() made no call of ${label}: ${why}.`, { code: 'ATTEMPT_NOT_DUE' })
+  process.emitWarning(`perform() did not run ${label}: ${why}.`, { code: 'ATTEMPT_NOT_DUE' })
 }
 
 /** An override of `perform` threw after its run had ended, which changes nothing. */

@@ -12,7 +12,7 @@ import type { AttemptClass } from './attempt.js'
  */
 export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptClass[] = []): Task {
   const task = instrumentsItself<Task>(async (payload, { logger, abortSignal, job }) => {
-    const id = idOf((payload as { id?: unknown } | null)?.id, `The job of ${job.task_identifier}: its attempt`)
+    const id = idOf((payload as { id?: unknown } | null)?.id, `A job of the task ${job.task_identifier}`)
     const attempt = await Attempt.perform(id, { signal: abortSignal, subclasses })
     if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending or not due: nothing to do`)
   })

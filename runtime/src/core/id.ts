@@ -9,7 +9,7 @@ const LARGEST_ID = 2n ** 63n - 1n
 
 /**
  * An id as PostgreSQL's `bigint`.
- * @param what the class or task that takes the id, for the message
+ * @param what the method or the job that gets the id, for the message
  * @throws AsyncGenError INVALID_ID for what is no whole number, and for numbers that JavaScript has rounded
  */
 export function idOf(id: unknown, what: string): bigint {
@@ -19,7 +19,7 @@ export function idOf(id: unknown, what: string): bigint {
   if (value !== undefined && value <= LARGEST_ID && value >= SMALLEST_ID) return value
   throw new AsyncGenError(
     'INVALID_ID',
-    `${what} has no id ${shown(id)}. An id is a bigint, a whole number up to ${Number.MAX_SAFE_INTEGER}, or its digits as text: "12".`,
+    `${what}: ${shown(id)} is not an id. An id is a bigint, a whole number up to ${Number.MAX_SAFE_INTEGER}, or its digits as text: "12".`,
   )
 }
 

@@ -23,7 +23,7 @@ export function toastKeyOf(
   const part = (field: string) => {
     const given = (parent as KeyValues | null | undefined)?.[field]
     const isDigits = typeof given === 'string' && wholeNumbers?.has(field)
-    const value = isDigits ? wholeNumber(given, `The toast ${name}: its record`) : given
+    const value = isDigits ? wholeNumber(given, `The toast ${name}`) : given
     const text = keyText(value)
     if (text !== undefined) return text
     if (value === undefined || value === null) {

@@ -42,7 +42,7 @@ export type RunnerEnd = 'stopped' | 'session lost' | 'nothing left' | Error
 /** How long aborted jobs may take to end, in milliseconds. `urgent`: after a second signal or a lost session. */
 const ABORT_TIMEOUT = { normal: 5000, urgent: 1000 }
 
-/** How often to warn that statements are tried again, in milliseconds. */
+/** How often to warn that statements are retried, in milliseconds. */
 const WARNING_INTERVAL = 60_000
 
 /** How long a runner may take to end once it has no running jobs and no running statement, in milliseconds. */
@@ -73,7 +73,7 @@ export class GraphileRunner {
       onRetry: ({ message }) => {
         if (performance.now() < this.#nextWarningAt) return
         this.#nextWarningAt = performance.now() + WARNING_INTERVAL
-        log.message('warning', `A statement of Graphile Worker failed and is tried again: ${message}`)
+        log.message('warning', `A statement of Graphile Worker failed and will be retried: ${message}`)
       },
     })
     this.#watchdog = new Watchdog(db, {

@@ -68,7 +68,11 @@ function pretty({ time, level, ...line }: Line): string {
   const parts = [
     `${at}  ${styleText(COLOUR[level], label)}  ${type}(${id}) ${name}  ${formatSeconds(elapsed)}`,
     ...(error ? [styleText(COLOUR[level], `${error.name}: ${error.message}`)] : []),
-    ...(outcome === 'retried' ? [`run ${run}, tried again`] : outcome === 'failed' ? [`run ${run}, given up`] : []),
+    ...(outcome === 'retried'
+      ? [`run ${run}, will be retried`]
+      : outcome === 'failed'
+        ? [`run ${run}, failed for good`]
+        : []),
   ]
   return parts.join('  ')
 }

@@ -25,7 +25,7 @@ export async function runMaintenance(
       await work()
       failing.delete(what)
     } catch (error) {
-      if (!failing.has(what)) log.message('error', `${what} failed and is tried again: ${(error as Error).message}`)
+      if (!failing.has(what)) log.message('error', `${what} failed and will be retried: ${(error as Error).message}`)
       failing.add(what)
     }
   }
@@ -35,7 +35,7 @@ export async function runMaintenance(
         logged(`Pruning the table ${table.table}`, async () => {
           const deleted = await table.prune(retention, stop)
           if (deleted > 0) {
-            log.message('info', `${deleted} old rows of ${table.table} deleted.`, { table: table.table, deleted })
+            log.message('info', `Old rows of ${table.table} deleted: ${deleted}.`, { table: table.table, deleted })
           }
         }),
       ),
@@ -49,8 +49,8 @@ export async function runMaintenance(
 
 async function sweepAndLog(db: Database, log: Log): Promise<void> {
   const { dead, rescued, enqueued } = await sweep(db)
-  if (rescued > 0) log.message('warning', `${rescued} rows released from dead workers.`, { dead, rescued })
-  if (enqueued > 0) log.message('warning', `${enqueued} due rows had no job. Jobs were added.`, { enqueued })
+  if (rescued > 0) log.message('warning', `Rows released from dead workers: ${rescued}.`, { dead, rescued })
+  if (enqueued > 0) log.message('warning', `Due rows without a job: ${enqueued}. Jobs were added.`, { enqueued })
 }
 
 async function withTimeout(timeout: number, work: Promise<void>): Promise<void> {

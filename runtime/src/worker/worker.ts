@@ -67,11 +67,10 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
   let health: Awaited<ReturnType<typeof serveHealth>> | undefined
   let thrown: { error: unknown } | undefined
   signals.stop.addEventListener('abort', () => {
-    const seconds = settings.stopTimeout / 1000
-    log.message(
-      'info',
-      `Stopping: waits up to ${seconds} s for ${running.size} running jobs. Press Ctrl-C again to abort them.`,
-    )
+    const { size } = running
+    const jobs = size === 1 ? '1 running job' : `${size} running jobs`
+    const wait = `waits up to ${settings.stopTimeout / 1000} s for ${jobs}. Press Ctrl-C again to abort them.`
+    log.message('info', `Stopping: ${size > 0 ? wait : 'no job is running.'}`)
   })
   try {
     if (settings.health) {
@@ -233,13 +232,13 @@ async function closeConnections(db: Database): Promise<void> {
 }
 
 function startMessage({ id }: Presence, { concurrency }: WorkerSettings, tasks: string[]): string {
-  return `Worker ${id} on ${hostname()}, process ${process.pid}, takes ${concurrency} at a time of: ${tasks.join(', ')}`
+  return `Worker ${id} on ${hostname()}, process ${process.pid}, runs up to ${concurrency} jobs at a time. Tasks: ${tasks.join(', ')}`
 }
 
 function stopMessage(counters: Counters, left: number): string {
   const parts = [
     `${counters.total('succeeded')} succeeded`,
-    `${counters.total('retried')} failed and are tried again`,
+    `${counters.total('retried')} failed and will be retried`,
     `${counters.total('failed')} failed for good`,
     ...(left > 0 ? [`${left} released for other workers`] : []),
   ]
