@@ -16,7 +16,7 @@ describe('a worker in one bundled file', () => {
       import attempt from '${HOST}/tasks/attempt.js'
       import refresh_toast from '${HOST}/tasks/refresh_toast.js'
       await runWorker(db, { tasks: { attempt, refresh_toast }, once: true })`)
-    expect({ code, output }).toEqual({ code: 0, output: expect.stringContaining('of: attempt, refresh_toast') })
+    expect({ code, output }).toEqual({ code: 0, output: expect.stringContaining('Tasks: attempt, refresh_toast') })
     expect(await recorded.reload()).toMatchObject({ status: 'succeeded' })
   })
 
