@@ -43,16 +43,33 @@ describe('a sweep', () => {
   it('P17: releases a claimed run that this process no longer runs, and no running one', async () => {
     const [lost, held] = [await Attempt.async(Baker).bake(), await Attempt.async(Baker).bake()]
     const { id: worker } = await presenceOf(db)
-    await Attempt.store.runs.claim(held.id, worker)
-    await Attempt.store.runs.claim(lost.id, worker)
-    Attempt.store.runs.running.remove({ id: lost.id, number: 1 })
+    const heldRun = await Attempt.store.runs.claim(held.id, worker)
+    const lostRun = await Attempt.store.runs.claim(lost.id, worker)
+    Attempt.store.runs.running.remove(lostRun!.run)
     expect(await Attempt.store.rescue()).toBe(0)
 
     await rows(`UPDATE attempts SET started_at = now() - interval '2 minutes'`)
     expect(await Attempt.store.rescue()).toBe(1)
     expect(await lost.reload()).toMatchObject({ status: 'pending', numAttempts: 1, errors: [{ name: 'WorkerDied' }] })
     expect((await held.reload()).status).toBe('running')
-    Attempt.store.runs.running.remove({ id: held.id, number: 1 })
+    Attempt.store.runs.running.remove(heldRun!.run)
+  })
+
+  it('A13: keeps the newer run of a row when an older run of this process goes on', async () => {
+    const attempt = await Attempt.async(Baker).bake()
+    const { id: worker } = await presenceOf(db)
+    const { runs } = Attempt.store
+    const { run: older } = (await runs.claim(attempt.id, worker))!
+    await rows(`UPDATE attempts SET status = 'pending', locked_by = NULL, num_attempts = 0`)
+    const { run: newer } = (await runs.claim(attempt.id, worker))!
+    expect(newer.number).toBe(older.number)
+
+    runs.running.begin(older, { cancel() {} })
+    runs.running.remove(older)
+    await rows(`UPDATE attempts SET started_at = now() - interval '2 minutes'`)
+    expect(await Attempt.store.rescue()).toBe(0)
+    runs.running.remove(newer)
+    expect(await Attempt.store.rescue()).toBe(1)
   })
 
   it('A13: throws the error of a missing table after it has swept the others', async () => {

@@ -1,12 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { presenceOf } from '../presence/presence.js'
 import type { BoundClass } from './binding.js'
-import type { AttemptRow, RunKey } from './row.js'
-
-export interface ClaimedRun {
-  row: AttemptRow
-  run: RunKey
-}
+import type { ClaimedRun } from './run-store.js'
 
 /** How long to wait for a lock on the row, in milliseconds. After that the sweep enqueues the row again. */
 const PAUSES = [20, 100, 500]
@@ -18,8 +13,8 @@ export async function claim(
 ): Promise<ClaimedRun | undefined> {
   const { id: worker } = await presenceOf(db)
   for (let tries = 0; ; tries++) {
-    const row = await runs.claim(id, worker)
-    if (row) return { row, run: { id, number: row.num_attempts, worker } }
+    const claimed = await runs.claim(id, worker)
+    if (claimed) return claimed
     if (tries === PAUSES.length || !(await runs.isDue(id))) return undefined
     await sleep(PAUSES[tries])
   }

@@ -4,13 +4,14 @@ import { DecryptionError, describeError, InvalidStateError, isInstance, Permanen
 import { instrument, type OperationEnd } from '../telemetry/instrument.js'
 import type { OperationEvent } from '../telemetry/operation.js'
 import type { BoundClass, PerformOptions } from './binding.js'
-import { type ClaimedRun, claim } from './claim.js'
+import { claim } from './claim.js'
 import type { Content } from './content.js'
 import { CurrentCall } from './current.js'
 import { AttemptFields } from './fields.js'
 import { perform, type RunOutcome } from './perform.js'
 import type { AttemptRow, AttemptStatus } from './row.js'
 import { AttemptRun, type Thrown } from './run.js'
+import type { ClaimedRun } from './run-store.js'
 import { type WaitOptions, waitFor } from './wait.js'
 
 /** A run that is interrupted within so many milliseconds after another failed run waits before the next one. */

@@ -13,6 +13,12 @@ interface ClaimRequest {
   worker: number
 }
 
+/** A run that this process has claimed, and its row. */
+export interface ClaimedRun {
+  row: AttemptRow
+  run: RunKey
+}
+
 interface SuccessRequest {
   run: RunKey
   /** JSON text, encrypted if the row is. */
@@ -37,7 +43,7 @@ const PAGE = 1000
 /** For how long a run stays uncertain, in milliseconds: longer than any transaction that may still commit it. */
 const UNCERTAIN_FOR = 3_600_000
 
-/** Claims the runs of one table and ends them. Each change is a compare-and-set on the worker and the run number. */
+/** Claims the runs of one table and ends them. Each change is a compare-and-set on the worker and, except for `release`, on the run number. */
 export class RunStore {
   readonly running: RunningAttempts
   readonly #db: Database
@@ -47,7 +53,7 @@ export class RunStore {
    * since when, in milliseconds. The sweep releases those that nobody runs.
    */
   readonly #uncertain = new Map<bigint, number>()
-  readonly #claim: (request: ClaimRequest) => Promise<{ row: AttemptRow | undefined }>
+  readonly #claim: (request: ClaimRequest) => Promise<{ claimed: ClaimedRun | undefined }>
   readonly #succeed: (request: SuccessRequest) => Promise<boolean>
 
   constructor(db: Database, table: string) {
@@ -68,8 +74,8 @@ export class RunStore {
    * Claims a row that is pending, due and not locked, and counts the run. It commits at once, so that a run whose process dies counts.
    * @returns undefined if the row is not claimable
    */
-  async claim(id: bigint, worker: number): Promise<AttemptRow | undefined> {
-    return (await this.#claim({ id, worker })).row
+  async claim(id: bigint, worker: number): Promise<ClaimedRun | undefined> {
+    return (await this.#claim({ id, worker })).claimed
   }
 
   /** Whether a row is pending and due. If it still could not be claimed, it is locked. */
@@ -136,20 +142,25 @@ export class RunStore {
     return total
   }
 
-  async #claimTogether(requests: readonly ClaimRequest[]): Promise<{ row: AttemptRow | undefined }[]> {
+  async #claimTogether(requests: readonly ClaimRequest[]): Promise<{ claimed: ClaimedRun | undefined }[]> {
     const ids = requests.map(({ id }) => id)
     const { worker } = requests[0]!
     const rows = await this.#db.query<AttemptRow>(this.#sql.claim, [ids, worker]).catch((error) => {
       if (hasNotCommitted(error) || !isTransient(error)) throw error
       return this.#claimedWithoutAnswer(ids, worker)
     })
-    const claimed = new Map(rows.flatMap((row) => (row.status === 'running' ? [[BigInt(row.id), row]] : [])))
-    for (const [id, row] of claimed) this.running.add({ id, number: row.num_attempts })
+    const runs = new Map(
+      rows.flatMap((row): [bigint, ClaimedRun][] => {
+        const run = { id: BigInt(row.id), number: row.num_attempts, worker }
+        return row.status === 'running' ? [[run.id, { row, run }]] : []
+      }),
+    )
+    for (const { run } of runs.values()) this.running.add(run)
     return ids.map((id) => {
-      const row = claimed.get(id)
+      const claimed = runs.get(id)
       // Two requests of one batch may name the same row. Only the first gets it.
-      claimed.delete(id)
-      return { row }
+      runs.delete(id)
+      return { claimed }
     })
   }
 
@@ -157,7 +168,7 @@ export class RunStore {
   async #claimedWithoutAnswer(ids: bigint[], worker: number): Promise<AttemptRow[]> {
     for (const id of ids) this.#uncertain.set(id, Date.now())
     const rows = await this.#db.query<AttemptRow>(this.#sql.claimed, [ids, worker])
-    return rows.filter(({ id, num_attempts }) => !this.running.has({ id: BigInt(id), number: num_attempts }))
+    return rows.filter(({ id, num_attempts }) => !this.running.has(BigInt(id), num_attempts))
   }
 
   async #release(

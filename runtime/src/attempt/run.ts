@@ -1,9 +1,8 @@
 import { secondsSince } from '../core/duration.js'
 import { describeError } from '../core/errors.js'
-import type { ClaimedRun } from './claim.js'
 import type { Content, ContentOwner } from './content.js'
 import type { AttemptRow, AttemptStatus, NewStoredError, RunKey } from './row.js'
-import type { RunStore } from './run-store.js'
+import type { ClaimedRun, RunStore } from './run-store.js'
 
 /** Wraps what was thrown, which may be undefined. */
 export interface Thrown {

@@ -8,8 +8,8 @@ interface Cancellable {
 }
 
 interface RunningAttempt {
-  /** The number of the run. */
-  number: number
+  /** The key that the claim made. Numbers can return after a release, so runs are compared by this object. */
+  run: RunKey
   /** The call, once it has begun. */
   call?: Cancellable
 }
@@ -21,22 +21,24 @@ interface RunningAttempt {
 export class RunningAttempts {
   readonly #runs = new Map<bigint, RunningAttempt>()
 
-  add({ id, number }: Pick<RunKey, 'id' | 'number'>): void {
-    this.#runs.set(id, { number })
+  add(run: RunKey): void {
+    this.#runs.set(run.id, { run })
   }
 
-  has({ id, number }: Pick<RunKey, 'id' | 'number'>): boolean {
-    return this.#runs.get(id)?.number === number
+  /** Whether this process runs a row, in that run. */
+  has(id: bigint, number: number): boolean {
+    return this.#runs.get(id)?.run.number === number
   }
 
   /** Connects a run with its call, so that `cancel` in any process aborts the signal of the call. */
-  begin({ id, number }: RunKey, call: Cancellable): void {
-    this.#runs.set(id, { number, call })
+  begin(run: RunKey, call: Cancellable): void {
+    const entry = this.#runs.get(run.id)
+    if (entry?.run === run) entry.call = call
   }
 
   /** Removes a run. A later run of the same row, which this process may have claimed in the meantime, stays. */
-  remove(run: Pick<RunKey, 'id' | 'number'>): void {
-    if (this.has(run)) this.#runs.delete(run.id)
+  remove(run: RunKey): void {
+    if (this.#runs.get(run.id)?.run === run) this.#runs.delete(run.id)
   }
 
   cancel(id: bigint): void {
@@ -45,8 +47,8 @@ export class RunningAttempts {
 
   /** The ids and run numbers, as two parameters of a statement. */
   keys(without?: RunKey): [ids: bigint[], numbers: number[]] {
-    const runs = [...this.#runs].filter(([id, { number }]) => id !== without?.id || number !== without.number)
-    return [runs.map(([id]) => id), runs.map(([, { number }]) => number)]
+    const runs = [...this.#runs.values()].map(({ run }) => run).filter((run) => run !== without)
+    return [runs.map(({ id }) => id), runs.map(({ number }) => number)]
   }
 }
 

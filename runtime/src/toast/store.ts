@@ -110,7 +110,7 @@ const REQUEST_LOCK_TIMEOUT = 100
 /** The `value_epoch` of a provisional value. The column `epoch` is never negative after a claim. */
 const PROVISIONAL_EPOCH = -1
 
-/** Reads, requests and claims in the table `toasts`. Its statements are in sql.ts. */
+/** Reads, requests and claims in the table `toasts`. Its statements are in sql/toasts.ts. */
 export class ToastStore {
   readonly #db: Database
   readonly #batches: Batches

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../core/database.js'
-import { sweptTables } from '../core/swept-table.js'
+import { type SweptTable, sweptTables } from '../core/swept-table.js'
 import type { Log } from './log.js'
 import type { WorkerSettings } from './settings.js'
 import { removeReplacedJobs, sweep } from './sweep.js'
@@ -29,21 +29,18 @@ export async function runMaintenance(
       failing.add(what)
     }
   }
-  const pruneTables = () =>
-    Promise.all(
-      [...sweptTables(db)].map((table) =>
-        logged(`Pruning the table ${table.table}`, async () => {
-          const deleted = await table.prune(retention, stop)
-          if (deleted > 0) {
-            log.message('info', `Old rows of ${table.table} deleted: ${deleted}.`, { table: table.table, deleted })
-          }
-        }),
-      ),
-    )
+  const prune = (table: SweptTable) =>
+    logged(`Pruning the table ${table.table}`, async () => {
+      const deleted = await table.prune(retention, stop)
+      if (deleted > 0) {
+        log.message('info', `Old rows of ${table.table} deleted: ${deleted}.`, { table: table.table, deleted })
+      }
+    })
   await Promise.all([
     repeat(sweepEvery, stop, () => logged('The sweep', () => withTimeout(SWEEP_TIMEOUT, sweepAndLog(db, log)))),
     repeat(PRUNE_INTERVAL, stop, () => logged('Removing replaced jobs', () => removeReplacedJobs(db))),
-    repeat(PRUNE_INTERVAL, stop, pruneTables),
+    // Each table by itself: a large backlog of one does not delay the others.
+    ...[...sweptTables(db)].map((table) => repeat(PRUNE_INTERVAL, stop, () => prune(table))),
   ])
 }
 

@@ -1,7 +1,7 @@
 import { livingWorkers } from '../../core/living-workers.js'
 import type { Statement } from '../../core/statement.js'
 
-// Convention of this file: a statement with three or more parameters begins with a comment that names them. The store passes the values
+// Convention of the folders sql/: a statement with three or more parameters begins with a comment that names them. The store passes the values
 // in that order.
 
 // The columns that a reader needs. They are named one by one, because a prepared `SELECT *` fails on open connections after a migration
@@ -38,7 +38,7 @@ export function increment(column: string): string {
 // Whether the run that was claimed is still the current one. A row that was deleted and created again has another id.
 const isOwnRun = 'id = $1 AND run = $2 AND locked_by = $3'
 
-/** The statements that read, request and run refreshes of the table `toasts`. Those of the sweep are in maintenance-sql.ts. */
+/** The statements that read, request and run refreshes of the table `toasts`. Those of the sweep are in maintenance.ts. */
 export const statements = {
   readOne: {
     name: 'toasts:read-one',
