@@ -2,18 +2,18 @@ export { type AttemptClass, AttemptRecord, BaseAttempt } from './attempt/attempt
 export type {
   AddedFields,
   AttemptFilter,
+  AttemptPriorities,
   BaseAttemptOptions,
   ClientOf,
   DataOf,
   PerformOptions,
-  Priorities,
   TargetsOf,
 } from './attempt/binding.js'
 export type {
   AttemptOf,
   Callee,
   CallInput,
-  Deferred,
+  DeferredTarget,
   NotListed,
   RecordOptions,
   WithinTransaction,
@@ -54,9 +54,9 @@ export {
   UnserializableError,
   WaitTimeoutError,
 } from './core/errors.js'
-export type { Id } from './core/id.js'
 export type { WorkerInfo } from './core/living-workers.js'
 export type { PrismaClientLike, TransactionFor, TransactionOf } from './core/prisma/client.js'
+export type { RowId } from './core/row-id.js'
 export { isSerializationFailure } from './core/transient-errors.js'
 export {
   type BackgroundReport,

@@ -59,6 +59,10 @@ describe('P15: async-gen-worker', () => {
       code: 4,
       stderr: expect.stringMatching(/^Worker mail already runs, as process \d+\.$/m),
     })
+    const third = await asyncWorker('start', HOST, ...traces, '--uid', 'mail', '--json')
+    expect(JSON.parse(third.stdout)).toMatchObject({
+      error: { code: 'ALREADY_RUNNING', message: expect.stringContaining('Worker mail'), remedy: expect.any(String) },
+    })
 
     const [mail] = await daemons()
     process.kill(mail!.pid, 'SIGKILL')

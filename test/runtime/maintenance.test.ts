@@ -72,6 +72,16 @@ describe('a sweep', () => {
     expect(await Attempt.store.rescue()).toBe(1)
   })
 
+  it('A13: leaves alone what another class on the same table is running in this process', async () => {
+    class Other extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: defineTargets({ Baker }) }) {}
+    const attempt = await Attempt.async(Baker).bake()
+    const { id: worker } = await presenceOf(db)
+    const { run } = (await Attempt.store.runs.claim(attempt.id, worker))!
+    await rows(`UPDATE attempts SET started_at = now() - interval '2 minutes'`)
+    expect(await Other.store.rescue()).toBe(0)
+    Attempt.store.runs.running.remove(run)
+  })
+
   it('A13: throws the error of a missing table after it has swept the others', async () => {
     const early = connect(prisma, { connectionString: url })
     const bind = { targets: defineTargets({ Baker }) }

@@ -1,7 +1,7 @@
 import type { BoundDatabase } from '../core/database.js'
-import { type Id, idOf } from '../core/id.js'
 import { snakeCase } from '../core/names.js'
 import type { PrismaClientLike } from '../core/prisma/client.js'
+import { type RowId, rowIdOf } from '../core/row-id.js'
 import { sweptTables } from '../core/swept-table.js'
 import type {
   AddedFields,
@@ -19,7 +19,7 @@ import type {
   Callee,
   CallInput,
   CallOf,
-  Deferred,
+  DeferredTarget,
   NotListed,
   RecordOptions,
   WithinTransaction,
@@ -105,7 +105,7 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
     this: Class,
     callee: C extends Callee<TargetsOf<Class>> ? C : NotListed,
     { tx, ...options }: RecordOptions<DataOf<Class>> & WithinTransaction<ClientOf<Class>> = {},
-  ): Deferred<C, InstanceType<Class>> {
+  ): DeferredTarget<C, InstanceType<Class>> {
     return standIn(callee as object, (call) => this.create({ ...options, ...call } as never, { tx } as never)) as never
   }
 
@@ -115,7 +115,7 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
     time: Date,
     callee: C extends Callee<TargetsOf<Class>> ? C : NotListed,
     options: Omit<RecordOptions<DataOf<Class>>, 'scheduledAt'> & WithinTransaction<ClientOf<Class>> = {},
-  ): Deferred<C, InstanceType<Class>> {
+  ): DeferredTarget<C, InstanceType<Class>> {
     const { priority = this.priorities.schedule ?? 20, ...rest } = options
     return this.async(callee as never, { ...rest, priority, scheduledAt: time } as never) as never
   }
@@ -125,8 +125,8 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
    * @param id a bigint, a whole number, or its digits as text, as `toJSON` and URLs have it
    * @throws AsyncGenError INVALID_ID
    */
-  static async find<Class extends AttemptClass>(this: Class, id: Id): Promise<InstanceType<Class> | null> {
-    const row = await this.store.find(idOf(id, `${this.name}.find`), await typesOf(this))
+  static async find<Class extends AttemptClass>(this: Class, id: RowId): Promise<InstanceType<Class> | null> {
+    const row = await this.store.find(rowIdOf(id, `${this.name}.find`), await typesOf(this))
     return row ? (new ((await classes(this))(row))(row) as InstanceType<Class>) : null
   }
 
@@ -167,11 +167,11 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
    */
   static async perform<Class extends AttemptClass>(
     this: Class,
-    id: Id,
+    id: RowId,
     { signal, subclasses = [] }: PerformOptions & { subclasses?: readonly AttemptClass[] } = {},
   ): Promise<InstanceType<Class> | null> {
     const classOf = await classes(this, subclasses)
-    const claimed = await claim(this, idOf(id, `${this.name}.perform`))
+    const claimed = await claim(this, rowIdOf(id, `${this.name}.perform`))
     if (!claimed) return null
     const attempt = new (classOf(claimed.row))(claimed.row) as InstanceType<Class>
     await performClaimed(attempt, claimed, signal)

@@ -22,10 +22,10 @@ export interface BaseAttemptOptions<Model extends string, T extends Targets> {
   /** Further encryptors, which single attempts or older rows name. */
   encryptors?: Encryptor[]
   /** The priorities of calls that name none. Higher runs first. */
-  priorities?: Priorities
+  priorities?: AttemptPriorities
 }
 
-export interface Priorities {
+export interface AttemptPriorities {
   /** Through `async` and `create`. Default: 10. */
   async?: number
   /** Through `schedule`. Default: 20. */
@@ -40,7 +40,7 @@ export interface AttemptBinding<Client extends PrismaClientLike, T extends Targe
   readonly targets: () => Promise<TargetList<T>>
   readonly store: AttemptStore
   readonly content: Content
-  readonly priorities: Priorities
+  readonly priorities: AttemptPriorities
 }
 
 /** A class of attempts, as the code sees it that records and runs calls. */

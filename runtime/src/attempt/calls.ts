@@ -52,7 +52,7 @@ export type Callee<T extends Targets> = ValueOf<T> | ValueOf<{ [N in keyof T]: T
 export type NotListed = 'This is not a target: list it in targets.ts'
 
 /** A target whose methods record the call instead of running it. */
-export type Deferred<C, Attempt> =
+export type DeferredTarget<C, Attempt> =
   C extends TargetRecord<infer Target>
     ? { [M in MethodOf<Target>]: (...args: Tail<ArgsOf<Target, M>>) => Promise<AttemptOf<Attempt, Target, M>> }
     : { [M in MethodOf<C>]: (...args: ArgsOf<C, M>) => Promise<AttemptOf<Attempt, C, M>> }

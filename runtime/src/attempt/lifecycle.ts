@@ -17,7 +17,10 @@ import { type WaitOptions, waitFor } from './wait.js'
 /** A run that is interrupted within so many milliseconds after another failed run waits before the next one. */
 const INTERRUPTED_AGAIN = 60_000
 
-/** Has `perform`, or an override of it, run the call of a claimed run, and ends the run if an override did not. */
+/**
+ * Has `perform`, or an override of it, run the call of a claimed run, and ends the run if an override did not. The class assigns it, so
+ * that attempts have no such method in public.
+ */
 export let performClaimed: (attempt: AttemptLifecycle, claimed: ClaimedRun, signal?: AbortSignal) => Promise<void>
 
 /** What an attempt does: it runs its call, handles the error, and ends. Methods that change the row change this object with it. */
@@ -33,7 +36,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
    * (`status` is `running`). There, `fail`, `expire`, `cancel` and `retry` end the run before the call begins. An error thrown
    * before `super` counts as an error of the run. An override that does neither postpones the call by `retryDelay`.
    *
-   * @returns true if the call ran; false if it is not due, or its row is locked: a warning ATTEMPT_NOT_DUE says which
+   * @returns true if the call ran; false if it is not due or its row is locked, with a warning ATTEMPT_NOT_DUE
    * @throws InvalidStateError unless the attempt is pending; and what `handlePerformError` throws
    */
   async perform({ signal }: PerformOptions = {}): Promise<boolean> {
@@ -287,7 +290,9 @@ export abstract class AttemptLifecycle extends AttemptFields {
 
 /** Without the warning, a caller that ignores what `perform` returns would believe that the call has run. */
 function warnOfNoCall({ isDue, scheduledAt }: AttemptFields, label: string): void {
-  const why = isDue ? 'another process has locked its row' : `it is due at ${scheduledAt.toISOString()}`
+  const why = isDue
+    ? 'its row is locked, or the clock of the database says that it is not due yet'
+    : `it is due at ${scheduledAt.toISOString()}`
   process.emitWarning(`perform() did not run ${label}: ${why}.`, { code: 'ATTEMPT_NOT_DUE' })
 }
 

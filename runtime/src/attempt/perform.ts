@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { OpenTransaction } from '../core/database.js'
 import { describeError, PermanentError } from '../core/errors.js'
+import type { OpenTransaction } from '../core/prisma/transaction.js'
 import { jittered } from '../core/retry.js'
 import { serialize } from '../core/serialize.js'
 import { hasNotCommitted, isSerializationFailure, isTransient } from '../core/transient-errors.js'

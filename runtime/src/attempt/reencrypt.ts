@@ -1,5 +1,5 @@
 import type { Database } from '../core/database.js'
-import { SMALLEST_ID } from '../core/id.js'
+import { SMALLEST_ID } from '../core/row-id.js'
 import type { Content, ContentOwner } from './content.js'
 import type { AttemptRow, StoredError } from './row.js'
 import { reencryptStatements } from './sql/reencrypt.js'

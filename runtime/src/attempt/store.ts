@@ -1,9 +1,9 @@
 import type { Database } from '../core/database.js'
-import { SMALLEST_ID } from '../core/id.js'
 import { snakeCase } from '../core/names.js'
 import { toDate } from '../core/postgres/parsers.js'
 import type { Field, TransactionLike } from '../core/prisma/client.js'
-import type { Query } from '../core/statement.js'
+import { SMALLEST_ID } from '../core/row-id.js'
+import type { Query, Statement } from '../core/statement.js'
 import type { RetentionPeriods, RowStatistics, SweptTable } from '../core/swept-table.js'
 import { pruneAttempts } from './prune.js'
 import { type AttemptRow, type NewAttempt, OWN_TIMES, type RowFilter, tokenKey } from './row.js'
@@ -25,6 +25,7 @@ export class AttemptStore implements SweptTable {
   readonly #model: string
   readonly #task: string
   readonly #sql: ReturnType<typeof rowStatements>
+  readonly #enqueueDue: Statement
 
   /** @param task the Graphile Worker task that performs a row of the table */
   constructor(db: Database, model: string, table: string, task: string) {
@@ -34,6 +35,7 @@ export class AttemptStore implements SweptTable {
     this.#task = task
     this.runs = new RunStore(db, table)
     this.#sql = rowStatements(table)
+    this.#enqueueDue = enqueueDueStatement(table)
   }
 
   get tasks(): string[] {
@@ -117,8 +119,7 @@ export class AttemptStore implements SweptTable {
     let last = { scheduledAt: '-infinity', id: String(SMALLEST_ID) }
     for (let page = 0; page < pages; page++) {
       const values = [this.#task, last.scheduledAt, last.id, PAGE]
-      const statement = enqueueDueStatement(this.table)
-      const [row] = await query<typeof last & { enqueued: number; seen: number }>(statement, values)
+      const [row] = await query<typeof last & { enqueued: number; seen: number }>(this.#enqueueDue, values)
       total += row?.enqueued ?? 0
       if (!row || row.seen < PAGE) break
       last = row

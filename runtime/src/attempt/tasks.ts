@@ -1,6 +1,6 @@
 import type { Task } from 'graphile-worker'
 import { AsyncGenError } from '../core/errors.js'
-import { idOf } from '../core/id.js'
+import { rowIdOf } from '../core/row-id.js'
 import { instrumentsItself } from '../telemetry/instrument.js'
 import type { AttemptClass } from './attempt.js'
 
@@ -12,7 +12,7 @@ import type { AttemptClass } from './attempt.js'
  */
 export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptClass[] = []): Task {
   const task = instrumentsItself<Task>(async (payload, { logger, abortSignal, job }) => {
-    const id = idOf((payload as { id?: unknown } | null)?.id, `A job of the task ${job.task_identifier}`)
+    const id = rowIdOf((payload as { id?: unknown } | null)?.id, `A job of the task ${job.task_identifier}`)
     const attempt = await Attempt.perform(id, { signal: abortSignal, subclasses })
     if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending or not due: nothing to do`)
   })

@@ -13,10 +13,10 @@ import {
   type PrismaClientLike,
   requireTransaction,
   type TransactionLike,
-  type TransactionOf,
 } from './prisma/client.js'
 import { PrismaConnections } from './prisma/connections.js'
 import { watchTransactions } from './prisma/open-transactions.js'
+import { type OpenTransaction, openTransaction } from './prisma/transaction.js'
 import { type RetryOptions, retry, retryAfter } from './retry.js'
 import type { Query, Statement } from './statement.js'
 import { hasNotCommitted, isTransient } from './transient-errors.js'
@@ -33,13 +33,6 @@ export interface ConnectOptions {
   poolSize?: number
   /** How long a call may keep its transaction (`Attempt.current().tx()`) open. Default: 10 minutes. */
   transactionTimeout?: Duration
-}
-
-/** A transaction that stays open until `commit` or `rollback` is called. */
-export interface OpenTransaction<Client> {
-  tx: TransactionOf<Client>
-  commit(): Promise<void>
-  rollback(): Promise<void>
 }
 
 /**
@@ -142,31 +135,8 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 
   /** Opens a transaction of the PrismaClient. */
   async openTransaction(): Promise<OpenTransaction<Client>> {
-    return await retry(() => this.#open(), { ...SHORT_RETRY, shouldRetry: isTransient })
-  }
-
-  #open(): Promise<OpenTransaction<Client>> {
-    const rolledBack = new Error('rolled back on request')
-    return new Promise((resolve, reject) => {
-      const ended: Promise<void> = this.prisma.$transaction(
-        (tx: TransactionOf<Client>) =>
-          new Promise<void>((commit, fail) => {
-            resolve({
-              tx,
-              commit: () => {
-                commit()
-                return ended
-              },
-              rollback: async () => {
-                fail(rolledBack)
-                await ended.catch(() => {})
-              },
-            })
-          }),
-        { timeout: this.#transactionTimeout, maxWait: CONNECTION_TIMEOUT },
-      )
-      ended.catch(reject)
-    })
+    const open = () => openTransaction(this.prisma, this.#transactionTimeout)
+    return await retry(open, { ...SHORT_RETRY, shouldRetry: isTransient })
   }
 
   /** Finds a record of a model by its fields. Null if there is none. */
@@ -286,9 +256,6 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     return new RuntimePool(connectionString, poolSize ?? 10)
   }
 }
-
-/** How long a call waits for a connection of the PrismaClient, because more calls may run than it has connections. Milliseconds. */
-const CONNECTION_TIMEOUT = 60_000
 
 /** For statements that a caller waits for. Milliseconds. */
 const SHORT_RETRY = { timeout: 3000, longestPause: 500 }

@@ -1,5 +1,5 @@
 import { AsyncGenError } from '../core/errors.js'
-import { idOf as wholeNumber } from '../core/id.js'
+import { rowIdOf } from '../core/row-id.js'
 
 /** The fields of a model's key: one, or several for a composite key. */
 export type KeyFields = string | readonly string[]
@@ -23,7 +23,7 @@ export function toastKeyOf(
   const part = (field: string) => {
     const given = (parent as KeyValues | null | undefined)?.[field]
     const isDigits = typeof given === 'string' && wholeNumbers?.has(field)
-    const value = isDigits ? wholeNumber(given, `The toast ${name}`) : given
+    const value = isDigits ? rowIdOf(given, `The toast ${name}`) : given
     const text = keyText(value)
     if (text !== undefined) return text
     if (value === undefined || value === null) {

@@ -1,4 +1,5 @@
 import type { Database } from '../core/database.js'
+import { SMALLEST_ID } from '../core/row-id.js'
 import type { RegisteredToast } from './registered-toast.js'
 import { maintenanceStatements } from './sql/maintenance.js'
 import type { ToastId } from './store.js'
@@ -12,8 +13,8 @@ const MAX_BATCHES = 20
 /** Values of older versions of the code are kept for a day, because that code may still run somewhere. Milliseconds. */
 const SUPERSEDED_AFTER = 86_400_000
 
-/** The smallest value of a bigint column: a row that was written by hand may have any id. */
-const LOWEST_ID = '-9223372036854775808'
+/** Where a round through the table begins. */
+const FIRST_ID = String(SMALLEST_ID)
 
 /** How many queries for existing parents one page may take when some of them fail. */
 const MAX_QUERIES = 100
@@ -28,7 +29,7 @@ interface PrunableRow extends ToastId {
 export class ToastPruner {
   readonly #db: Database
   readonly #definitions: ReadonlyMap<string, RegisteredToast>
-  #lastId = LOWEST_ID
+  #lastId = FIRST_ID
 
   constructor(db: Database, definitions: ReadonlyMap<string, RegisteredToast>) {
     this.#db = db
@@ -52,7 +53,7 @@ export class ToastPruner {
 
   async #pruneNextPage(): Promise<number> {
     const page = await this.#db.query<PrunableRow>(maintenanceStatements.listAfter, [this.#lastId, BATCH])
-    this.#lastId = page.length < BATCH ? LOWEST_ID : page.at(-1)!.id
+    this.#lastId = page.length < BATCH ? FIRST_ID : page.at(-1)!.id
     const unneeded = page.filter((row) => this.#isSuperseded(row))
     const errors: unknown[] = []
     for (const definition of this.#definitions.values()) {

@@ -1,7 +1,7 @@
 import { AsyncGenError } from './errors.js'
 
 /** The id of a row: a bigint, a whole number, or its digits as text, as `toJSON` and URLs have it. */
-export type Id = bigint | number | string
+export type RowId = bigint | number | string
 
 /** The limits of a column of type bigint. A row that was written by hand may have any of them. */
 export const SMALLEST_ID = -(2n ** 63n)
@@ -12,10 +12,10 @@ const LARGEST_ID = 2n ** 63n - 1n
  * @param what the method or the job that gets the id, for the message
  * @throws AsyncGenError INVALID_ID for what is no whole number, and for numbers that JavaScript has rounded
  */
-export function idOf(id: unknown, what: string): bigint {
+export function rowIdOf(id: unknown, what: string): bigint {
   const isWhole =
     typeof id === 'bigint' || Number.isSafeInteger(id) || (typeof id === 'string' && /^-?\d{1,19}$/.test(id))
-  const value = isWhole ? BigInt(id as Id) : undefined
+  const value = isWhole ? BigInt(id as RowId) : undefined
   if (value !== undefined && value <= LARGEST_ID && value >= SMALLEST_ID) return value
   throw new AsyncGenError(
     'INVALID_ID',
