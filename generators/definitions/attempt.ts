@@ -47,7 +47,7 @@ export const attempt: Generator = {
       },
       ...migrations(owner, context, [
         { name: `create_${names.table}`, template: 'attempt/migrations/001_create.sql' },
-        { name: `harden_${names.table}`, template: 'attempt/migrations/002_harden.sql' },
+        { name: `extend_${names.table}`, template: 'attempt/migrations/002_extend.sql' },
       ]),
     ]
   },

@@ -50,7 +50,7 @@ export const install: Generator = {
       },
       ...migrations(owner, context, [
         { name: 'create_toasts', template: 'install/migrations/001_create.sql' },
-        { name: 'harden_toasts', template: 'install/migrations/002_harden.sql' },
+        { name: 'extend_toasts', template: 'install/migrations/002_extend.sql' },
       ]),
       ...invalidation(modelsOf(host.schema.files), answers.invalidateOn ?? [], owner),
       { kind: 'package', ...packages(host, dir) },

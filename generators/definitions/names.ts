@@ -74,7 +74,18 @@ const RESERVED = new Set([
   // Names of Prisma.
   ...['Prisma', 'PrismaClient'],
   // Names of our files and tasks: async/database.ts, tasks/sweep.ts …
-  ...['AsyncWorker', 'BaseAttempt', 'BaseReport', 'Database', 'RefreshToast', 'Report', 'Sweep', 'Target', 'Targets'],
+  ...[
+    'AsyncPause',
+    'AsyncWorker',
+    'BaseAttempt',
+    'BaseReport',
+    'Database',
+    'RefreshToast',
+    'Report',
+    'Sweep',
+    'Target',
+    'Targets',
+  ],
   ...['Toast', 'Toasts', 'Worker'],
 ])
 

@@ -68,9 +68,9 @@ export function describeMainJob(shape: Shape) {
         )
         expect(migrations).toEqual([
           'create_toasts',
-          'harden_toasts',
+          'extend_toasts',
           'create_attempts',
-          'harden_attempts',
+          'extend_attempts',
           'create_reports',
         ])
       })

@@ -20,8 +20,8 @@ describe('a host whose models name schemas of the database', () => {
     await host.run('install')
     await host.run('attempt')
     await host.run('reports')
-    // Toast, AsyncWorker, Attempt, its status, Report
-    expect(host.read('prisma/schema.prisma').match(/^ {2}@@schema\("public"\)$/gm)).toHaveLength(5)
+    // Toast, AsyncWorker, AsyncPause, Attempt, its status, Report
+    expect(host.read('prisma/schema.prisma').match(/^ {2}@@schema\("public"\)$/gm)).toHaveLength(6)
   })
 })
 

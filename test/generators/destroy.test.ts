@@ -108,7 +108,7 @@ describe('destroy', () => {
       const paths = host.files().filter((path) => path.endsWith('/migration.sql') && name.test(path))
       for (const path of paths) await query(url, host.read(path))
     }
-    await migrate(/\d_(create|harden|invalidate)_/)
+    await migrate(/\d_(create|extend|invalidate)_/)
     expect(await objects(url)).not.toEqual(before)
     for (const generator of ['reports', 'attempt', 'install'] as const)
       await destroyIn(host, generator, { migration: 'drop' })

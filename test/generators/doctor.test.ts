@@ -133,7 +133,7 @@ describe('doctor finds in the database', () => {
       {
         code: 'MIGRATION_PENDING',
         message: expect.stringMatching(
-          /^4 migrations have not run: \d+_create_toasts, \d+_harden_toasts, \d+_create_attempts, \d+_harden_attempts\.$/,
+          /^4 migrations have not run: \d+_create_toasts, \d+_extend_toasts, \d+_create_attempts, \d+_extend_attempts\.$/,
         ),
         remedy: 'npx prisma migrate deploy',
       },
@@ -149,7 +149,7 @@ describe('doctor finds in the database', () => {
     expect(findings).toMatchObject([
       {
         code: 'MIGRATION_PENDING',
-        message: expect.stringMatching(/^2 migrations have not run: \d+_harden_toasts, \d+_harden_attempts\.$/),
+        message: expect.stringMatching(/^2 migrations have not run: \d+_extend_toasts, \d+_extend_attempts\.$/),
       },
     ])
   })
@@ -181,7 +181,7 @@ describe('doctor finds in the database', () => {
     ['COLUMN_DIFFERS', 'attempts.max_attempts', 'ALTER TABLE attempts ALTER COLUMN max_attempts TYPE bigint'],
     ['COLUMN_DIFFERS', 'toasts.key', 'ALTER TABLE toasts ALTER COLUMN key DROP NOT NULL'],
     ['COLUMN_DIFFERS', 'toasts.task', 'ALTER TABLE toasts ALTER COLUMN task DROP DEFAULT'],
-    ['TYPE_DIFFERS', 'attempt_status', `ALTER TYPE attempt_status RENAME VALUE 'expired' TO 'late'`],
+    ['TYPE_DIFFERS', 'attempt_status', `ALTER TYPE attempt_status ADD VALUE 'late'`],
     ['TABLE_MISSING', 'async_workers', 'DROP TABLE async_workers'],
     ['INDEX_MISSING', 'attempts_token', 'DROP INDEX attempts_token'],
     ['INDEX_MISSING', 'toasts_key_name_key', 'DROP INDEX toasts_key_name_key'],

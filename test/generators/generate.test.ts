@@ -13,8 +13,8 @@ describe('install, attempt and reports write', () => {
       'prisma/migrations/<time>_create_attempts/migration.sql',
       'prisma/migrations/<time>_create_reports/migration.sql',
       'prisma/migrations/<time>_create_toasts/migration.sql',
-      'prisma/migrations/<time>_harden_attempts/migration.sql',
-      'prisma/migrations/<time>_harden_toasts/migration.sql',
+      'prisma/migrations/<time>_extend_attempts/migration.sql',
+      'prisma/migrations/<time>_extend_toasts/migration.sql',
       'src/async/attempt.factory.ts',
       'src/async/attempt.ts',
       'src/async/database.ts',
@@ -218,7 +218,7 @@ describe('install, attempt and reports write', () => {
     const step = /^npx prisma migrate dev .*\n.*((?:\n {2}npx prisma db execute --file \S+)+)\n {2}npx prisma db push /
     const first = step.exec((await host.run('install')).nextSteps[1]!)
     expect(first?.[1]).toMatch(
-      /prisma\/migrations\/\d{14}_create_toasts\/migration\.sql\n.*_harden_toasts\/migration\.sql$/,
+      /prisma\/migrations\/\d{14}_create_toasts\/migration\.sql\n.*_extend_toasts\/migration\.sql$/,
     )
     expect((await host.run('attempt')).nextSteps[0]).toMatch(step)
   })
@@ -337,12 +337,12 @@ describe('run again,', () => {
     const host = sampleHost({ 'prisma/schema.prisma': `${SCHEMA}\nmodel Bread {\n  id Int @id\n}\n` })
     const { plan } = await host.run('install', [], { invalidateOn: ['Order', 'Bread'] })
     const folders = plan.changes.flatMap(({ path }) => /migrations\/(\d+)_(\w+)/.exec(path)?.slice(1) ?? [])
-    const [toasts, , hardened, , order, , bread] = folders
+    const [toasts, , extended, , order, , bread] = folders
     expect(folders).toEqual([
       toasts,
       'create_toasts',
-      hardened,
-      'harden_toasts',
+      extended,
+      'extend_toasts',
       order,
       'invalidate_order_on_order',
       bread,

@@ -35,7 +35,7 @@ it('the second migrations run in a database of 0.1.0 with rows, and put right wh
     `INSERT INTO toasts (name, key, task) VALUES ('oat.breakfast', '1', 'pay'), ('oat.breakfast', '2', 'refresh_report')`,
   )
   await query(url, `INSERT INTO attempts (target, method, errors, priority) VALUES ('Mail', 'send', '{}', -2147483648)`)
-  await migrate(/_harden_\w+\/migration\.sql$/)
+  await migrate(/_extend_\w+\/migration\.sql$/)
 
   const tasks = await query(url, 'UPDATE toasts SET refresh_at = now() RETURNING task')
   expect(tasks).toEqual([{ task: 'refresh_report' }, { task: 'refresh_toast' }])

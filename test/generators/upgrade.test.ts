@@ -106,8 +106,8 @@ describe('an upgrade', () => {
   it('emits the migrations that are new, after those that are there, and touches none', async () => {
     const host = await installed()
     const before = migrationsOf(host)
-    forgetMigration(host, 'harden_toasts')
-    forgetMigration(host, 'harden_attempts')
+    forgetMigration(host, 'extend_toasts')
+    forgetMigration(host, 'extend_attempts')
     publish({ 'install/migrations/001_create.sql': (text) => `-- newer\n${text}` })
 
     const outcome = await upgradeIn(host)
@@ -117,17 +117,17 @@ describe('an upgrade', () => {
     expect(namesOf(migrationsOf(host))).toEqual([
       'create_toasts',
       'create_attempts',
-      'harden_toasts',
-      'harden_attempts',
+      'extend_toasts',
+      'extend_attempts',
     ])
     expect((await upgradeIn(host)).status).toBe('nothing to do')
   })
 
   it('a repeated run of a generator emits the migrations of it that are new too', async () => {
     const host = await installed()
-    forgetMigration(host, 'harden_toasts')
+    forgetMigration(host, 'extend_toasts')
     await host.run('install')
-    expect(namesOf(migrationsOf(host)).at(-1)).toBe('harden_toasts')
+    expect(namesOf(migrationsOf(host)).at(-1)).toBe('extend_toasts')
   })
 
   it('emits no migration twice where the manifest was lost', async () => {

@@ -19,7 +19,7 @@ export interface ContentOwner {
   encryptor: string | null
 }
 
-type Column = 'args' | 'result' | 'errors'
+type Column = 'args' | 'result' | 'errors' | 'progress_message'
 
 /** Serializes arguments, results and errors for the columns of a row, and back. Encrypts them if the row names an encryptor. */
 export class Content {
@@ -57,6 +57,16 @@ export class Content {
   seal(json: string, owner: ContentOwner, column: Column): string {
     if (owner.encryptor === null) return json
     return JSON.stringify(this.#find(owner.encryptor).encrypt(json, this.#context(owner, column)))
+  }
+
+  /** A text for a text column, encrypted if the row is. */
+  sealText(text: string, owner: ContentOwner, column: Column): string {
+    return owner.encryptor === null ? text : this.#find(owner.encryptor).encrypt(text, this.#context(owner, column))
+  }
+
+  openText(stored: string | null, owner: ContentOwner, column: Column): string | null {
+    if (owner.encryptor === null || stored === null) return stored
+    return this.#find(owner.encryptor).decrypt(stored, this.#context(owner, column))
   }
 
   /** The JSON of a column, decrypted if the row is encrypted. */

@@ -16,11 +16,18 @@ export interface AttemptJson {
   maxAttempts: number
   idempotenceToken: string | null
   scheduledAt: string
+  expiresAt: string | null
+  timeoutMs: number | null
+  snoozes: number
   startedAt: string | null
   completedAt: string | null
   createdAt: string
   updatedAt: string
   parentId: string | null
+  /** From 0 to 1; null if the run has reported none. */
+  progress: number | null
+  /** Absent if the row is encrypted. */
+  progressMessage?: string | null
   /** Absent until the call has succeeded. */
   result?: Json
   /** Without stacks and causes; without name and message if the row is encrypted. */
@@ -74,6 +81,18 @@ export abstract class AttemptFields {
   get scheduledAt(): Date {
     return this.row.scheduled_at
   }
+  /** If no run has begun by then, the attempt expires; null if it never does. */
+  get expiresAt(): Date | null {
+    return this.row.expires_at
+  }
+  /** The time limit of each run, in milliseconds; null for that of the method or the target. */
+  get timeoutMs(): number | null {
+    return this.row.timeout_ms
+  }
+  /** How many runs have ended with `snooze`. They are not counted in `numAttempts`. */
+  get snoozes(): number {
+    return this.row.snoozes
+  }
   get startedAt(): Date | null {
     return this.row.started_at
   }
@@ -93,6 +112,17 @@ export abstract class AttemptFields {
   get result(): unknown {
     return this.isSucceeded ? this.content.decode(this.row.result, this, 'result') : undefined
   }
+  /** What the last run has reported, from 0 to 1; null if it has reported nothing. */
+  get progress(): number | null {
+    return this.row.progress
+  }
+  /**
+   * The text that the last run has reported; null if it has reported none.
+   * @throws DecryptionError if the row is encrypted with a key that is not configured
+   */
+  get progressMessage(): string | null {
+    return this.content.openText(this.row.progress_message, this, 'progress_message')
+  }
   /** One entry for each failed run, the oldest first. */
   get errors(): AttemptError[] {
     return this.#storedErrors.map((entry) =>
@@ -100,9 +130,13 @@ export abstract class AttemptFields {
     )
   }
 
-  /** Whether the attempt is pending and its time has come, by the clock of this process. */
+  /** Whether the attempt is pending, its time has come and it has not expired, by the clock of this process. */
   get isDue(): boolean {
-    return this.isPending && this.scheduledAt.getTime() <= Date.now()
+    return this.isPending && this.scheduledAt.getTime() <= Date.now() && !this.hasExpired
+  }
+  /** Whether `expiresAt` has passed, by the clock of this process. No run begins after that, and the sweep sets the status. */
+  get hasExpired(): boolean {
+    return this.expiresAt !== null && this.expiresAt.getTime() <= Date.now()
   }
   get isPending(): boolean {
     return this.status === 'pending'
@@ -147,11 +181,16 @@ export abstract class AttemptFields {
       maxAttempts: this.maxAttempts,
       idempotenceToken: this.idempotenceToken,
       scheduledAt: this.scheduledAt.toJSON(),
+      expiresAt: this.expiresAt?.toJSON() ?? null,
+      timeoutMs: this.timeoutMs,
+      snoozes: this.snoozes,
       startedAt: this.startedAt?.toJSON() ?? null,
       completedAt: this.completedAt?.toJSON() ?? null,
       createdAt: this.createdAt.toJSON(),
       updatedAt: this.updatedAt.toJSON(),
       parentId: this.parentId?.toString() ?? null,
+      progress: this.progress,
+      ...(isPlain && { progressMessage: this.progressMessage }),
       ...(isPlain && this.isSucceeded && { result: jsonOf(result) }),
       errors: this.#storedErrors.map((entry) => errorJson(isObject(entry) ? entry : unreadable(entry))),
     }

@@ -18,10 +18,15 @@ export const OWN_FIELDS = [
   'maxAttempts',
   'idempotenceToken',
   'scheduledAt',
+  'expiresAt',
+  'timeoutMs',
+  'snoozes',
   'startedAt',
   'completedAt',
   'result',
   'errors',
+  'progress',
+  'progressMessage',
   'lockedBy',
   'parentId',
   'traceContext',
@@ -47,10 +52,18 @@ export interface AttemptRow {
   max_attempts: number
   idempotence_token: string | null
   scheduled_at: Date
+  expires_at: Date | null
+  /** The time limit of a run, in milliseconds; null for that of the method or the target. */
+  timeout_ms: number | null
+  snoozes: number
   started_at: Date | null
   completed_at: Date | null
   result: Json
   errors: StoredError[]
+  /** From 0 to 1. */
+  progress: number | null
+  /** Encrypted if the row is. */
+  progress_message: string | null
   locked_by: number | null
   parent_id: string | bigint | null
   /** The trace in which the call was recorded. */
@@ -100,6 +113,11 @@ export interface NewAttempt {
   maxAttempts?: number | undefined
   idempotenceToken?: string | undefined
   scheduledAt?: Date | undefined
+  expiresAt?: Date | undefined
+  /** Milliseconds after the call is due. */
+  expiresAfter?: number | undefined
+  /** Milliseconds. */
+  timeoutMs?: number | undefined
   parentId?: bigint | undefined
   traceContext?: TraceContext | undefined
   /** Columns that the host has added, by column name. */

@@ -47,6 +47,7 @@ const UNCERTAIN_FOR = 3_600_000
 export class RunStore {
   readonly running: RunningAttempts
   readonly #db: Database
+  readonly #model: string
   readonly #sql: ReturnType<typeof runStatements>
   /**
    * Rows that this process may have claimed, or runs of it that may have ended: the database's answer was lost. By id, with the time
@@ -56,8 +57,9 @@ export class RunStore {
   readonly #claim: (request: ClaimRequest) => Promise<{ claimed: ClaimedRun | undefined }>
   readonly #succeed: (request: SuccessRequest) => Promise<boolean>
 
-  constructor(db: Database, table: string) {
+  constructor(db: Database, model: string, table: string) {
     this.#db = db
+    this.#model = model
     this.#sql = runStatements(table)
     this.running = runningAttempts(db, table)
     this.#claim = microbatch({
@@ -71,16 +73,16 @@ export class RunStore {
   }
 
   /**
-   * Claims a row that is pending, due and not locked, and counts the run. It commits at once, so that a run whose process dies counts.
+   * Claims a row that is pending, due, not expired, not paused and not locked, and counts the run. It commits at once, so that a run whose process dies counts.
    * @returns undefined if the row is not claimable
    */
   async claim(id: bigint, worker: number): Promise<ClaimedRun | undefined> {
     return (await this.#claim({ id, worker })).claimed
   }
 
-  /** Whether a row is pending and due. If it still could not be claimed, it is locked. */
-  async isDue(id: bigint): Promise<boolean> {
-    return (await this.#db.query(this.#sql.isDue, [id])).length === 1
+  /** Whether a run of a row may begin. If the row still could not be claimed, it is locked. */
+  async isStartable(id: bigint): Promise<boolean> {
+    return (await this.#db.query(this.#sql.isStartable, [id, this.#model])).length === 1
   }
 
   /** Ends a run with success. Returns false if the run was superseded. */
@@ -145,7 +147,7 @@ export class RunStore {
   async #claimTogether(requests: readonly ClaimRequest[]): Promise<{ claimed: ClaimedRun | undefined }[]> {
     const ids = requests.map(({ id }) => id)
     const { worker } = requests[0]!
-    const rows = await this.#db.query<AttemptRow>(this.#sql.claim, [ids, worker]).catch((error) => {
+    const rows = await this.#db.query<AttemptRow>(this.#sql.claim, [ids, worker, this.#model]).catch((error) => {
       if (hasNotCommitted(error) || !isTransient(error)) throw error
       return this.#claimedWithoutAnswer(ids, worker)
     })

@@ -10,7 +10,7 @@ import { type AttemptRow, type NewAttempt, OWN_TIMES, type RowFilter, tokenKey }
 import { RunStore } from './run-store.js'
 import { enqueueDueStatement } from './sql/enqueue-due.js'
 import { findByTokensStatement, insertStatement } from './sql/insert.js'
-import { attemptStatistics } from './sql/maintenance.js'
+import { attemptStatistics, expireOverdue } from './sql/maintenance.js'
 import { rowStatements } from './sql/rows.js'
 
 /** How many rows one statement of the sweep enqueues. */
@@ -33,7 +33,7 @@ export class AttemptStore implements SweptTable {
     this.#model = model
     this.table = table
     this.#task = task
-    this.runs = new RunStore(db, table)
+    this.runs = new RunStore(db, model, table)
     this.#sql = rowStatements(table)
     this.#enqueueDue = enqueueDueStatement(table)
   }
@@ -114,11 +114,16 @@ export class AttemptStore implements SweptTable {
     return await this.runs.rescue(query)
   }
 
+  async expire(query: Query = this.#db.query): Promise<number> {
+    const expired = await query(expireOverdue(this.table), [PAGE])
+    return expired.length === PAGE ? PAGE + (await this.expire(query)) : expired.length
+  }
+
   async enqueueDue(query: Query = this.#db.query, pages = Number.POSITIVE_INFINITY): Promise<number> {
     let total = 0
     let last = { scheduledAt: '-infinity', id: String(SMALLEST_ID) }
     for (let page = 0; page < pages; page++) {
-      const values = [this.#task, last.scheduledAt, last.id, PAGE]
+      const values = [this.#task, last.scheduledAt, last.id, PAGE, this.#model]
       const [row] = await query<typeof last & { enqueued: number; seen: number }>(this.#enqueueDue, values)
       total += row?.enqueued ?? 0
       if (!row || row.seen < PAGE) break

@@ -31,6 +31,8 @@ export interface SweptTable {
    * @param pages how many thousands of due rows to look at, at most
    */
   enqueueDue(query?: Query, pages?: number): Promise<number>
+  /** Ends rows whose time has passed before a run began. Returns how many. */
+  expire?(query?: Query): Promise<number>
   statistics(): Promise<RowStatistics>
   /**
    * Deletes rows that are no longer needed. Workers that do it at the same time share the work.

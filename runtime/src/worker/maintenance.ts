@@ -45,8 +45,9 @@ export async function runMaintenance(
 }
 
 async function sweepAndLog(db: Database, log: Log): Promise<void> {
-  const { dead, rescued, enqueued } = await sweep(db)
+  const { dead, rescued, expired, enqueued } = await sweep(db)
   if (rescued > 0) log.message('warning', `Rows released from dead workers: ${rescued}.`, { dead, rescued })
+  if (expired > 0) log.message('info', `Attempts expired before a run began: ${expired}.`, { expired })
   if (enqueued > 0) log.message('warning', `Due rows without a job: ${enqueued}. Jobs were added.`, { enqueued })
 }
 

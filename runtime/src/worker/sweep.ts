@@ -14,6 +14,8 @@ export interface SweepResult {
   dead: number
   /** Rows that were released from dead workers. */
   rescued: number
+  /** Attempts that expired before a run began. */
+  expired: number
   /** Due rows without a job, for which a job was added. */
   enqueued: number
 }
@@ -25,10 +27,10 @@ export interface SweepResult {
  * @throws the error of a table (its migration has not run yet, for example), after the other tables were swept
  */
 export async function sweep(db: Database): Promise<SweepResult> {
-  const result: SweepResult = { dead: 0, rescued: 0, enqueued: 0 }
+  const result = nothingDone()
   const errors: unknown[] = []
   await db.transaction(async (query) => {
-    Object.assign(result, { dead: 0, rescued: 0, enqueued: 0 })
+    Object.assign(result, nothingDone())
     errors.length = 0
     const [lock] = await query<{ acquired: boolean }>(lockSweep, [])
     if (!lock?.acquired) return
@@ -38,6 +40,7 @@ export async function sweep(db: Database): Promise<SweepResult> {
       await query(savepoint, [])
       try {
         result.rescued += await table.rescue(query)
+        result.expired += (await table.expire?.(query)) ?? 0
         result.enqueued += await table.enqueueDue(query, PAGES)
       } catch (error) {
         errors.push(error)
@@ -47,6 +50,10 @@ export async function sweep(db: Database): Promise<SweepResult> {
   })
   if (errors.length > 0) throw errors[0]
   return result
+}
+
+function nothingDone(): SweepResult {
+  return { dead: 0, rescued: 0, expired: 0, enqueued: 0 }
 }
 
 /**
@@ -61,8 +68,8 @@ export async function removeReplacedJobs(db: Database): Promise<void> {
 /** The Graphile Worker task `sweep`, for a sweep at any time: `SELECT graphile_worker.add_job('sweep')`. */
 export function sweepTask(db: Database): Task {
   return instrumentsItself<Task>(async (_payload, { logger }) => {
-    const { rescued, enqueued } = await sweep(db)
-    logger.info(`swept: ${rescued} rows released, ${enqueued} jobs added`)
+    const { rescued, expired, enqueued } = await sweep(db)
+    logger.info(`swept: ${rescued} rows released, ${expired} attempts expired, ${enqueued} jobs added`)
   })
 }
 

@@ -1,4 +1,5 @@
 import type { Statement } from '../../core/statement.js'
+import { isPaused } from './startable.js'
 
 /**
  * Enqueues a page of rows that are due and have no job, the longest due first. A job that has been locked for a minute while its row is
@@ -8,11 +9,13 @@ import type { Statement } from '../../core/statement.js'
 export const enqueueDueStatement = (table: string): Statement => ({
   name: `${table}:enqueue-due`,
   text: `
-    -- $1 task, $2 time and $3 id of the last row of the page before, $4 limit
+    -- $1 task, $2 time and $3 id of the last row of the page before, $4 limit, $5 model
     WITH due AS MATERIALIZED (
       SELECT id, scheduled_at, priority
-      FROM "${table}"
+      FROM "${table}" AS attempt
       WHERE status = 'pending' AND scheduled_at <= now() AND (scheduled_at, id) > ($2::timestamptz, $3::bigint)
+        AND (expires_at IS NULL OR expires_at > now())
+        AND NOT ${isPaused('attempt', '$5')}
       ORDER BY scheduled_at, id
       LIMIT $4
     ), without_job AS MATERIALIZED (

@@ -15,6 +15,21 @@ export const deleteFinished = (table: string): Statement => ({
     RETURNING id`,
 })
 
+/** Ends pending attempts that have expired. Locked rows wait for the next sweep. */
+export const expireOverdue = (table: string): Statement => ({
+  name: `${table}:expire-overdue`,
+  text: `
+    UPDATE "${table}" SET status = 'expired', completed_at = clock_timestamp(), updated_at = clock_timestamp()
+    WHERE id IN (
+      SELECT id FROM "${table}"
+      WHERE status = 'pending' AND expires_at <= now()
+      ORDER BY expires_at
+      LIMIT $1
+      FOR NO KEY UPDATE SKIP LOCKED
+    )
+    RETURNING id`,
+})
+
 /** Deletes the oldest errors of pending attempts. */
 export const trimErrors = (table: string): Statement => ({
   name: `${table}:trim-errors`,

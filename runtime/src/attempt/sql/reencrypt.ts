@@ -32,6 +32,7 @@ export const reencryptStatements = (table: string) =>
         args = row.args::jsonb,
         result = row.result::jsonb,
         errors = row.errors::jsonb,
+        progress_message = NULL,
         encryptor = $5
       FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS row (id, args, result, errors)
       WHERE attempt.id = row.id AND attempt.status <> 'running'

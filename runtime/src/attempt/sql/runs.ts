@@ -1,5 +1,6 @@
 import { livingWorkers } from '../../core/living-workers.js'
 import type { Statement } from '../../core/statement.js'
+import { isStartable } from './startable.js'
 
 /** The largest number of a column of type integer. */
 const LAST_INTEGER = 2_147_483_647
@@ -14,7 +15,7 @@ export const runStatements = (table: string) =>
       name: `${table}:claim`,
       once: true,
       text: `
-      -- $1 ids, $2 worker
+      -- $1 ids, $2 worker, $3 model
       UPDATE "${table}" SET
         status = CASE
           WHEN num_attempts < ${LAST_INTEGER} THEN 'running'
@@ -30,10 +31,12 @@ export const runStatements = (table: string) =>
           WHEN jsonb_typeof(errors) <> 'array' THEN ${errorsWith('InvalidErrors', `'The column errors held no list, but: ' || left(errors::text, 1000)`)}
           ELSE errors
         END,
+        progress = NULL,
+        progress_message = NULL,
         updated_at = clock_timestamp()
       WHERE id IN (
-        SELECT id FROM "${table}"
-        WHERE id = ANY ($1::bigint[]) AND status::text = 'pending' AND scheduled_at <= clock_timestamp()
+        SELECT id FROM "${table}" AS attempt
+        WHERE id = ANY ($1::bigint[]) AND ${isStartable('attempt', '$3')}
         FOR NO KEY UPDATE SKIP LOCKED
       )
       RETURNING *`,
@@ -47,9 +50,9 @@ export const runStatements = (table: string) =>
       SELECT * FROM "${table}" WHERE id = ANY ($1::bigint[]) AND locked_by = $2 AND status::text = 'running'`,
     },
 
-    isDue: {
-      name: `${table}:is-due`,
-      text: `SELECT FROM "${table}" WHERE id = $1 AND status::text = 'pending' AND scheduled_at <= clock_timestamp()`,
+    isStartable: {
+      name: `${table}:is-startable`,
+      text: `SELECT FROM "${table}" AS attempt WHERE id = $1 AND ${isStartable('attempt', '$2')}`,
     },
 
     succeed: {
