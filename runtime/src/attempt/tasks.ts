@@ -36,7 +36,7 @@ export async function checkTargets(tasks: readonly object[]): Promise<void> {
 /** The Graphile Worker task that enqueues each attempt that is due and has no job. */
 export function attemptBatchTask(Attempt: AttemptClass): Task {
   return async (_payload, { logger }) => {
-    const enqueued = await Attempt.store.enqueueDue()
+    const enqueued = (await Attempt.store.enqueueResumed()) + (await Attempt.store.enqueueDue())
     logger.info(`${enqueued} due attempts enqueued`)
   }
 }

@@ -1,10 +1,10 @@
 import type { Statement } from '../../core/statement.js'
-import { isPaused } from './startable.js'
+import { hasPause, isPaused, isResumed } from './startable.js'
 
 /**
  * Enqueues a page of rows that are due and have no job, the longest due first. A job that has been locked for a minute while its row is
  * still pending counts as lost: its worker died, or never got the answer to its fetch. If a worker had only fetched it ahead, the second
- * job finds nothing to do.
+ * job finds nothing to do. Rows with a pause are left out, also after it has ended: those are enqueued by `enqueueResumedStatement`.
  */
 export const enqueueDueStatement = (table: string): Statement => ({
   name: `${table}:enqueue-due`,
@@ -15,15 +15,58 @@ export const enqueueDueStatement = (table: string): Statement => ({
       FROM "${table}" AS attempt
       WHERE status = 'pending' AND scheduled_at <= now() AND (scheduled_at, id) > ($2::timestamptz, $3::bigint)
         AND (expires_at IS NULL OR expires_at > now())
+        AND NOT ${hasPause('attempt', '$5')}
+      ORDER BY scheduled_at, id
+      LIMIT $4
+    )${enqueued("locked_at IS NULL OR locked_at > now() - interval '1 minute'")}`,
+})
+
+/**
+ * Enqueues a page of rows whose pause has ended and that have no job, from one range of priorities. A locked job counts as lost: its
+ * worker may have found the row paused.
+ */
+export const enqueueResumedStatement = (table: string): Statement => ({
+  name: `${table}:enqueue-resumed`,
+  text: `
+    -- $1 task, $2 time and $3 id of the last row of the page before, $4 limit, $5 model, $6 lowest and $7 highest priority
+    WITH due AS MATERIALIZED (
+      SELECT id, scheduled_at, priority
+      FROM "${table}" AS attempt
+      WHERE status = 'pending' AND scheduled_at <= now() AND (scheduled_at, id) > ($2::timestamptz, $3::bigint)
+        AND priority BETWEEN $6 AND $7
+        AND (expires_at IS NULL OR expires_at > now())
+        AND ${isResumed('attempt', '$5')}
         AND NOT ${isPaused('attempt', '$5')}
       ORDER BY scheduled_at, id
       LIMIT $4
-    ), without_job AS MATERIALIZED (
+    )${enqueued('locked_at IS NULL')}`,
+})
+
+/** The priorities of the rows whose pause has ended, as at most twenty ranges, the highest first. */
+export const resumedPrioritiesStatement = (table: string): Statement => ({
+  name: `${table}:resumed-priorities`,
+  text: `
+    SELECT min(priority) AS lowest, max(priority) AS highest
+    FROM (
+      SELECT priority, ntile(20) OVER (ORDER BY priority) AS range
+      FROM "${table}" AS attempt
+      WHERE status = 'pending' AND scheduled_at <= now() AND ${isResumed('attempt', '$1')}
+      GROUP BY priority
+    ) AS priorities
+    GROUP BY range
+    ORDER BY highest DESC`,
+})
+
+/**
+ * Adds a job for each row of `due` that has none, and returns the last row of the page.
+ * @param isAlive the condition that a job is not lost
+ */
+const enqueued = (isAlive: string) => `, without_job AS MATERIALIZED (
       SELECT * FROM due
       WHERE NOT EXISTS (
         SELECT FROM graphile_worker.jobs
         WHERE key = $1 || ':' || due.id AND attempts < max_attempts
-          AND (locked_at IS NULL OR locked_at > now() - interval '1 minute')
+          AND (${isAlive})
       )
     ), enqueued AS (
       SELECT
@@ -49,5 +92,4 @@ export const enqueueDueStatement = (table: string): Statement => ({
       id
     FROM due
     ORDER BY due.scheduled_at DESC, id DESC
-    LIMIT 1`,
-})
+    LIMIT 1`
