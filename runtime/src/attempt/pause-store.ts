@@ -3,7 +3,7 @@ import { printable } from '../core/printable.js'
 import { SMALLEST_ID } from '../core/row-id.js'
 import type { Query, Statement } from '../core/statement.js'
 import type { RowStatistics } from '../core/swept-table.js'
-import { enqueueResumedStatement, resumedPrioritiesStatement } from './sql/enqueue-due.js'
+import { enqueueResumedStatement, resumedStatement } from './sql/enqueue-due.js'
 import { duePausedStatement, pauseStatements as sql } from './sql/pauses.js'
 
 /** Stands for all targets, or all methods, in a row of async_pauses. */
@@ -46,6 +46,9 @@ export interface PauseEnd {
 /** How many rows one statement enqueues. */
 const PAGE = 1000
 
+/** How many ids are read at once. To sort the rows, PostgreSQL reads all of them each time. */
+const CHUNK = 500_000
+
 /** The pauses in force, of all models. */
 export async function pausesInForce(db: Database): Promise<PauseRow[]> {
   return await db.query<PauseRow>(sql.inForce, [])
@@ -57,7 +60,7 @@ export class PauseStore {
   readonly #model: string
   readonly #task: string
   readonly #duePaused: Statement
-  readonly #priorities: Statement
+  readonly #resumed: Statement
   readonly #enqueueResumed: Statement
 
   constructor(db: Database, { model, table, task }: { model: string; table: string; task: string }) {
@@ -65,7 +68,7 @@ export class PauseStore {
     this.#model = model
     this.#task = task
     this.#duePaused = duePausedStatement(table)
-    this.#priorities = resumedPrioritiesStatement(table)
+    this.#resumed = resumedStatement(table)
     this.#enqueueResumed = enqueueResumedStatement(table)
   }
 
@@ -90,13 +93,12 @@ export class PauseStore {
     return (await pausesInForce(this.#db)).filter(({ model }) => model === this.#model)
   }
 
-  /** How many due rows are paused, and the statistics of the others. Undefined if no pause is in force. */
-  async statistics(): Promise<Pick<RowStatistics, 'due' | 'oldestDue' | 'paused'> | undefined> {
-    if ((await this.list()).length === 0) return undefined
+  /** How many due rows are paused, and the statistics of the others. */
+  async statistics(): Promise<Pick<RowStatistics, 'due' | 'oldestDue' | 'paused'>> {
     const [row] = await this.#db.query<Pick<RowStatistics, 'due' | 'oldestDue' | 'paused'>>(this.#duePaused, [
       this.#model,
     ])
-    return row
+    return row!
   }
 
   /**
@@ -110,8 +112,8 @@ export class PauseStore {
     const [last] = await this.#db.query<{ until: string | null }>(sql.lastEnd, [this.#model])
     if (!last?.until || (await this.#db.query(sql.mayEnqueue, [])).length === 0) return 0
     let total = 0
-    for (const { lowest, highest } of await this.#db.query<PriorityRange>(this.#priorities, [this.#model])) {
-      const enqueued = await this.#enqueueRange({ lowest, highest }, wait)
+    for await (const ids of this.#resumedIds()) {
+      const enqueued = await this.#enqueue(ids, wait)
       if (enqueued === undefined) return total
       total += enqueued
     }
@@ -119,22 +121,26 @@ export class PauseStore {
     return total
   }
 
-  /** A transaction for each page. Returns undefined if another process does the same. */
-  async #enqueueRange({ lowest, highest }: PriorityRange, wait: boolean): Promise<number | undefined> {
-    let total = 0
-    let last = { scheduledAt: '-infinity', id: String(SMALLEST_ID) }
+  /** The ids of the rows whose pause has ended, in pages, in the order of the queue. */
+  async *#resumedIds(): AsyncGenerator<string[]> {
+    let last = { position: String(SMALLEST_ID), scheduledAt: '-infinity', id: String(SMALLEST_ID) }
     while (true) {
-      const values = [this.#task, last.scheduledAt, last.id, PAGE, this.#model, lowest, highest]
-      const page = await this.#db.transaction(async (query) => {
-        if (!(await this.#lock(query, wait))) return undefined
-        const [row] = await query<typeof last & { enqueued: number; seen: number }>(this.#enqueueResumed, values)
-        return row ?? { ...last, enqueued: 0, seen: 0 }
-      })
-      if (!page) return undefined
-      total += page.enqueued
-      if (page.seen < PAGE) return total
-      last = page
+      const values = [this.#model, last.position, last.scheduledAt, last.id, CHUNK]
+      const [chunk] = await this.#db.query<typeof last & { ids: string[] }>(this.#resumed, values)
+      if (!chunk) return
+      for (let from = 0; from < chunk.ids.length; from += PAGE) yield chunk.ids.slice(from, from + PAGE)
+      if (chunk.ids.length < CHUNK) return
+      last = chunk
     }
+  }
+
+  /** In a transaction of its own. Returns undefined if another process does the same. */
+  async #enqueue(ids: string[], wait: boolean): Promise<number | undefined> {
+    return await this.#db.transaction(async (query) => {
+      if (!(await this.#lock(query, wait))) return undefined
+      const [row] = await query<{ enqueued: number }>(this.#enqueueResumed, [this.#task, ids, this.#model])
+      return row?.enqueued ?? 0
+    })
   }
 
   async #lock(query: Query, wait: boolean): Promise<boolean> {
@@ -145,9 +151,4 @@ export class PauseStore {
   #keys(paths: readonly PausePath[]): unknown[] {
     return [this.#model, paths.map(({ target }) => target), paths.map(({ method }) => method)]
   }
-}
-
-interface PriorityRange {
-  lowest: number
-  highest: number
 }

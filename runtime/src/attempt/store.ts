@@ -139,10 +139,10 @@ export class AttemptStore implements SweptTable {
     return total
   }
 
-  async statistics(): Promise<RowStatistics> {
+  async statistics(pausedModels: ReadonlySet<string>): Promise<RowStatistics> {
     const [[statistics], paused] = await Promise.all([
       this.#db.query<RowStatistics>(attemptStatistics(this.table), []),
-      this.pauses.statistics(),
+      pausedModels.has(this.#model) ? this.pauses.statistics() : undefined,
     ])
     return { ...statistics!, paused: 0, ...paused }
   }

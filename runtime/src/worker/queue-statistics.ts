@@ -16,10 +16,10 @@ export interface TableStatistics extends RowStatistics {
 }
 
 export async function queueStatistics(db: Database): Promise<QueueStatistics> {
-  const [workers, tables, pauses] = await Promise.all([
-    db.workers(),
-    Promise.all([...sweptTables(db)].map(async (table) => ({ table: table.table, ...(await table.statistics()) }))),
-    pausesInForce(db),
-  ])
+  const [workers, pauses] = await Promise.all([db.workers(), pausesInForce(db)])
+  const pausedModels = new Set(pauses.map(({ model }) => model))
+  const tables = await Promise.all(
+    [...sweptTables(db)].map(async (table) => ({ table: table.table, ...(await table.statistics(pausedModels)) })),
+  )
   return { workers: workers.length, tables, pauses }
 }

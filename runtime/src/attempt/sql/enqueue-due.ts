@@ -21,40 +21,42 @@ export const enqueueDueStatement = (table: string): Statement => ({
     )${enqueued("locked_at IS NULL OR locked_at > now() - interval '1 minute'")}`,
 })
 
-/**
- * Enqueues a page of rows whose pause has ended and that have no job, from one range of priorities. A locked job counts as lost: its
- * worker may have found the row paused.
- */
+/** The rows whose pause has ended, in the order of the queue. */
+export const resumedStatement = (table: string): Statement => ({
+  name: `${table}:resumed`,
+  text: `
+    -- $1 model, $2 negative priority, $3 time and $4 id of the last row of the page before, $5 limit
+    WITH resumed AS (
+      SELECT id, -priority::bigint AS position, scheduled_at
+      FROM "${table}" AS attempt
+      WHERE status = 'pending' AND scheduled_at <= now() AND (-priority::bigint, scheduled_at, id) > ($2::bigint, $3::timestamptz, $4::bigint)
+        AND ${isResumed('attempt', '$1')}
+        AND NOT ${isPaused('attempt', '$1')}
+      ORDER BY position, scheduled_at, id
+      LIMIT $5
+    ), last AS (
+      SELECT * FROM resumed ORDER BY position DESC, scheduled_at DESC, id DESC LIMIT 1
+    )
+    SELECT
+      (SELECT array_agg(id ORDER BY position, scheduled_at, id) FROM resumed) AS ids,
+      position,
+      to_json(scheduled_at) #>> '{}' AS "scheduledAt",
+      id
+    FROM last`,
+})
+
+/** Enqueues those of a page of resumed rows that have no job. A locked job counts as lost: its worker may have found the row paused. */
 export const enqueueResumedStatement = (table: string): Statement => ({
   name: `${table}:enqueue-resumed`,
   text: `
-    -- $1 task, $2 time and $3 id of the last row of the page before, $4 limit, $5 model, $6 lowest and $7 highest priority
+    -- $1 task, $2 ids, $3 model
     WITH due AS MATERIALIZED (
       SELECT id, scheduled_at, priority
       FROM "${table}" AS attempt
-      WHERE status = 'pending' AND scheduled_at <= now() AND (scheduled_at, id) > ($2::timestamptz, $3::bigint)
-        AND priority BETWEEN $6 AND $7
+      WHERE id = ANY ($2::bigint[]) AND status::text = 'pending' AND scheduled_at <= now()
         AND (expires_at IS NULL OR expires_at > now())
-        AND ${isResumed('attempt', '$5')}
-        AND NOT ${isPaused('attempt', '$5')}
-      ORDER BY scheduled_at, id
-      LIMIT $4
+        AND NOT ${isPaused('attempt', '$3')}
     )${enqueued('locked_at IS NULL')}`,
-})
-
-/** The priorities of the rows whose pause has ended, as at most twenty ranges, the highest first. */
-export const resumedPrioritiesStatement = (table: string): Statement => ({
-  name: `${table}:resumed-priorities`,
-  text: `
-    SELECT min(priority) AS lowest, max(priority) AS highest
-    FROM (
-      SELECT priority, ntile(20) OVER (ORDER BY priority) AS range
-      FROM "${table}" AS attempt
-      WHERE status = 'pending' AND scheduled_at <= now() AND ${isResumed('attempt', '$1')}
-      GROUP BY priority
-    ) AS priorities
-    GROUP BY range
-    ORDER BY highest DESC`,
 })
 
 /**

@@ -76,15 +76,14 @@ export const pauseStatements = {
 export const duePausedStatement = (table: string): Statement => ({
   name: `${table}:due-paused`,
   text: `
-    SELECT
-      count(*) FILTER (WHERE is_paused)::int AS paused,
-      count(*) FILTER (WHERE NOT is_paused)::int AS due,
-      coalesce(
-        extract(epoch FROM clock_timestamp() - min(scheduled_at) FILTER (WHERE NOT is_paused AND isfinite(scheduled_at))), 0
-      )::float8 AS "oldestDue"
-    FROM (
-      SELECT scheduled_at, ${isPaused('attempt', '$1')} AS is_paused
-      FROM "${table}" AS attempt
-      WHERE status = 'pending' AND scheduled_at <= now()
-    ) AS waiting`,
+    SELECT waiting.due, waiting."oldestDue", every.due - waiting.due AS paused
+    FROM
+      (
+        SELECT
+          count(*)::int AS due,
+          coalesce(extract(epoch FROM clock_timestamp() - min(scheduled_at) FILTER (WHERE isfinite(scheduled_at))), 0)::float8 AS "oldestDue"
+        FROM "${table}" AS attempt
+        WHERE status = 'pending' AND scheduled_at <= now() AND NOT ${isPaused('attempt', '$1')}
+      ) AS waiting,
+      (SELECT count(*)::int AS due FROM "${table}" WHERE status = 'pending' AND scheduled_at <= now()) AS every`,
 })
