@@ -1,3 +1,4 @@
+export type { ArgumentSchemas } from './attempt/arguments.js'
 export { type AttemptClass, AttemptRecord, BaseAttempt } from './attempt/attempt.js'
 export type {
   AddedFields,
@@ -22,6 +23,7 @@ export type { CurrentCall } from './attempt/current.js'
 export type { AttemptJson } from './attempt/fields.js'
 export type { Reencryption } from './attempt/reencrypt.js'
 export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/row.js'
+export { Snooze } from './attempt/snooze.js'
 export {
   defineTargets,
   RecordTarget,
@@ -44,10 +46,12 @@ export {
   AttemptEndedError,
   DecryptionError,
   type ErrorRecord,
+  InvalidArgumentsError,
   InvalidStateError,
   PayloadTooLargeError,
   PermanentError,
   RefreshFailedError,
+  TimeoutError,
   TransactionEndedError,
   UnknownEncryptorError,
   UnknownTargetError,
