@@ -123,7 +123,7 @@ describe('the time limit of a run', () => {
   })
 
   it('rolls the transaction back, and the call cannot write through it any more', async () => {
-    await Attempt.async(Slow, { timeout: '200ms', maxAttempts: 1 }).deafInTransaction()
+    await Attempt.async(Slow, { timeout: '2s', maxAttempts: 1 }).deafInTransaction()
     await work()
     expect(await rows("SELECT status, errors -> 0 ->> 'code' AS code FROM attempts")).toEqual([
       { status: 'failed', code: 'TIMEOUT' },
@@ -150,7 +150,7 @@ describe('the time limit of a run', () => {
   })
 
   it('ends a run that has changed its own row in its transaction', async () => {
-    await Attempt.async(Slow, { timeout: '200ms', maxAttempts: 1 }).ownRow()
+    await Attempt.async(Slow, { timeout: '1s', maxAttempts: 1 }).ownRow()
     await work()
     expect(await rows('SELECT status, priority FROM attempts')).toEqual([{ status: 'failed', priority: 10 }])
   })

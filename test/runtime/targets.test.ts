@@ -42,8 +42,8 @@ const targets = defineTargets(
 
 describe('targets', () => {
   it('P1: are classes with static methods and objects of functions, each called as itself', () => {
-    expect(targets.resolve('Client', 'charge').callable(5)).toBe('5 from Client')
-    expect(targets.resolve('helpers', 'url').callable('/a')).toBe('https://example.org/a')
+    expect(targets.resolve('Client', 'charge')(5)).toBe('5 from Client')
+    expect(targets.resolve('helpers', 'url')('/a')).toBe('https://example.org/a')
     expect(targets.nameOf(helpers)).toBe('helpers')
   })
 
@@ -88,8 +88,8 @@ describe('targets', () => {
   })
 
   it('A20: a renamed method is found under its old path, so that rows in flight survive', () => {
-    expect(targets.resolve('Client', 'bill').callable(7)).toBe('7 from Client')
-    expect(targets.resolve('OldClient', 'bill').callable(7)).toBe('7 from Client')
+    expect(targets.resolve('Client', 'bill')(7)).toBe('7 from Client')
+    expect(targets.resolve('OldClient', 'bill')(7)).toBe('7 from Client')
     const define = () => defineTargets({ Client }, { renamed: { 'Client.old': 'Client.gone' as never } })
     expect(define).toThrow('The target Client has no method "gone"')
   })

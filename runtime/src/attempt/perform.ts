@@ -94,7 +94,9 @@ async function performOnce(call: CurrentCall, run: CallRun): Promise<RunOutcome 
 async function runMethod(call: CurrentCall, { control, around }: CallRun): Promise<unknown> {
   const { attempt } = call
   const { db, targets } = classOf(call)
-  const { path, callable, timeout, schemas } = (await targets()).resolve(attempt.target, attempt.method)
+  const list = await targets()
+  const callable = list.resolve(attempt.target, attempt.method)
+  const { path, timeout, schemas } = list.settingsOf(attempt.target, attempt.method)
   const run = () =>
     runCall(call, async () => {
       const given = argumentsOf(attempt)

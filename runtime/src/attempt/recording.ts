@@ -135,7 +135,8 @@ async function named(Attempt: BoundClass, calls: CopiedCall[]): Promise<NewAttem
   const type = await typeOf(Attempt)
   const found = calls.map(({ callee, given, ...call }) => {
     const target = targets.nameOf(callee)
-    return { call: { ...call, type, target }, given, ...targets.resolve(target, call.method) }
+    targets.resolve(target, call.method)
+    return { call: { ...call, type, target }, given, ...targets.settingsOf(target, call.method) }
   })
   for (const { path, schemas, given } of found) if (schemas) await checkArguments(path, schemas, given)
   return found.map(({ call }) => call)

@@ -112,7 +112,8 @@ export class TargetList<T extends Targets = Targets> {
   readonly #timeouts: Record<string, Duration | undefined>
   readonly #schemas: Record<string, ArgumentSchemas<unknown[]> | undefined>
   #targets: T | undefined
-  readonly #resolved = new Map<string, TargetMethod>()
+  readonly #resolved = new Map<string, Callable>()
+  readonly #settings = new Map<string, MethodSettings>()
 
   constructor(define: () => T, { renamed = {}, subclasses = {}, timeouts = {}, schemas = {} }: TargetOptions<T>) {
     this.#define = define
@@ -148,9 +149,9 @@ export class TargetList<T extends Targets = Targets> {
         `The target ${name} is ${target === null ? 'null' : `a ${typeof target}`}. A target is a class with static methods, an object of functions, or recordTarget(…).`,
       )
     }
-    for (const path of [...Object.values(this.#renamed), ...Object.keys(this.#schemas)]) this.#method(path)
+    for (const path of [...Object.values(this.#renamed), ...Object.keys(this.#schemas)]) this.#find(path)
     for (const [name, timeout] of Object.entries(this.#timeouts)) {
-      if (name.includes('.')) this.#method(name)
+      if (name.includes('.')) this.#find(name)
       else this.find(name)
       if (timeout !== undefined) timeLimit(timeout, `timeouts[${JSON.stringify(name)}]`)
     }
@@ -175,17 +176,43 @@ export class TargetList<T extends Targets = Targets> {
   }
 
   /**
-   * The method that a row names.
+   * The function that a row names.
    * @throws UnknownTargetError that says what there is
    */
-  resolve(target: string, method: string): TargetMethod {
+  resolve(target: string, method: string): Callable {
     const path = `${target}.${method}`
-    let found = this.#resolved.get(path)
-    if (!found) {
-      found = this.#method(Object.hasOwn(this.#renamed, path) ? this.#renamed[path]! : path)
-      this.#resolved.set(path, found)
+    let callable = this.#resolved.get(path)
+    if (!callable) {
+      callable = this.#find(this.#currentPath(path))
+      this.#resolved.set(path, callable)
     }
-    return found
+    return callable
+  }
+
+  /** What targets.ts says about the method that a row names. */
+  settingsOf(target: string, method: string): MethodSettings {
+    const path = `${target}.${method}`
+    let settings = this.#settings.get(path)
+    if (!settings) {
+      settings = this.#readSettings(this.#currentPath(path))
+      this.#settings.set(path, settings)
+    }
+    return settings
+  }
+
+  /** The path of a method that was renamed, or the path itself. */
+  #currentPath(path: string): string {
+    return Object.hasOwn(this.#renamed, path) ? this.#renamed[path]! : path
+  }
+
+  #readSettings(path: string): MethodSettings {
+    const own = Object.hasOwn(this.#timeouts, path) ? path : path.slice(0, path.indexOf('.'))
+    const timeout = Object.hasOwn(this.#timeouts, own) ? this.#timeouts[own] : undefined
+    return {
+      path,
+      timeout: timeout === undefined ? undefined : timeLimit(timeout, `timeouts[${JSON.stringify(own)}]`),
+      schemas: this.#schemas[path],
+    }
   }
 
   get #all(): T {
@@ -197,7 +224,7 @@ export class TargetList<T extends Targets = Targets> {
     return `Listed: ${Object.keys(this.#all).join(', ') || 'none yet'}.`
   }
 
-  #method(path: string): TargetMethod {
+  #find(path: string): Callable {
     const dot = path.indexOf('.')
     const [name, method] = [path.slice(0, dot), path.slice(dot + 1)]
     const target = this.find(name)
@@ -209,23 +236,15 @@ export class TargetList<T extends Targets = Targets> {
         : `has no method ${JSON.stringify(method)}`
       throw new UnknownTargetError(`The target ${name} ${why}. It has: ${names.join(', ') || 'none'}.`)
     }
-    const own = (methods[method as never] as Callable).bind(methods)
-    const callable = target instanceof RecordTarget ? target.loadingFirst(name, own) : own
-    const timeout = this.#timeouts[path] ?? this.#timeouts[name]
-    return {
-      path,
-      callable,
-      timeout: timeout === undefined ? undefined : timeLimit(timeout, `timeouts[${JSON.stringify(path)}]`),
-      schemas: this.#schemas[path],
-    }
+    const callable = (methods[method as never] as Callable).bind(methods)
+    return target instanceof RecordTarget ? target.loadingFirst(name, callable) : callable
   }
 }
 
-/** A method of a listed target, and what targets.ts says about it. */
-interface TargetMethod {
+/** What targets.ts says about a method. */
+interface MethodSettings {
   /** The name of the target and of the method, after renames. */
   path: string
-  callable: Callable
   /** The time limit of a run, in milliseconds. */
   timeout: number | undefined
   schemas: ArgumentSchemas<unknown[]> | undefined
