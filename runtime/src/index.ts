@@ -1,3 +1,4 @@
+export type { ArgumentSchemas } from './attempt/arguments.js'
 export { type AttemptClass, AttemptRecord, BaseAttempt } from './attempt/attempt.js'
 export type {
   AddedFields,
@@ -23,6 +24,7 @@ export type { AttemptJson } from './attempt/fields.js'
 export type { Pause, PauseOptions } from './attempt/pauses.js'
 export type { Reencryption } from './attempt/reencrypt.js'
 export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/row.js'
+export { Snooze } from './attempt/snooze.js'
 export {
   defineTargets,
   RecordTarget,
@@ -45,10 +47,12 @@ export {
   AttemptEndedError,
   DecryptionError,
   type ErrorRecord,
+  InvalidArgumentsError,
   InvalidStateError,
   PayloadTooLargeError,
   PermanentError,
   RefreshFailedError,
+  TimeoutError,
   TransactionEndedError,
   UnknownEncryptorError,
   UnknownTargetError,
