@@ -4,9 +4,11 @@ export type {
   AttemptFilter,
   AttemptPriorities,
   BaseAttemptOptions,
+  BulkOptions,
   ClientOf,
   DataOf,
   PerformOptions,
+  RescheduleOptions,
   TargetsOf,
 } from './attempt/binding.js'
 export type {

@@ -51,6 +51,7 @@ export const REMEDIES = {
   REENCRYPTION_INCOMPLETE: 'Keep the older key until a later run of the task succeeds.',
   REFRESH_FAILED: 'Read `error.failure`, the error of the computation, and correct its cause.',
   RESERVED_KEY: 'Give the key `toastr` in the result another name.',
+  ROWS_LOCKED: 'End the transactions that hold the locks, then call the method again.',
   SESSION_LOST: 'Do nothing: the worker connects again, and other workers take over its calls.',
   SUPERSEDED: 'Do nothing: another worker computes the value now.',
   TOKEN_HIDDEN: 'Add to the token what the rows of the role have in common, such as the id of the tenant.',
