@@ -3,7 +3,7 @@ import { AsyncGenError } from '../core/errors.js'
 import type { BoundClass, BulkOptions, RescheduleOptions } from './binding.js'
 import { invalid, rowFilter, timeOf } from './filter.js'
 import type { AttemptStatus } from './row.js'
-import type { BulkOperation } from './sql/bulk.js'
+import type { Bulk, BulkOperation } from './sql/bulk.js'
 import type { BulkFilter } from './sql/select.js'
 
 /** How many rows one statement changes. It locks them for some milliseconds. */
@@ -38,15 +38,17 @@ export async function changeAll(
   options: BulkOptions | RescheduleOptions,
 ): Promise<number> {
   const filter = await bulkFilter(Attempt, operation, given)
-  const scheduledAt = await newTime(Attempt, operation, options)
+  const scheduledAt = await newTime(Attempt, operation, checkedOptions(Attempt, operation, options))
   if (options.dryRun) return await Attempt.store.count(filter)
 
   const { store } = Attempt
+  const makesDue = operation === 'retry' || operation === 'reschedule'
+  const bulk: Bulk = { operation, filter, scheduledAt, task: makesDue ? await store.taskToAdd() : undefined }
   let changed = 0
   const change = async (batches: readonly string[]) => {
     const locked: string[] = []
     for (const ids of batches) {
-      const result = await store.changeBatch(operation, filter, ids, scheduledAt)
+      const result = await store.changeBatch(bulk, ids)
       changed += result.changed
       if (result.locked !== '{}') locked.push(result.locked)
       await sleep(PAUSE_BETWEEN_BATCHES)
@@ -80,6 +82,18 @@ async function bulkFilter(Attempt: BoundClass, operation: BulkOperation, given: 
   if (!statuses.every((status) => allowed.includes(status)))
     throw invalid(what, 'status', statuses, `one or several of: ${allowed.join(', ')}`)
   return { ...filter, statuses }
+}
+
+/** A misspelt `dryRun` that was ignored would change rows. */
+function checkedOptions({ name }: BoundClass, operation: BulkOperation, options: BulkOptions | RescheduleOptions) {
+  const known = operation === 'reschedule' ? ['to', 'dryRun'] : ['dryRun']
+  const unknown = Object.keys(options).find((option) => !known.includes(option))
+  if (unknown === undefined) return options
+  const what = `${name}.${operation}All`
+  throw new AsyncGenError(
+    'INVALID_OPTION',
+    `${what} has no option ${JSON.stringify(unknown)}. It has: ${known.join(', ')}.`,
+  )
 }
 
 async function newTime({ db, name }: BoundClass, operation: BulkOperation, options: BulkOptions | RescheduleOptions) {

@@ -8,12 +8,12 @@ import type { RetentionPeriods, RowStatistics, SweptTable } from '../core/swept-
 import { pruneAttempts } from './prune.js'
 import { type AttemptRow, type NewAttempt, OWN_TIMES, type RowFilter, tokenKey } from './row.js'
 import { RunStore } from './run-store.js'
-import { type BatchResult, type BulkOperation, bulkStatement } from './sql/bulk.js'
+import { type BatchResult, type Bulk, bulkStatement, canAddJobs } from './sql/bulk.js'
 import { enqueueDueStatement } from './sql/enqueue-due.js'
 import { findByTokensStatement, insertStatement } from './sql/insert.js'
 import { attemptStatistics, expireOverdue } from './sql/maintenance.js'
 import { rowStatements } from './sql/rows.js'
-import { type BulkFilter, batchesStatement, countStatement, selectStatement } from './sql/select.js'
+import { batchesStatement, countStatement, selectStatement } from './sql/select.js'
 
 /** How many rows one statement of the sweep enqueues. */
 const PAGE = 1000
@@ -100,17 +100,15 @@ export class AttemptStore implements SweptTable {
     return rows.map(({ ids }) => ids)
   }
 
-  /**
-   * Changes the rows of a batch that still match.
-   * @param scheduledAt the new time, for `reschedule`
-   */
-  async changeBatch(
-    operation: BulkOperation,
-    filter: BulkFilter,
-    ids: string,
-    scheduledAt?: Date,
-  ): Promise<BatchResult> {
-    const { statement, values } = bulkStatement(this.table, operation, filter, ids, scheduledAt)
+  /** The task for `changeBatch`, if this role may add jobs. */
+  async taskToAdd(): Promise<string | undefined> {
+    const [row] = await this.#db.query<{ allowed: boolean | null }>(canAddJobs, [])
+    return row!.allowed ? this.#task : undefined
+  }
+
+  /** Changes the rows of a batch that still match. */
+  async changeBatch(bulk: Bulk, ids: string): Promise<BatchResult> {
+    const { statement, values } = bulkStatement(this.table, bulk, ids)
     const [result] = await this.#db.query<BatchResult>(statement, values)
     return result!
   }

@@ -1,5 +1,7 @@
+import type { Statement } from '../../core/statement.js'
+import { jobSpec } from './job-spec.js'
 import { LAST_INTEGER } from './rows.js'
-import { type Bound, type BulkFilter, conditionsById } from './select.js'
+import { type Bound, type BulkFilter, conditionsById, parameter } from './select.js'
 
 export type BulkOperation = 'cancel' | 'expire' | 'reschedule' | 'retry'
 
@@ -10,28 +12,44 @@ export interface BatchResult {
   locked: string
 }
 
+/** One bulk operation. */
+export interface Bulk {
+  operation: BulkOperation
+  filter: BulkFilter
+  /** The new time, for `reschedule`. */
+  scheduledAt?: Date | undefined
+  /** The Graphile Worker task of the rows, if the statement adds the jobs of a batch; otherwise a trigger adds a job for each row. */
+  task?: string | undefined
+}
+
+/** Whether the role may add jobs. The trigger has the rights of its owner, so a role without them needs the trigger. */
+export const canAddJobs: Statement = {
+  name: 'async-gen:can-add-jobs',
+  text: `
+    SELECT CASE WHEN has_schema_privilege(to_regnamespace('graphile_worker')::oid, 'USAGE') THEN
+      to_regproc('graphile_worker.add_jobs') IS NOT NULL
+      AND NOT row_security_active(to_regclass('graphile_worker._private_jobs')::oid)
+    END AS allowed`,
+}
+
 /**
  * Changes the rows of one batch that still match the filter. Locked rows are skipped.
- *
  * @param ids an array literal: `{7,12}`
- * @param scheduledAt for `reschedule`
  */
-export function bulkStatement(
-  table: string,
-  operation: BulkOperation,
-  filter: BulkFilter,
-  ids: string,
-  scheduledAt?: Date,
-): Bound {
+export function bulkStatement(table: string, { operation, filter, scheduledAt, task }: Bulk, ids: string): Bound {
   const values: unknown[] = operation === 'reschedule' ? [ids, scheduledAt] : [ids]
   const where = `id = ANY ($1::bigint[]) AND ${conditionsById(table, filter, values)}`
+  const effects = [
+    ...(operation === 'cancel' ? [`${notifications(parameter(table, values))} AS notified`] : []),
+    ...(task === undefined ? [] : [`${jobs(parameter(task, values))} AS jobs`]),
+  ]
   const text = `
     -- $1 ids, $2 time for reschedule; then the values of the filter
     WITH matching AS MATERIALIZED (
       SELECT id FROM "${table}" WHERE ${where}
     ), unlocked AS MATERIALIZED (
-      SELECT id, status::text AS status_before FROM "${table}" WHERE ${where}
-      ORDER BY id
+      SELECT id, status::text AS status_before FROM "${table}"
+      WHERE ${where}${task === undefined ? '' : ` AND ${noJobsByTrigger}`}
       FOR NO KEY UPDATE SKIP LOCKED
     ), numbered AS (
       SELECT *, row_number() OVER (ORDER BY id) AS position FROM unlocked
@@ -41,12 +59,12 @@ export function bulkStatement(
         updated_at = clock_timestamp()
       FROM numbered
       WHERE attempt.id = numbered.id
-      RETURNING attempt.id
+      RETURNING attempt.id, attempt.scheduled_at, attempt.priority
     )
     SELECT
       (SELECT count(*)::int FROM changed) AS changed,
       ARRAY(SELECT id FROM matching EXCEPT SELECT id FROM changed ORDER BY id)::text AS locked
-      ${operation === 'cancel' ? `, ${notifications(`$${values.push(table)}`)}` : ''}`
+      ${effects.map((effect) => `, ${effect}`).join('')}`
   return { statement: { name: `${table}:${operation}-all`, text, once: true, planned: 'each time' }, values }
 }
 
@@ -80,5 +98,20 @@ function notifications(table: string): string {
         SELECT count(*)
         FROM changed JOIN unlocked USING (id), pg_notify('async-gen:cancelled', ${table}::text || '/' || id)
         WHERE status_before = 'running'
-      ) AS notified`
+      )`
+}
+
+/** A condition that is always true. It is checked first, and lasts until the end of the transaction. */
+const noJobsByTrigger = `(SELECT set_config('async_gen.bulk', 'on', true)) IS NOT NULL`
+
+/** Adds a job for each changed row. */
+function jobs(task: string): string {
+  return `(
+        SELECT count(*)
+        FROM (
+          SELECT array_agg(${jobSpec(`${task}::text`)} ORDER BY priority DESC, scheduled_at, id) AS specs
+          FROM changed
+          HAVING count(*) > 0
+        ) AS batch, graphile_worker.add_jobs(batch.specs)
+      )`
 }

@@ -226,7 +226,8 @@ function literals(statuses: readonly AttemptStatus[]): string {
   return statuses.map((status) => `'${status}'`).join(', ')
 }
 
-function parameter(value: unknown, values: unknown[]): string {
+/** Adds a value, and returns the parameter that stands for it: `$3`. */
+export function parameter(value: unknown, values: unknown[]): string {
   return `$${values.push(value)}`
 }
 
