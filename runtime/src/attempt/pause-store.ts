@@ -3,6 +3,7 @@ import { printable } from '../core/printable.js'
 import { SMALLEST_ID } from '../core/row-id.js'
 import type { Query, Statement } from '../core/statement.js'
 import type { RowStatistics } from '../core/swept-table.js'
+import { canAddJobs } from './sql/bulk.js'
 import { enqueueResumedStatement, resumedStatement } from './sql/enqueue-due.js'
 import { duePausedStatement, pauseStatements as sql } from './sql/pauses.js'
 
@@ -110,7 +111,9 @@ export class PauseStore {
    */
   async enqueueResumed({ wait = false } = {}): Promise<number> {
     const [last] = await this.#db.query<{ until: string | null }>(sql.lastEnd, [this.#model])
-    if (!last?.until || (await this.#db.query(sql.mayEnqueue, [])).length === 0) return 0
+    if (!last?.until) return 0
+    const [role] = await this.#db.query<{ allowed: boolean | null }>(canAddJobs, [])
+    if (!role?.allowed) return 0
     let total = 0
     for await (const ids of this.#resumedIds()) {
       const enqueued = await this.#enqueue(ids, wait)

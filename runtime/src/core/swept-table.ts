@@ -37,8 +37,8 @@ export interface SweptTable {
   enqueueResumed?(): Promise<number>
   /** Ends rows whose time has passed before a run began. Returns how many. */
   expire?(query?: Query): Promise<number>
-  /** @param pausedModels the models with a pause in force */
-  statistics(pausedModels: ReadonlySet<string>): Promise<RowStatistics>
+  /** @param pausedModels the models with a pause in force. Default: none */
+  statistics(pausedModels?: ReadonlySet<string>): Promise<RowStatistics>
   /**
    * Deletes rows that are no longer needed. Workers that do it at the same time share the work.
    *

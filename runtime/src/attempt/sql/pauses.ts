@@ -50,16 +50,6 @@ export const pauseStatements = {
     text: 'DELETE FROM async_pauses WHERE model = $1 AND until <= $2::timestamptz',
   },
 
-  // The same check as in the triggers of the tables. The worker's sweep enqueues for a role that may not.
-  mayEnqueue: {
-    name: 'async-gen:may-enqueue',
-    text: `
-    SELECT FROM pg_class
-    WHERE oid = to_regclass('graphile_worker._private_jobs')
-      AND has_schema_privilege(relnamespace, 'USAGE')
-      AND NOT row_security_active(oid)`,
-  },
-
   // Sweeps leave the work to the process that is doing it.
   lockResume: {
     name: 'async-gen:lock-resume',
