@@ -238,7 +238,7 @@ describe('async-gen-worker attempts', () => {
     [['retry'], 'Which attempts? Give ids, or filters'],
     [['retry', '1', '--failed'], 'Give either ids or filters, not both'],
     [['retry', '--running', '--yes'], 'It must be one or several of: failed, expired, cancelled'],
-    [['retry', '--failed', '--uid', '1'], 'attempts retry has no option --uid'],
+    [['retry', '--failed', '--uid', '1'], 'attempts has no option --uid'],
   ])('rejects %j as wrong usage', async (args, message) => {
     const { code, stderr, stdout } = await attempts(...args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
@@ -259,7 +259,8 @@ describe('async-gen-worker attempts', () => {
   it('prints hostile rows on one line each, without control characters, and whole and valid as JSON', async () => {
     const nasty = '\u001b[2J\u001b]0;owned\u0007 \u202eevil\u2066 \u009b31m\r\nnext\tline \u0085 \ufeff'
     const huge = await insert({ args: JSON.stringify(['x'.repeat(8_000_000)]) })
-    const deep = await insert({ args: `${'['.repeat(3000)}${']'.repeat(3000)}` })
+    const nested = `${'['.repeat(3000)}${']'.repeat(3000)}`
+    const deep = await insert({ args: `[${nested}, [${'1,'.repeat(300_000)}1]]` })
     const rows = [
       await insert({ ...failure(nasty), target: nasty.replaceAll('\u0000', ''), method: nasty }),
       await insert({ errors: '"no list"' }),
@@ -284,6 +285,7 @@ describe('async-gen-worker attempts', () => {
     }
     const all = await json()
     const byId = new Map(all.attempts.map((each: { id: string }) => [each.id, each]))
+    expect(deepArgs(byId.get(deep))).toBe(300_001)
     expect(byId.get(huge)).toMatchObject({ args: ['x'.repeat(8_000_000)] })
     expect(byId.get(rows[0])).toMatchObject({ target: nasty, errors: [{ message: nasty }] })
     expect(byId.get(rows[5])).toMatchObject({ args: [nasty, '\ud83d\ude00'] })
@@ -308,6 +310,11 @@ describe('async-gen-worker attempts', () => {
     expect(stderr).toMatch(/ECONNREFUSED/)
   })
 })
+
+/** How many numbers the second argument has. */
+function deepArgs(attempt: unknown): number {
+  return (attempt as { args: [unknown, number[]] }).args[1].length
+}
 
 /** Runs the command on a terminal of its own, and types an answer. */
 async function onTerminal(answer: string, ...args: string[]): Promise<{ code: number | null; text: string }> {

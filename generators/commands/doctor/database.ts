@@ -70,20 +70,23 @@ async function pauses(client: DatabaseClient): Promise<Finding[]> {
     ORDER BY model, target, method
     LIMIT 20
   `)
-  return rows.map(({ model, target, method, since, until, reason }) => {
-    const all = target === '*' && method === '*'
-    const what = all
-      ? `All calls of ${model}`
-      : `The calls of ${method === '*' ? target : `${target}.${method}`} (${model})`
-    const end = until === null || until === 'infinity' ? 'until they are resumed' : `until ${until}`
-    return {
-      severity: 'note',
-      code: 'PAUSED',
-      message: `${what} have been paused since ${since}, ${end}: ${reason ?? 'no reason was given'}`,
-      where: 'async_pauses',
-      remedy: 'If they should run, call resume() of the class of attempts, or delete the row.',
-    }
-  })
+  return rows.map(pauseNote)
+}
+
+function pauseNote({ model, target, method, since, until, reason }: PauseRow): Finding {
+  const path = method === '*' ? target : `${target}.${method}`
+  const what = path === '*' ? `All calls of ${model}` : `The calls of ${path} (${model})`
+  const end = until === null || until === 'infinity' ? 'until they are resumed' : `until ${until}`
+  // Only plain names are safe to paste into a shell.
+  const isPlain = path === '*' || /^\w[\w.]*$/.test(path)
+  const resume = `npx async-gen-worker attempts resume${path === '*' ? '' : ` ${path}`} --model ${model}`
+  return {
+    severity: 'note',
+    code: 'PAUSED',
+    message: `${what} have been paused since ${since}, ${end}: ${reason ?? 'no reason was given'}`,
+    where: 'async_pauses',
+    remedy: `If they should run${isPlain && /^\w+$/.test(model) ? `: ${resume}` : ', delete the row.'}`,
+  }
 }
 
 interface PauseRow {

@@ -19,19 +19,21 @@ function withTypes(_key: string, value: unknown): unknown {
 /** Without recursion: a stack of texts to print and values to open. */
 function deepJson(root: unknown): string {
   const parts: string[] = []
-  const stack: ({ text: string } | { value: unknown })[] = [{ value: root }]
+  const stack: Piece[] = [{ value: root }]
   for (let next = stack.pop(); next; next = stack.pop()) {
     if ('text' in next) parts.push(next.text)
     else {
       const value = plainOf(next.value)
       if (typeof value !== 'object' || value === null) parts.push(JSON.stringify(value) ?? 'null')
-      else stack.push(...pieces(value).reverse())
+      else for (const piece of pieces(value).reverse()) stack.push(piece)
     }
   }
   return parts.join('')
 }
 
-function pieces(value: object): ({ text: string } | { value: unknown })[] {
+type Piece = { text: string } | { value: unknown }
+
+function pieces(value: object): Piece[] {
   if (Array.isArray(value))
     return [{ text: '[' }, ...value.flatMap((each, i) => [{ text: i > 0 ? ',' : '' }, { value: each }]), { text: ']' }]
   const entries = Object.entries(value).filter(([, each]) => each !== undefined)
