@@ -13,9 +13,10 @@ import type { AnyCall, RecordOptions, WithinTransaction } from './calls.js'
 import { toColumn } from './columns.js'
 import { currentParentId, isCallsTransactionOpen } from './current.js'
 import type { AttemptFields } from './fields.js'
+import { TargetRecord } from './record-target.js'
 import { type AttemptRow, type NewAttempt, OWN_FIELDS, tokenKey } from './row.js'
 import { typeOf } from './subclasses.js'
-import { TargetRecord, timeLimit } from './targets.js'
+import { timeLimit } from './targets.js'
 
 type Transaction = WithinTransaction['tx']
 
