@@ -1,3 +1,4 @@
+export type { ArgumentSchemas } from './attempt/arguments.js'
 export { type AttemptClass, AttemptRecord, BaseAttempt } from './attempt/attempt.js'
 export type {
   AddedFields,
@@ -22,15 +23,14 @@ export type {
 } from './attempt/calls.js'
 export type { CurrentCall } from './attempt/current.js'
 export type { AttemptJson } from './attempt/fields.js'
+export { RecordTarget, recordTarget, TargetRecord } from './attempt/record-target.js'
 export type { Reencryption } from './attempt/reencrypt.js'
 export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/row.js'
+export { Snooze } from './attempt/snooze.js'
 export {
   defineTargets,
-  RecordTarget,
-  recordTarget,
   TargetList,
   type TargetOptions,
-  TargetRecord,
   type TargetSource,
   type Targets,
 } from './attempt/targets.js'
@@ -46,10 +46,12 @@ export {
   AttemptEndedError,
   DecryptionError,
   type ErrorRecord,
+  InvalidArgumentsError,
   InvalidStateError,
   PayloadTooLargeError,
   PermanentError,
   RefreshFailedError,
+  TimeoutError,
   TransactionEndedError,
   UnknownEncryptorError,
   UnknownTargetError,

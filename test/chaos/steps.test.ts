@@ -38,6 +38,49 @@ describe('a worker that is killed during a run', () => {
   })
 })
 
+describe('a worker that is killed while a run ends otherwise', () => {
+  it.each([
+    ['claimed', 2],
+    ['called', 2],
+    ['stored', 2],
+    ['committed', 1],
+  ])('after the step "%s" of a snooze: its transaction and the snooze exist once', async (step, runs) => {
+    const attempt = await Attempt.async(Probe).snoozeOnce('polled')
+    expect(await timesWhenKilledAt(step, attempt, 'polled snoozed')).toEqual({ runs, times: 1 })
+    expect(attempt).toMatchObject({ snoozes: 1, result: 'polled' })
+  })
+
+  it.each([
+    ['called', 2, 2],
+    ['committed', 1, 1],
+  ])('after the step "%s" of a snooze without a transaction', async (step, runs, times) => {
+    const attempt = await Attempt.async(Probe).snoozePlain('polled')
+    expect(await timesWhenKilledAt(step, attempt, 'polled snoozed')).toEqual({ runs, times })
+    expect(attempt.snoozes).toBe(1)
+  })
+
+  it.each(['failing', 'failed'])('after the step "%s" of a run whose time limit is over', async (step) => {
+    const attempt = await Attempt.async(Probe, { timeout: '300ms' }).deafOnce('written')
+    expect(await timesWhenKilledAt(step, attempt, 'written')).toEqual({ runs: 2, times: 1 })
+    const name = step === 'failing' ? 'WorkerDied' : 'TimeoutError'
+    expect(attempt.errors).toMatchObject([{ number: 1, name }])
+  })
+})
+
+describe('a worker whose call ignores its signal', () => {
+  it('gives the slot free, logs and counts the call while it lingers, and stops in spite of it', async () => {
+    const lingering = await Attempt.async(Probe, { timeout: '300ms', maxAttempts: 1 }).hold('for ever')
+    const process = await worker({ ASYNC_WORKER_CONCURRENCY: '1' })
+    await eventually('its end', async () => (await lingering.reload()).isFailed)
+    const next = await Attempt.async(Probe).plain('next')
+    await eventually('the next', async () => (await next.reload()).isSucceeded)
+    await eventually('the log line', async () => process.log().includes('Probe.hold of attempt'))
+    expect(process.log()).toContain('ignores its signal: it still runs')
+    process.kill('SIGTERM')
+    expect(await process.exited).toBe(0)
+  })
+})
+
 describe('a worker that hangs during a run', () => {
   /** A worker that hangs after a step of the run, and whose session PostgreSQL has ended, as it does after some minutes. */
   async function hangingAt(step: string): Promise<WorkerProcess> {

@@ -156,6 +156,29 @@ describe.each(versions)('a host of version %s', (version) => {
       for (const label of labels) await expectBooked(label, 10)
     })
 
+    it('calls that only a new worker can hold back or end run once or not at all beside the old one', async () => {
+      await sql(`INSERT INTO async_pauses (model, target, method) VALUES ('Attempt', 'Ledger', 'book')`)
+      await sql(`
+        INSERT INTO attempts (target, method, args, expires_at, timeout_ms)
+        SELECT 'Ledger', 'book', jsonb_build_array('controlled ' || i), now() + i * interval '20 ms', 60000
+        FROM generate_series(1, 100) AS i`)
+      await eventually('the end of those that expire', async () => {
+        const rows = await sql(
+          `SELECT FROM attempts WHERE args ->> 0 LIKE 'controlled%' AND status IN ('pending', 'running')`,
+        )
+        return rows.length === 0
+      })
+      await sql('DELETE FROM async_pauses')
+      const rows = await sql(`
+        SELECT status, count(*)::int, count(entry.call)::int AS booked, count(DISTINCT entry.call)::int AS calls
+        FROM attempts LEFT JOIN "Entry" AS entry ON entry.call = args ->> 0
+        WHERE args ->> 0 LIKE 'controlled%' GROUP BY status`)
+      for (const { status, count, booked, calls } of rows)
+        expect({ status, booked, calls }).toEqual(
+          status === 'expired' ? { status, booked: 0, calls: 0 } : { status: 'succeeded', booked: count, calls: count },
+        )
+    })
+
     it('each version reads what the other one has written', async () => {
       // Rows that were inserted later than they were written are stale. Reading them asks for a refresh.
       await play(old, 'read')

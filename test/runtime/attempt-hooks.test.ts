@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import {
   AesGcmEncryptor,
   attemptTask,
@@ -8,7 +9,7 @@ import {
   PermanentError,
 } from '@async-gen/runtime'
 import { runOnce } from 'graphile-worker'
-import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 
@@ -242,5 +243,109 @@ describe('an overridden perform()', () => {
     expect(await Attempt.find(id)).toMatchObject({ status: 'expired', errors: [] })
     expect(await Attempt.find(recent.id)).toMatchObject({ status: 'succeeded' })
     expect(performed).toEqual(['recent'])
+  })
+})
+
+describe('around', () => {
+  const tenants = new AsyncLocalStorage<string>()
+  const Tenancy = {
+    name: async () => tenants.getStore(),
+    fail: async () => {
+      throw new Error(`no answer for ${tenants.getStore()}`)
+    },
+  }
+  class Base extends BaseAttempt(db, {
+    model: 'Attempt',
+    table: 'attempts',
+    targets: defineTargets({ Tenancy, Work }),
+  }) {}
+  class Tenant extends Base {
+    override async around(next: () => Promise<unknown>) {
+      return await tenants.run(`tenant of ${Base.current().attempt.id}`, () => super.around(next))
+    }
+  }
+
+  it('runs the call in the context that it sets', async () => {
+    const attempt = await Tenant.async(Tenancy).name()
+    await work(Tenant as never)
+    expect(await attempt.wait()).toBe(`tenant of ${attempt.id}`)
+  })
+
+  it('sees the error of the call, and its own error fails the run', async () => {
+    const seen: string[] = []
+    class Watching extends Tenant {
+      override async around(next: () => Promise<unknown>) {
+        try {
+          return await super.around(next)
+        } catch (error) {
+          seen.push((error as Error).message)
+          throw new Error('around', { cause: error })
+        }
+      }
+    }
+    const attempt = await Watching.async(Tenancy).fail()
+    await attempt.perform()
+    expect(seen).toEqual([`no answer for tenant of ${attempt.id}`])
+    expect(attempt.errors).toMatchObject([{ message: 'around', cause: { message: seen[0] } }])
+  })
+
+  it('may use the transaction of the call, which commits with it', async () => {
+    class Writing extends Base {
+      override async around(next: () => Promise<unknown>) {
+        const tx = await Base.current().tx()
+        await tx.order.create({ data: { number: 4711, customerToken: 'around' } })
+        return await super.around(next)
+      }
+    }
+    await (await Writing.async(Work).note('x')).perform()
+    await (await Writing.async(Work).break()).perform()
+    expect(await rows(`DELETE FROM "Order" WHERE number = 4711 RETURNING "customerToken"`)).toEqual([
+      { customerToken: 'around' },
+    ])
+  })
+
+  it('decides the result if it does not call next', async () => {
+    class Cached extends Base {
+      override async around() {
+        return 'from the cache'
+      }
+    }
+    const attempt = await Cached.async(Work).note('x')
+    await attempt.perform()
+    expect(attempt).toMatchObject({ status: 'succeeded', result: 'from the cache' })
+    expect(performed).toEqual([])
+  })
+})
+
+describe('handleSuccess', () => {
+  it('gets the stored result, after it was stored', async () => {
+    const seen: unknown[] = []
+    class Telling extends Attempt {
+      override async handleSuccess(result: unknown) {
+        await super.handleSuccess(result)
+        seen.push(result, (await Attempt.find(this.id))?.status, this.isSucceeded)
+      }
+    }
+    await Telling.async(Work).note('x')
+    await work(Telling)
+    expect(seen).toEqual(['x', 'succeeded', true])
+  })
+
+  it('is not called for a failed run, and its own error is a warning', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockReturnValue()
+    let calls = 0
+    class Throwing extends Attempt {
+      override async handleSuccess() {
+        calls++
+        throw new Error('mail server is down')
+      }
+    }
+    await (await Throwing.async(Work).break()).perform()
+    expect(calls).toBe(0)
+    const attempt = await Throwing.async(Work).note('x')
+    await attempt.perform()
+    expect(attempt).toMatchObject({ status: 'succeeded', errors: [] })
+    expect(warn).toHaveBeenCalledWith(expect.stringContaining('mail server is down'), { code: 'HANDLE_SUCCESS_THREW' })
+    warn.mockRestore()
   })
 })

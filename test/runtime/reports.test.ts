@@ -141,8 +141,8 @@ describe('a long build', () => {
     const seen: unknown[] = []
     class Long extends Report {
       override async build({ progress }: ToastComputation) {
-        progress(0.4)
-        await vi.waitFor(async () => expect(await prisma.toast.findMany()).toMatchObject([{ progress: 0.4 }]))
+        progress(0.4, 'April')
+        await vi.waitFor(async () => expect(await prisma.toast.findMany()).toMatchObject([{ progress: 0.4, progressMessage: 'April' }]))
         seen.push(await (await Long.create({})).build())
         return { rows: 3 }
       }
@@ -150,7 +150,7 @@ describe('a long build', () => {
     const report = await Long.create({})
     await report.build()
     expect(await work('Long', report.id)).toBe('refreshed')
-    expect(seen).toEqual([{ error: 'Data not yet available', progress: 0.4 }])
+    expect(seen).toEqual([{ error: 'Data not yet available', progress: 0.4, progressMessage: 'April' }])
     expect(await report.build()).toMatchObject({ rows: 3 })
   })
 

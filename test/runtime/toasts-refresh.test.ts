@@ -242,10 +242,12 @@ describe('progress', () => {
     const breakfast = hasToast(db, 'oat', nextName(), {
       expireIn: '1 day',
       compute: async (loaded, { progress }) => {
-        progress(0.25)
-        progress(0.75)
+        progress(0.25, 'a quarter')
+        progress(0.75, 'most')
         await vi.waitFor(async () => expect((await rowOf(breakfast)).progress).toBe(0.25))
         seen.push(await breakfast(loaded))
+        // The latest report is stored half a second later.
+        await vi.waitFor(async () => expect((await rowOf(breakfast)).progressMessage).toBe('most'), 5000)
         return {}
       },
     })
@@ -254,10 +256,11 @@ describe('progress', () => {
     await breakfast.expire(oat)
     await refreshNow(db, breakfast, oat)
     expect(seen).toEqual([
-      { error: 'Data not yet available', progress: 0.25 },
-      { toastr: expect.objectContaining({ stale: true, progress: 0.25 }) },
+      { error: 'Data not yet available', progress: 0.25, progressMessage: 'a quarter' },
+      { toastr: expect.objectContaining({ stale: true, progress: 0.25, progressMessage: 'a quarter' }) },
     ])
     expect(((await breakfast(oat)) as { toastr: object }).toastr).not.toHaveProperty('progress')
+    expect(await rowOf(breakfast)).toMatchObject({ progress: null, progressMessage: null })
   })
 })
 

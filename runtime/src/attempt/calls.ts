@@ -1,7 +1,9 @@
+import type { Duration } from '../core/duration.js'
 import type { Encryptor } from '../core/encryptor.js'
 import type { TransactionFor } from '../core/prisma/client.js'
 import type { AttemptFields } from './fields.js'
-import type { ArgsOf, MethodOf, ResultOf, TargetRecord, Targets } from './targets.js'
+import type { TargetRecord } from './record-target.js'
+import type { ArgsOf, MethodOf, ResultOf, Targets } from './targets.js'
 import type { WaitOptions } from './wait.js'
 
 /** The transaction to record a call in: if that rolls back, the call never existed. */
@@ -17,6 +19,12 @@ export interface RecordOptions<Data = Record<string, unknown>> {
   priority?: number | undefined
   /** When to run the call. Default: as soon as the transaction has committed. */
   scheduledAt?: Date | undefined
+  /** If no run has begun by then, the attempt expires. Default: it never does. */
+  expiresAt?: Date | undefined
+  /** The same, as the time after the call is due: `'1 hour'`. */
+  expiresAfter?: Duration | undefined
+  /** The time limit of each run: `'30s'`. Default: that of the method or the target in targets.ts. */
+  timeout?: Duration | undefined
   /** How many runs the attempt gets before it is failed. Default: 25, which takes about 14 hours. */
   maxAttempts?: number | undefined
   /** Encrypts arguments, result and errors. Default: the encryptor of the class. */

@@ -1,10 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Database } from '../core/database.js'
-import { AsyncGenError } from '../core/errors.js'
+import type { Duration } from '../core/duration.js'
+import { AsyncGenError, TimeoutError } from '../core/errors.js'
 import type { TransactionOf } from '../core/prisma/client.js'
 import type { OpenTransaction } from '../core/prisma/transaction.js'
+import type { ProgressWriter } from '../core/progress-writer.js'
 import type { BoundClass } from './binding.js'
 import type { AttemptFields } from './fields.js'
+import { Snooze } from './snooze.js'
 import type { AttemptStore } from './store.js'
 
 /** What a call can ask for while it runs, through `Attempt.current()`. */
@@ -13,30 +16,26 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
   /** The number of the run, from 1. */
   readonly run: number
   readonly #db: Database
-  readonly #stopping: AbortSignal | undefined
-  readonly #cancelled: AbortController
-  #signal: AbortSignal | undefined
+  readonly #control: RunControl
+  readonly #progress: ProgressWriter | undefined
   #transaction: Promise<OpenTransaction<Client>> | undefined
   #hasEnded = false
 
-  constructor(
-    db: Database,
-    attempt: Attempt,
-    run: number,
-    stopping: AbortSignal | undefined,
-    cancelled = new AbortController(),
-  ) {
+  /** @param progress undefined if reports of progress are ignored */
+  constructor(db: Database, attempt: Attempt, run: number, control: RunControl, progress: ProgressWriter | undefined) {
     this.#db = db
     this.attempt = attempt
     this.run = run
-    this.#stopping = stopping
-    this.#cancelled = cancelled
+    this.#control = control
+    this.#progress = progress
   }
 
-  /** Aborts when the attempt is cancelled, and when the worker has to stop before the call has ended. */
+  /**
+   * Aborts when the attempt is cancelled, when the time limit of the run is over (with a TimeoutError), and when the worker has to stop
+   * before the call has ended.
+   */
   get signal(): AbortSignal {
-    this.#signal ??= AbortSignal.any([this.#cancelled.signal, ...(this.#stopping ? [this.#stopping] : [])])
-    return this.#signal
+    return this.#control.signal
   }
 
   /**
@@ -44,18 +43,42 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
    * success of the attempt, so it happens exactly once. If the call fails, it rolls back. A call that never asks holds no
    * connection, and its effects happen at least once.
    *
-   * @throws AsyncGenError CALL_ENDED after the call has returned
+   * @throws AsyncGenError CALL_ENDED after the call has returned, or after its time limit
    */
   readonly tx = async (): Promise<TransactionOf<Client>> => {
-    if (this.#hasEnded)
-      throw new AsyncGenError('CALL_ENDED', 'The call has ended. Await everything that it starts before it returns.')
-    this.#transaction ??= this.#db.openTransaction()
+    this.#requireRunning()
+    this.#transaction ??= this.#db.openTransaction({ cancellable: this.#control.limit !== undefined })
     return (await this.#transaction).tx
   }
+
+  /**
+   * Reports how far the call is: `progress(0.4, 'page 4 of 10')`. Call it as often as you like: the row is written at most twice a second.
+   * If the write fails, the call goes on.
+   *
+   * @param done from 0 to 1; values outside count as the nearest
+   * @param message at most 1,000 characters are kept
+   * @throws AsyncGenError INVALID_OPTION for a value that is no number; CALL_ENDED after the call has returned
+   */
+  readonly progress = (done: number, message?: string): void => {
+    this.#requireRunning()
+    if (typeof done !== 'number' || Number.isNaN(done))
+      throw new AsyncGenError('INVALID_OPTION', `progress is ${done}. It must be a number from 0 to 1.`)
+    this.#progress?.report(done, message)
+  }
+
+  /**
+   * Return what it returns, to run the call again later: `return Attempt.current().snooze('5 minutes')`. The attempt is pending again
+   * without an error. The run is not counted, so there may be any number of them; `attempt.snoozes` counts them. What the call wrote
+   * through `tx()` commits.
+   *
+   * @throws AsyncGenError INVALID_DURATION
+   */
+  readonly snooze = (delay: Duration): Snooze => new Snooze(delay)
 
   /** Marks the call as ended, so that `tx` throws, and returns its transaction if it asked for one. */
   async end(): Promise<OpenTransaction<Client> | undefined> {
     this.#hasEnded = true
+    await this.#progress?.end()
     return await this.#transaction
   }
 
@@ -66,15 +89,70 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
 
   /** The same call again, within the same run and with a new transaction. */
   again(): CurrentCall<Attempt, Client> {
-    return new CurrentCall(this.#db, this.attempt, this.run, this.#stopping, this.#cancelled)
+    // A report of progress updates the row, and so does the transaction of the call. With RepeatableRead and Serializable they conflict, so
+    // later tries report nothing.
+    return new CurrentCall(this.#db, this.attempt, this.run, this.#control, undefined)
   }
 
-  cancel(): void {
-    this.#cancelled.abort(new AsyncGenError('CANCELLED', 'The attempt was cancelled while it ran.'))
+  #requireRunning(): void {
+    if (!this.#hasEnded) return
+    throw new AsyncGenError('CALL_ENDED', 'The call has ended. Await everything that it starts before it returns.')
+  }
+}
+
+/** What ends a run from outside: a cancellation, its time limit, or the stop of the worker. All tries of its call share it. */
+export class RunControl {
+  readonly #started = performance.now()
+  readonly #stopping: AbortSignal | undefined
+  #controller: AbortController | undefined
+  #signal: AbortSignal | undefined
+  #reason: AsyncGenError | undefined
+  /** The time limit of the run, in milliseconds. */
+  limit: number | undefined
+
+  /** @param stopping aborts when the worker has to stop */
+  constructor(stopping: AbortSignal | undefined) {
+    this.#stopping = stopping
+  }
+
+  /** Milliseconds since the run began. */
+  get elapsed(): number {
+    return performance.now() - this.#started
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#signal) {
+      this.#controller = new AbortController()
+      if (this.#reason) this.#controller.abort(this.#reason)
+      this.#signal = AbortSignal.any([this.#controller.signal, ...(this.#stopping ? [this.#stopping] : [])])
+    }
+    return this.#signal
+  }
+
+  get isAborted(): boolean {
+    return this.#reason !== undefined || this.#stopping?.aborted === true
   }
 
   get isCancelled(): boolean {
-    return this.#cancelled.signal.aborted
+    return this.#reason?.code === 'CANCELLED'
+  }
+
+  /** The error with which the time limit has ended the run. */
+  get timeout(): TimeoutError | undefined {
+    return this.#reason instanceof TimeoutError ? this.#reason : undefined
+  }
+
+  cancel(): void {
+    this.#abort(new AsyncGenError('CANCELLED', 'The attempt was cancelled while it ran.'))
+  }
+
+  timeOut(error: TimeoutError): void {
+    this.#abort(error)
+  }
+
+  #abort(reason: AsyncGenError): void {
+    this.#reason ??= reason
+    this.#controller?.abort(reason)
   }
 }
 

@@ -70,6 +70,23 @@ export abstract class AttemptLifecycle extends AttemptFields {
     )
   }
 
+  /**
+   * Runs the method of the target: `next` does. Override it to run code around every call, such as one that sets the tenant or the context
+   * of your logger, and return what `super.around(next)` returns. `Attempt.current()` works in it, what it throws fails the run, and
+   * the time limit of the run includes it.
+   */
+  async around(next: () => Promise<unknown>): Promise<unknown> {
+    return await next()
+  }
+
+  /**
+   * Called after the success of the call is stored and committed. Override it, and call `super`. An error that it throws is a warning
+   * (HANDLE_SUCCESS_THREW). If the process dies before, it is not called: record a call in the method's transaction for what must happen.
+   *
+   * @param _result what the call returned, as it is stored
+   */
+  async handleSuccess(_result: unknown): Promise<void> {}
+
   /** Milliseconds to wait after the n-th failed run. If an override throws or returns no length of time, the default applies. */
   retryDelay(run: number): number {
     return backoff(run)
@@ -129,7 +146,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
       await this.perform(signal ? { signal } : {})
     } catch (thrown) {
       if (run.phase === 'claimed') await this.#execute(run, { thrown })
-      else if (run.hookError?.thrown !== thrown) warnOfLateError(this.#label, thrown)
+      else if (run.hookError?.thrown !== thrown) warnOfHook('perform', this.#label, thrown)
     }
     if (run.phase === 'claimed' && this.isRunning) await this.#execute(run, 'postpone')
     this.#disown(run)
@@ -186,9 +203,10 @@ export abstract class AttemptLifecycle extends AttemptFields {
     if (instead === 'postpone') return { kind: 'postponed' }
     if (instead) return { kind: 'failed', error: instead.thrown }
     const { db, store } = this.#class
-    const call = new CurrentCall(db, this as AttemptFields, run.key.number, run.stopping)
-    store.runs.running.begin(run.key, call)
-    return await perform(call, run.key)
+    const { key, control } = run
+    const call = new CurrentCall(db, this as AttemptFields, key.number, control, run.progressWriter())
+    store.runs.running.begin(key, control)
+    return await perform(call, { key, control, around: (next) => this.around(next) })
   }
 
   #event({ key: { id, number } }: AttemptRun): OperationEvent {
@@ -199,7 +217,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
   /** How the run ended, for its event. */
   #end({ isDecided, hookError }: AttemptRun, outcome: RunOutcome): OperationEnd {
     const { kind } = outcome
-    if (kind === 'succeeded' || kind === 'superseded') return { outcome: kind }
+    if (kind === 'succeeded' || kind === 'superseded' || kind === 'snoozed') return { outcome: kind }
     if (kind === 'postponed') return { outcome: this.isPending ? 'retried' : 'superseded' }
     const error = this.content.loggable(hookError ? hookError.thrown : outcome.error, this)
     if (kind === 'released' || this.isPending) return { outcome: 'retried', error }
@@ -208,11 +226,13 @@ export abstract class AttemptLifecycle extends AttemptFields {
 
   async #settle(run: AttemptRun, outcome: RunOutcome): Promise<Thrown | undefined> {
     if (outcome.kind === 'failed') return await this.#handle(run, outcome.error)
-    if (outcome.kind === 'superseded' || outcome.kind === 'released') await this.#refresh()
+    if (outcome.kind === 'superseded' || outcome.kind === 'released' || outcome.kind === 'snoozed')
+      await this.#refresh()
     else if (outcome.kind === 'postponed') await this.#use(run.postpone(this.#safeDelay(run)))
     else {
       const result = JSON.parse(outcome.result)
       this.row = { ...this.row, status: 'succeeded', result, completed_at: new Date(), locked_by: null }
+      if (this.handleSuccess !== AttemptLifecycle.prototype.handleSuccess) await this.#afterSuccess()
     }
     return undefined
   }
@@ -231,6 +251,15 @@ export abstract class AttemptLifecycle extends AttemptFields {
       if (isFinal && (this.isRunning || this.isPending)) await this.#endAs('failed', 'fail').catch(() => {})
       else if (this.isRunning) await this.#fail(run, error, () => backoff(number))
       return { thrown }
+    }
+  }
+
+  /** The result is stored, so an error of the hook changes nothing. */
+  async #afterSuccess(): Promise<void> {
+    try {
+      await this.handleSuccess(this.result)
+    } catch (thrown) {
+      warnOfHook('handleSuccess', this.#label, thrown)
     }
   }
 
@@ -296,10 +325,10 @@ function warnOfNoCall({ isDue, scheduledAt }: AttemptFields, label: string): voi
   process.emitWarning(`perform() did not run ${label}: ${why}.`, { code: 'ATTEMPT_NOT_DUE' })
 }
 
-/** An override of `perform` threw after its run had ended, which changes nothing. */
-function warnOfLateError(label: string, thrown: unknown): void {
+/** A hook threw after its run had ended, which changes nothing. */
+function warnOfHook(hook: 'perform' | 'handleSuccess', label: string, thrown: unknown): void {
   const { name, message } = describeError(thrown)
-  process.emitWarning(`perform() of ${label} threw after the run had ended: ${name}: ${message}`, {
-    code: 'PERFORM_THREW',
+  process.emitWarning(`${hook}() of ${label} threw after the run had ended: ${name}: ${message}`, {
+    code: hook === 'perform' ? 'PERFORM_THREW' : 'HANDLE_SUCCESS_THREW',
   })
 }

@@ -1,21 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describeError, PermanentError } from '../core/errors.js'
+import { describeError, InvalidArgumentsError, isInstance, PermanentError } from '../core/errors.js'
 import type { OpenTransaction } from '../core/prisma/transaction.js'
 import { jittered } from '../core/retry.js'
 import { serialize } from '../core/serialize.js'
 import { hasNotCommitted, isSerializationFailure, isTransient } from '../core/transient-errors.js'
+import { checkArguments } from './arguments.js'
 import type { BoundClass } from './binding.js'
-import { type CurrentCall, runCall } from './current.js'
+import { type CurrentCall, type RunControl, runCall } from './current.js'
 import type { AttemptFields } from './fields.js'
 import type { RunKey } from './row.js'
-import type { RunStore } from './run-store.js'
+import type { RunEnd, RunStore } from './run-store.js'
+import { Snooze } from './snooze.js'
+import { rollbackSoon, withinTimeLimit } from './time-limit.js'
 
 /**
- * How a run ended. `postponed`: the call did not run. `superseded`: the run was cancelled, or rescued by another worker. `released`: the
- * end could not be stored, by no fault of the call, so it runs again and this run is not counted.
+ * How a run ended. `postponed`: the call did not run. `superseded`: the run was cancelled, changed by the call itself, or rescued by another
+ * worker. `released`: the end could not be stored, by no fault of the call, so it runs again and this run is not counted.
  */
 export type RunOutcome =
   | { kind: 'succeeded'; result: string }
+  | { kind: 'snoozed' }
   | { kind: 'failed'; error: unknown }
   | { kind: 'postponed' }
   | { kind: 'superseded' }
@@ -25,8 +29,16 @@ export type RunOutcome =
 interface Conflict {
   kind: 'conflict'
   error: unknown
-  /** Whose statement failed: one of the call, or the runtime's statement that stores the success. */
+  /** Whose statement failed: one of the call, or the runtime's statement that stores the end of the run. */
   of: 'call' | 'runtime'
+}
+
+/** A claimed run of a call. */
+export interface CallRun {
+  key: RunKey
+  control: RunControl
+  /** The hook of the attempt that runs the call. */
+  around(next: () => Promise<unknown>): Promise<unknown>
 }
 
 /** How often a call runs whose transaction conflicts. */
@@ -36,40 +48,63 @@ const TRIES = 15
 const PAUSES = { first: 20, longest: 3000, released: 2000 }
 
 /**
- * Runs a claimed call and stores its success: in the transaction of the call, if it asked for one. A superseded run changes nothing, and
- * its transaction rolls back. A call whose transaction conflicts with another one runs again, within the same run.
+ * Runs a claimed call and stores its success or its snooze: in the transaction of the call, if it asked for one. A superseded run changes
+ * nothing, and its transaction rolls back. A call whose transaction conflicts with another one runs again, within the same run.
  */
-export async function perform(call: CurrentCall, run: RunKey): Promise<RunOutcome> {
+export async function perform(call: CurrentCall, run: CallRun): Promise<RunOutcome> {
   const { runs } = classOf(call).store
   for (let tries = 1, current = call; ; tries++, current = current.again()) {
     const started = performance.now()
     const outcome = await performOnce(current, run)
     if (outcome.kind !== 'conflict') return outcome
-    if (tries === TRIES || call.signal.aborted) return await giveUp(runs, call, run, outcome)
+    if (tries === TRIES || run.control.isAborted) return await giveUp(runs, run, outcome)
     // A long call blocks others for longer, so its pause is longer too.
     const pause = tries * Math.max(PAUSES.first, performance.now() - started)
     await sleep(jittered(Math.min(pause, PAUSES.longest)))
   }
 }
 
-async function performOnce(call: CurrentCall, run: RunKey): Promise<RunOutcome | Conflict> {
+async function performOnce(call: CurrentCall, run: CallRun): Promise<RunOutcome | Conflict> {
   const { attempt } = call
-  const { content, targets, store } = classOf(call)
+  const { content, store } = classOf(call)
   try {
-    const callable = (await targets()).resolve(attempt.target, attempt.method)
-    const args = argumentsOf(attempt)
-    const value = await runCall(call, () => callable(...args))
-    const result = content.seal(serializeResult(value), attempt, 'result')
+    const value = await runMethod(call, run)
+    const end: RunEnd =
+      value instanceof Snooze
+        ? { delay: value.delay, snoozes: attempt.snoozes + 1 }
+        : { result: content.seal(serializeResult(value), attempt, 'result') }
     const transaction = await call.end()
-    return await (transaction ? commit(store.runs, transaction, run, result) : storeSuccess(store.runs, run, result))
+    return await (transaction ? commit(store.runs, transaction, run.key, end) : storeEnd(store.runs, run.key, end))
   } catch (error) {
+    const { timeout } = run.control
+    if (timeout) {
+      await rollbackSoon(call)
+      return { kind: 'failed', error: timeout }
+    }
     const transaction = await call.end().catch(() => undefined)
     await transaction?.rollback()
-    if (call.isCancelled) return { kind: 'superseded' }
+    if (run.control.isCancelled) return { kind: 'superseded' }
     return transaction && isSerializationFailure(error)
       ? { kind: 'conflict', error, of: 'call' }
       : { kind: 'failed', error }
   }
+}
+
+/** Runs the method, with its arguments checked, within its time limit. */
+async function runMethod(call: CurrentCall, { control, around }: CallRun): Promise<unknown> {
+  const { attempt } = call
+  const { db, targets } = classOf(call)
+  const list = await targets()
+  const callable = list.resolve(attempt.target, attempt.method)
+  const { path, timeout, schemas } = list.settingsOf(attempt.target, attempt.method)
+  const run = () =>
+    runCall(call, async () => {
+      const given = argumentsOf(attempt)
+      const args = schemas ? await checkArguments(path, schemas, given).catch(failForGood) : given
+      return await around(async () => await callable(...args))
+    })
+  control.limit = attempt.timeoutMs ?? timeout
+  return await (control.limit === undefined ? run() : withinTimeLimit(db, call, control, control.limit, run))
 }
 
 function classOf({ attempt }: CurrentCall): BoundClass {
@@ -78,11 +113,11 @@ function classOf({ attempt }: CurrentCall): BoundClass {
 
 type Transaction = OpenTransaction<unknown>
 
-async function storeSuccess(runs: RunStore, run: RunKey, result: string): Promise<RunOutcome> {
+async function storeEnd(runs: RunStore, run: RunKey, end: RunEnd): Promise<RunOutcome> {
   try {
     // If the first answer was lost, the repeated statement finds no run to end.
-    const isStored = (await runs.succeed(run, result)) || (await runs.hasSucceeded(run))
-    return isStored ? { kind: 'succeeded', result } : { kind: 'superseded' }
+    const isStored = (await runs.end(run, end)) || (await runs.hasEnded(run, end))
+    return isStored ? outcomeOf(end) : { kind: 'superseded' }
   } catch (error) {
     if (!isTransient(error)) throw error
     runs.releaseLater(run)
@@ -94,12 +129,17 @@ async function commit(
   runs: RunStore,
   { tx, commit, rollback }: Transaction,
   run: RunKey,
-  result: string,
+  end: RunEnd,
 ): Promise<RunOutcome | Conflict> {
+  let outcome = outcomeOf(end)
   try {
-    if (!(await runs.succeedWithin(tx as never, run, result))) {
-      await rollback()
-      return { kind: 'superseded' }
+    if (!(await runs.endWithin(tx as never, run, end))) {
+      outcome = { kind: 'superseded' }
+      // A call may set its own row, in place of a snooze. That is a reason to commit.
+      if (!(await runs.wasChangedWithin(tx as never, run))) {
+        await rollback()
+        return outcome
+      }
     }
   } catch (error) {
     if (!isTransient(error)) throw error
@@ -108,10 +148,10 @@ async function commit(
   }
   try {
     await commit()
-    return { kind: 'succeeded', result }
+    return outcome
   } catch (error) {
     if (hasNotCommitted(error)) return { kind: 'conflict', error, of: 'runtime' }
-    return await afterFailedCommit(runs, run, result, error)
+    return await afterFailedCommit(runs, run, end, error)
   }
 }
 
@@ -119,11 +159,11 @@ async function commit(
 async function afterFailedCommit(
   runs: RunStore,
   run: RunKey,
-  result: string,
+  end: RunEnd,
   error: unknown,
 ): Promise<RunOutcome | Conflict> {
   try {
-    if (await runs.hasSucceeded(run)) return { kind: 'succeeded', result }
+    if (await runs.hasEnded(run, end)) return outcomeOf(end)
   } catch {
     runs.releaseLater(run)
     return { kind: 'released', error }
@@ -132,17 +172,26 @@ async function afterFailedCommit(
   return { kind: 'conflict', error, of: 'runtime' }
 }
 
-async function giveUp(runs: RunStore, call: CurrentCall, run: RunKey, { error, of }: Conflict): Promise<RunOutcome> {
-  if (call.isCancelled) return { kind: 'superseded' }
+async function giveUp(runs: RunStore, { key, control }: CallRun, { error, of }: Conflict): Promise<RunOutcome> {
+  if (control.isCancelled) return { kind: 'superseded' }
   if (of === 'call') return { kind: 'failed', error }
-  await runs.release(run, call.signal.aborted ? 0 : jittered(PAUSES.released))
+  await runs.release(key, control.isAborted ? 0 : jittered(PAUSES.released))
   return { kind: 'released', error }
+}
+
+function outcomeOf(end: RunEnd): RunOutcome {
+  return 'result' in end ? { kind: 'succeeded', result: end.result } : { kind: 'snoozed' }
 }
 
 /** A row that was written by hand may hold anything. Spread, the text "no" would be the two arguments "n" and "o". */
 function argumentsOf({ args }: AttemptFields): unknown[] {
   if (Array.isArray(args)) return args
   throw new PermanentError('The column args of the row holds no JSON array. Arguments are an array: [1, "two"].')
+}
+
+/** The arguments of a row never change, so another run would fail in the same way. */
+function failForGood(error: unknown): never {
+  throw isInstance(error, InvalidArgumentsError) ? new PermanentError(error.message, { cause: error }) : error
 }
 
 /** A result that cannot be stored does not make the call run again. */

@@ -1,3 +1,4 @@
+import { milliseconds } from '../core/duration.js'
 import { AsyncGenError, TransactionEndedError } from '../core/errors.js'
 import { snakeCase } from '../core/names.js'
 import { isTransactionOpen, warnOfForgottenTransaction } from '../core/prisma/open-transactions.js'
@@ -6,14 +7,16 @@ import type { Statement } from '../core/statement.js'
 import { instrument } from '../telemetry/instrument.js'
 import { traceContext } from '../telemetry/opentelemetry.js'
 import type { OperationEvent } from '../telemetry/operation.js'
+import { checkArguments } from './arguments.js'
 import type { BoundClass } from './binding.js'
 import type { AnyCall, RecordOptions, WithinTransaction } from './calls.js'
 import { toColumn } from './columns.js'
 import { currentParentId, isCallsTransactionOpen } from './current.js'
 import type { AttemptFields } from './fields.js'
+import { TargetRecord } from './record-target.js'
 import { type AttemptRow, type NewAttempt, OWN_FIELDS, tokenKey } from './row.js'
 import { typeOf } from './subclasses.js'
-import { TargetRecord } from './targets.js'
+import { timeLimit } from './targets.js'
 
 type Transaction = WithinTransaction['tx']
 
@@ -96,7 +99,11 @@ function eventOf(Attempt: BoundClass, attempts: NewAttempt[]): OperationEvent {
 }
 
 /** A call before the names of its target and its class are looked up. */
-type CopiedCall = Omit<NewAttempt, 'target' | 'type'> & { callee: object }
+type CopiedCall = Omit<NewAttempt, 'target' | 'type'> & {
+  callee: object
+  /** The arguments themselves, for the schemas. */
+  given: unknown[]
+}
 
 /** A copy of a call. What the caller changes later, while names are looked up, does not change it. */
 function copied(
@@ -104,11 +111,17 @@ function copied(
   { target: callee, method, args = [], encryptor, data = {}, idempotenceToken, parent, ...options }: AnyCall,
 ): CopiedCall {
   requireValid(options)
+  const { priority, maxAttempts, scheduledAt, expiresAt, expiresAfter, timeout } = options
   return {
-    ...options,
-    priority: options.priority ?? Attempt.priorities.async,
+    priority: priority ?? Attempt.priorities.async,
+    maxAttempts,
+    scheduledAt,
+    expiresAt,
+    expiresAfter: expiresAfter === undefined ? undefined : milliseconds(expiresAfter, 'expiresAfter'),
+    timeoutMs: timeout === undefined ? undefined : timeLimit(timeout, 'timeout'),
     callee,
     method,
+    given: args,
     args: serialize(args, 'args'),
     encryptor: Attempt.content.nameFor(encryptor),
     idempotenceToken: idempotenceToken ?? undefined,
@@ -117,15 +130,17 @@ function copied(
   }
 }
 
-/** @throws UnknownTargetError for a target or a method that is not listed */
+/** @throws UnknownTargetError for a target or a method that is not listed; InvalidArgumentsError */
 async function named(Attempt: BoundClass, calls: CopiedCall[]): Promise<NewAttempt[]> {
   const targets = await Attempt.targets()
   const type = await typeOf(Attempt)
-  return calls.map(({ callee, ...call }) => {
+  const found = calls.map(({ callee, given, ...call }) => {
     const target = targets.nameOf(callee)
     targets.resolve(target, call.method)
-    return { ...call, type, target }
+    return { call: { ...call, type, target }, given, ...targets.settingsOf(target, call.method) }
   })
+  for (const { path, schemas, given } of found) if (schemas) await checkArguments(path, schemas, given)
+  return found.map(({ call }) => call)
 }
 
 function parentId({ store }: BoundClass, parent: AttemptFields | null): bigint | undefined {
@@ -152,9 +167,15 @@ export function columnsOf({ db, model }: BoundClass, data: Record<string, unknow
 }
 
 /** An invalid Date and NaN would become null in JSON, so that a call for later would run at once. */
-function requireValid({ scheduledAt, priority, maxAttempts }: RecordOptions): void {
-  if (scheduledAt !== undefined && !(scheduledAt instanceof Date && Number.isFinite(scheduledAt.getTime())))
-    throw invalidOption('scheduledAt', scheduledAt, 'a valid Date')
+function requireValid({ scheduledAt, expiresAt, expiresAfter, priority, maxAttempts }: RecordOptions): void {
+  for (const [option, time] of Object.entries({ scheduledAt, expiresAt })) {
+    if (time !== undefined && !(time instanceof Date && Number.isFinite(time.getTime())))
+      throw invalidOption(option, time, 'a valid Date')
+  }
+  if (expiresAt && expiresAfter !== undefined)
+    throw invalidOption('expiresAfter', expiresAfter, 'left out, because expiresAt is set')
+  if (expiresAt && scheduledAt && expiresAt <= scheduledAt)
+    throw invalidOption('expiresAt', expiresAt.toISOString(), `after scheduledAt (${scheduledAt.toISOString()})`)
   if (priority !== undefined && !Number.isInteger(priority)) throw invalidOption('priority', priority, 'a whole number')
   if (maxAttempts !== undefined && !(Number.isInteger(maxAttempts) && maxAttempts > 0))
     throw invalidOption('maxAttempts', maxAttempts, 'a whole number from 1')

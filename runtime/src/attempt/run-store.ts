@@ -25,6 +25,16 @@ interface SuccessRequest {
   result: string
 }
 
+/** How a call ends its run: with a result (JSON text, encrypted if the row is), or with a snooze. */
+export type RunEnd = { result: string } | RunSnooze
+
+interface RunSnooze {
+  /** Milliseconds until the next run. */
+  delay: number
+  /** How many snoozes the row counts with this one. */
+  snoozes: number
+}
+
 /** How a run fails. */
 export interface RunFailure {
   /** Milliseconds until the next run; null if there is none. */
@@ -85,25 +95,40 @@ export class RunStore {
     return (await this.#db.query(this.#sql.isStartable, [id, this.#model])).length === 1
   }
 
-  /** Ends a run with success. Returns false if the run was superseded. */
-  async succeed(run: RunKey, result: string): Promise<boolean> {
-    return await this.#succeed({ run, result })
+  /** Ends a run as its call does. Returns false if the run was superseded. */
+  async end(run: RunKey, end: RunEnd): Promise<boolean> {
+    return 'result' in end
+      ? await this.#succeed({ run, result: end.result })
+      : await this.#snooze(this.#db.query, run, end)
   }
 
   /** The same, as the last statement of the call's own transaction. */
-  async succeedWithin(tx: TransactionLike, run: RunKey, result: string): Promise<boolean> {
-    return await this.#succeedAlone(this.#db.within(tx), { run, result })
+  async endWithin(tx: TransactionLike, run: RunKey, end: RunEnd): Promise<boolean> {
+    const query = this.#db.within(tx)
+    return 'result' in end
+      ? await this.#succeedAlone(query, { run, result: end.result })
+      : await this.#snooze(query, run, end)
   }
 
   /**
-   * Whether a run has ended with success. Waits for a COMMIT whose answer was lost.
+   * Whether a run has ended so. Waits for a COMMIT whose answer was lost.
    * @throws if a transaction locks the row for longer than a few seconds
    */
-  async hasSucceeded({ id, number }: RunKey): Promise<boolean> {
+  async hasEnded({ id, number }: RunKey, end: RunEnd): Promise<boolean> {
     return await this.#db.transaction(async (query) => {
-      const [row] = await query<{ succeeded: boolean }>(this.#sql.hasSucceeded, [id, number])
-      return row?.succeeded ?? false
+      const [row] = await query<{ succeeded: boolean; snoozes: number }>(this.#sql.hasEnded, [id, number])
+      return 'result' in end ? (row?.succeeded ?? false) : (row?.snoozes ?? 0) >= end.snoozes
     })
+  }
+
+  /** Whether the call itself has set its row to something else than running, in its own transaction. */
+  async wasChangedWithin(tx: TransactionLike, { id }: RunKey): Promise<boolean> {
+    return (await this.#db.within(tx)(this.#sql.wasChangedWithin, [id])).length === 1
+  }
+
+  /** Stores what the call of a run has reported. It changes nothing if the run was superseded, or if its row is locked. */
+  async storeProgress({ id, number, worker }: RunKey, done: number, message: string | null): Promise<void> {
+    await this.#db.query(this.#sql.storeProgress, [id, number, worker, done, message])
   }
 
   /** Ends a run with an error. Returns undefined if the run was superseded. */
@@ -199,6 +224,10 @@ export class RunStore {
     ])
     const ids = new Set(ended.map(({ id }) => BigInt(id)))
     return runs.map(({ id }) => ids.has(id) || undefined)
+  }
+
+  async #snooze(query: Query, { id, number, worker }: RunKey, { delay, snoozes }: RunSnooze): Promise<boolean> {
+    return (await query(this.#sql.snooze, [id.toString(), number, worker, delay, snoozes])).length === 1
   }
 
   async #succeedAlone(query: Query, { run, result }: SuccessRequest): Promise<boolean> {

@@ -1,6 +1,8 @@
 import { secondsSince } from '../core/duration.js'
 import { describeError } from '../core/errors.js'
+import { ProgressWriter } from '../core/progress-writer.js'
 import type { Content, ContentOwner } from './content.js'
+import { RunControl } from './current.js'
 import type { AttemptRow, AttemptStatus, NewStoredError, RunKey } from './row.js'
 import type { ClaimedRun, RunStore } from './run-store.js'
 
@@ -14,6 +16,7 @@ export class AttemptRun {
   readonly key: RunKey
   /** Aborts when the worker has to stop. */
   readonly stopping: AbortSignal | undefined
+  readonly control: RunControl
   phase: 'claimed' | 'calling' | 'handling' = 'claimed'
   /** Whether a hook has ended the run. */
   isDecided = false
@@ -29,6 +32,7 @@ export class AttemptRun {
   constructor(store: RunStore, content: Content, owner: ContentOwner, { run }: ClaimedRun, stopping?: AbortSignal) {
     this.key = run
     this.stopping = stopping
+    this.control = new RunControl(stopping)
     this.#store = store
     this.#content = content
     this.#owner = owner
@@ -53,6 +57,14 @@ export class AttemptRun {
   async decide(status: AttemptStatus, retryAfter: number | null): Promise<AttemptRow | undefined> {
     const error = this.error && this.#errorEntry(this.error.thrown)
     return await this.#store.endRun(this.key, { status, retryAfter, ...(error && { error }) })
+  }
+
+  /** Stores what the call reports. */
+  progressWriter(): ProgressWriter {
+    return new ProgressWriter(async ({ done, message }) => {
+      const text = message === null ? null : this.#content.sealText(message, this.#owner, 'progress_message')
+      await this.#store.storeProgress(this.key, done, text)
+    })
   }
 
   /** Takes the run off the list of those that this process is running, whether or not its end could be stored. */

@@ -1,7 +1,8 @@
-import { AsyncGenError, PermanentError, UnknownTargetError } from '../core/errors.js'
-
-// biome-ignore lint/suspicious/noExplicitAny: any argument list is allowed; the compiler checks it where a call is recorded
-export type Callable = (...args: any[]) => unknown
+import { type Duration, milliseconds } from '../core/duration.js'
+import { AsyncGenError, UnknownTargetError } from '../core/errors.js'
+import type { ArgumentSchemas } from './arguments.js'
+import { type Callable, type Methods, RecordTarget } from './record-target.js'
+import type { Snooze } from './snooze.js'
 
 /** A class with static methods, an object of functions, or the records of a model. */
 export type Target = object
@@ -25,23 +26,39 @@ export type ArgsOf<T, M> = M extends keyof MethodsOf<T>
     : never
   : never
 
-/** What a call of a target's method resolves with, as it is stored and read again. */
+/** What a call of a target's method resolves with, as it is stored and read again. A snooze is no result. */
 export type ResultOf<T, M> = M extends keyof MethodsOf<T>
   ? MethodsOf<T>[M] extends (...args: never[]) => infer Result
-    ? Awaited<Result>
+    ? Exclude<Awaited<Result>, Snooze>
     : never
   : never
 
 type MethodsOf<T> = T extends RecordTarget<infer _Record, infer _Id, infer M> ? M : T
 
-type Methods = Record<string, Callable>
-
 /** The path of a method, as a row names it: `OrderClient.fulfill`. */
 type PathIn<T extends Targets> = { [N in keyof T & string]: `${N}.${MethodOf<T[N]>}` }[keyof T & string]
+
+/** The stored arguments of the method with a path. */
+type ArgsAt<T extends Targets, Path> = Path extends `${infer N}.${infer M}`
+  ? N extends keyof T
+    ? ArgsOf<T[N], M>
+    : never
+  : never
 
 export interface TargetOptions<T extends Targets> {
   /** Old paths of methods that were renamed or moved, so that rows in flight survive: `{ 'OrderClient.send': 'OrderClient.fulfill' }`. */
   renamed?: Record<string, PathIn<T>>
+  /**
+   * The time limits of runs, for all methods of a target or for one: `{ OrderClient: '1 minute', 'OrderClient.fulfill': '10s' }`. That of
+   * a method counts before that of its target, and the `timeout` of a call before both. Default: none.
+   */
+  timeouts?: { [Name in PathIn<T> | (keyof T & string)]?: Duration }
+  /**
+   * Schemas of arguments, one for each argument, of zod, valibot, arktype or another library with the Standard Schema interface:
+   * `{ 'OrderClient.fulfill': [z.object({ orderNumber: z.number() })] }`. Arguments are checked when a call is recorded and before it
+   * runs. The method gets what the schemas return.
+   */
+  schemas?: { [Path in PathIn<T>]?: ArgumentSchemas<ArgsAt<T, Path>> }
   /** Classes that extend a class of attempts, by the names that their rows remember: `{ UrgentAttempt }`. */
   subclasses?: Record<string, object>
 }
@@ -54,10 +71,10 @@ export function defineTargets<T extends Targets>(define: () => T, options?: Targ
 export function defineTargets<T extends Targets>(targets: T, options?: TargetOptions<NoInfer<T>>): TargetList<T>
 export function defineTargets<T extends Targets>(
   targets: T | (() => T),
-  { renamed = {}, subclasses = {} }: TargetOptions<T> = {},
+  options: TargetOptions<T> = {},
 ): TargetList<T> {
-  if (typeof targets === 'function') return new TargetList(targets as () => T, renamed, subclasses)
-  const list = new TargetList(() => targets, renamed, subclasses)
+  if (typeof targets === 'function') return new TargetList(targets as () => T, options)
+  const list = new TargetList(() => targets, options)
   list.check()
   return list
 }
@@ -88,13 +105,18 @@ export class TargetList<T extends Targets = Targets> {
   readonly #define: () => T
   readonly #renamed: Record<string, string>
   readonly #subclasses: Record<string, object>
+  readonly #timeouts: Record<string, Duration | undefined>
+  readonly #schemas: Record<string, ArgumentSchemas<unknown[]> | undefined>
   #targets: T | undefined
   readonly #resolved = new Map<string, Callable>()
+  readonly #settings = new Map<string, MethodSettings>()
 
-  constructor(define: () => T, renamed: Record<string, string>, subclasses: Record<string, object>) {
+  constructor(define: () => T, { renamed = {}, subclasses = {}, timeouts = {}, schemas = {} }: TargetOptions<T>) {
     this.#define = define
     this.#renamed = renamed
     this.#subclasses = subclasses
+    this.#timeouts = timeouts
+    this.#schemas = schemas
   }
 
   /** The listed class for the type of a row, if it is `Attempt` or extends it. */
@@ -123,7 +145,12 @@ export class TargetList<T extends Targets = Targets> {
         `The target ${name} is ${target === null ? 'null' : `a ${typeof target}`}. A target is a class with static methods, an object of functions, or recordTarget(…).`,
       )
     }
-    for (const path of Object.values(this.#renamed)) this.#find(path)
+    for (const path of [...Object.values(this.#renamed), ...Object.keys(this.#schemas)]) this.#find(path)
+    for (const [name, timeout] of Object.entries(this.#timeouts)) {
+      if (name.includes('.')) this.#find(name)
+      else this.find(name)
+      if (timeout !== undefined) timeLimit(timeout, `timeouts[${JSON.stringify(name)}]`)
+    }
   }
 
   /** The name under which a target is listed. */
@@ -152,10 +179,36 @@ export class TargetList<T extends Targets = Targets> {
     const path = `${target}.${method}`
     let callable = this.#resolved.get(path)
     if (!callable) {
-      callable = this.#find(Object.hasOwn(this.#renamed, path) ? this.#renamed[path]! : path)
+      callable = this.#find(this.#currentPath(path))
       this.#resolved.set(path, callable)
     }
     return callable
+  }
+
+  /** What targets.ts says about the method that a row names. */
+  settingsOf(target: string, method: string): MethodSettings {
+    const path = `${target}.${method}`
+    let settings = this.#settings.get(path)
+    if (!settings) {
+      settings = this.#readSettings(this.#currentPath(path))
+      this.#settings.set(path, settings)
+    }
+    return settings
+  }
+
+  /** The path of a method that was renamed, or the path itself. */
+  #currentPath(path: string): string {
+    return Object.hasOwn(this.#renamed, path) ? this.#renamed[path]! : path
+  }
+
+  #readSettings(path: string): MethodSettings {
+    const own = Object.hasOwn(this.#timeouts, path) ? path : path.slice(0, path.indexOf('.'))
+    const timeout = Object.hasOwn(this.#timeouts, own) ? this.#timeouts[own] : undefined
+    return {
+      path,
+      timeout: timeout === undefined ? undefined : timeLimit(timeout, `timeouts[${JSON.stringify(own)}]`),
+      schemas: this.#schemas[path],
+    }
   }
 
   get #all(): T {
@@ -184,6 +237,28 @@ export class TargetList<T extends Targets = Targets> {
   }
 }
 
+/** What targets.ts says about a method. */
+interface MethodSettings {
+  /** The name of the target and of the method, after renames. */
+  path: string
+  /** The time limit of a run, in milliseconds. */
+  timeout: number | undefined
+  schemas: ArgumentSchemas<unknown[]> | undefined
+}
+
+/** The longest time limit, in milliseconds: 24 days. Timers of Node and the column of the row take no more. */
+const LONGEST_TIMEOUT = 2_147_483_647
+
+/**
+ * A time limit in milliseconds.
+ * @throws AsyncGenError INVALID_DURATION, INVALID_OPTION
+ */
+export function timeLimit(timeout: Duration, option: string): number {
+  const limit = Math.ceil(milliseconds(timeout, option))
+  if (limit > 0 && limit <= LONGEST_TIMEOUT) return limit
+  throw new AsyncGenError('INVALID_OPTION', `${option} is ${timeout}. It must be from 1 ms to 24 days.`)
+}
+
 type Class = object
 
 function extendsOrIs(listed: object, Attempt: Class): boolean {
@@ -204,63 +279,4 @@ function ownFunctionsOf(target: Target): string[] {
   return Object.getOwnPropertyNames(target).filter((name) => {
     return name !== 'constructor' && typeof Object.getOwnPropertyDescriptor(target, name)?.value === 'function'
   })
-}
-
-/** The records of a model as a target: a loader, and methods that take the record first. */
-export class RecordTarget<Record, Id, M extends Methods> {
-  readonly load: (id: Id) => Promise<Record | null>
-  readonly methods: M
-
-  constructor({ load, methods }: { load: (id: Id) => Promise<Record | null>; methods: M }) {
-    this.load = load
-    this.methods = methods
-  }
-
-  /** One record, to be called later: `Attempt.async(Orders.for(order)).fulfill()`. It is read again when the call is made. */
-  for(record: { id: Id }): TargetRecord<this> {
-    if (record?.id === undefined || record.id === null) {
-      throw new AsyncGenError(
-        'NOT_PERSISTED',
-        'Record must be persisted before a call of it can be recorded: it has no id.',
-      )
-    }
-    return new TargetRecord(this, record.id)
-  }
-
-  /** The method as it is called from a row: with the id in place of the record. */
-  loadingFirst(name: string, method: Callable): Callable {
-    return async (id: Id, ...args: unknown[]) => {
-      const record = await this.load(id)
-      if (!record)
-        throw new PermanentError(`${name} ${String(id)} is gone: it was deleted after the call was recorded.`)
-      return await method(record, ...args)
-    }
-  }
-}
-
-/** One record of a target. */
-export class TargetRecord<T> {
-  readonly target: T
-  readonly id: unknown
-
-  constructor(target: T, id: unknown) {
-    this.target = target
-    this.id = id
-  }
-}
-
-/**
- * Makes the records of a model a target: list what it returns in `defineTargets`.
- *
- *     export const Orders = recordTarget({
- *       load: (id: number) => prisma.order.findUnique({ where: { id } }),
- *       methods: { fulfill: async (order, carrier: string) => { … } },
- *     })
- */
-export function recordTarget<
-  Record,
-  Id,
-  M extends { [name: string]: (record: Record, ...args: never[]) => unknown },
->(definition: { load: (id: Id) => Promise<Record | null>; methods: M }): RecordTarget<Record, Id, M> {
-  return new RecordTarget(definition)
 }

@@ -10,17 +10,31 @@ const LONGEST_PAUSE = 250
 export interface WaitOptions {
   /** How long to wait. Default: without a limit. */
   timeout?: Duration
+  /** Called with what the call reports, from 0 to 1, and its text, whenever that has changed. What it throws, `wait` throws. */
+  onProgress?: (done: number, message: string | null) => void
 }
 
 type Reloadable = AttemptFields & { reload(): Promise<unknown> }
 
 /** Resolves with what the call returned, once it has succeeded. */
-export async function waitFor(attempt: Reloadable, label: string, { timeout }: WaitOptions): Promise<unknown> {
+export async function waitFor(
+  attempt: Reloadable,
+  label: string,
+  { timeout, onProgress }: WaitOptions,
+): Promise<unknown> {
   const deadline = timeout === undefined ? Number.POSITIVE_INFINITY : Date.now() + milliseconds(timeout)
+  let reported: string | undefined
+  const report = () => {
+    const { progress, progressMessage } = attempt
+    const report = JSON.stringify([progress, progressMessage])
+    if (progress !== null && report !== reported) onProgress?.(progress, progressMessage)
+    reported = report
+  }
   for (let pause = FIRST_PAUSE; !attempt.isFinished; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
     if (Date.now() >= deadline) throw new WaitTimeoutError(`${label} is still ${attempt.status} after ${timeout}.`)
     await sleep(Math.min(pause, deadline - Date.now()))
     await attempt.reload()
+    if (onProgress) report()
   }
   if (attempt.isSucceeded) return attempt.result
   const last = attempt.errors.at(-1)

@@ -16,7 +16,13 @@ import {
 } from './prisma/client.js'
 import { PrismaConnections } from './prisma/connections.js'
 import { watchTransactions } from './prisma/open-transactions.js'
-import { type OpenTransaction, openTransaction } from './prisma/transaction.js'
+import {
+  type BackendTransaction,
+  cancelStatement,
+  identifyTransaction,
+  type OpenTransaction,
+  openTransaction,
+} from './prisma/transaction.js'
 import { type RetryOptions, retry, retryAfter } from './retry.js'
 import type { Query, Statement } from './statement.js'
 import { hasNotCommitted, isTransient } from './transient-errors.js'
@@ -133,9 +139,23 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     return fieldsOf(this.prisma, model)
   }
 
-  /** Opens a transaction of the PrismaClient. */
-  async openTransaction(): Promise<OpenTransaction<Client>> {
-    const open = () => openTransaction(this.prisma, this.#transactionTimeout)
+  /**
+   * Opens a transaction of the PrismaClient.
+   * @param options `cancellable`: whether `cancelStatement` has to work, which costs one statement
+   */
+  async openTransaction({ cancellable }: { cancellable: boolean }): Promise<OpenTransaction<Client>> {
+    const open = async () => {
+      const opened = await openTransaction(this.prisma, this.#transactionTimeout)
+      if (!cancellable) return { ...opened, cancelStatement: async () => {} }
+      try {
+        const [backend] = await this.within(opened.tx as never)<BackendTransaction>(identifyTransaction, [])
+        const values = [backend!.pid, backend!.started]
+        return { ...opened, cancelStatement: async () => void (await this.query(cancelStatement, values)) }
+      } catch (error) {
+        await opened.rollback()
+        throw error
+      }
+    }
     return await retry(open, { ...SHORT_RETRY, shouldRetry: isTransient })
   }
 

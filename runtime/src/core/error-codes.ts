@@ -9,6 +9,7 @@ export const REMEDIES = {
   GRAPHILE_FAILED:
     'Read the cause in the message, and the log of PostgreSQL. Start the worker again, if no supervisor does.',
   HEALTH_NOT_SERVED: 'Choose another address: ASYNC_WORKER_HEALTH, `--health` or the option `health`.',
+  INVALID_ARGUMENTS: 'Correct the arguments that the message names, or the schemas of the method in targets.ts.',
   INVALID_CACHED: 'Call it with a name and a function: `asyncCached(db, name, compute)`.',
   INVALID_CRONTAB: 'Correct the line of the crontab that the message names.',
   INVALID_DURATION: "Give milliseconds, or a text such as '300ms', '5s' or '1 day'.",
@@ -54,6 +55,7 @@ export const REMEDIES = {
   ROWS_LOCKED: 'End the transactions that hold the locks, then call the method again.',
   SESSION_LOST: 'Do nothing: the worker connects again, and other workers take over its calls.',
   SUPERSEDED: 'Do nothing: another worker computes the value now.',
+  TIMEOUT: 'Find out why the call is slow, or raise its `timeout`. The call should stop when its signal is aborted.',
   TOKEN_HIDDEN: 'Add to the token what the rows of the role have in common, such as the id of the tenant.',
   TRANSACTION_ENDED: 'Record calls before the transaction times out, or raise its `timeout`.',
   UNKNOWN_ENCRYPTOR:

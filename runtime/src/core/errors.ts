@@ -79,6 +79,25 @@ export class PermanentError extends AsyncGenError {
   }
 }
 
+/** Arguments of a call do not fit the schemas of its method. */
+export class InvalidArgumentsError extends AsyncGenError {
+  override readonly name = 'InvalidArgumentsError'
+
+  /** @param problems such as `args[0].orderNumber: Expected a number` */
+  constructor(path: string, problems: string[]) {
+    super('INVALID_ARGUMENTS', `The arguments of ${path} are invalid: ${problems.join('; ')}`)
+  }
+}
+
+/** A run took longer than its time limit. The `signal` of its call aborts with this error, and the run fails with it. */
+export class TimeoutError extends AsyncGenError {
+  override readonly name = 'TimeoutError'
+
+  constructor(message: string) {
+    super('TIMEOUT', message)
+  }
+}
+
 /** `wait` found that the attempt ended without success. `cause` is the error of its last run, if there is one. */
 export class AttemptEndedError extends AsyncGenError {
   override readonly name = 'AttemptEndedError'

@@ -7,10 +7,10 @@ export type TraceContext = Record<string, string>
 export type Operation = 'create' | 'run' | 'refresh' | 'build' | 'job'
 
 /**
- * How an operation ended. `retried`: it failed and is tried again later. `failed`: it failed for good. `superseded`: another worker or a
+ * How an operation ended. `snoozed`: the call asked to run again later. `retried`: it failed and is tried again later. `failed`: it failed for good. `superseded`: another worker or a
  * `cancel` ended the run in the meantime, so this operation changed nothing.
  */
-export type OperationOutcome = 'succeeded' | 'retried' | 'failed' | 'superseded'
+export type OperationOutcome = 'succeeded' | 'snoozed' | 'retried' | 'failed' | 'superseded'
 
 /**
  * The message on the diagnostics channels of an operation: `tracing:async-gen:run:start` and its siblings, which are

@@ -4,6 +4,7 @@ import { backoff } from '../core/backoff.js'
 import type { Database } from '../core/database.js'
 import { secondsSince } from '../core/duration.js'
 import { AsyncGenError, describeError, RefreshFailedError } from '../core/errors.js'
+import { ProgressWriter } from '../core/progress-writer.js'
 import { serialize } from '../core/serialize.js'
 import { presenceOf } from '../presence/presence.js'
 import { instrument } from '../telemetry/instrument.js'
@@ -181,32 +182,28 @@ async function compute(
   return { value: serialize(value, `result of ${baseName}: value`, maxBytes), version, elapsed }
 }
 
-/** How often progress is stored, in milliseconds. */
-const PROGRESS_INTERVAL = 500
-
 function computationOf(store: ToastStore, refresh: ClaimedRefresh, stopping?: AbortSignal) {
   const controller = new AbortController()
   // Not AbortSignal.any: in Node 20, the signal of the worker would keep a reference to each refresh.
   const stop = () => controller.abort(stopping?.reason)
   if (stopping?.aborted) stop()
   stopping?.addEventListener('abort', stop)
-  let storedAt = Number.NEGATIVE_INFINITY
+  let hasEnded = false
+  const progress = new ProgressWriter(async ({ done, message }) => {
+    if (hasEnded || (await store.storeProgress(refresh, done, message))) return
+    controller.abort(new AsyncGenError('SUPERSEDED', `Another worker now computes ${refresh.name}.`))
+  })
+  const release = () => {
+    hasEnded = true
+    stopping?.removeEventListener('abort', stop)
+  }
   const computation: ToastComputation = {
     signal: controller.signal,
-    progress(done) {
-      if (!(performance.now() - storedAt >= PROGRESS_INTERVAL && done >= 0)) return
-      storedAt = performance.now()
-      // An error while progress is stored does not fail the computation.
-      store.storeProgress(refresh, Math.min(done, 1)).then(
-        (isCurrent) => {
-          if (isCurrent) return
-          controller.abort(new AsyncGenError('SUPERSEDED', `Another worker now computes ${refresh.name}.`))
-        },
-        () => {},
-      )
+    progress(done, message) {
+      if (done >= 0) progress.report(done, message)
     },
   }
-  return { computation, release: () => stopping?.removeEventListener('abort', stop) }
+  return { computation, release }
 }
 
 /** A running computation, and the computation that called it. */

@@ -4,8 +4,11 @@ import type { ClaimedRefresh } from './store.js'
 export interface ToastComputation {
   /** Aborts when the worker stops, or when `progress` finds that another worker now computes the value. */
   signal: AbortSignal
-  /** Reports progress to readers, from 0 to 1. Call it as often as you like: it is stored at most twice a second. */
-  progress(done: number): void
+  /**
+   * Reports progress to readers, from 0 to 1, with a text: `progress(0.4, 'page 4 of 10')`. Call it as often as you like: it is stored at
+   * most twice a second.
+   */
+  progress(done: number, message?: string): void
 }
 
 /** A computation whose input has been loaded. */

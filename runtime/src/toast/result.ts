@@ -19,6 +19,8 @@ export interface Toastr {
   error?: ToastFailure
   /** The progress of the running refresh, from 0 to 1; absent if none runs or it has reported none. */
   progress?: number
+  /** The text that it has reported with its progress. */
+  progressMessage?: string
 }
 
 /** A value with its `toastr`. A result that is not a plain object is returned as `{ value, toastr }`. */
@@ -46,6 +48,8 @@ export interface ToastPlaceholder {
   cause?: ToastFailure
   /** The progress of the running computation, from 0 to 1; absent if it has reported none. */
   progress?: number
+  /** The text that it has reported with its progress. */
+  progressMessage?: string
 }
 
 /** What a read returns: the value, or the placeholder. */
@@ -110,9 +114,9 @@ function failureOf({ name, message, code }: ErrorRecord): ToastFailure {
   return { name, message, ...(code !== undefined && { code }) }
 }
 
-function progressOf(row: ToastRow | undefined): { progress?: number } {
-  const progress = row?.refresh?.progress ?? null
-  return progress === null ? {} : { progress }
+function progressOf(row: ToastRow | undefined): Pick<Toastr, 'progress' | 'progressMessage'> {
+  const { progress = null, progress_message: message = null } = row?.refresh ?? {}
+  return progress === null ? {} : { progress, ...(message !== null && { progressMessage: message }) }
 }
 
 function isPlainObject(value: unknown): value is object {

@@ -45,6 +45,8 @@ interface RefreshState {
   locked_by: number | null
   /** The progress that the computation has reported, from 0 to 1. */
   progress: number | null
+  /** The text beside it. */
+  progress_message: string | null
   /** How many refreshes have failed since the last success. */
   failures: number
   /** The error of the last failure since the last success. */
@@ -196,8 +198,8 @@ export class ToastStore {
   }
 
   /** Stores the progress of a computation. Returns false where another run has superseded the refresh. */
-  async storeProgress(refresh: ClaimedRefresh, progress: number): Promise<boolean> {
-    return await this.#changeOwn(statements.storeProgress, refresh, [progress])
+  async storeProgress(refresh: ClaimedRefresh, progress: number, message: string | null): Promise<boolean> {
+    return await this.#changeOwn(statements.storeProgress, refresh, [progress, message])
   }
 
   /** Records a failure. The old value stays. `delay` is the time until the next try in milliseconds; null for no try. */

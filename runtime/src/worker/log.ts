@@ -54,6 +54,14 @@ function json({ time, level, ...line }: Line): string {
   return JSON.stringify({ time, level, event: line.operation, type, id, name, run, outcome, error, elapsed })
 }
 
+const LABEL = {
+  succeeded: 'SUCCESS',
+  snoozed: 'SNOOZED',
+  superseded: 'SUPERSEDED',
+  retried: 'FAILURE',
+  failed: 'FAILURE',
+} as const
+
 const COLOUR = { info: 'green', warning: 'yellow', error: 'red' } as const
 
 /** `2026-11-21 22:30:12  SUCCESS  Attempt(42) OrderClient.fulfill  31 ms`, in the local time. */
@@ -64,7 +72,7 @@ function pretty({ time, level, ...line }: Line): string {
     return `${at}  ${level === 'info' ? text : styleText(COLOUR[level], text)}${framesOf(line.fields)}`
   }
   const { type, id, name, elapsed = 0, run = 1, outcome, error } = line.event
-  const label = outcome === 'succeeded' ? 'SUCCESS' : outcome === 'superseded' ? 'SUPERSEDED' : 'FAILURE'
+  const label = LABEL[outcome ?? 'failed']
   const parts = [
     `${at}  ${styleText(COLOUR[level], label)}  ${type}(${id}) ${name}  ${formatSeconds(elapsed)}`,
     ...(error ? [styleText(COLOUR[level], `${error.name}: ${error.message}`)] : []),

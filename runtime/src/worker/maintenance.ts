@@ -1,12 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../core/database.js'
 import { type SweptTable, sweptTables } from '../core/swept-table.js'
+import { reportLingering } from './lingering.js'
 import type { Log } from './log.js'
 import type { WorkerSettings } from './settings.js'
 import { removeReplacedJobs, sweep } from './sweep.js'
 
 /** How often rows that are no longer needed are deleted, in milliseconds. */
 const PRUNE_INTERVAL = 60_000
+
+/** How often lingering calls are looked for, in milliseconds. */
+const LINGERING_INTERVAL = 5000
 
 /** A sweep without an answer for this long counts as failed, and the next one begins. Milliseconds. */
 const SWEEP_TIMEOUT = 60_000
@@ -38,6 +42,7 @@ export async function runMaintenance(
     })
   await Promise.all([
     repeat(sweepEvery, stop, () => logged('The sweep', () => withTimeout(SWEEP_TIMEOUT, sweepAndLog(db, log)))),
+    repeat(LINGERING_INTERVAL, stop, async () => reportLingering(db, log)),
     repeat(PRUNE_INTERVAL, stop, () => logged('Removing replaced jobs', () => removeReplacedJobs(db))),
     // Each table by itself: a large backlog of one does not delay the others.
     ...[...sweptTables(db)].map((table) => repeat(PRUNE_INTERVAL, stop, () => prune(table))),

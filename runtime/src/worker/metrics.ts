@@ -1,3 +1,4 @@
+import { lingeringCalls } from '../attempt/lingering.js'
 import type { Database } from '../core/database.js'
 import { BUCKETS } from '../telemetry/opentelemetry.js'
 import type { Counters } from './counters.js'
@@ -31,6 +32,12 @@ export async function metrics(db: Database, counters: Counters, secondsSincePoll
       help: 'Seconds without a successful poll for jobs, while this worker had free slots.',
       type: 'gauge',
       samples: secondsSincePoll === undefined ? [] : [{ value: secondsSincePoll }],
+    },
+    {
+      name: 'async_gen_lingering_calls',
+      help: 'Calls of this process that ignore their signal and still run after their time limit.',
+      type: 'gauge',
+      samples: [{ value: lingeringCalls(db).size }],
     },
     {
       name: 'async_gen_duration_seconds',

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runMigrations, type TaskList } from 'graphile-worker'
+import { lingeringCalls } from '../attempt/lingering.js'
 import type { Database } from '../core/database.js'
 import { AsyncGenError } from '../core/errors.js'
 import type { Statement } from '../core/statement.js'
@@ -105,8 +106,9 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     unsubscribe()
     if (state.presence) log.message('info', stopMessage(counters, running.size))
     if (thrown !== undefined) logEnd(log, thrown.error)
-    // A job that ignores its abort signal would keep the process alive.
+    // A job that ignores its abort signal would keep the process alive. The runs of lingering calls have ended.
     if (running.size > 0) process.exit(1)
+    if (lingeringCalls(db).size > 0) process.exit(thrown === undefined ? 0 : 1)
     health?.close()
     await withTimeout(CLOSE_TIMEOUT, closeConnections(db))
     db.dropConnections()

@@ -5,7 +5,7 @@ import { runWorker } from '@async-gen/runtime'
 import { Attempt } from './attempt.js'
 import { db } from './database.js'
 
-type Step = 'claimed' | 'called' | 'stored' | 'committed'
+type Step = 'claimed' | 'called' | 'stored' | 'committed' | 'failing' | 'failed'
 
 let { DIE_AT: end, DIE_BY: signal = 'SIGKILL' } = process.env
 
@@ -19,14 +19,15 @@ async function at<Result>(step: Step, result: Result): Promise<Result> {
 }
 
 const { runs } = Attempt.store
-const { claim, succeed, succeedWithin } = runs
+const { claim, end: endRun, endWithin, fail } = runs
 runs.claim = async (...args) => at('claimed', await claim.apply(runs, args))
-runs.succeed = async (...args) => at('committed', await succeed.apply(runs, await at('called', args)))
-runs.succeedWithin = async (...args) => at('stored', await succeedWithin.apply(runs, await at('called', args)))
+runs.end = async (...args) => at('committed', await endRun.apply(runs, await at('called', args)))
+runs.endWithin = async (...args) => at('stored', await endWithin.apply(runs, await at('called', args)))
+runs.fail = async (...args) => at('failed', await fail.apply(runs, await at('failing', args)))
 
 const { openTransaction } = db
-db.openTransaction = async () => {
-  const transaction = await openTransaction.call(db)
+db.openTransaction = async (options) => {
+  const transaction = await openTransaction.call(db, options)
   return { ...transaction, commit: async () => at('committed', await transaction.commit()) }
 }
 

@@ -23,6 +23,25 @@ export const Probe = {
   plain: async (what: string): Promise<void> => {
     await note(what)
   },
+  /** Snoozes once, then does something: both in the attempt's own transaction. */
+  snoozeOnce: async (what: string) => {
+    const { attempt, snooze, tx } = Attempt.current()
+    const written = attempt.snoozes === 0 ? `${what} snoozed` : what
+    await (await tx()).$executeRaw`INSERT INTO effects (what, pid) VALUES (${written}, ${process.pid}::int)`
+    return attempt.snoozes === 0 ? snooze(0) : written
+  },
+  /** The same without a transaction. */
+  snoozePlain: async (what: string) => {
+    const { attempt, snooze } = Attempt.current()
+    await note(attempt.snoozes === 0 ? `${what} snoozed` : what)
+    return attempt.snoozes === 0 ? snooze(0) : what
+  },
+  /** In its first run it goes on for ever, whatever its signal says; then it does something. */
+  deafOnce: async (what: string): Promise<void> => {
+    const { run, tx } = Attempt.current()
+    await (await tx()).$executeRaw`INSERT INTO effects (what, pid) VALUES (${what}, ${process.pid}::int)`
+    if (run === 1) await new Promise(() => {})
+  },
   fail: async (message: string): Promise<void> => {
     throw new Error(message)
   },

@@ -50,6 +50,17 @@ declare global {
   const inTwoDays: Date
   const calls: Parameters<typeof AttemptClass.createMany<typeof AttemptClass>>[0]
   const tenants: AsyncLocalStorage<unknown>
+  const bank: { find(id: string): Promise<{ state: string }> }
+  const Sentry: {
+    withScope<Result>(
+      run: (scope: {
+        setTag(key: string, value: string): void
+        setContext(name: string, values: object): void
+      }) => Result,
+    ): Result
+    captureException(error: unknown, options: object): void
+    captureCheckIn(checkIn: { monitorSlug: string; status: string }): void
+  }
   const pager: { alert(message: string, errors: unknown): Promise<void> }
   const warehouse: {
     fulfill(number: number): Promise<void>

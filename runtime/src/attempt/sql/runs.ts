@@ -93,14 +93,51 @@ export const runStatements = (table: string) =>
       RETURNING attempt.id`,
     },
 
+    // The run is not counted.
+    snooze: {
+      name: `${table}:snooze`,
+      longRetry: true,
+      text: `
+      -- $1 id, $2 run number, $3 worker, $4 delay in milliseconds, $5 the number of snoozes with this one
+      UPDATE "${table}" SET
+        status = 'pending',
+        num_attempts = num_attempts - 1,
+        snoozes = least($5::bigint, ${LAST_INTEGER}),
+        scheduled_at = clock_timestamp() + $4::float8 * interval '1 millisecond',
+        locked_by = NULL,
+        updated_at = clock_timestamp()
+      WHERE id = $1::bigint AND num_attempts = $2::int AND locked_by = $3::int AND status::text = 'running'
+      RETURNING id`,
+    },
+
     // Waits for a transaction of the run that may be about to commit.
-    hasSucceeded: {
-      name: `${table}:has-succeeded`,
+    hasEnded: {
+      name: `${table}:has-ended`,
       text: `
       -- $1 id, $2 run number
-      SELECT status::text = 'succeeded' AND num_attempts = $2 AS succeeded
+      SELECT status::text = 'succeeded' AND num_attempts = $2 AS succeeded, snoozes
       FROM "${table}" WHERE id = $1
       FOR NO KEY UPDATE`,
+    },
+
+    wasChangedWithin: {
+      name: `${table}:was-changed-within`,
+      text: `
+      SELECT id FROM "${table}"
+      WHERE id = $1 AND status::text <> 'running' AND xmin = pg_current_xact_id()::xid`,
+    },
+
+    // A locked row is skipped: the call itself may have locked it in its transaction, and would wait for ever.
+    storeProgress: {
+      name: `${table}:store-progress`,
+      text: `
+      -- $1 id, $2 run number, $3 worker, $4 progress, $5 message
+      UPDATE "${table}" SET progress = $4::float8, progress_message = $5, updated_at = clock_timestamp()
+      WHERE id = (
+        SELECT id FROM "${table}"
+        WHERE id = $1 AND num_attempts = $2 AND locked_by = $3 AND status::text = 'running'
+        FOR NO KEY UPDATE SKIP LOCKED
+      )`,
     },
 
     // An interrupted run, whose delay is 0, keeps its time and so its place in the queue.

@@ -1,3 +1,4 @@
+import type { Statement } from '../statement.js'
 import type { PrismaClientLike, TransactionOf } from './client.js'
 
 /** A transaction that stays open until `commit` or `rollback` is called. */
@@ -5,6 +6,8 @@ export interface OpenTransaction<Client> {
   tx: TransactionOf<Client>
   commit(): Promise<void>
   rollback(): Promise<void>
+  /** Cancels the statement that runs in the transaction. It does nothing if none runs, or if the transaction is not cancellable. */
+  cancelStatement(): Promise<void>
 }
 
 /** How long a call waits for a connection of the PrismaClient, because more calls may run than it has connections. Milliseconds. */
@@ -17,7 +20,7 @@ const CONNECTION_TIMEOUT = 60_000
 export function openTransaction<Client extends PrismaClientLike>(
   prisma: Client,
   timeout: number,
-): Promise<OpenTransaction<Client>> {
+): Promise<Omit<OpenTransaction<Client>, 'cancelStatement'>> {
   const rolledBack = new Error('rolled back on request')
   return new Promise((resolve, reject) => {
     const ended: Promise<void> = prisma.$transaction(
@@ -39,4 +42,26 @@ export function openTransaction<Client extends PrismaClientLike>(
     )
     ended.catch(reject)
   })
+}
+
+/** The session and the transaction in which a statement runs. */
+export interface BackendTransaction {
+  pid: number
+  /** When the transaction began, in microseconds since 1970. */
+  started: string
+}
+
+export const identifyTransaction: Statement = {
+  name: 'async-gen:identify-transaction',
+  text: `SELECT pg_backend_pid() AS pid, (extract(epoch FROM now()) * 1000000)::bigint::text AS started`,
+}
+
+// Only while the session is in that transaction: the connection may already run another one.
+export const cancelStatement: Statement = {
+  name: 'async-gen:cancel-statement',
+  text: `
+    -- $1 pid, $2 when the transaction began (µs)
+    SELECT pg_cancel_backend(pid)
+    FROM pg_stat_activity
+    WHERE pid = $1 AND state = 'active' AND (extract(epoch FROM xact_start) * 1000000)::bigint = $2::bigint`,
 }

@@ -30,6 +30,7 @@ export const maintenanceStatements = {
           + ($4::float8[])[greatest(least(failures, cardinality($4::float8[]) - 1), 0) + 1] * interval '1 millisecond',
         locked_by = NULL,
         progress = NULL,
+        progress_message = NULL,
         failures = ${increment('failures')},
         error = json_build_object(
           'name', 'WorkerDied',

@@ -17,7 +17,8 @@ const readColumns = `
     json_build_object(
       'requested', refresh_at IS NOT NULL AND refresh_at < 'infinity', 'wanted_version', wanted_version,
       'invalidated_again', wanted_epoch < epoch,
-      'locked_by', locked_by, 'progress', progress, 'failures', failures, 'error', error
+      'locked_by', locked_by, 'progress', progress, 'progress_message', progress_message,
+      'failures', failures, 'error', error
     )
   END AS refresh`
 
@@ -111,6 +112,7 @@ export const statements = {
         epoch = greatest(epoch, 0),
         wanted_epoch = greatest(epoch, 0),
         progress = NULL,
+        progress_message = NULL,
         updated_at = clock_timestamp()
       WHERE id = (
         SELECT id
@@ -141,6 +143,7 @@ export const statements = {
         trace_context = NULL,
         refresh_at = coalesce(toast.refresh_at, clock_timestamp()),
         progress = NULL,
+        progress_message = NULL,
         updated_at = clock_timestamp()
       WHERE toast.run = $8 AND toast.locked_by IS NOT DISTINCT FROM $9
         AND (toast.locked_by IS NULL OR toast.locked_by NOT IN (${livingWorkers}))
@@ -200,6 +203,7 @@ export const statements = {
         END,
         locked_by = NULL,
         progress = NULL,
+        progress_message = NULL,
         failures = 0,
         error = NULL,
         updated_at = clock_timestamp()
@@ -210,8 +214,8 @@ export const statements = {
   storeProgress: {
     name: 'toasts:store-progress',
     text: `
-      -- $1 id, $2 run, $3 worker, $4 progress
-      UPDATE toasts SET progress = $4 WHERE ${isOwnRun} RETURNING id`,
+      -- $1 id, $2 run, $3 worker, $4 progress, $5 message
+      UPDATE toasts SET progress = $4, progress_message = $5 WHERE ${isOwnRun} RETURNING id`,
   },
 
   // A row without a value and without a next try keeps its error for a day.
@@ -223,6 +227,7 @@ export const statements = {
         refresh_at = clock_timestamp() + $5::double precision * interval '1 millisecond',
         locked_by = NULL,
         progress = NULL,
+        progress_message = NULL,
         failures = ${increment('failures')},
         error = $4::jsonb,
         expires_at = CASE
@@ -238,7 +243,8 @@ export const statements = {
     name: 'toasts:release',
     text: `
       -- $1 id, $2 run, $3 worker
-      UPDATE toasts SET refresh_at = clock_timestamp(), locked_by = NULL, progress = NULL, updated_at = clock_timestamp()
+      UPDATE toasts SET refresh_at = clock_timestamp(), locked_by = NULL, progress = NULL, progress_message = NULL,
+        updated_at = clock_timestamp()
       WHERE ${isOwnRun}
       RETURNING id`,
   },

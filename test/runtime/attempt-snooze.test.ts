@@ -1,0 +1,127 @@
+import { attemptTask, BaseAttempt, type Duration, defineTargets } from '@async-gen/runtime'
+import { runOnce } from 'graphile-worker'
+import { afterAll, afterEach, describe, expect, expectTypeOf, it } from 'vitest'
+import { testDatabase } from '../support/database.js'
+import { query } from '../support/postgres.js'
+
+const url = await testDatabase()
+const { db } = await import('../.app/src/async/database.js')
+
+let succeeded: unknown[] = []
+
+const Poller = {
+  /** Waits for three answers, as one asks a slow service. */
+  poll: async (delay: Duration) => {
+    const { attempt, snooze } = Attempt.current()
+    return attempt.snoozes < 2 ? snooze(delay) : 'ready'
+  },
+  pollInTransaction: async (number: number) => {
+    const { snooze, tx } = Attempt.current()
+    await (await tx()).order.create({ data: { number, customerToken: 'tok' } })
+    return snooze('1 hour')
+  },
+  byHand: async (through: 'client' | 'transaction') => {
+    const { attempt, tx } = Attempt.current()
+    const client = through === 'client' ? db.prisma : await tx()
+    const data = { status: 'pending', scheduledAt: new Date(Date.now() + 3_600_000), numAttempts: 0 } as const
+    await client.attempt.update({ where: { id: attempt.id }, data })
+    if (through === 'transaction')
+      await (await tx()).order.create({ data: { number: Number(attempt.id), customerToken: 'by hand' } })
+    return 'ignored'
+  },
+  invalid: async () => Attempt.current().snooze('later' as Duration),
+  failAfterSnooze: async () => {
+    if (Attempt.current().attempt.snoozes === 0) return Attempt.current().snooze(0)
+    throw new Error('no answer')
+  },
+}
+
+class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: defineTargets({ Poller }) }) {
+  override async handleSuccess(result: unknown) {
+    await super.handleSuccess(result)
+    succeeded.push(result)
+  }
+}
+
+const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
+const work = () =>
+  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Attempt) }, noHandleSignals: true })
+
+afterEach(async () => {
+  succeeded = []
+  await rows('TRUNCATE attempts, "Order", graphile_worker._private_jobs CASCADE')
+})
+afterAll(() => db.close())
+
+describe('a call that returns snooze()', () => {
+  it('is pending again, without an error and without a counted run', async () => {
+    const attempt = await Attempt.async(Poller).poll('1 hour')
+    await attempt.perform()
+    expect(attempt).toMatchObject({ status: 'pending', numAttempts: 0, snoozes: 1, errors: [], isStarted: false })
+    expect(attempt.scheduledAt.getTime() - Date.now()).toBeGreaterThan(3_590_000)
+    expect(await rows('SELECT locked_by, completed_at, result FROM attempts')).toEqual([
+      { locked_by: null, completed_at: null, result: null },
+    ])
+    expect(succeeded).toEqual([])
+  })
+
+  it('runs again until it returns something else, more often than maxAttempts', async () => {
+    const { id } = await Attempt.async(Poller, { maxAttempts: 1 }).poll(0)
+    await work()
+    const attempt = await Attempt.find(id)
+    expect(attempt).toMatchObject({ status: 'succeeded', result: 'ready', numAttempts: 1, snoozes: 2 })
+    expect(succeeded).toEqual(['ready'])
+  })
+
+  it('commits what it wrote through tx() together with the snooze', async () => {
+    const attempt = await Attempt.async(Poller).pollInTransaction(7)
+    await attempt.perform()
+    expect(attempt).toMatchObject({ status: 'pending', snoozes: 1, numAttempts: 0 })
+    expect(await rows('SELECT number FROM "Order"')).toEqual([{ number: 7 }])
+  })
+
+  it('has failed runs counted from 1 after that', async () => {
+    const { id } = await Attempt.async(Poller, { maxAttempts: 1 }).failAfterSnooze()
+    await work()
+    expect(await Attempt.find(id)).toMatchObject({
+      status: 'failed',
+      numAttempts: 1,
+      snoozes: 1,
+      errors: [{ number: 1 }],
+    })
+  })
+
+  it('fails with an invalid duration', async () => {
+    const attempt = await Attempt.async(Poller).invalid()
+    await attempt.perform()
+    expect(attempt.errors).toMatchObject([
+      { code: 'INVALID_DURATION', message: expect.stringContaining('snooze: "later"') },
+    ])
+  })
+
+  it('can be cancelled, retried and counted from SQL', async () => {
+    const attempt = await Attempt.async(Poller).poll('1 hour')
+    await attempt.perform()
+    await attempt.retry()
+    expect(attempt.isDue).toBe(true)
+    await attempt.perform()
+    await attempt.cancel()
+    expect(await rows('SELECT status, snoozes FROM attempts')).toEqual([{ status: 'cancelled', snoozes: 2 }])
+  })
+
+  it('has the type of its other results', async () => {
+    const attempt = await Attempt.async(Poller).poll(0)
+    expectTypeOf(attempt.result).toEqualTypeOf<'ready' | undefined>()
+  })
+})
+
+describe('a call that changes its own row', () => {
+  it.each(['client', 'transaction'] as const)('through the %s: what it returns is ignored', async (through) => {
+    const attempt = await Attempt.async(Poller).byHand(through)
+    await attempt.perform()
+    expect(attempt).toMatchObject({ status: 'pending', numAttempts: 0, errors: [] })
+    expect(attempt.scheduledAt.getTime()).toBeGreaterThan(Date.now() + 3_000_000)
+    const orders = await rows('SELECT "customerToken" FROM "Order"')
+    expect(orders).toEqual(through === 'transaction' ? [{ customerToken: 'by hand' }] : [])
+  })
+})
