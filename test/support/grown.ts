@@ -10,14 +10,16 @@ const WANTED = `
     CASE WHEN status <> 'pending' THEN now() - interval '1 minute' END,
     '[{"number": 1, "name": "Error", "code": "ECONNREFUSED", "message": "connect ECONNREFUSED"}]'
   FROM unnest('{pending,failed,expired,cancelled}'::text[]) AS status, generate_series(1, 100) AS i;
-  INSERT INTO attempts (target, method, parent_id) SELECT 'OrderClient', 'fulfill', 1 FROM generate_series(1, 10)`
+  INSERT INTO attempts (target, method, parent_id) SELECT 'OrderClient', 'fulfill', 1 FROM generate_series(1, 10);
+  INSERT INTO attempts (target, method, parent_id, status, completed_at)
+  SELECT 'Bulk0', 'method0', 2, 'succeeded', now() - interval '3 years' FROM generate_series(1, 5000)`
 
 /** Finished rows that match none of them: calls of ten other methods, with tokens, parents, types and errors here and there. */
 const FINISHED = `
   INSERT INTO attempts (type, target, method, args, status, num_attempts, idempotence_token, parent_id, scheduled_at, started_at, completed_at, created_at, result)
   SELECT
     CASE WHEN i % 10 = 1 THEN 'OtherAttempt' END, 'Bulk' || i % 5, 'method' || i % 10, '[1, 2]', 'succeeded', 1,
-    CASE WHEN i % 4 = 0 THEN 'token-' || i END, CASE WHEN i % 10 = 2 THEN 2 + i / 10000 END,
+    CASE WHEN i % 4 = 0 THEN 'token-' || i END, CASE WHEN i % 10 = 2 THEN 3 + i / 10000 END,
     at, at, at + interval '1 second', at, '{"sum": 3}'
   FROM generate_series(1, $1) AS i, LATERAL (SELECT now() - interval '2 days' - i * interval '1 second' AS at) AS time`
 
@@ -63,6 +65,7 @@ export function operations(db: Database) {
     find: () => Attempt.find(1),
     'find of a subclass': () => UrgentAttempt.find(2),
     children: async () => (await parent()).children(),
+    'where parent of many rows': async () => Attempt.where({ parent: (await Attempt.find(2))! }),
     'where {}': () => Attempt.where({}),
     'where of a subclass': () => UrgentAttempt.where({}),
     'where status of a subclass': () => UrgentAttempt.failed(),
@@ -108,7 +111,7 @@ export function operations(db: Database) {
     sweep: () => sweep(db),
     statistics: () => Attempt.store.statistics(),
     retention: () => Attempt.store.prune(retention),
-    'retention of succeeded rows': () => Attempt.store.prune({ succeeded: 365 * 86_400_000, ended: false }),
+    'retention of succeeded rows': () => Attempt.store.prune({ succeeded: 3650 * 86_400_000, ended: false }),
     'read a toast': () => breakfast.peek({ id: 7, updatedAt: new Date(0) }),
     'read many toasts': () => breakfast.many(oats),
     'prune toasts': () => pruneToasts(db),
