@@ -2,8 +2,9 @@ import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError, UnknownTargetError } from '../core/errors.js'
 import type { BoundClass } from './binding.js'
 import { ALL, type PauseEnd, type PausePath } from './pause-store.js'
+import { RecordTarget } from './record-target.js'
 import { isSubclass } from './subclasses.js'
-import { type MethodOf, RecordTarget, type TargetList, type Targets } from './targets.js'
+import type { MethodOf, TargetList, Targets } from './targets.js'
 
 /** How long to pause, and why. */
 export interface PauseOptions {
