@@ -224,7 +224,7 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
 
   /**
    * Performs an attempt by id, as an instance of its subclass; the worker does this. Returns null where it is not pending, not due,
-   * or gone.
+   * paused or gone.
    * @param subclasses classes that extend it and that `defineTargets` does not list
    */
   static async perform<Class extends AttemptClass>(

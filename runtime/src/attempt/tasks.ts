@@ -14,7 +14,7 @@ export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptC
   const task = instrumentsItself<Task>(async (payload, { logger, abortSignal, job }) => {
     const id = rowIdOf((payload as { id?: unknown } | null)?.id, `A job of the task ${job.task_identifier}`)
     const attempt = await Attempt.perform(id, { signal: abortSignal, subclasses })
-    if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending or not due: nothing to do`)
+    if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending, not due or paused: nothing to do`)
   })
   attemptsOf.set(task, Attempt)
   return task

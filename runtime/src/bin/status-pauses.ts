@@ -4,7 +4,7 @@ import { describePause, type PauseRow } from '../attempt/pause-store.js'
 import { findWorkerModule } from '../worker/module.js'
 
 /** How long the process may take that reads the pauses, in milliseconds. */
-const TIMEOUT = 15_000
+const TIMEOUT = 10_000
 
 /** A pause as JSON. */
 interface PauseJson extends Omit<PauseRow, 'until' | 'since'> {

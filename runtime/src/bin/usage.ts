@@ -142,7 +142,7 @@ const HELP = `Usage: async-gen-worker <command> [worker module] [options]
 
 Commands:
 ${Object.entries(COMMANDS)
-  .map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`)
+  .map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)
   .join('\n')}
 
 The worker module is src/async/worker.ts, which \`async-gen install\` has written. Without a path, the usual folders are searched.
