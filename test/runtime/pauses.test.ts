@@ -112,10 +112,24 @@ describe('Attempt.pause', () => {
     await work()
     expect(calls).toEqual(['fulfill old', 'fulfill old'])
 
+    // Two pauses cover the older name, and each ends alone.
+    await Attempt.pause(OrderClient)
+    await Attempt.pause(OrderClient, { method: 'fulfill' })
+    await Attempt.resume(OrderClient)
+    await Promise.all([old('OrderClient', 'send'), old('Warehouse', 'ship')])
+    await Attempt.pause(OrderClient)
+    await Attempt.resume(OrderClient, { method: 'fulfill' })
+    await work()
+    expect(calls).toHaveLength(2)
+    await Attempt.resume(OrderClient)
+    await work()
+    expect(calls).toHaveLength(4)
+    expect(await rows('SELECT FROM async_pauses')).toEqual([])
+
     await Attempt.pause(OrderClient, { method: 'refund' })
     await old('Warehouse', 'ship')
     await work()
-    expect(calls).toHaveLength(3)
+    expect(calls).toHaveLength(5)
   })
 
   it('replaces the end and the reason of a pause that is in force', async () => {
@@ -261,6 +275,25 @@ describe('a paused call', () => {
     await work()
     expect(calls).toEqual(['send first', 'send second'])
     expect(await rows('SELECT FROM async_pauses')).toEqual([])
+  })
+
+  it('is enqueued after all that have a higher priority or an earlier time, also among thousands', async () => {
+    await Attempt.pause(Mail)
+    const past = (milliseconds: number) => new Date(Date.now() - 3_600_000 + milliseconds)
+    await Attempt.createMany(
+      Array.from({ length: 2500 }, (_, i) => ({
+        target: Mail,
+        method: 'send' as const,
+        args: [String(i)] as [string],
+        priority: (i * 7) % 5,
+        scheduledAt: past((i * 13) % 40),
+      })),
+    )
+    await rows('DELETE FROM graphile_worker._private_jobs')
+    await Attempt.resume(Mail)
+    const enqueued = await rows('SELECT key FROM graphile_worker.jobs ORDER BY id')
+    const wanted = await rows(`SELECT 'attempt:' || id AS key FROM attempts ORDER BY priority DESC, scheduled_at, id`)
+    expect(enqueued).toEqual(wanted)
   })
 
   it('is enqueued by attempt_batch too, once its pause has ended', async () => {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError, UnknownTargetError } from '../core/errors.js'
 import type { BoundClass } from './binding.js'
@@ -53,7 +54,12 @@ export async function resumeCalls(Attempt: BoundClass, args: PauseArguments): Pr
   requireModelClass(Attempt, 'resume')
   const targets = await Attempt.targets()
   const { target, method } = parsed(targets, args, 'resume')
-  return await Attempt.store.pauses.resume(pathsOf(targets, target, method))
+  const { pauses } = Attempt.store
+  const [path, ...old] = pathsOf(targets, target, method)
+  // Older names that another pause of the target covers stay paused.
+  const others = (await pauses.list()).filter((other) => other.target === path.target && other.method !== path.method)
+  const covered = others.flatMap((other) => pathsOf(targets, other.target, other.method).slice(1))
+  return await pauses.resume([path, ...old.filter((name) => !covered.some((other) => isDeepStrictEqual(name, other)))])
 }
 
 export async function listPauses(Attempt: BoundClass): Promise<Pause[]> {
@@ -126,8 +132,8 @@ function checked(options: unknown, known: readonly string[], method: string): Pa
   )
 }
 
-/** A target, with the older names that rows may have for it. */
-function pathsOf(targets: TargetList, target: string = ALL, method: string = ALL): PausePath[] {
+/** A target and a method, then the older names that rows may have for them. */
+function pathsOf(targets: TargetList, target: string = ALL, method: string = ALL): [PausePath, ...PausePath[]] {
   if (target === ALL) return [{ target, method: ALL }]
   if (method !== ALL) return [{ target, method }, ...targets.oldPathsOf(target, method)]
   return [{ target, method }, ...targets.oldPathsOf(target).filter((old) => old.target !== target)]
