@@ -5,9 +5,11 @@ export type {
   AttemptFilter,
   AttemptPriorities,
   BaseAttemptOptions,
+  BulkOptions,
   ClientOf,
   DataOf,
   PerformOptions,
+  RescheduleOptions,
   TargetsOf,
 } from './attempt/binding.js'
 export type {

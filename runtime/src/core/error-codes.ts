@@ -52,6 +52,7 @@ export const REMEDIES = {
   REENCRYPTION_INCOMPLETE: 'Keep the older key until a later run of the task succeeds.',
   REFRESH_FAILED: 'Read `error.failure`, the error of the computation, and correct its cause.',
   RESERVED_KEY: 'Give the key `toastr` in the result another name.',
+  ROWS_LOCKED: 'End the transactions that hold the locks, then call the method again.',
   SESSION_LOST: 'Do nothing: the worker connects again, and other workers take over its calls.',
   SUPERSEDED: 'Do nothing: another worker computes the value now.',
   TIMEOUT: 'Find out why the call is slow, or raise its `timeout`. The call should stop when its signal is aborted.',

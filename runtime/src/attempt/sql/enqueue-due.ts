@@ -1,4 +1,5 @@
 import type { Statement } from '../../core/statement.js'
+import { jobSpec } from './job-spec.js'
 import { isPaused } from './startable.js'
 
 /**
@@ -28,16 +29,7 @@ export const enqueueDueStatement = (table: string): Statement => ({
     ), enqueued AS (
       SELECT
       FROM (
-        SELECT array_agg((
-          $1,
-          json_build_object('id', id::text),
-          NULL,
-          scheduled_at,
-          NULL,
-          $1 || ':' || id,
-          greatest(-32768, least(32767, -priority::bigint)),
-          NULL
-        )::graphile_worker.job_spec ORDER BY priority DESC, scheduled_at, id) AS jobs
+        SELECT array_agg(${jobSpec('$1')} ORDER BY priority DESC, scheduled_at, id) AS jobs
         FROM without_job
         HAVING count(*) > 0
       ) AS page, graphile_worker.add_jobs(page.jobs)
