@@ -33,6 +33,15 @@ import { Content } from './content.js'
 import { type CurrentCall, currentCall } from './current.js'
 import { rowFilter } from './filter.js'
 import { AttemptLifecycle, performClaimed } from './lifecycle.js'
+import {
+  listPauses,
+  type Pause,
+  type PausedMethod,
+  type PausedTarget,
+  type PauseOptions,
+  pauseCalls,
+  resumeCalls,
+} from './pauses.js'
 import { recordCalls, standIn } from './recording.js'
 import { type Reencryption, reencryptAll } from './reencrypt.js'
 import type { AttemptRow, AttemptStatus } from './row.js'
@@ -59,6 +68,9 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
 }
 
 const DEFAULT_LIMIT = 100
+
+/** Any text, without hiding the known names from an editor's completion. */
+type AnyName = string & {}
 
 /** The newest attempts of a status that match: `Attempt.failed({ target: OrderClient })`. */
 function scope(status: AttemptStatus) {
@@ -212,7 +224,7 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
 
   /**
    * Performs an attempt by id, as an instance of its subclass; the worker does this. Returns null where it is not pending, not due,
-   * or gone.
+   * paused or gone.
    * @param subclasses classes that extend it and that `defineTargets` does not list
    */
   static async perform<Class extends AttemptClass>(
@@ -226,6 +238,45 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
     const attempt = new (classOf(claimed.row))(claimed.row) as InstanceType<Class>
     await performClaimed(attempt, claimed, signal)
     return attempt
+  }
+
+  /**
+   * Stops calls from beginning: all of this model, those of a target, or those of one method. Calls that run go on. The others wait, in
+   * their order, and can still be recorded, cancelled and retried. Every worker follows at its next claim. Pausing again replaces
+   * `until` and `reason`.
+   *
+   * @throws UnknownTargetError; AsyncGenError INVALID_OPTION, UNKNOWN_OPTION, INVALID_DURATION
+   */
+  static async pause<Class extends AttemptClass>(this: Class, options?: PauseOptions): Promise<void>
+  static async pause<Class extends AttemptClass, const T extends PausedTarget<TargetsOf<Class>>>(
+    this: Class,
+    target: T,
+    options?: PauseOptions & { method?: PausedMethod<TargetsOf<Class>, T> | undefined },
+  ): Promise<void>
+  static async pause(this: AttemptClass, ...args: unknown[]): Promise<void> {
+    await pauseCalls(this, args)
+  }
+
+  /**
+   * Ends one pause, given as `pause` got it, and enqueues the calls that waited for it. A target that is no longer listed is given by its
+   * name.
+   *
+   * @returns whether it was paused
+   * @throws UnknownTargetError; AsyncGenError UNKNOWN_OPTION
+   */
+  static async resume<Class extends AttemptClass>(this: Class): Promise<boolean>
+  static async resume<Class extends AttemptClass, const T extends PausedTarget<TargetsOf<Class>> | AnyName>(
+    this: Class,
+    target: T,
+    options?: { method?: PausedMethod<TargetsOf<Class>, T> | AnyName | undefined },
+  ): Promise<boolean>
+  static async resume(this: AttemptClass, ...args: unknown[]): Promise<boolean> {
+    return await resumeCalls(this, args)
+  }
+
+  /** The pauses of this model that are in force. */
+  static async pauses<Class extends AttemptClass>(this: Class): Promise<Pause[]> {
+    return await listPauses(this)
   }
 
   /** Re-encrypts rows whose encryptor is not the current one. An older key can be removed once nothing is left. */

@@ -5,6 +5,7 @@ import type { Field, TransactionLike } from '../core/prisma/client.js'
 import { SMALLEST_ID } from '../core/row-id.js'
 import type { Query, Statement } from '../core/statement.js'
 import type { RetentionPeriods, RowStatistics, SweptTable } from '../core/swept-table.js'
+import { PauseStore } from './pause-store.js'
 import { pruneAttempts } from './prune.js'
 import { type AttemptRow, type NewAttempt, OWN_TIMES, type RowFilter, tokenKey } from './row.js'
 import { RunStore } from './run-store.js'
@@ -23,6 +24,7 @@ export class AttemptStore implements SweptTable {
   readonly finishedColumn = 'completed_at'
   readonly table: string
   readonly runs: RunStore
+  readonly pauses: PauseStore
   readonly #db: Database
   readonly #model: string
   readonly #task: string
@@ -36,6 +38,7 @@ export class AttemptStore implements SweptTable {
     this.table = table
     this.#task = task
     this.runs = new RunStore(db, model, table)
+    this.pauses = new PauseStore(db, { model, table, task })
     this.#sql = rowStatements(table)
     this.#enqueueDue = enqueueDueStatement(table)
   }
@@ -143,6 +146,10 @@ export class AttemptStore implements SweptTable {
     return expired.length === PAGE ? PAGE + (await this.expire(query)) : expired.length
   }
 
+  async enqueueResumed(): Promise<number> {
+    return await this.pauses.enqueueResumed()
+  }
+
   async enqueueDue(query: Query = this.#db.query, pages = Number.POSITIVE_INFINITY): Promise<number> {
     let total = 0
     let last = { scheduledAt: '-infinity', id: String(SMALLEST_ID) }
@@ -156,9 +163,12 @@ export class AttemptStore implements SweptTable {
     return total
   }
 
-  async statistics(): Promise<RowStatistics> {
-    const [statistics] = await this.#db.query<RowStatistics>(attemptStatistics(this.table), [])
-    return statistics!
+  async statistics(pausedModels?: ReadonlySet<string>): Promise<RowStatistics> {
+    const [[statistics], paused] = await Promise.all([
+      this.#db.query<RowStatistics>(attemptStatistics(this.table), []),
+      pausedModels?.has(this.#model) ? this.pauses.statistics() : undefined,
+    ])
+    return { ...statistics!, paused: 0, ...paused }
   }
 
   async prune(retention: RetentionPeriods | false, stop?: AbortSignal): Promise<number> {

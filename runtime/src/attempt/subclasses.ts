@@ -31,6 +31,6 @@ export function rootOf<Class extends BoundClass>(Attempt: Class): Class {
 }
 
 /** Whether a class extends a class that extends what BaseAttempt returned. */
-function isSubclass(Attempt: BoundClass): boolean {
+export function isSubclass(Attempt: BoundClass): boolean {
   return !Object.hasOwn(Attempt, 'store') && !Object.hasOwn(Object.getPrototypeOf(Attempt), 'store')
 }

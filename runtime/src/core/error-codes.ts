@@ -33,6 +33,7 @@ export const REMEDIES = {
   NOT_PERSISTED: 'Save the record first. If you read it with `select`, select its key.',
   NOT_STARTED: 'Read the log that the message names, correct the cause, then start the worker again.',
   NOT_STOPPED: 'Wait longer with `--timeout`, or end the process with `kill -9`: other workers take over its calls.',
+  NO_ATTEMPTS: 'Name the worker module that has the class beside it: `--worker src/async/worker.ts`.',
   NO_CONNECTION_STRING: 'Set DATABASE_URL, or pass `connectionString` to `connect`.',
   NO_CURRENT_ATTEMPT: 'Use `Attempt.current()` only inside of a call that a worker runs.',
   NO_DATABASE: 'Name the worker module that has database.ts beside it: `async-gen-worker clear src/async/worker.ts`.',
