@@ -124,14 +124,17 @@ function allBranches(table: string, filter: RowFilter, values: unknown[]): Branc
 }
 
 /**
- * Conditions that together cover all finished rows. For rows that were created after a time, no index has the times of creation. But rows
- * end after they are created, so the index of the times of completion serves. Rows written by hand, for which this is not true, have an
- * index of their own.
+ * Conditions that together cover all finished rows that were created after a time. No index has the times of creation. But rows end after
+ * they are created, so the index of the times of completion serves. Rows written by hand, for which this is not true, have one of their own.
  */
 function finishedRanges({ createdAfter, endedAfter }: RowFilter, values: unknown[]): string[][] {
   if (!createdAfter || endedAfter) return [[]]
-  const isLater = `completed_at >= ${parameter(createdAfter, values)}::timestamptz`
-  return [[isLater], ['(completed_at >= created_at) IS NOT TRUE', `(${isLater}) IS NOT TRUE`]]
+  const after = `${parameter(createdAfter, values)}::timestamptz`
+  return [
+    [`completed_at >= ${after}`],
+    ['completed_at < created_at', `completed_at < ${after}`],
+    ['completed_at IS NULL'],
+  ]
 }
 
 /** Like `allBranches`, but where an index has the rows of a branch in the order of their ids, the branch ends after $1 rows. */
