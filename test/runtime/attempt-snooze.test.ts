@@ -143,7 +143,7 @@ describe('a call that changes its own row', () => {
     expect(attempt).toMatchObject({
       status: 'pending',
       numAttempts: 1,
-      errors: [{ code: 'INVALID_STATE', message: expect.stringContaining('its success cannot be stored') }],
+      errors: [{ code: 'OWN_ROW_CHANGED', message: expect.stringContaining('its success cannot be stored') }],
     })
     expect(await rows('SELECT FROM "Order"')).toEqual([])
   })

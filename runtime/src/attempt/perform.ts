@@ -162,9 +162,9 @@ async function commit(
 
 function changedByItself(): AsyncGenError {
   return new AsyncGenError(
-    'INVALID_STATE',
+    'OWN_ROW_CHANGED',
     'The call deleted its own row in its transaction, or changed its locked_by or num_attempts, so that its success cannot be stored. ' +
-      'The transaction was rolled back. To run again later, return snooze(), or set status and scheduled_at.',
+      'The transaction was rolled back. To run again later, return snooze(), or set only status and scheduled_at.',
   )
 }
 
