@@ -175,6 +175,21 @@ export class TargetList<T extends Targets = Targets> {
     return target
   }
 
+  /** Whether an object is listed. */
+  has(target: Target): boolean {
+    return Object.values(this.#all).includes(target)
+  }
+
+  /** The older names of a target's methods, or of one: rows that were recorded under them call it too. */
+  oldPathsOf(target: string, method?: string): { target: string; method: string }[] {
+    return Object.entries(this.#renamed).flatMap(([old, path]) => {
+      const [name, renamed] = splitPath(path)
+      if (name !== target || (method !== undefined && renamed !== method)) return []
+      const [oldName, oldMethod] = splitPath(old)
+      return [{ target: oldName, method: oldMethod }]
+    })
+  }
+
   /**
    * The function that a row names.
    * @throws UnknownTargetError that says what there is
@@ -231,8 +246,7 @@ export class TargetList<T extends Targets = Targets> {
   }
 
   #find(path: string): Callable {
-    const dot = path.indexOf('.')
-    const [name, method] = [path.slice(0, dot), path.slice(dot + 1)]
+    const [name, method] = splitPath(path)
     const target = this.find(name)
     const methods = target instanceof RecordTarget ? target.methods : target
     const names = ownFunctionsOf(methods)
@@ -270,6 +284,11 @@ export function timeLimit(timeout: Duration, option: string): number {
 }
 
 type Class = object
+
+function splitPath(path: string): [target: string, method: string] {
+  const dot = path.indexOf('.')
+  return [path.slice(0, dot), path.slice(dot + 1)]
+}
 
 function extendsOrIs(listed: object, Attempt: Class): boolean {
   return (
