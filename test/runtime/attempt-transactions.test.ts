@@ -268,6 +268,35 @@ describe('an idempotence token', () => {
     expect(await rows('SELECT count(*)::int AS n FROM attempts')).toEqual([{ n: 5 }])
   })
 
+  it('A3: of calls in opposite orders cause no deadlock while a third transaction holds one of them', async () => {
+    const record = (tokens: string[], tx?: Parameters<Parameters<typeof prisma.$transaction>[0]>[0]) =>
+      Attempt.createMany(
+        tokens.map((idempotenceToken) => ({
+          target: Mail,
+          method: 'send',
+          args: [idempotenceToken],
+          idempotenceToken,
+        })),
+        { tx },
+      )
+    const options = { timeout: 60_000, maxWait: 60_000 }
+    const waiting: Promise<unknown>[] = []
+    await prisma.$transaction(async (tx) => {
+      await record(['m'], tx)
+      for (const tokens of [
+        ['a', 'm', 'z'],
+        ['z', 'm', 'a'],
+      ]) {
+        waiting.push(prisma.$transaction((own) => record(tokens, own), options))
+        await sleep(200)
+      }
+    }, options)
+    expect((await Promise.allSettled(waiting)).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled'])
+    expect(await rows('SELECT idempotence_token AS token FROM attempts ORDER BY 1')).toEqual(
+      ['a', 'm', 'z'].map((token) => ({ token })),
+    )
+  })
+
   it('A3: does not matter where it is null', async () => {
     await Attempt.async(Mail).send('Ada')
     const again = await Attempt.async(Mail).send('Ada')
