@@ -345,7 +345,9 @@ describe('doctor finds in the database', () => {
       {
         severity: 'warning',
         code: 'PAUSE_UNMATCHED',
-        message: expect.stringMatching(/^The pause of it's\.fulfill stops no call: its model is "AsyncPause"\. .* Attempt/),
+        message: expect.stringMatching(
+          /^The pause of it's\.fulfill stops no call: its model is "AsyncPause"\. .* Attempt/,
+        ),
       },
       { severity: 'warning', message: expect.stringMatching(/^The pause of all calls stops no call: .* "attempts"/) },
     ])

@@ -36,8 +36,8 @@ export function unlistedReason(targets: TargetList, { target, method }: PausePat
   const methods = target === ALL ? [...names.values()].flat() : names.get(target)
   if (!methods) return `targets.ts lists no target ${shown(target)}.${didYouMean(target, [...names.keys()])}`
   if (method === ALL || methods.includes(method)) return undefined
-  const of = target === ALL ? 'targets.ts lists no method' : `the target ${shown(target)} has no method`
-  return `${of} ${shown(method)}.${didYouMean(method, methods)}`
+  const of = target === ALL ? '' : ` of the target ${shown(target)}`
+  return `targets.ts lists no method ${shown(method)}${of}.${didYouMean(method, methods)}`
 }
 
 /** The statement that removes a pause, also one that `resume` cannot name. */

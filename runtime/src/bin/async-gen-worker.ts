@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { AsyncGenError } from '../core/errors.js'
+import { AsyncGenError, isAsyncGenError } from '../core/errors.js'
 import { version } from '../core/version.js'
 import { clearRefreshes } from '../worker/clear.js'
 import { wasLogged } from '../worker/crash-report.js'
@@ -22,9 +22,10 @@ import { hostDatabase } from './attempts/classes.js'
 import { attempts } from './attempts/command.js'
 import { toJson } from './attempts/json.js'
 import type { ParsedSubcommand } from './attempts/usage.js'
+import { using } from './database-errors.js'
 import type { Flags } from './flags.js'
 import type { CommandResult } from './result.js'
-import { pauseLines, readPauses } from './status-pauses.js'
+import { aliveLines, pauseLines, readDatabase } from './status-database.js'
 import { type CommandName, parseCommandLine, UsageError } from './usage.js'
 
 const ACTIONS: Record<
@@ -167,24 +168,31 @@ async function listAll(_file: string | undefined, flags: Flags): Promise<Command
     return `${uid}  ${state}  ${process}  ${relativePath(log)}`
   })
   const module = daemons[0] && launchSettingsOf(daemons[0].uid, foldersOf(flags))?.module
-  const pauses = await readPauses(SELF, module)
+  const found = await readDatabase(SELF, module, daemons)
   const allRun = daemons.length > 0 && daemons.every(({ state }) => state === 'running')
+  const started = lines.length > 0 ? lines : ['No worker was started in the background in this folder.']
+  const exitCode = allRun ? 0 : 3
+  if ('error' in found) {
+    const { code, message } = found.error
+    return {
+      lines: [...started, `The workers and pauses in the database were not read (${code}): ${message}`],
+      json: { workers: daemons, alive: null, pauses: null, problem: found.error },
+      exitCode,
+    }
+  }
   return {
-    lines: [...(lines.length > 0 ? lines : ['No worker was started in this folder.']), ...pauseLines(pauses)],
-    json: { workers: daemons, pauses: pauses ?? null },
-    exitCode: allRun ? 0 : 3,
+    lines: [...started, ...aliveLines(found.alive), ...pauseLines(found.pauses)],
+    json: { workers: daemons, ...found },
+    exitCode,
   }
 }
 
 async function clear(file: string | undefined): Promise<CommandResult> {
   const db = await hostDatabase(file)
-  try {
+  return await using(db, async () => {
     const cleared = await clearRefreshes(db)
     return { lines: [`${cleared} waiting refreshes removed.`], json: { cleared } }
-  } finally {
-    await db.close()
-    await db.disconnectPrisma()
-  }
+  })
 }
 
 async function startOne(uid: string, launch: LaunchSettings, flags: Flags): Promise<Daemon> {
@@ -294,11 +302,6 @@ function print({ lines, json: object, exitCode }: CommandResult, json: boolean):
   if (json) writeOut(`${toJson({ version: 1, ...object })}\n`)
   else if (lines.length > 0) writeOut(`${lines.join('\n')}\n`)
   return exitCode
-}
-
-/** By its shape: the host may have another copy of this package. */
-function isAsyncGenError(error: unknown): error is AsyncGenError {
-  return error instanceof Error && 'code' in error && 'remedy' in error
 }
 
 function printError(error: unknown, json: boolean): number {

@@ -4,6 +4,9 @@ export const REMEDIES = {
   ATTEMPT_ENDED: 'Read `attempt.status` and the `cause` of the error. `attempt.retry()` makes the attempt due again.',
   CALL_ENDED: 'Await everything that the call starts before it returns.',
   CANCELLED: 'If you cancelled the attempt, do nothing. The call should stop when its signal is aborted.',
+  DATABASE_ABSENT: 'Create the database, or correct DATABASE_URL.',
+  DATABASE_LOGIN_FAILED: 'Correct the user and the password in DATABASE_URL.',
+  DATABASE_UNREACHABLE: 'Start the server of the database, or correct DATABASE_URL.',
   DECRYPTION_FAILED: 'Give the encryptor the key with which the row was encrypted, or restore the row from a backup.',
   DEFINED_TWICE: 'Give one of the two toasts another name.',
   GRAPHILE_FAILED:
