@@ -25,7 +25,7 @@ import type { ParsedSubcommand } from './attempts/usage.js'
 import { using } from './database-errors.js'
 import type { Flags } from './flags.js'
 import type { CommandResult } from './result.js'
-import { aliveLines, pauseLines, readDatabase } from './status-database.js'
+import { aliveLines, type DatabaseProblem, pauseLines, readDatabase } from './status-database.js'
 import { type CommandName, parseCommandLine, UsageError } from './usage.js'
 
 const ACTIONS: Record<
@@ -163,28 +163,23 @@ async function restartAll(file: string | undefined, flags: Flags): Promise<Comma
 async function listAll(_file: string | undefined, flags: Flags): Promise<CommandResult> {
   const uids = uidsOf(flags)
   const daemons = list(foldersOf(flags)).filter(({ uid }) => uids.includes(uid))
-  const lines = daemons.map(({ uid, pid, state, log }) => {
+  const own = daemons.map(({ uid, pid, state, log }) => {
     const process = pid === undefined ? 'invalid pid file' : `process ${pid}`
     return `${uid}  ${state}  ${process}  ${relativePath(log)}`
   })
   const module = daemons[0] && launchSettingsOf(daemons[0].uid, foldersOf(flags))?.module
   const found = await readDatabase(SELF, module, daemons)
   const allRun = daemons.length > 0 && daemons.every(({ state }) => state === 'running')
-  const started = lines.length > 0 ? lines : ['No worker was started in the background in this folder.']
-  const exitCode = allRun ? 0 : 3
-  if ('error' in found) {
-    const { code, message } = found.error
-    return {
-      lines: [...started, `The workers and pauses in the database were not read (${code}): ${message}`],
-      json: { workers: daemons, alive: null, pauses: null, problem: found.error },
-      exitCode,
-    }
-  }
-  return {
-    lines: [...started, ...aliveLines(found.alive), ...pauseLines(found.pauses)],
-    json: { workers: daemons, ...found },
-    exitCode,
-  }
+  const started = own.length > 0 ? own : ['No worker was started in the background in this folder.']
+  const [lines, json] =
+    'error' in found
+      ? [[unread(found.error)], { alive: null, pauses: null, problem: found.error }]
+      : [[...aliveLines(found.alive), ...pauseLines(found.pauses)], found]
+  return { lines: [...started, ...lines], json: { workers: daemons, ...json }, exitCode: allRun ? 0 : 3 }
+}
+
+function unread({ code, message }: DatabaseProblem): string {
+  return `The workers and pauses in the database were not read (${code}): ${message}`
 }
 
 async function clear(file: string | undefined): Promise<CommandResult> {
