@@ -74,6 +74,11 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     if (process.env.NODE_ENV !== 'production') watchTransactions(prisma)
   }
 
+  /** The present time, in milliseconds since 1970. A test may have another one than the process. */
+  now(): number {
+    return Date.now()
+  }
+
   /** The runtime's own connections, opened when they are first needed. */
   get pool(): pg.Pool {
     this.#pool ??= this.#options.pool ?? this.#openPool()
