@@ -6,6 +6,16 @@ import { refreshToast } from '../toast/refresh.js'
 import { toastsOf } from '../toast/registry.js'
 import type { Toast } from '../toast/types.js'
 
+export {
+  type AttemptExpectation,
+  type AttemptMatchers,
+  attemptMatchers,
+  expectAttempt,
+  type RecordedAs,
+} from './assertions.js'
+export type { AsymmetricMatcher, Expected, ExpectedArgs } from './match.js'
+export { type RecordedFilter, recorded } from './recorded.js'
+
 /** Refreshes a toast as the worker does. It does nothing if no refresh is due. */
 export async function refreshNow<Parent>(
   db: Database,
