@@ -2,10 +2,13 @@
 export const REMEDIES = {
   ALREADY_RUNNING: 'Stop the worker first, or give the second one another name: `--uid`.',
   ATTEMPT_ENDED: 'Read `attempt.status` and the `cause` of the error. `attempt.retry()` makes the attempt due again.',
+  ATTEMPT_CLASS_UNKNOWN: 'Pass the class that the table belongs to: `drain(db, { attempts: [Attempt] })`.',
   CALL_ENDED: 'Await everything that the call starts before it returns.',
+  CALL_NOT_RUN: 'Resume the method, or commit the transaction that has locked the row. An expired call stays as it is.',
   CANCELLED: 'If you cancelled the attempt, do nothing. The call should stop when its signal is aborted.',
   DECRYPTION_FAILED: 'Give the encryptor the key with which the row was encrypted, or restore the row from a backup.',
   DEFINED_TWICE: 'Give one of the two toasts another name.',
+  DRAIN_LIMIT: 'Find out why the call that the message names records itself again, or raise the `limit` of `drain`.',
   GRAPHILE_FAILED:
     'Read the cause in the message, and the log of PostgreSQL. Start the worker again, if no supervisor does.',
   HEALTH_NOT_SERVED: 'Choose another address: ASYNC_WORKER_HEALTH, `--health` or the option `health`.',
@@ -57,6 +60,8 @@ export const REMEDIES = {
   TIMEOUT: 'Find out why the call is slow, or raise its `timeout`. The call should stop when its signal is aborted.',
   TOKEN_HIDDEN: 'Add to the token what the rows of the role have in common, such as the id of the tenant.',
   TRANSACTION_ENDED: 'Record calls before the transaction times out, or raise its `timeout`.',
+  TRANSACTION_NOT_WATCHED:
+    'Open the transaction with the PrismaClient that `connect` got, or run the calls with `drain`.',
   UNKNOWN_ENCRYPTOR:
     'Pass the encryptor to BaseAttempt, as `encryptor` or in `encryptors`, and give it the older keys.',
   UNKNOWN_MODEL: 'Use the name of the model as it is in the Prisma schema, and run `npx prisma generate`.',

@@ -18,7 +18,6 @@ interface Context {
  */
 export class DatabaseContexts {
   readonly #contexts = new AsyncLocalStorage<Context>()
-  readonly #db: Database
   readonly #originalWithin: Database['within']
   readonly #originalTransaction: Database['transaction']
   readonly #originalOpen: Database['openTransaction']
@@ -29,7 +28,6 @@ export class DatabaseContexts {
   offset: () => number = () => 0
 
   constructor(db: Database) {
-    this.#db = db
     this.#originalWithin = db.within.bind(db)
     this.#originalTransaction = db.transaction.bind(db)
     this.#originalOpen = db.openTransaction.bind(db)
@@ -58,14 +56,14 @@ export class DatabaseContexts {
 
   /**
    * Runs a function with a clock that it can move.
-   * @param run its argument moves the clock to a time, unless it is past that time already
+   * @param run its argument moves the clock forwards by so many milliseconds, until the function ends
    */
-  async runAhead<Result>(run: (moveTo: (time: Date) => void) => Promise<Result>): Promise<Result> {
+  async runAhead<Result>(run: (advance: (by: number) => void) => Promise<Result>): Promise<Result> {
     const outer = this.#contexts.getStore()
     const context = this.#contextOf(outer?.tx, outer?.ahead ?? 0)
     return await this.#contexts.run(context, () =>
-      run((time) => {
-        context.ahead += Math.max(0, time.getTime() - this.#db.now())
+      run((by) => {
+        context.ahead += by
       }),
     )
   }

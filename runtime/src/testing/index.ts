@@ -13,8 +13,11 @@ export {
   expectAttempt,
   type RecordedAs,
 } from './assertions.js'
+export { type DrainOptions, type DrainResult, drain } from './drain.js'
+export { inline } from './inline.js'
 export type { AsymmetricMatcher, Expected, ExpectedArgs } from './match.js'
 export { type RecordedFilter, recorded } from './recorded.js'
+export { perform } from './run.js'
 
 /** Refreshes a toast as the worker does. It does nothing if no refresh is due. */
 export async function refreshNow<Parent>(
