@@ -52,6 +52,13 @@ export function connect<Client extends PrismaClientLike>(
   return new BoundDatabase(prisma as unknown as OneOf<Client>, options)
 }
 
+const connected = new Set<WeakRef<Database>>()
+
+/** The databases that this process has connected and still uses. */
+export function connectedDatabases(): Database[] {
+  return [...connected].flatMap((reference) => reference.deref() ?? [])
+}
+
 /** A database bound to any client. */
 // biome-ignore lint/suspicious/noExplicitAny: the runtime's own code works with any models
 export type Database = BoundDatabase<any>
@@ -71,6 +78,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     this.#options = options
     this.#transactionTimeout = milliseconds(options.transactionTimeout ?? '10 minutes')
     this.#prismaConnections = new PrismaConnections(prisma)
+    connected.add(new WeakRef(this))
     if (process.env.NODE_ENV !== 'production') watchTransactions(prisma)
   }
 

@@ -6,6 +6,7 @@ export const REMEDIES = {
   CALL_ENDED: 'Await everything that the call starts before it returns.',
   CALL_NOT_RUN: 'Resume the method, or commit the transaction that has locked the row. An expired call stays as it is.',
   CANCELLED: 'If you cancelled the attempt, do nothing. The call should stop when its signal is aborted.',
+  DATABASE_AMBIGUOUS: 'Pass a PrismaClient that `connect` got.',
   DECRYPTION_FAILED: 'Give the encryptor the key with which the row was encrypted, or restore the row from a backup.',
   DEFINED_TWICE: 'Give one of the two toasts another name.',
   DRAIN_LIMIT: 'Find out why the call that the message names records itself again, or raise the `limit` of `drain`.',

@@ -17,6 +17,7 @@ export { type DrainOptions, type DrainResult, drain } from './drain.js'
 export { inline } from './inline.js'
 export type { AsymmetricMatcher, Expected, ExpectedArgs } from './match.js'
 export { type RecordedFilter, recorded } from './recorded.js'
+export { inRollback, type RollbackOptions } from './rollback.js'
 export { perform } from './run.js'
 
 /** Refreshes a toast as the worker does. It does nothing if no refresh is due. */
