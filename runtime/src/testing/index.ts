@@ -19,6 +19,7 @@ export type { AsymmetricMatcher, Expected, ExpectedArgs } from './match.js'
 export { type RecordedFilter, recorded } from './recorded.js'
 export { inRollback, type RollbackOptions } from './rollback.js'
 export { perform } from './run.js'
+export { type TestDatabase, type TestDatabaseOptions, testDatabase } from './test-database.js'
 
 /** Refreshes a toast as the worker does. It does nothing if no refresh is due. */
 export async function refreshNow<Parent>(
