@@ -12,6 +12,14 @@ interface Context {
   query: Query
 }
 
+/** A clock that a test moves. */
+export interface MovedClock {
+  /** How far it is ahead of the Date of this process, in milliseconds. */
+  offset: number
+  /** How far that Date is ahead of the real time, in milliseconds: not at all, unless a test runner has replaced it. */
+  driftOfDate(): number
+}
+
 /**
  * What the test kit changes in a Database: it can run statements in an open transaction, and it can move their clock. It replaces methods
  * of the object when a test first needs that, so production code does not know about it.
@@ -24,8 +32,8 @@ export class DatabaseContexts {
   readonly #originalNow: Database['now']
   readonly #query: Query
   #savepoints = 0
-  /** How far the test clock is ahead of the real time, in milliseconds. */
-  offset: () => number = () => 0
+  /** The test clock, once a test has asked for it. */
+  clock: MovedClock | undefined
 
   constructor(db: Database) {
     this.#originalWithin = db.within.bind(db)
@@ -68,8 +76,9 @@ export class DatabaseContexts {
     )
   }
 
+  /** How far the clock is ahead of the Date of this process, in milliseconds. */
   get #ahead(): number {
-    return this.offset() + (this.#contexts.getStore()?.ahead ?? 0)
+    return (this.clock?.offset ?? 0) + (this.#contexts.getStore()?.ahead ?? 0)
   }
 
   #contextOf(tx: TransactionLike | undefined, ahead: number): Context {
@@ -120,7 +129,7 @@ export class DatabaseContexts {
 
   /** The statement, with the clock of this context. Its name differs, because it is another prepared statement. */
   #atClock(statement: Statement): Statement {
-    const ahead = Math.round(this.#ahead)
+    const ahead = Math.round(this.#ahead + (this.clock?.driftOfDate() ?? 0))
     if (ahead === 0) return statement
     const text = statement.text.replace(CLOCKS, `($& + ${ahead} * interval '1 millisecond')`)
     return { ...statement, name: `${statement.name}:${ahead}`, text }

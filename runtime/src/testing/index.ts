@@ -13,9 +13,11 @@ export {
   expectAttempt,
   type RecordedAs,
 } from './assertions.js'
+export { type TestClock, testClock } from './clock.js'
 export { type DrainOptions, type DrainResult, drain } from './drain.js'
 export { inline } from './inline.js'
 export type { AsymmetricMatcher, Expected, ExpectedArgs } from './match.js'
+export { prune } from './prune.js'
 export { type RecordedFilter, recorded } from './recorded.js'
 export { inRollback, type RollbackOptions } from './rollback.js'
 export { perform } from './run.js'
