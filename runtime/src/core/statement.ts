@@ -1,5 +1,6 @@
 /** An SQL statement, prepared under its name on each connection. One with three or more parameters names them in a comment. */
 export interface Statement {
+  /** If it is empty, the statement is not prepared. */
   name: string
   text: string
   /**

@@ -127,12 +127,12 @@ export class DatabaseContexts {
     }
   }
 
-  /** The statement, with the clock of this context. Its name differs, because it is another prepared statement. */
+  /** The statement, with the clock of this context. It is not prepared: a connection would keep one for each time. */
   #atClock(statement: Statement): Statement {
     const ahead = Math.round(this.#ahead + (this.clock?.driftOfDate() ?? 0))
     if (ahead === 0) return statement
     const text = statement.text.replace(CLOCKS, `($& + ${ahead} * interval '1 millisecond')`)
-    return { ...statement, name: `${statement.name}:${ahead}`, text }
+    return { ...statement, name: '', text }
   }
 }
 
