@@ -63,7 +63,10 @@ describe('expectAttempt(Attempt).toHaveRecorded', () => {
     await toHaveRecorded(OrderClient, 'fulfill', [expect.objectContaining({ orderNumber: expect.any(Number) })])
     await toHaveRecorded(OrderClient, 'fulfill', [(order) => order.orderNumber > 6])
     await failureOf(toHaveRecorded(OrderClient, 'fulfill', [(order) => order.orderNumber > 7]))
-    await failureOf(toHaveRecorded(OrderClient, 'fulfill', [{ orderNumber: expect.any(String) }]))
+    const wrong = toHaveRecorded(OrderClient, 'fulfill', [{ orderNumber: expect.any(String) }])
+    const { message } = await failureOf(wrong)
+    expect(message).toContain('Attempt has not recorded OrderClient.fulfill({ orderNumber: Any<String> }).')
+    expect(message).toContain('- args[0].orderNumber: Any<String>\n+ args[0].orderNumber: 7')
     await failureOf(toHaveRecorded(OrderClient, 'fulfill', [{ at: new Date(0) }]))
   })
 

@@ -96,7 +96,7 @@ describe('testDatabase()', () => {
   it('drops a database that has open connections', async () => {
     const database = await testDatabase({ migrations })
     const prisma = new PrismaClient({
-      adapter: new PrismaPg(database, { onConnectionError: () => {}, onPoolError: () => {} }),
+      adapter: new PrismaPg(database),
     })
     await prisma.order.count()
     await database.drop()

@@ -142,7 +142,9 @@ describe('a long build', () => {
     class Long extends Report {
       override async build({ progress }: ToastComputation) {
         progress(0.4, 'April')
-        await vi.waitFor(async () => expect(await prisma.toast.findMany()).toMatchObject([{ progress: 0.4, progressMessage: 'April' }]))
+        await vi.waitFor(async () =>
+          expect(await prisma.toast.findMany()).toMatchObject([{ progress: 0.4, progressMessage: 'April' }]),
+        )
         seen.push(await (await Long.create({})).build())
         return { rows: 3 }
       }

@@ -102,7 +102,8 @@ export const attemptMatchers = {
     args?: readonly unknown[],
     options?: RecordedAs & WithinTransaction,
   ): Promise<{ pass: boolean; message: () => string; actual: unknown; expected: unknown }> {
-    return await checkRecorded(Attempt, { target, method, args, options }, options?.tx)
+    const { matches: _, ...result } = await checkRecorded(Attempt, { target, method, args, options }, options?.tx)
+    return result
   },
 }
 

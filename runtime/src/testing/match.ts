@@ -50,8 +50,17 @@ export function comparedPart(expected: unknown, actual: unknown): unknown {
 
 /** A value in one line. */
 export function show(value: unknown): string {
-  if (isMatcher(value)) return value.toAsymmetricMatcher?.() ?? String(value)
-  return inspect(value, { depth: 6, breakLength: Number.POSITIVE_INFINITY, sorted: true })
+  return inspect(withShownMatchers(value), { depth: 8, breakLength: Number.POSITIVE_INFINITY, sorted: true })
+}
+
+function withShownMatchers(value: unknown): unknown {
+  if (isMatcher(value)) {
+    const text = value.toAsymmetricMatcher?.() ?? String(value)
+    return { [inspect.custom]: () => text }
+  }
+  if (Array.isArray(value)) return value.map(withShownMatchers)
+  if (!isPlain(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withShownMatchers(item)]))
 }
 
 function isMatch(expected: unknown, actual: unknown): boolean {
