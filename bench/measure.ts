@@ -33,6 +33,6 @@ export function report(title: string, rates: Map<string, number>, base: string) 
   }
 }
 
-function median(values: number[]): number {
+export function median(values: number[]): number {
   return values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!
 }

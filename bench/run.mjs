@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs'
 const [name] = process.argv.slice(2)
 const file = `bench/${name}.ts`
 if (!name || !existsSync(file)) {
-  console.error('Which one? npm run bench -- attempts | toasts')
+  console.error('Which one? npm run bench -- attempts | toasts | growth')
   process.exit(2)
 }
 step('npm', ['install', '--prefix', 'bench', '--no-audit', '--no-fund', '--no-package-lock'])

@@ -57,11 +57,16 @@ function lastLines({ status, nextSteps }: PlanOutcome): string[] {
 
 /** What doctor found. It exits with 5 on a finding and, with `check`, with 6 if it could not check everything. */
 export function doctorResult({ findings, unchecked, healthy }: Diagnosis, check = false): CommandResult {
-  const label = { error: pc.red('error'), warning: pc.yellow('warn'), fixed: pc.green('fixed') }
+  const label = {
+    error: pc.red('error'),
+    warning: pc.yellow('warn'),
+    note: pc.yellow('note'),
+    fixed: pc.green('fixed'),
+  }
   return {
     lines: [
       ...findings.flatMap(({ severity, code, message, where, remedy }) => [
-        `${label[severity]}  ${message}  ${pc.dim(`[${code}]`)}`,
+        `${label[severity]}  ${withoutControls(message)}  ${pc.dim(`[${code}]`)}`,
         ...(where ? [`    in  ${where}`] : []),
         ...(severity === 'fixed' ? [] : [`    do  ${remedy}`]),
       ]),
@@ -76,6 +81,11 @@ export function doctorResult({ findings, unchecked, healthy }: Diagnosis, check 
     json: { healthy, findings, unchecked },
     exitCode: !healthy ? 5 : check && unchecked.length > 0 ? 6 : 0,
   }
+}
+
+/** A message may quote text from the database, which must not control the terminal. */
+function withoutControls(message: string): string {
+  return message.replace(/(?!\n)[\p{Cc}\p{Cf}]/gu, ' ')
 }
 
 export async function infoResult(facts: Facts): Promise<CommandResult> {

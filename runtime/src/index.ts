@@ -5,9 +5,11 @@ export type {
   AttemptFilter,
   AttemptPriorities,
   BaseAttemptOptions,
+  BulkOptions,
   ClientOf,
   DataOf,
   PerformOptions,
+  RescheduleOptions,
   TargetsOf,
 } from './attempt/binding.js'
 export type {
@@ -21,16 +23,15 @@ export type {
 } from './attempt/calls.js'
 export type { CurrentCall } from './attempt/current.js'
 export type { AttemptJson } from './attempt/fields.js'
+export type { Pause, PauseOptions } from './attempt/pauses.js'
+export { RecordTarget, recordTarget, TargetRecord } from './attempt/record-target.js'
 export type { Reencryption } from './attempt/reencrypt.js'
 export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/row.js'
 export { Snooze } from './attempt/snooze.js'
 export {
   defineTargets,
-  RecordTarget,
-  recordTarget,
   TargetList,
   type TargetOptions,
-  TargetRecord,
   type TargetSource,
   type Targets,
 } from './attempt/targets.js'

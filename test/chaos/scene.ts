@@ -31,7 +31,7 @@ afterEach(async () => {
   for (const worker of workers) worker.kill('SIGKILL')
   await Promise.all(workers.map(({ exited }) => exited))
   workers = []
-  await sql('DROP TABLE effects; TRUNCATE attempts, toasts, reports, async_workers')
+  await sql('DROP TABLE effects; TRUNCATE attempts, toasts, reports, async_workers, async_pauses')
   await sql('DELETE FROM graphile_worker._private_jobs')
 })
 

@@ -31,6 +31,21 @@ const ownEdits = [
       ['attemptTask(Attempt)', 'attemptTask(Attempt, [UrgentAttempt])'],
     ],
   },
+  {
+    file: 'src/async/email_attempt.ts',
+    changes: [
+      [
+        '  encryptor,\n}) {\n',
+        `  encryptor,
+}) {
+  override async cancel() {
+    await super.cancel()
+    console.log('the override of cancel was called')
+  }
+`,
+      ],
+    ],
+  },
 ] satisfies typeof edits
 
 describe('a team’s own attempts', () => {
@@ -108,5 +123,34 @@ describe('a team’s own attempts', () => {
     expect(await rows('SELECT DISTINCT subject FROM "Newsletter"')).toEqual([
       { subject: 'Urgent: OrderClient.fulfill failed' },
     ])
+  })
+
+  it('are found by async-gen-worker attempts, which decrypts only when asked, and calls their overrides', async () => {
+    const attempts = (...args: string[]) =>
+      run(dir, 'npx', ['--no', 'async-gen-worker', 'attempts', ...args], { env, exitCodes: [0, 1, 2] })
+    const several = await attempts()
+    expect(several).toMatchObject({ code: 2, stdout: '' })
+    expect(several.stderr).toContain('There are several models of attempts: Attempt, EmailAttempt. Choose one')
+
+    const [{ id }] = await rows('SELECT id::text FROM email_attempts LIMIT 1')
+    const show = ['show', id, '--model', 'EmailAttempt']
+    expect((await attempts(...show)).stdout).toMatch(/^ {2}arguments {7}encrypted \(/m)
+    expect((await attempts(...show, '--json')).stdout).not.toContain('tok_7355608')
+    expect((await attempts(...show, '--decrypt')).stdout).toMatch(/^ {2}arguments {7}.*tok_7355608/m)
+    const { stdout } = await attempts('--model', 'EmailAttempt', '--decrypt', '--json')
+    expect(JSON.parse(stdout).attempts).toMatchObject([
+      { id, model: 'EmailAttempt', args: [{ customerToken: 'tok_7355608', orderNumber: expect.any(Number) }] },
+    ])
+
+    const own = await attempts('--model', 'Attempt', '--json')
+    const types = JSON.parse(own.stdout).attempts.map(({ type }: { type: string }) => type)
+    expect(types).toContain('Attempt')
+
+    await worker?.stop()
+    await rows(`UPDATE email_attempts SET status = 'pending', completed_at = NULL WHERE id = $1`, [id])
+    expect(await attempts('cancel', id, '--model', 'EmailAttempt')).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^the override of cancel was called\n\d+ {2}\S+ {2}cancelled\n$/),
+    })
   })
 })

@@ -295,6 +295,38 @@ describe('doctor finds in the database', () => {
     ])
   })
 
+  it('pauses in force, as notes that leave the exit code alone', async () => {
+    const { host, url } = await migrated()
+    await query(
+      url,
+      `INSERT INTO async_pauses (model, target, method, until, reason, created_at) VALUES
+        ('Attempt', '*', '*', NULL, NULL, '2026-11-26Z'),
+        ('Attempt', 'OrderClient', 'fulfill', '2999-01-01Z', 'the warehouse is moving', '2026-11-26Z'),
+        ('Attempt', 'a; reboot', '*', NULL, 'it is hostile', '2026-11-26Z'),
+        ('Attempt', 'Mail', '*', '2000-01-01Z', 'long ago', '2026-11-26Z')`,
+    )
+    const { findings, healthy } = await diagnosis(host, { databaseUrl: `${url}?options=-c%20TimeZone%3DUTC` })
+    expect(healthy).toBe(true)
+    expect(findings).toMatchObject([
+      {
+        severity: 'note',
+        code: 'PAUSED',
+        message:
+          'All calls of Attempt have been paused since 2026-11-26T00:00:00+00:00, until they are resumed: no reason was given',
+        remedy: 'If they should run: npx async-gen-worker attempts resume --model Attempt',
+      },
+      {
+        severity: 'note',
+        code: 'PAUSED',
+        message: expect.stringMatching(
+          /^The calls of OrderClient\.fulfill \(Attempt\) .*, until 2999-01-01T00:00:00\+00:00: the warehouse is moving$/,
+        ),
+        remedy: 'If they should run: npx async-gen-worker attempts resume OrderClient.fulfill --model Attempt',
+      },
+      { severity: 'note', code: 'PAUSED', remedy: 'If they should run, delete the row.' },
+    ])
+  })
+
   it('a sequence of Graphile Worker that runs out', async () => {
     const { host, url } = await migrated()
     await query(url, 'CREATE SCHEMA graphile_worker CREATE SEQUENCE jobs_id_seq AS integer')

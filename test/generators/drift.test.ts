@@ -16,11 +16,12 @@ const PARTIAL_INDEXES = (schema: string) =>
 
 const PARTIAL_INDEX_NAMES = [
   'attempts_children',
-  'attempts_done',
+  'attempts_completed',
   'attempts_due',
-  'attempts_ended',
+  'attempts_errors',
   'attempts_expiring',
   'attempts_finished',
+  'attempts_odd_times',
   'attempts_running',
   'attempts_token',
   'attempts_type',

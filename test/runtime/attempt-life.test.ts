@@ -221,6 +221,17 @@ describe('retry', () => {
     expect(await attempt.reload()).toMatchObject({ status: 'failed', numAttempts: 2 })
   })
 
+  it('removes an expiry that would end it first, keeps a later one, and resets the progress', async () => {
+    const expiresAt = new Date(Date.now() + 3_600_000)
+    const attempt = await Attempt.create({ target: Work, method: 'note', args: ['x'], expiresAt })
+    await attempt.cancel()
+    await rows(`UPDATE attempts SET progress = 0.5, progress_message = 'half'`)
+    await attempt.retry({ delay: '10 minutes' })
+    expect(attempt).toMatchObject({ expiresAt, progress: null, progressMessage: null })
+    await attempt.retry({ delay: '2 hours' })
+    expect(attempt.expiresAt).toBeNull()
+  })
+
   it('is refused while the call runs, and so are its other ends but cancel', async () => {
     const attempt = await Attempt.async(Work).note('busy')
     await rows(`UPDATE attempts SET status = 'running'`)

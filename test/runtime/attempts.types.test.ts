@@ -106,6 +106,24 @@ const neverCalled = (async () => {
   })
   // @ts-expect-error a transaction without the models
   NestAttempt.async(Client, { tx: { $queryRawUnsafe: async () => [] } })
+  await Attempt.pause()
+  await Attempt.pause({ until: '1 hour', reason: 'deploy' })
+  await Attempt.pause(Client, { until: new Date(), method: 'charge' })
+  await Attempt.pause('Orders', { method: 'ship' })
+  expectTypeOf(await Attempt.resume(Orders, { method: 'ship' })).toEqualTypeOf<boolean>()
+  await Attempt.resume('NoLongerListed', { method: 'old' })
+  // @ts-expect-error a target that is not listed
+  await Attempt.pause(Date)
+  // @ts-expect-error the name of a target that is not listed
+  await Attempt.pause('Clinet')
+  // @ts-expect-error a method that there is not
+  await Attempt.pause(Client, { method: 'chrage' })
+  // @ts-expect-error a method that there is not, of a target by its name
+  await Attempt.pause('Client', { method: 'ship' })
+  // @ts-expect-error a method without a target
+  await Attempt.pause({ method: 'charge' })
+  // @ts-expect-error no duration
+  await Attempt.pause({ until: 'soon' })
   // @ts-expect-error no duration
   await attempt.wait({ timeout: 'soon' })
   // @ts-expect-error a path that there is not

@@ -101,7 +101,7 @@ describe('the tasks', () => {
     await rows(`SELECT graphile_worker.add_job('attempt', json_build_object('id', $1::text))`, [`${id}`])
     const said = await drain()
     expect(made).toBe(1)
-    expect(said).toContainEqual(`debug: attempt ${id} is not pending or not due: nothing to do`)
+    expect(said).toContainEqual(`debug: attempt ${id} is not pending, not due or paused: nothing to do`)
     expect(await rows('SELECT FROM graphile_worker.jobs')).toEqual([])
   })
 

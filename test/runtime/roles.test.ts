@@ -203,6 +203,37 @@ describe('a worker', () => {
     }
   })
 
+  it('does not start if row security hides pauses from it', async () => {
+    const { relowner } = (await rows(`SELECT relowner::regrole FROM pg_class WHERE relname = '_private_jobs'`))[0]
+    await rows(
+      `ALTER ROLE ${worker} NOBYPASSRLS;
+       ALTER TABLE graphile_worker._private_jobs OWNER TO ${worker}; ALTER TABLE async_pauses ENABLE ROW LEVEL SECURITY`,
+    )
+    try {
+      await expect(checkRowSecurity(bound, log)).rejects.toMatchObject({
+        code: 'NO_ROWS',
+        message: expect.stringContaining('hides rows of async_pauses'),
+      })
+    } finally {
+      await rows(`
+        ALTER TABLE async_pauses DISABLE ROW LEVEL SECURITY;
+        ALTER TABLE graphile_worker._private_jobs OWNER TO ${relowner}`)
+    }
+  })
+
+  it('can resume without rights on the jobs: the sweep of a worker enqueues the calls that waited', async () => {
+    await rows(`GRANT SELECT, INSERT, UPDATE ON async_pauses TO ${worker}`)
+    await Seen.pause(Mail)
+    const attempt = await Attempt.async(Mail).send('Ada')
+    await work()
+    expect(await Seen.resume(Mail)).toBe(true)
+    expect(await jobs()).toEqual([])
+    await sweep(db)
+    await work()
+    expect((await attempt.reload()).isSucceeded).toBe(true)
+    expect(await rows('SELECT FROM async_pauses')).toEqual([])
+  })
+
   it('warns if the owner of the trigger function may not add jobs; the sweep adds them', async () => {
     await rows(`GRANT CREATE ON SCHEMA public TO ${tenant}; ALTER FUNCTION attempts_enqueue() OWNER TO ${tenant}`)
     try {

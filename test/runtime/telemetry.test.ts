@@ -236,14 +236,14 @@ describe('OpenTelemetry', () => {
       state = await collect()
       removeGauges()
     })
-    expect(queries, 'one for each table, and one for the workers').toBe(sweptTables(db).size + 1)
+    expect(queries, 'one for each table, one for the workers, one for the pauses').toBe(sweptTables(db).size + 2)
 
     const rows = Object.fromEntries(
       state!('async_gen.rows')
         .filter(({ attributes }) => attributes['async_gen.table'] === 'attempts')
         .map(({ attributes, value }) => [attributes['async_gen.state'], value]),
     )
-    expect(rows).toEqual({ due: 1, running: 0, failed: 1 })
+    expect(rows).toEqual({ due: 1, paused: 0, running: 0, failed: 1 })
     expect(state!('async_gen.workers')).toMatchObject([{ value: 0 }])
     const [oldest] = state!('async_gen.oldest_due').filter(
       ({ attributes }) => attributes['async_gen.table'] === 'attempts',

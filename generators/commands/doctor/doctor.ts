@@ -14,7 +14,7 @@ export interface Diagnosis {
   findings: Finding[]
   /** What could not be checked, and why. */
   unchecked: Unchecked[]
-  /** Whether there is no finding, or `fix` has fixed all of them. `unchecked` does not count. */
+  /** Whether there is no finding, or `fix` has fixed all of them. Notes and `unchecked` do not count. */
   healthy: boolean
 }
 
@@ -58,7 +58,7 @@ export async function doctor(request: DoctorRequest): Promise<Diagnosis> {
     findings.push(...database.findings)
     unchecked.push(...database.unchecked)
   }
-  return { findings, unchecked, healthy: findings.every(({ severity }) => severity === 'fixed') }
+  return { findings, unchecked, healthy: findings.every(({ severity }) => severity === 'fixed' || severity === 'note') }
 }
 
 /** A URL that is set but does not work is also a finding. */

@@ -1,8 +1,8 @@
 import type { GeneratorError } from '../../host/errors.js'
 
-/** A problem, or a problem to come. */
+/** A problem, a problem to come, or a note: something that somebody wants, but may have forgotten. */
 export interface Finding {
-  severity: 'error' | 'warning' | 'fixed'
+  severity: 'error' | 'warning' | 'note' | 'fixed'
   /** Stable, for scripts and searches. */
   code: string
   message: string

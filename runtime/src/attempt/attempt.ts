@@ -8,11 +8,14 @@ import type {
   AttemptBinding,
   AttemptFilter,
   BaseAttemptOptions,
+  BulkOptions,
   ClientOf,
   DataOf,
   PerformOptions,
+  RescheduleOptions,
   TargetsOf,
 } from './binding.js'
+import { changeAll } from './bulk.js'
 import type {
   AnyCall,
   AttemptOf,
@@ -28,10 +31,20 @@ import { claim } from './claim.js'
 import { fromColumn } from './columns.js'
 import { Content } from './content.js'
 import { type CurrentCall, currentCall } from './current.js'
+import { rowFilter } from './filter.js'
 import { AttemptLifecycle, performClaimed } from './lifecycle.js'
+import {
+  listPauses,
+  type Pause,
+  type PausedMethod,
+  type PausedTarget,
+  type PauseOptions,
+  pauseCalls,
+  resumeCalls,
+} from './pauses.js'
 import { recordCalls, standIn } from './recording.js'
 import { type Reencryption, reencryptAll } from './reencrypt.js'
-import type { AttemptRow, AttemptStatus, RowFilter } from './row.js'
+import type { AttemptRow, AttemptStatus } from './row.js'
 import { OWN_FIELDS } from './row.js'
 import { AttemptStore } from './store.js'
 import { classes, rootOf, typesOf } from './subclasses.js'
@@ -56,11 +69,14 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
 
 const DEFAULT_LIMIT = 100
 
+/** Any text, without hiding the known names from an editor's completion. */
+type AnyName = string & {}
+
 /** The newest attempts of a status that match: `Attempt.failed({ target: OrderClient })`. */
 function scope(status: AttemptStatus) {
   return async function <Class extends AttemptClass>(
     this: Class,
-    filter: Omit<AttemptFilter<TargetsOf<Class>>, 'status'> = {},
+    filter: Omit<AttemptFilter<TargetsOf<Class>, DataOf<Class>>, 'status'> = {},
   ): Promise<InstanceType<Class>[]> {
     return await this.where({ ...filter, status })
   }
@@ -130,22 +146,68 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
     return row ? (new ((await classes(this))(row))(row) as InstanceType<Class>) : null
   }
 
-  /** The newest attempts that match. For all else there is the Prisma model. */
+  /**
+   * The newest attempts that match. For other queries, use the Prisma model.
+   * @throws AsyncGenError INVALID_OPTION for a filter that is not valid
+   */
   static async where<Class extends AttemptClass>(
     this: Class,
-    filter: AttemptFilter<TargetsOf<Class>>,
+    filter: AttemptFilter<TargetsOf<Class>, DataOf<Class>>,
     { limit = DEFAULT_LIMIT }: { limit?: number } = {},
   ): Promise<InstanceType<Class>[]> {
-    const rows = await this.store.select(await storedFilter(this, filter), limit)
+    const rows = await this.store.select(await rowFilter(this, filter, 'where'), limit)
     const classOf = await classes(this)
     return rows.map((row) => new (classOf(row))(row) as InstanceType<Class>)
   }
 
+  /** How many attempts match. */
   static async count<Class extends AttemptClass>(
     this: Class,
-    filter: AttemptFilter<TargetsOf<Class>> = {},
+    filter: AttemptFilter<TargetsOf<Class>, DataOf<Class>> = {},
   ): Promise<number> {
-    return await this.store.count(await storedFilter(this, filter))
+    return await this.store.count(await rowFilter(this, filter, 'count'))
+  }
+
+  /**
+   * Makes attempts due again, like `retry`: failed ones, unless the filter names other statuses (failed, expired, cancelled). It works in
+   * batches, each committed at once, and leaves out what changes in the meantime. After an error or a crash, call it again.
+   *
+   * @returns how many attempts it has changed, or with `dryRun` would change
+   * @throws AsyncGenError INVALID_OPTION; ROWS_LOCKED if other transactions keep rows locked
+   */
+  static async retryAll<Class extends AttemptClass>(
+    this: Class,
+    filter: AttemptFilter<TargetsOf<Class>, DataOf<Class>>,
+    options: BulkOptions = {},
+  ): Promise<number> {
+    return await changeAll(this, 'retry', filter, options)
+  }
+
+  /** Cancels attempts that are pending or running, like `cancel`: the signals of running calls abort. For the rest, see `retryAll`. */
+  static async cancelAll<Class extends AttemptClass>(
+    this: Class,
+    filter: AttemptFilter<TargetsOf<Class>, DataOf<Class>>,
+    options: BulkOptions = {},
+  ): Promise<number> {
+    return await changeAll(this, 'cancel', filter, options)
+  }
+
+  /** Ends pending attempts as expired, like `expire`. For the rest, see `retryAll`. */
+  static async expireAll<Class extends AttemptClass>(
+    this: Class,
+    filter: AttemptFilter<TargetsOf<Class>, DataOf<Class>>,
+    options: BulkOptions = {},
+  ): Promise<number> {
+    return await changeAll(this, 'expire', filter, options)
+  }
+
+  /** Moves pending attempts to another time. Their `expiresAt` stays. For the rest, see `retryAll`. */
+  static async rescheduleAll<Class extends AttemptClass>(
+    this: Class,
+    filter: AttemptFilter<TargetsOf<Class>, DataOf<Class>>,
+    options: RescheduleOptions,
+  ): Promise<number> {
+    return await changeAll(this, 'reschedule', filter, options)
   }
 
   static readonly pending = scope('pending')
@@ -162,7 +224,7 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
 
   /**
    * Performs an attempt by id, as an instance of its subclass; the worker does this. Returns null where it is not pending, not due,
-   * or gone.
+   * paused or gone.
    * @param subclasses classes that extend it and that `defineTargets` does not list
    */
   static async perform<Class extends AttemptClass>(
@@ -176,6 +238,45 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
     const attempt = new (classOf(claimed.row))(claimed.row) as InstanceType<Class>
     await performClaimed(attempt, claimed, signal)
     return attempt
+  }
+
+  /**
+   * Stops calls from beginning: all of this model, those of a target, or those of one method. Calls that run go on. The others wait, in
+   * their order, and can still be recorded, cancelled and retried. Every worker follows at its next claim. Pausing again replaces
+   * `until` and `reason`.
+   *
+   * @throws UnknownTargetError; AsyncGenError INVALID_OPTION, UNKNOWN_OPTION, INVALID_DURATION
+   */
+  static async pause<Class extends AttemptClass>(this: Class, options?: PauseOptions): Promise<void>
+  static async pause<Class extends AttemptClass, const T extends PausedTarget<TargetsOf<Class>>>(
+    this: Class,
+    target: T,
+    options?: PauseOptions & { method?: PausedMethod<TargetsOf<Class>, T> | undefined },
+  ): Promise<void>
+  static async pause(this: AttemptClass, ...args: unknown[]): Promise<void> {
+    await pauseCalls(this, args)
+  }
+
+  /**
+   * Ends one pause, given as `pause` got it, and enqueues the calls that waited for it. A target that is no longer listed is given by its
+   * name.
+   *
+   * @returns whether it was paused
+   * @throws UnknownTargetError; AsyncGenError UNKNOWN_OPTION
+   */
+  static async resume<Class extends AttemptClass>(this: Class): Promise<boolean>
+  static async resume<Class extends AttemptClass, const T extends PausedTarget<TargetsOf<Class>> | AnyName>(
+    this: Class,
+    target: T,
+    options?: { method?: PausedMethod<TargetsOf<Class>, T> | AnyName | undefined },
+  ): Promise<boolean>
+  static async resume(this: AttemptClass, ...args: unknown[]): Promise<boolean> {
+    return await resumeCalls(this, args)
+  }
+
+  /** The pauses of this model that are in force. */
+  static async pauses<Class extends AttemptClass>(this: Class): Promise<Pause[]> {
+    return await listPauses(this)
   }
 
   /** Re-encrypts rows whose encryptor is not the current one. An older key can be removed once nothing is left. */
@@ -222,12 +323,3 @@ export type AttemptClass<Client extends PrismaClientLike = any, T extends Target
   Pick<typeof AttemptRecord, keyof typeof AttemptRecord> & {
     new (row: AttemptRow, duplicate?: boolean): AttemptRecord<Data>
   }
-
-async function storedFilter<T extends Targets>(
-  Attempt: AttemptClass,
-  { target, parent, ...filter }: AttemptFilter<T>,
-): Promise<RowFilter> {
-  const types = await typesOf(Attempt)
-  const name = target && (await Attempt.targets()).nameOf(target)
-  return { ...filter, target: name, parentId: parent?.id, types }
-}

@@ -1,4 +1,5 @@
 import type { BoundDatabase } from '../core/database.js'
+import type { Duration } from '../core/duration.js'
 import type { Encryptor } from '../core/encryptor.js'
 import type { PrismaClientLike } from '../core/prisma/client.js'
 import type { Content } from './content.js'
@@ -64,13 +65,40 @@ type ScalarsOf<Client, Delegate extends string> = Client extends {
 
 type OwnField = (typeof OWN_FIELDS)[number]
 
-/** Which attempts to find. A property that is left out does not filter. */
-export interface AttemptFilter<T extends Targets = Targets> {
-  status?: AttemptStatus
-  target?: T[keyof T]
+/** Which attempts to find or to change. A property that is left out does not filter. */
+export interface AttemptFilter<T extends Targets = Targets, Data = Record<string, unknown>> {
+  /** One status, or several. */
+  status?: AttemptStatus | readonly AttemptStatus[]
+  /** A target that `targets.ts` lists, or its name in the rows, also if it is not listed any more. */
+  target?: T[keyof T] | string
   method?: string
   idempotenceToken?: string
+  /** The attempt whose call recorded them. */
   parent?: AttemptFields
+  /** Text in the name, code or message of the latest error, upper and lower case alike. Encrypted errors never match. */
+  error?: string
+  /** Recorded at that time or later. A duration counts back from now: `'1 day'`. */
+  createdAfter?: Date | Duration
+  /** Recorded before that time. */
+  createdBefore?: Date | Duration
+  /** Ended (`completedAt`) at that time or later. Attempts that have not ended do not match. */
+  endedAfter?: Date | Duration
+  /** Ended before that time. */
+  endedBefore?: Date | Duration
+  /** Fields that you have added to the model, each with the value that it must equal. */
+  data?: Partial<Data>
+}
+
+/** Options of `retryAll`, `cancelAll` and `expireAll`. */
+export interface BulkOptions {
+  /** Only counts what would be changed. */
+  dryRun?: boolean
+}
+
+/** Options of `rescheduleAll`. */
+export interface RescheduleOptions extends BulkOptions {
+  /** The new time. A duration counts from now: `'5 minutes'`. */
+  to: Date | Duration
 }
 
 export interface PerformOptions {

@@ -2,7 +2,8 @@ import type { Duration } from '../core/duration.js'
 import type { Encryptor } from '../core/encryptor.js'
 import type { TransactionFor } from '../core/prisma/client.js'
 import type { AttemptFields } from './fields.js'
-import type { ArgsOf, MethodOf, ResultOf, TargetRecord, Targets } from './targets.js'
+import type { TargetRecord } from './record-target.js'
+import type { ArgsOf, MethodOf, ResultOf, Targets } from './targets.js'
 import type { WaitOptions } from './wait.js'
 
 /** The transaction to record a call in: if that rolls back, the call never existed. */

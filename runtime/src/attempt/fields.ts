@@ -107,6 +107,10 @@ export abstract class AttemptFields {
   get updatedAt(): Date {
     return this.row.updated_at
   }
+  /** The worker that runs it now: the id in the first line that the worker printed. */
+  get lockedBy(): number | null {
+    return this.row.locked_by
+  }
   get parentId(): bigint | null {
     return this.row.parent_id === null ? null : BigInt(this.row.parent_id)
   }

@@ -8,6 +8,7 @@ import { claim } from './claim.js'
 import type { Content } from './content.js'
 import { CurrentCall } from './current.js'
 import { AttemptFields } from './fields.js'
+import { describePause, type PauseRow } from './pause-store.js'
 import { perform, type RunOutcome } from './perform.js'
 import type { AttemptRow, AttemptStatus } from './row.js'
 import { AttemptRun, type Thrown } from './run.js'
@@ -45,7 +46,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
       if (!claimed) {
         await this.reload()
         if (!this.isPending) throw this.#invalidState('perform')
-        warnOfNoCall(this, this.#label)
+        warnOfNoCall(this, this.#label, await this.#class.store.pauses.matching(this))
         return false
       }
       this.#own(claimed, signal)
@@ -322,11 +323,16 @@ export abstract class AttemptLifecycle extends AttemptFields {
 }
 
 /** Without the warning, a caller that ignores what `perform` returns would believe that the call has run. */
-function warnOfNoCall({ isDue, scheduledAt }: AttemptFields, label: string): void {
-  const why = isDue
-    ? 'its row is locked, or the clock of the database says that it is not due yet'
-    : `it is due at ${scheduledAt.toISOString()}`
+function warnOfNoCall(attempt: AttemptFields, label: string, pauses: readonly PauseRow[]): void {
+  const why = reasonOfNoCall(attempt, pauses[0])
   process.emitWarning(`perform() did not run ${label}: ${why}.`, { code: 'ATTEMPT_NOT_DUE' })
+}
+
+function reasonOfNoCall({ hasExpired, isDue, expiresAt, scheduledAt }: AttemptFields, pause?: PauseRow): string {
+  if (hasExpired) return `it expired at ${expiresAt!.toISOString()}`
+  if (!isDue) return `it is due at ${scheduledAt.toISOString()}`
+  if (pause) return describePause(pause)
+  return 'its row is locked, or the clock of the database says that it is not due yet'
 }
 
 /** A hook threw after its run had ended, which changes nothing. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Query, Statement } from '../core/statement.js'
 import type { RetentionPeriods } from '../core/swept-table.js'
-import { deleteFinished, trimErrors } from './sql/maintenance.js'
+import { deleteFinished, type FinishedStatus, trimErrors } from './sql/maintenance.js'
 
 /** How many rows one statement touches. A large backlog takes many short statements. */
 const BATCH = 1000
@@ -20,9 +20,11 @@ export async function pruneAttempts(
   stop?: AbortSignal,
 ): Promise<number> {
   const inBatches = (statement: Statement, values: unknown[]) => runInBatches(query, statement, values, stop)
+  const periods = { succeeded, failed: ended, expired: ended, cancelled: ended }
   let deleted = 0
-  if (succeeded !== false) deleted += await inBatches(deleteFinished(table), [['succeeded'], succeeded])
-  if (ended !== false) deleted += await inBatches(deleteFinished(table), [['failed', 'expired', 'cancelled'], ended])
+  for (const [status, period] of Object.entries(periods) as [FinishedStatus, number | false][]) {
+    if (period !== false) deleted += await inBatches(deleteFinished(table, status), [period])
+  }
   await inBatches(trimErrors(table), [MAX_ERRORS])
   return deleted
 }

@@ -13,9 +13,10 @@ import type { AnyCall, RecordOptions, WithinTransaction } from './calls.js'
 import { toColumn } from './columns.js'
 import { currentParentId, isCallsTransactionOpen } from './current.js'
 import type { AttemptFields } from './fields.js'
+import { TargetRecord } from './record-target.js'
 import { type AttemptRow, type NewAttempt, OWN_FIELDS, tokenKey } from './row.js'
 import { typeOf } from './subclasses.js'
-import { TargetRecord, timeLimit } from './targets.js'
+import { timeLimit } from './targets.js'
 
 type Transaction = WithinTransaction['tx']
 
@@ -151,7 +152,7 @@ function parentId({ store }: BoundClass, parent: AttemptFields | null): bigint |
 const OWN_COLUMNS: readonly string[] = OWN_FIELDS.map(snakeCase)
 
 /** The values of the fields that the host has added, by column. */
-function columnsOf({ db, model }: BoundClass, data: Record<string, unknown>): Record<string, unknown> {
+export function columnsOf({ db, model }: BoundClass, data: Record<string, unknown>): Record<string, unknown> {
   const columns = new Map(db.fieldsOf(model).map(({ name, column }) => [name, column]))
   const given = Object.entries(data).filter(([, value]) => value !== undefined)
   return Object.fromEntries(

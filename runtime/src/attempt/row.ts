@@ -2,7 +2,9 @@ import type { ErrorRecord } from '../core/errors.js'
 import type { Json } from '../core/serialize.js'
 import type { TraceContext } from '../telemetry/operation.js'
 
-export type AttemptStatus = 'pending' | 'running' | 'succeeded' | 'failed' | 'expired' | 'cancelled'
+export const ATTEMPT_STATUSES = ['pending', 'running', 'succeeded', 'failed', 'expired', 'cancelled'] as const
+
+export type AttemptStatus = (typeof ATTEMPT_STATUSES)[number]
 
 /** The fields of the generated model. All others were added by the host. */
 export const OWN_FIELDS = [
@@ -135,12 +137,20 @@ export interface RunKey {
 
 /** Which rows to read. A property that is left out does not filter. */
 export interface RowFilter {
-  status?: AttemptStatus | undefined
+  statuses?: readonly AttemptStatus[] | undefined
   target?: string | undefined
   method?: string | undefined
   idempotenceToken?: string | undefined
   parentId?: bigint | undefined
   types?: string[] | undefined
+  /** Text in the name, code or message of the latest error. */
+  error?: string | undefined
+  createdAfter?: Date | undefined
+  createdBefore?: Date | undefined
+  endedAfter?: Date | undefined
+  endedBefore?: Date | undefined
+  /** Values of columns that the host has added, by column name, in JSON. */
+  data?: Record<string, unknown> | undefined
 }
 
 /** What is unique in the table, if the row has a token. */

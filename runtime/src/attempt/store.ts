@@ -5,13 +5,16 @@ import type { Field, TransactionLike } from '../core/prisma/client.js'
 import { SMALLEST_ID } from '../core/row-id.js'
 import type { Query, Statement } from '../core/statement.js'
 import type { RetentionPeriods, RowStatistics, SweptTable } from '../core/swept-table.js'
+import { PauseStore } from './pause-store.js'
 import { pruneAttempts } from './prune.js'
 import { type AttemptRow, type NewAttempt, OWN_TIMES, type RowFilter, tokenKey } from './row.js'
 import { RunStore } from './run-store.js'
+import { type BatchResult, type Bulk, bulkStatement, canAddJobs } from './sql/bulk.js'
 import { enqueueDueStatement } from './sql/enqueue-due.js'
 import { findByTokensStatement, insertStatement } from './sql/insert.js'
 import { attemptStatistics, expireOverdue } from './sql/maintenance.js'
 import { rowStatements } from './sql/rows.js'
+import { batchesStatement, countStatement, selectStatement } from './sql/select.js'
 
 /** How many rows one statement of the sweep enqueues. */
 const PAGE = 1000
@@ -22,6 +25,7 @@ export class AttemptStore implements SweptTable {
   readonly table: string
   readonly model: string
   readonly runs: RunStore
+  readonly pauses: PauseStore
   readonly #db: Database
   readonly #task: string
   readonly #sql: ReturnType<typeof rowStatements>
@@ -34,6 +38,7 @@ export class AttemptStore implements SweptTable {
     this.table = table
     this.#task = task
     this.runs = new RunStore(db, model, table)
+    this.pauses = new PauseStore(db, { model, table, task })
     this.#sql = rowStatements(table)
     this.#enqueueDue = enqueueDueStatement(table)
   }
@@ -81,12 +86,34 @@ export class AttemptStore implements SweptTable {
 
   /** The newest rows that match. */
   async select(filter: RowFilter, limit: number): Promise<AttemptRow[]> {
-    return await this.#db.query<AttemptRow>(this.#sql.select, [...filterValues(filter), limit])
+    const { statement, values } = selectStatement(this.table, filter, limit)
+    return await this.#db.query<AttemptRow>(statement, values)
   }
 
   async count(filter: RowFilter): Promise<number> {
-    const [row] = await this.#db.query<{ count: string }>(this.#sql.count, filterValues(filter))
+    const { statement, values } = countStatement(this.table, filter)
+    const [row] = await this.#db.query<{ count: string }>(statement, values)
     return Number(row!.count)
+  }
+
+  /** The ids of all rows that match, in batches: array literals, to be passed to `changeBatch`. */
+  async batches(filter: RowFilter, size: number): Promise<string[]> {
+    const { statement, values } = batchesStatement(this.table, filter, size)
+    const rows = await this.#db.query<{ ids: string }>(statement, values)
+    return rows.map(({ ids }) => ids)
+  }
+
+  /** The task for `changeBatch`, if this role may add jobs. */
+  async taskToAdd(): Promise<string | undefined> {
+    const [row] = await this.#db.query<{ allowed: boolean | null }>(canAddJobs, [])
+    return row!.allowed ? this.#task : undefined
+  }
+
+  /** Changes the rows of a batch that still match. */
+  async changeBatch(bulk: Bulk, ids: string): Promise<BatchResult> {
+    const { statement, values } = bulkStatement(this.table, bulk, ids)
+    const [result] = await this.#db.query<BatchResult>(statement, values)
+    return result!
   }
 
   /**
@@ -119,6 +146,10 @@ export class AttemptStore implements SweptTable {
     return expired.length === PAGE ? PAGE + (await this.expire(query)) : expired.length
   }
 
+  async enqueueResumed(): Promise<number> {
+    return await this.pauses.enqueueResumed()
+  }
+
   async enqueueDue(query: Query = this.#db.query, pages = Number.POSITIVE_INFINITY): Promise<number> {
     let total = 0
     let last = { scheduledAt: '-infinity', id: String(SMALLEST_ID) }
@@ -132,9 +163,12 @@ export class AttemptStore implements SweptTable {
     return total
   }
 
-  async statistics(): Promise<RowStatistics> {
-    const [statistics] = await this.#db.query<RowStatistics>(attemptStatistics(this.table), [])
-    return statistics!
+  async statistics(pausedModels?: ReadonlySet<string>): Promise<RowStatistics> {
+    const [[statistics], paused] = await Promise.all([
+      this.#db.query<RowStatistics>(attemptStatistics(this.table), []),
+      pausedModels?.has(this.model) ? this.pauses.statistics() : undefined,
+    ])
+    return { ...statistics!, paused: 0, ...paused }
   }
 
   async prune(retention: RetentionPeriods | false, stop?: AbortSignal): Promise<number> {
@@ -181,8 +215,4 @@ function inOrder(attempts: NewAttempt[], inserted: AttemptRow[]): (AttemptRow | 
 
 function hasToken(row: AttemptRow): boolean {
   return row.idempotence_token !== null
-}
-
-function filterValues({ status, target, method, idempotenceToken, parentId, types }: RowFilter): unknown[] {
-  return [status ?? null, target ?? null, method ?? null, idempotenceToken ?? null, parentId ?? null, types ?? null]
 }

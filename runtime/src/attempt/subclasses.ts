@@ -19,7 +19,7 @@ export async function classes<Class extends BoundClass>(
 /** The types of the rows of a class and its subclasses; undefined for all rows of the table. */
 export async function typesOf(Attempt: BoundClass): Promise<string[] | undefined> {
   if (!isSubclass(Attempt)) return undefined
-  return [Attempt.name, ...(await Attempt.targets()).typesOf(Attempt)]
+  return [...new Set([Attempt.name, ...(await Attempt.targets()).typesOf(Attempt)])]
 }
 
 /** The type of the rows that a class records; null for the class of the model. */
@@ -45,6 +45,6 @@ export function usedClasses(db: Database): Set<BoundClass> {
 }
 
 /** Whether a class extends a class that extends what BaseAttempt returned. */
-function isSubclass(Attempt: BoundClass): boolean {
+export function isSubclass(Attempt: BoundClass): boolean {
   return !Object.hasOwn(Attempt, 'store') && !Object.hasOwn(Object.getPrototypeOf(Attempt), 'store')
 }

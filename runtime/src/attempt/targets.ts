@@ -1,10 +1,8 @@
 import { type Duration, milliseconds } from '../core/duration.js'
-import { AsyncGenError, PermanentError, UnknownTargetError } from '../core/errors.js'
+import { AsyncGenError, UnknownTargetError } from '../core/errors.js'
 import type { ArgumentSchemas } from './arguments.js'
+import { type Callable, type Methods, RecordTarget } from './record-target.js'
 import type { Snooze } from './snooze.js'
-
-// biome-ignore lint/suspicious/noExplicitAny: any argument list is allowed; the compiler checks it where a call is recorded
-export type Callable = (...args: any[]) => unknown
 
 /** A class with static methods, an object of functions, or the records of a model. */
 export type Target = object
@@ -36,8 +34,6 @@ export type ResultOf<T, M> = M extends keyof MethodsOf<T>
   : never
 
 type MethodsOf<T> = T extends RecordTarget<infer _Record, infer _Id, infer M> ? M : T
-
-type Methods = Record<string, Callable>
 
 /** The path of a method, as a row names it: `OrderClient.fulfill`. */
 type PathIn<T extends Targets> = { [N in keyof T & string]: `${N}.${MethodOf<T[N]>}` }[keyof T & string]
@@ -175,6 +171,21 @@ export class TargetList<T extends Targets = Targets> {
     return target
   }
 
+  /** Whether an object is listed. */
+  has(target: Target): boolean {
+    return Object.values(this.#all).includes(target)
+  }
+
+  /** The older names of a target's methods, or of one: rows that were recorded under them call it too. */
+  oldPathsOf(target: string, method?: string): { target: string; method: string }[] {
+    return Object.entries(this.#renamed).flatMap(([old, path]) => {
+      const [name, renamed] = splitPath(path)
+      if (name !== target || (method !== undefined && renamed !== method)) return []
+      const [oldName, oldMethod] = splitPath(old)
+      return [{ target: oldName, method: oldMethod }]
+    })
+  }
+
   /**
    * The function that a row names.
    * @throws UnknownTargetError that says what there is
@@ -225,8 +236,7 @@ export class TargetList<T extends Targets = Targets> {
   }
 
   #find(path: string): Callable {
-    const dot = path.indexOf('.')
-    const [name, method] = [path.slice(0, dot), path.slice(dot + 1)]
+    const [name, method] = splitPath(path)
     const target = this.find(name)
     const methods = target instanceof RecordTarget ? target.methods : target
     const names = ownFunctionsOf(methods)
@@ -266,6 +276,11 @@ export function timeLimit(timeout: Duration, option: string): number {
 
 type Class = object
 
+function splitPath(path: string): [target: string, method: string] {
+  const dot = path.indexOf('.')
+  return [path.slice(0, dot), path.slice(dot + 1)]
+}
+
 function extendsOrIs(listed: object, Attempt: Class): boolean {
   return (
     listed === Attempt ||
@@ -284,63 +299,4 @@ function ownFunctionsOf(target: Target): string[] {
   return Object.getOwnPropertyNames(target).filter((name) => {
     return name !== 'constructor' && typeof Object.getOwnPropertyDescriptor(target, name)?.value === 'function'
   })
-}
-
-/** The records of a model as a target: a loader, and methods that take the record first. */
-export class RecordTarget<Record, Id, M extends Methods> {
-  readonly load: (id: Id) => Promise<Record | null>
-  readonly methods: M
-
-  constructor({ load, methods }: { load: (id: Id) => Promise<Record | null>; methods: M }) {
-    this.load = load
-    this.methods = methods
-  }
-
-  /** One record, to be called later: `Attempt.async(Orders.for(order)).fulfill()`. It is read again when the call is made. */
-  for(record: { id: Id }): TargetRecord<this> {
-    if (record?.id === undefined || record.id === null) {
-      throw new AsyncGenError(
-        'NOT_PERSISTED',
-        'Record must be persisted before a call of it can be recorded: it has no id.',
-      )
-    }
-    return new TargetRecord(this, record.id)
-  }
-
-  /** The method as it is called from a row: with the id in place of the record. */
-  loadingFirst(name: string, method: Callable): Callable {
-    return async (id: Id, ...args: unknown[]) => {
-      const record = await this.load(id)
-      if (!record)
-        throw new PermanentError(`${name} ${String(id)} is gone: it was deleted after the call was recorded.`)
-      return await method(record, ...args)
-    }
-  }
-}
-
-/** One record of a target. */
-export class TargetRecord<T> {
-  readonly target: T
-  readonly id: unknown
-
-  constructor(target: T, id: unknown) {
-    this.target = target
-    this.id = id
-  }
-}
-
-/**
- * Makes the records of a model a target: list what it returns in `defineTargets`.
- *
- *     export const Orders = recordTarget({
- *       load: (id: number) => prisma.order.findUnique({ where: { id } }),
- *       methods: { fulfill: async (order, carrier: string) => { … } },
- *     })
- */
-export function recordTarget<
-  Record,
-  Id,
-  M extends { [name: string]: (record: Record, ...args: never[]) => unknown },
->(definition: { load: (id: Id) => Promise<Record | null>; methods: M }): RecordTarget<Record, Id, M> {
-  return new RecordTarget(definition)
 }

@@ -14,7 +14,7 @@ export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptC
   const task = instrumentsItself<Task>(async (payload, { logger, abortSignal, job }) => {
     const id = rowIdOf((payload as { id?: unknown } | null)?.id, `A job of the task ${job.task_identifier}`)
     const attempt = await Attempt.perform(id, { signal: abortSignal, subclasses })
-    if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending or not due: nothing to do`)
+    if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending, not due or paused: nothing to do`)
   })
   attemptsOf.set(task, Attempt)
   return task
@@ -36,7 +36,7 @@ export async function checkTargets(tasks: readonly object[]): Promise<void> {
 /** The Graphile Worker task that enqueues each attempt that is due and has no job. */
 export function attemptBatchTask(Attempt: AttemptClass): Task {
   return async (_payload, { logger }) => {
-    const enqueued = await Attempt.store.enqueueDue()
+    const enqueued = (await Attempt.store.enqueueResumed()) + (await Attempt.store.enqueueDue())
     logger.info(`${enqueued} due attempts enqueued`)
   }
 }

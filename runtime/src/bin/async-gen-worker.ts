@@ -1,8 +1,6 @@
 #!/usr/bin/env node
-import { existsSync } from 'node:fs'
-import { dirname, join, relative, resolve } from 'node:path'
+import { relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Database } from '../core/database.js'
 import { AsyncGenError } from '../core/errors.js'
 import { version } from '../core/version.js'
 import { clearRefreshes } from '../worker/clear.js'
@@ -20,16 +18,19 @@ import {
   unignored,
 } from '../worker/daemon.js'
 import { findWorkerModule, loadModule } from '../worker/module.js'
-import { type CommandName, type Flags, parseCommandLine, UsageError } from './usage.js'
+import { hostDatabase } from './attempts/classes.js'
+import { attempts } from './attempts/command.js'
+import { toJson } from './attempts/json.js'
+import type { ParsedSubcommand } from './attempts/usage.js'
+import type { Flags } from './flags.js'
+import type { CommandResult } from './result.js'
+import { pauseLines, readPauses } from './status-pauses.js'
+import { type CommandName, parseCommandLine, UsageError } from './usage.js'
 
-/** The output of a command: text, and the object for `--json`. */
-interface CommandResult {
-  lines: string[]
-  json: object
-  exitCode?: number
-}
-
-const ACTIONS: Record<CommandName, (file: string | undefined, flags: Flags) => Promise<CommandResult>> = {
+const ACTIONS: Record<
+  Exclude<CommandName, 'attempts'>,
+  (file: string | undefined, flags: Flags) => Promise<CommandResult>
+> = {
   run: runHere,
   start: startAll,
   stop: stopAll,
@@ -47,6 +48,8 @@ const VARIABLES = {
   once: 'ASYNC_WORKER_ONCE',
 } as const
 
+const SELF = fileURLToPath(import.meta.url)
+
 const writeOut = process.stdout.write.bind(process.stdout)
 
 const exitCode = await main(process.argv.slice(2))
@@ -59,7 +62,8 @@ async function main(args: string[]): Promise<number | undefined> {
   try {
     const found = parseCommandLine(args, version)
     if (typeof found === 'string') return print({ lines: [found], json: { text: found } }, json)
-    return print(await ACTIONS[found.command](found.module, found.flags), json)
+    if (found.subcommand) return await runAttempts(found.subcommand, found.flags, json)
+    return print(await ACTIONS[found.command as keyof typeof ACTIONS](found.module, found.flags), json)
   } catch (error) {
     return printError(error, json)
   }
@@ -69,6 +73,22 @@ async function main(args: string[]): Promise<number | undefined> {
 function reserveStdout(): void {
   process.stdout.write = process.stderr.write.bind(process.stderr)
   process.on('uncaughtException', (error) => process.exit(printError(error, true)))
+}
+
+async function runAttempts(subcommand: ParsedSubcommand, flags: Flags, json: boolean): Promise<number> {
+  // A reader that has seen enough (`| head`) is no error.
+  process.stdout.on('error', () => process.exit(0))
+  try {
+    return await endWith(print(await attempts(subcommand, flags), json))
+  } catch (error) {
+    return await endWith(printError(error, json))
+  }
+}
+
+/** Ends the process when its output is written: modules of the host may keep timers and connections open. */
+async function endWith(exitCode = 0): Promise<number> {
+  await new Promise((written) => writeOut('', () => written(undefined)))
+  process.exit(exitCode)
 }
 
 async function runHere(file: string | undefined, flags: Flags): Promise<CommandResult> {
@@ -146,25 +166,18 @@ async function listAll(_file: string | undefined, flags: Flags): Promise<Command
     const process = pid === undefined ? 'invalid pid file' : `process ${pid}`
     return `${uid}  ${state}  ${process}  ${relativePath(log)}`
   })
+  const module = daemons[0] && launchSettingsOf(daemons[0].uid, foldersOf(flags))?.module
+  const pauses = await readPauses(SELF, module)
   const allRun = daemons.length > 0 && daemons.every(({ state }) => state === 'running')
   return {
-    lines: lines.length > 0 ? lines : ['No worker was started in this folder.'],
-    json: { workers: daemons },
+    lines: [...(lines.length > 0 ? lines : ['No worker was started in this folder.']), ...pauseLines(pauses)],
+    json: { workers: daemons, pauses: pauses ?? null },
     exitCode: allRun ? 0 : 3,
   }
 }
 
 async function clear(file: string | undefined): Promise<CommandResult> {
-  const folder = dirname(findWorkerModule(process.cwd(), file))
-  const module = ['.ts', '.mts', '.js', '.mjs', '.cjs']
-    .map((extension) => join(folder, `database${extension}`))
-    .find(existsSync)
-  const db = module && ((await loadModule(module)).db as Database | undefined)
-  if (!db)
-    throw new AsyncGenError(
-      'NO_DATABASE',
-      `The folder ${folder} has no module database.ts (or .js) that exports db. \`clear\` needs it beside the worker module.`,
-    )
+  const db = await hostDatabase(file)
   try {
     const cleared = await clearRefreshes(db)
     return { lines: [`${cleared} waiting refreshes removed.`], json: { cleared } }
@@ -176,8 +189,7 @@ async function clear(file: string | undefined): Promise<CommandResult> {
 
 async function startOne(uid: string, launch: LaunchSettings, flags: Flags): Promise<Daemon> {
   await checkSettings(launch.settings)
-  const self = fileURLToPath(import.meta.url)
-  const command = [...process.execArgv, self, 'run']
+  const command = [...process.execArgv, SELF, 'run']
   return await start(uid, { folders: foldersOf(flags), launch, command, timeout: timeoutOf(flags, 30) })
 }
 
@@ -279,14 +291,19 @@ function laterPort(address: string, by: number): string {
 }
 
 function print({ lines, json: object, exitCode }: CommandResult, json: boolean): number | undefined {
-  if (json) writeOut(`${JSON.stringify({ version: 1, ...object })}\n`)
+  if (json) writeOut(`${toJson({ version: 1, ...object })}\n`)
   else if (lines.length > 0) writeOut(`${lines.join('\n')}\n`)
   return exitCode
 }
 
+/** By its shape: the host may have another copy of this package. */
+function isAsyncGenError(error: unknown): error is AsyncGenError {
+  return error instanceof Error && 'code' in error && 'remedy' in error
+}
+
 function printError(error: unknown, json: boolean): number {
   const usage = error instanceof UsageError
-  const expected = error instanceof AsyncGenError
+  const expected = isAsyncGenError(error)
   const code = usage ? 'USAGE' : expected ? error.code : 'INTERNAL'
   // The message of a system error (a folder, a port, a process of another user) is enough. Other errors need their stack.
   const isExpected = usage || expected || (error as NodeJS.ErrnoException | undefined)?.syscall

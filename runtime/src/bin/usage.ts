@@ -1,37 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
-
-/** The flags with their help. */
-const FLAGS = {
-  once: { type: 'boolean', help: ['--once', 'run until nothing is due, then end'] },
-  concurrency: { type: 'string', help: ['--concurrency <n>', 'how many jobs run at the same time. Default: 10'] },
-  sleep: {
-    type: 'string',
-    help: ['--sleep <time>', 'how often to poll for jobs: 5 (seconds) or 500ms. Default: 2 seconds'],
-  },
-  health: {
-    type: 'string',
-    help: [
-      '--health <address>',
-      'serve /livez, /readyz and /metrics at a port or address: 9394, 0.0.0.0:9394. Worker 2 uses the next port',
-    ],
-  },
-  log: { type: 'string', help: ['--log <format>', 'pretty or json. Default: pretty on a terminal, json elsewhere'] },
-  uid: { type: 'string', help: ['--uid <name>', 'the name of one worker: letters, digits, - and _'] },
-  count: { type: 'string', help: ['--count <n>', 'how many workers'] },
-  'pid-dir': { type: 'string', help: ['--pid-dir <folder>', 'the folder of the pid files. Default: tmp/pids'] },
-  'log-dir': { type: 'string', help: ['--log-dir <folder>', 'the folder of the logs. Default: log'] },
-  timeout: {
-    type: 'string',
-    help: ['--timeout <seconds>', 'how long to wait until a worker has started (default: 30) or stopped (default: 60)'],
-  },
-  json: { type: 'boolean', help: ['--json', 'print one JSON object'] },
-  help: { type: 'boolean', short: 'h', help: ['--help', 'show this help'] },
-  version: { type: 'boolean', help: ['--version', 'print the version'] },
-} as const
-
-type FlagName = keyof typeof FLAGS
-
-export type Flags = { [Name in FlagName]?: (typeof FLAGS)[Name]['type'] extends 'boolean' ? boolean : string }
+import { ATTEMPTS_DETAILS, ATTEMPTS_FLAGS, type ParsedSubcommand, parseSubcommand } from './attempts/usage.js'
+import { FLAGS, type FlagName, type Flags } from './flags.js'
 
 interface Usage {
   summary: string
@@ -39,6 +8,8 @@ interface Usage {
   details?: string
   /** Whether it takes the path of a worker module. */
   takesModule: boolean
+  /** Whether it has subcommands. */
+  hasSubcommands?: boolean
   flags: readonly FlagName[]
   examples: readonly string[]
 }
@@ -87,6 +58,21 @@ export const COMMANDS = {
     flags: ['json'],
     examples: ['clear', 'clear src/async/worker.ts'],
   },
+  attempts: {
+    summary: 'lists, shows, retries, cancels, expires, pauses and resumes attempts',
+    details: ATTEMPTS_DETAILS,
+    takesModule: false,
+    hasSubcommands: true,
+    flags: ATTEMPTS_FLAGS,
+    examples: [
+      'attempts --failed --target OrderClient --error ECONNREFUSED --since 1d',
+      'attempts show 42',
+      'attempts retry 42 43',
+      'attempts retry --failed --target OrderClient --dry-run',
+      'attempts pause OrderClient --until 1h --reason deploy',
+      'attempts resume OrderClient',
+    ],
+  },
 } as const satisfies Record<string, Usage>
 
 export type CommandName = keyof typeof COMMANDS
@@ -99,6 +85,8 @@ export interface CommandLine {
   command: CommandName
   module: string | undefined
   flags: Flags
+  /** Of `attempts`. */
+  subcommand?: ParsedSubcommand
 }
 
 /**
@@ -131,6 +119,11 @@ export function parseCommandLine(args: string[], version: string): CommandLine |
     throw new UsageError(`Unknown command "${given}".${suggestion(given, Object.keys(COMMANDS))}${seeHelp()}`)
   const foreign = Object.keys(flags).find((flag) => !known.includes(flag))
   if (foreign) throw new UsageError(`async-gen-worker ${command} has no option --${foreign}.${seeHelp(command)}`)
+  if (command === 'attempts') {
+    const subcommand = parseSubcommand(positionals.slice(1), flags)
+    if ('problem' in subcommand) throw new UsageError(`${subcommand.problem}${seeHelp(command)}`)
+    return { command, module: undefined, flags, subcommand }
+  }
   const extra = COMMANDS[command].takesModule ? surplus[0] : module
   if (extra !== undefined) throw new UsageError(`Unexpected argument "${extra}".${seeHelp(command)}`)
   return { command, module, flags }
@@ -149,7 +142,7 @@ const HELP = `Usage: async-gen-worker <command> [worker module] [options]
 
 Commands:
 ${Object.entries(COMMANDS)
-  .map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`)
+  .map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)
   .join('\n')}
 
 The worker module is src/async/worker.ts, which \`async-gen install\` has written. Without a path, the usual folders are searched.
@@ -163,9 +156,9 @@ Examples:
 Exit codes: 0 done · 1 failed · 2 wrong usage · 3 status: a worker does not run · 4 start: the worker already runs`
 
 function helpOf(name: CommandName): string {
-  const { summary, details, takesModule, flags, examples }: Usage = COMMANDS[name]
+  const { summary, details, takesModule, hasSubcommands, flags, examples }: Usage = COMMANDS[name]
   return [
-    `Usage: async-gen-worker ${name}${takesModule ? ' [worker module]' : ''} [options]`,
+    `Usage: async-gen-worker ${name}${takesModule ? ' [worker module]' : hasSubcommands ? ' [subcommand]' : ''} [options]`,
     '',
     `${name} ${summary}.`,
     ...(details ? [details] : []),

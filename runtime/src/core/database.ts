@@ -314,7 +314,7 @@ const MAX_NAME_LENGTH = 63
 /** PostgreSQL truncates longer names, so two of them could become equal. */
 function prepared(statement: Statement, values: unknown[], generation: number): pg.QueryConfig {
   const { text } = statement
-  if (statement.name === '') return { text, values, types }
+  if (statement.planned) return { text, values, types }
   const name = generation === 0 ? statement.name : `${generation}:${statement.name}`
   if (name.length <= MAX_NAME_LENGTH) return { name, text, values, types }
   return { name: createHash('sha256').update(name).digest('hex').slice(0, MAX_NAME_LENGTH), text, values, types }

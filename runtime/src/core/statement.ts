@@ -1,6 +1,5 @@
 /** An SQL statement, prepared under its name on each connection. One with three or more parameters names them in a comment. */
 export interface Statement {
-  /** If it is empty, the statement is not prepared. */
   name: string
   text: string
   /**
@@ -8,6 +7,11 @@ export interface Statement {
    * connection, when only the answer may have been lost, the error is thrown to the caller.
    */
   once?: true
+  /**
+   * Set if the text or the best plan depends on the values. The statement is not prepared: PostgreSQL plans it each time, with its values.
+   * After five executions of a prepared statement, it may use one plan for all values.
+   */
+  planned?: 'each time'
   /** Set if a locked row is an answer for the caller: the error is thrown, and the statement is not tried again. */
   noRetryWhenLocked?: true
   /** Set if the outcome of a run depends on the statement: it is tried again for ten minutes, in place of three seconds. */

@@ -6,6 +6,8 @@ export interface RowStatistics {
   due: number
   running: number
   failed: number
+  /** Due attempts that wait for the end of a pause. They do not count as due. Toasts cannot be paused. */
+  paused?: number
   /** How long the oldest due row has been due, in seconds; 0 where none is due. */
   oldestDue: number
 }
@@ -31,9 +33,12 @@ export interface SweptTable {
    * @param pages how many thousands of due rows to look at, at most
    */
   enqueueDue(query?: Query, pages?: number): Promise<number>
+  /** Adds jobs for rows whose pause has ended. Returns how many. */
+  enqueueResumed?(): Promise<number>
   /** Ends rows whose time has passed before a run began. Returns how many. */
   expire?(query?: Query): Promise<number>
-  statistics(): Promise<RowStatistics>
+  /** @param pausedModels the models with a pause in force. Default: none */
+  statistics(pausedModels?: ReadonlySet<string>): Promise<RowStatistics>
   /**
    * Deletes rows that are no longer needed. Workers that do it at the same time share the work.
    *

@@ -82,8 +82,15 @@ export class DatabaseContexts {
   }
 
   #contextOf(tx: TransactionLike | undefined, ahead: number): Context {
-    const query: Query = tx ? this.#within(tx) : (statement, values) => this.#query(statement, values)
+    const query: Query = tx ? this.#statementsIn(tx) : (statement, values) => this.#query(statement, values)
     return { tx, ahead, query }
+  }
+
+  /** The runtime's own statements in a transaction. Alone, each of them would be a transaction, whose `now()` is its own time. */
+  #statementsIn(tx: TransactionLike): Query {
+    const query = this.#within(tx)
+    return (statement, values) =>
+      query({ ...statement, text: statement.text.replaceAll(/\bnow\(\)/g, 'statement_timestamp()') }, values)
   }
 
   #within(tx: TransactionLike): Query {
@@ -98,7 +105,7 @@ export class DatabaseContexts {
       return await this.#originalTransaction((query) => run((each, values) => query(this.#atClock(each), values)))
     const { commit, rollback } = await this.#openSavepoint(tx)
     try {
-      const result = await run(this.#within(tx))
+      const result = await run(this.#statementsIn(tx))
       await commit()
       return result
     } catch (error) {
@@ -132,7 +139,7 @@ export class DatabaseContexts {
     const ahead = Math.round(this.#ahead + (this.clock?.driftOfDate() ?? 0))
     if (ahead === 0) return statement
     const text = statement.text.replace(CLOCKS, `($& + ${ahead} * interval '1 millisecond')`)
-    return { ...statement, name: '', text }
+    return { ...statement, text, planned: 'each time' }
   }
 }
 

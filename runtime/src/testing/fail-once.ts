@@ -1,4 +1,4 @@
-import { type Callable, RecordTarget, TargetRecord } from '../attempt/targets.js'
+import { type Callable, RecordTarget, TargetRecord } from '../attempt/record-target.js'
 import { AsyncGenError } from '../core/errors.js'
 import type { MethodOfCallee } from './recorded.js'
 

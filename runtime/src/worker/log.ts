@@ -91,7 +91,8 @@ function framesOf({ error }: { error?: ErrorRecord } = {}): string {
   return frames.map((line) => `\n${line}`).join('')
 }
 
-function localTime(time: Date): string {
+/** `2026-11-21 22:30:12`, in the local time. */
+export function localTime(time: Date): string {
   const two = (number: number) => String(number).padStart(2, '0')
   const date = [time.getFullYear(), two(time.getMonth() + 1), two(time.getDate())].join('-')
   return `${date} ${[time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(':')}`

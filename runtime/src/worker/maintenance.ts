@@ -3,8 +3,9 @@ import type { Database } from '../core/database.js'
 import { type SweptTable, sweptTables } from '../core/swept-table.js'
 import { reportLingering } from './lingering.js'
 import type { Log } from './log.js'
+import { pauseLog } from './pause-log.js'
 import type { WorkerSettings } from './settings.js'
-import { removeReplacedJobs, sweep } from './sweep.js'
+import { removeReplacedJobs, sweepTables } from './sweep.js'
 
 /** How often rows that are no longer needed are deleted, in milliseconds. */
 const PRUNE_INTERVAL = 60_000
@@ -40,17 +41,29 @@ export async function runMaintenance(
         log.message('info', `Old rows of ${table.table} deleted: ${deleted}.`, { table: table.table, deleted })
       }
     })
+  const resume = (table: SweptTable) =>
+    logged(`Resuming the table ${table.table}`, async () => {
+      const enqueued = (await table.enqueueResumed?.()) ?? 0
+      if (enqueued > 0) {
+        log.message('info', `Calls of ${table.table} whose pause has ended: ${enqueued}. Jobs were added.`, {
+          enqueued,
+        })
+      }
+    })
+  const logPauses = pauseLog(db, log)
   await Promise.all([
     repeat(sweepEvery, stop, () => logged('The sweep', () => withTimeout(SWEEP_TIMEOUT, sweepAndLog(db, log)))),
     repeat(LINGERING_INTERVAL, stop, async () => reportLingering(db, log)),
     repeat(PRUNE_INTERVAL, stop, () => logged('Removing replaced jobs', () => removeReplacedJobs(db))),
+    repeat(sweepEvery, stop, () => logged('Reading the pauses', logPauses)),
     // Each table by itself: a large backlog of one does not delay the others.
     ...[...sweptTables(db)].map((table) => repeat(PRUNE_INTERVAL, stop, () => prune(table))),
+    ...[...sweptTables(db)].map((table) => repeat(sweepEvery, stop, () => resume(table))),
   ])
 }
 
 async function sweepAndLog(db: Database, log: Log): Promise<void> {
-  const { dead, rescued, expired, enqueued } = await sweep(db)
+  const { dead, rescued, expired, enqueued } = await sweepTables(db)
   if (rescued > 0) log.message('warning', `Rows released from dead workers: ${rescued}.`, { dead, rescued })
   if (expired > 0) log.message('info', `Attempts expired before a run began: ${expired}.`, { expired })
   if (enqueued > 0) log.message('warning', `Due rows without a job: ${enqueued}. Jobs were added.`, { enqueued })

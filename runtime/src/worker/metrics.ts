@@ -10,22 +10,28 @@ import { queueStatistics } from './queue-statistics.js'
  * @param secondsSincePoll seconds with free slots and without a successful poll; undefined before the first runner
  */
 export async function metrics(db: Database, counters: Counters, secondsSincePoll: number | undefined): Promise<string> {
-  const { workers, tables } = await queueStatistics(db)
-  const rows = (state: 'due' | 'running' | 'failed') =>
-    tables.map((each) => ({ labels: { table: each.table, state }, value: each[state] }))
+  const { workers, tables, pauses } = await queueStatistics(db)
+  const rows = (state: 'due' | 'paused' | 'running' | 'failed') =>
+    tables.flatMap(({ table, [state]: value }) => (value === undefined ? [] : [{ labels: { table, state }, value }]))
   const families: Family[] = [
     { name: 'async_gen_workers', help: 'Workers that are alive.', type: 'gauge', samples: [{ value: workers }] },
     {
       name: 'async_gen_rows',
-      help: 'Attempts that are due, running or failed; toasts whose refresh is due, running or failing.',
+      help: 'Attempts that are due, due but paused, running or failed; toasts whose refresh is due, running or failing.',
       type: 'gauge',
-      samples: [...rows('due'), ...rows('running'), ...rows('failed')],
+      samples: [...rows('due'), ...rows('paused'), ...rows('running'), ...rows('failed')],
     },
     {
       name: 'async_gen_oldest_due_seconds',
       help: 'How long the oldest due row has been due.',
       type: 'gauge',
       samples: tables.map(({ table, oldestDue }) => ({ labels: { table }, value: oldestDue })),
+    },
+    {
+      name: 'async_gen_paused',
+      help: 'Pauses in force: what is paused, with * for all targets or methods.',
+      type: 'gauge',
+      samples: pauses.map(({ model, target, method }) => ({ labels: { model, target, method }, value: 1 })),
     },
     {
       name: 'async_gen_since_poll_seconds',
@@ -77,7 +83,9 @@ function durations(counters: Counters): Sample[] {
 
 function show({ name, help, type, samples }: Family): string {
   const lines = samples.map(({ suffix = '', labels = {}, value }) => {
-    const pairs = Object.entries(labels).map(([label, text]) => `${label}="${text.replace(/[\\"]/g, '\\$&')}"`)
+    const pairs = Object.entries(labels).map(
+      ([label, text]) => `${label}="${text.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n')}"`,
+    )
     return `${name}${suffix}${pairs.length > 0 ? `{${pairs.join(',')}}` : ''} ${value}\n`
   })
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`

@@ -16,25 +16,35 @@ export function registerQueueGauges(db: Database): () => void {
     unit: '{worker}',
   })
   const rows = meter.createObservableGauge('async_gen.rows', {
-    description: 'Attempts that are due, running or failed; toasts whose refresh is due, running or failing',
+    description:
+      'Attempts that are due, due but paused, running or failed; toasts whose refresh is due, running or failing',
     unit: '{row}',
   })
   const oldestDue = meter.createObservableGauge('async_gen.oldest_due', {
     description: 'How long the oldest due row has been due',
     unit: 's',
   })
+  const paused = meter.createObservableGauge('async_gen.paused', {
+    description: 'Pauses in force: what is paused, with * for all targets or methods',
+    unit: '{pause}',
+  })
   const observe: BatchObservableCallback = async (result) => {
     const statistics = await queueStatistics(db)
     result.observe(workers, statistics.workers)
     for (const each of statistics.tables) {
       const table = { 'async_gen.table': each.table }
-      for (const name of ['due', 'running', 'failed'] as const) {
-        result.observe(rows, each[name], { ...table, 'async_gen.state': name })
+      for (const name of ['due', 'paused', 'running', 'failed'] as const) {
+        const value = each[name]
+        if (value !== undefined) result.observe(rows, value, { ...table, 'async_gen.state': name })
       }
       result.observe(oldestDue, each.oldestDue, table)
     }
+    for (const { model, target, method } of statistics.pauses) {
+      const attributes = { 'async_gen.model': model, 'async_gen.target': target, 'async_gen.method': method }
+      result.observe(paused, 1, attributes)
+    }
   }
-  const gauges = [workers, rows, oldestDue]
+  const gauges = [workers, rows, oldestDue, paused]
   meter.addBatchObservableCallback(observe, gauges)
   return () => meter.removeBatchObservableCallback(observe, gauges)
 }

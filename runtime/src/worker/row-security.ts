@@ -20,7 +20,7 @@ export async function checkRowSecurity(db: Database, log: Log): Promise<void> {
     )
   }
   const tables = [...sweptTables(db)].map(({ table }) => table)
-  const quoted = [...tables, 'async_workers'].map((table) => `"${table}"`)
+  const quoted = [...tables, 'async_workers', 'async_pauses'].map((table) => `"${table}"`)
   const [rows] = await db.query<HiddenTable>(hiddenTables, [quoted])
   if (rows) {
     throw new AsyncGenError(

@@ -27,6 +27,13 @@ export interface SweepResult {
  * @throws the error of a table (its migration has not run yet, for example), after the other tables were swept
  */
 export async function sweep(db: Database): Promise<SweepResult> {
+  const result = await sweepTables(db)
+  for (const table of sweptTables(db)) result.enqueued += (await table.enqueueResumed?.()) ?? 0
+  return result
+}
+
+/** A sweep without the rows whose pause has ended. They may be millions, and this part must be quick: it notices dead workers. */
+export async function sweepTables(db: Database): Promise<SweepResult> {
   const result = nothingDone()
   const errors: unknown[] = []
   await db.transaction(async (query) => {

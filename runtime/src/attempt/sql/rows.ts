@@ -1,7 +1,7 @@
 import type { Statement } from '../../core/statement.js'
 
 /** The largest number of a column of type integer. */
-const LAST_INTEGER = 2_147_483_647
+export const LAST_INTEGER = 2_147_483_647
 
 /** The statements that read rows and change rows that no run owns. */
 export const rowStatements = (table: string) =>
@@ -17,34 +17,6 @@ export const rowStatements = (table: string) =>
     find: {
       name: `${table}:find`,
       text: `SELECT * FROM "${table}" WHERE id = $1 AND ($2::text[] IS NULL OR type = ANY ($2))`,
-    },
-
-    select: {
-      name: `${table}:select`,
-      text: `
-      -- $1 status, $2 target, $3 method, $4 idempotence token, $5 parent, $6 types; null for any; $7 limit
-      SELECT * FROM "${table}"
-      WHERE ($1::text IS NULL OR status::text = $1)
-        AND ($2::text IS NULL OR target = $2)
-        AND ($3::text IS NULL OR method = $3)
-        AND ($4::text IS NULL OR idempotence_token = $4)
-        AND ($5::bigint IS NULL OR parent_id = $5)
-        AND ($6::text[] IS NULL OR type = ANY ($6))
-      ORDER BY id DESC
-      LIMIT $7`,
-    },
-
-    count: {
-      name: `${table}:count`,
-      text: `
-      -- $1 status, $2 target, $3 method, $4 idempotence token, $5 parent, $6 types; null for any
-      SELECT count(*) FROM "${table}"
-      WHERE ($1::text IS NULL OR status::text = $1)
-        AND ($2::text IS NULL OR target = $2)
-        AND ($3::text IS NULL OR method = $3)
-        AND ($4::text IS NULL OR idempotence_token = $4)
-        AND ($5::bigint IS NULL OR parent_id = $5)
-        AND ($6::text[] IS NULL OR type = ANY ($6))`,
     },
 
     end: {
@@ -79,6 +51,7 @@ export const rowStatements = (table: string) =>
       FROM cancelled, pg_notify('async-gen:cancelled', $2::text || '/' || id)`,
     },
 
+    // A row whose expiry is over by the new time would never run again.
     retry: {
       name: `${table}:retry`,
       once: true,
@@ -87,7 +60,10 @@ export const rowStatements = (table: string) =>
       UPDATE "${table}" SET
         status = 'pending',
         scheduled_at = clock_timestamp() + $2::float8 * interval '1 millisecond',
+        expires_at = CASE WHEN expires_at > clock_timestamp() + $2 * interval '1 millisecond' THEN expires_at END,
         max_attempts = greatest(max_attempts, least(num_attempts, ${LAST_INTEGER - 1}) + 1),
+        progress = NULL,
+        progress_message = NULL,
         completed_at = NULL,
         updated_at = clock_timestamp()
       WHERE id = $1 AND status IN ('pending', 'failed', 'expired', 'cancelled')

@@ -20,6 +20,7 @@ export const maintenanceStatements = {
 
   // Releases the refreshes of dead workers, and those that this worker has claimed but no longer runs, because it could not store their
   // outcome. These were claimed more than a minute ago: the answer to a claim arrives much earlier. The next try follows the backoff.
+  // Without IS NOT NULL, the planner could not use the index of claimed rows.
   rescue: {
     name: 'toasts:rescue',
     text: `
@@ -39,10 +40,13 @@ export const maintenanceStatements = {
       WHERE id IN (
         SELECT id
         FROM toasts
-        WHERE locked_by NOT IN (${livingWorkers}) OR (
-          locked_by = $1
-          AND (id, run) NOT IN (SELECT * FROM unnest($2::bigint[], $3::integer[]))
-          AND (updated_at BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() + interval '1 minute') IS NOT TRUE
+        WHERE locked_by IS NOT NULL AND (
+          locked_by NOT IN (${livingWorkers})
+          OR (
+            locked_by = $1
+            AND (id, run) NOT IN (SELECT * FROM unnest($2::bigint[], $3::integer[]))
+            AND (updated_at BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() + interval '1 minute') IS NOT TRUE
+          )
         )
         FOR UPDATE SKIP LOCKED
       )
@@ -80,17 +84,18 @@ export const maintenanceStatements = {
       FROM due`,
   },
 
+  // ANY (ARRAY(…)): with IN, the prepared statement may join the ids with the whole table, because its plan does not know the limit.
   pruneExpired: {
     name: 'toasts:prune-expired',
     text: `
-      DELETE FROM toasts WHERE id IN (
+      DELETE FROM toasts WHERE id = ANY (ARRAY(
         SELECT id
         FROM toasts
         WHERE locked_by IS NULL AND expires_at <= now()
         ORDER BY expires_at
         LIMIT $1
         FOR UPDATE SKIP LOCKED
-      )
+      ))
       RETURNING id`,
   },
   // Times that are infinite, in rows that were written by hand, have no age. A partial index serves the counts.

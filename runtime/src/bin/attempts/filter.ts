@@ -1,0 +1,68 @@
+import type { AttemptFilter } from '../../attempt/binding.js'
+import { ATTEMPT_STATUSES, type AttemptStatus } from '../../attempt/row.js'
+import { type Duration, milliseconds } from '../../core/duration.js'
+import type { Flags } from '../flags.js'
+import { UsageError } from '../usage.js'
+
+const ENDED: readonly AttemptStatus[] = ['succeeded', 'failed', 'expired', 'cancelled']
+
+/**
+ * The filter of the flags; an empty object without any.
+ * @param statuses those that the command concerns if no flag names one
+ * @throws UsageError
+ */
+export function filterOf(flags: Flags, statuses: readonly AttemptStatus[] = []): AttemptFilter {
+  const named = statusesOf(flags)
+  const wanted = named.length > 0 ? named : statuses
+  const [after, before] =
+    wanted.length > 0 && wanted.every((status) => ENDED.includes(status))
+      ? (['endedAfter', 'endedBefore'] as const)
+      : (['createdAfter', 'createdBefore'] as const)
+  const { target, method, token, error, since, before: end } = flags
+  return {
+    ...(named.length > 0 && { status: named }),
+    ...(target !== undefined && { target: filled(target, 'target') }),
+    ...(method !== undefined && { method: filled(method, 'method') }),
+    ...(token !== undefined && { idempotenceToken: filled(token, 'token') }),
+    ...(error !== undefined && { error: filled(error, 'error') }),
+    ...(since !== undefined && { [after]: timeOf(since, 'since') }),
+    ...(end !== undefined && { [before]: timeOf(end, 'before') }),
+  }
+}
+
+/**
+ * A length of time, or a time in UTC unless it names its zone.
+ * @throws UsageError
+ */
+export function timeOf(text: string, flag: string): Date | Duration {
+  if (/^\d{4}-\d\d-\d\d/.test(text)) {
+    const hasZone = /T.*(Z|[+-]\d\d:?\d\d)$/i.test(text)
+    const date = new Date(/^\d{4}-\d\d-\d\d$/.test(text) || hasZone ? text : `${text.replace(' ', 'T')}Z`)
+    if (!Number.isNaN(date.getTime())) return date
+  } else {
+    try {
+      // A lone number would be milliseconds, which nobody means.
+      if (!/^[\d.]+$/.test(text) && milliseconds(text as Duration) >= 0) return text as Duration
+    } catch {
+      // Neither.
+    }
+  }
+  throw new UsageError(
+    `--${flag} is ${JSON.stringify(text)}. It must be a length of time (30m, 1d) or a time (2026-11-01, 2026-11-01T08:30).`,
+  )
+}
+
+function statusesOf(flags: Flags): AttemptStatus[] {
+  const given = flags.status === undefined ? [] : flags.status.split(',').map((text) => text.trim())
+  const unknown = given.find((text) => !ATTEMPT_STATUSES.some((status) => status === text))
+  if (unknown !== undefined)
+    throw new UsageError(
+      `--status is ${JSON.stringify(unknown)}. It must be one or several of: ${ATTEMPT_STATUSES.join(', ')}.`,
+    )
+  return ATTEMPT_STATUSES.filter((status) => given.includes(status) || flags[status])
+}
+
+function filled(text: string, flag: string): string {
+  if (text !== '') return text
+  throw new UsageError(`--${flag} needs a value.`)
+}

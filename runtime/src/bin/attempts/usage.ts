@@ -1,0 +1,105 @@
+import type { FlagName, Flags } from '../flags.js'
+
+interface Subcommand {
+  summary: string
+  /** What follows its name in the help. */
+  words: string
+  /** How many words may follow it. */
+  most: number
+  flags: readonly FlagName[]
+}
+
+const STATUS_FLAGS = ['pending', 'running', 'succeeded', 'failed', 'expired', 'cancelled'] as const
+const FILTERS = ['status', ...STATUS_FLAGS, 'target', 'method', 'token', 'error', 'since', 'before'] as const
+const FOR_ALL = ['model', 'worker', 'json'] as const
+const FOR_CHANGES = [...FILTERS, 'dry-run', 'yes', ...FOR_ALL] as const
+
+export const SUBCOMMANDS = {
+  list: {
+    summary: 'lists the newest attempts that match',
+    words: '',
+    most: 0,
+    flags: [...FILTERS, 'limit', 'decrypt', ...FOR_ALL],
+  },
+  show: {
+    summary: 'shows one attempt, with all errors',
+    words: '<id>',
+    most: 1,
+    flags: ['decrypt', ...FOR_ALL],
+  },
+  retry: {
+    summary: 'makes attempts due again; with filters: those that have failed, or have the given status',
+    words: '[id …]',
+    most: Number.POSITIVE_INFINITY,
+    flags: FOR_CHANGES,
+  },
+  cancel: {
+    summary: 'ends attempts that are pending or running as cancelled',
+    words: '[id …]',
+    most: Number.POSITIVE_INFINITY,
+    flags: FOR_CHANGES,
+  },
+  expire: {
+    summary: 'ends pending attempts as expired',
+    words: '[id …]',
+    most: Number.POSITIVE_INFINITY,
+    flags: FOR_CHANGES,
+  },
+  pause: {
+    summary: 'pauses all calls of the model, of a target or of a method',
+    words: '[target[.method]]',
+    most: 1,
+    flags: ['until', 'reason', ...FOR_ALL],
+  },
+  resume: {
+    summary: 'ends that pause',
+    words: '[target[.method]]',
+    most: 1,
+    flags: FOR_ALL,
+  },
+  pauses: {
+    summary: 'lists the pauses in force',
+    words: '',
+    most: 0,
+    flags: FOR_ALL,
+  },
+} as const satisfies Record<string, Subcommand>
+
+export type SubcommandName = keyof typeof SUBCOMMANDS
+
+/** All flags of `attempts`. */
+export const ATTEMPTS_FLAGS: readonly FlagName[] = [
+  ...new Set(Object.values(SUBCOMMANDS).flatMap(({ flags }) => flags)),
+]
+
+export const ATTEMPTS_DETAILS = `${Object.entries(SUBCOMMANDS)
+  .map(([name, { summary, words }]) => `  ${`attempts ${name} ${words}`.trim().padEnd(35)}${summary}`)
+  .join('\n')}
+
+Without a subcommand: list. It uses the classes of attempts beside the worker module, with your overrides.
+
+--since and --before take a length of time back from now (1d), or a time (2026-11-01, in UTC). They mean when an attempt ended if all
+wanted statuses are ends: succeeded, failed, expired, cancelled. Otherwise they mean when it was recorded.
+
+\`retry\`, \`cancel\` and \`expire\` take ids, or filters for many attempts. With filters, they ask first. --yes does not ask.`
+
+/** The subcommand of `attempts`, and the words after it; a message if they are wrong. */
+export function parseSubcommand(words: readonly string[], flags: Flags): ParsedSubcommand | { problem: string } {
+  const [first = 'list', ...rest] = words
+  if (!Object.hasOwn(SUBCOMMANDS, first))
+    return {
+      problem: `Unknown subcommand "${first}" of attempts. Choose one of: ${Object.keys(SUBCOMMANDS).join(', ')}.`,
+    }
+  const name = first as SubcommandName
+  const { flags: known, most }: Subcommand = SUBCOMMANDS[name]
+  const foreign = Object.keys(flags).find((flag) => !known.includes(flag as FlagName))
+  if (foreign) return { problem: `async-gen-worker attempts ${name} has no option --${foreign}.` }
+  if (rest.length > most) return { problem: `Unexpected argument "${rest[most]}".` }
+  if (name === 'show' && rest.length === 0) return { problem: 'attempts show needs the id of an attempt.' }
+  return { name, words: rest }
+}
+
+export interface ParsedSubcommand {
+  name: SubcommandName
+  words: string[]
+}

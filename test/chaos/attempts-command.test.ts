@@ -1,0 +1,337 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { REPOSITORY } from '../support/host.js'
+import { childEnv, run } from '../support/run.js'
+import { Attempt } from './host/attempt.js'
+import { Probe } from './host/targets.js'
+import { sql, url } from './scene.js'
+
+const BIN = join(REPOSITORY, 'runtime/src/bin/async-gen-worker.ts')
+const HOST = join(REPOSITORY, 'test/chaos/host/worker.ts')
+
+const attempts = (...args: string[]) => command('attempts', ...args, '--worker', HOST)
+
+const command = (...args: string[]) =>
+  run(REPOSITORY, process.execPath, ['--import', 'tsx', BIN, ...args], {
+    env: { DATABASE_URL: url, TZ: 'UTC' },
+    exitCodes: [0, 1, 2, 3],
+  })
+
+async function json(...args: string[]) {
+  const { stdout, code } = await attempts(...args, '--json')
+  return { code, ...JSON.parse(stdout) }
+}
+
+/** Inserts a row as it may be after years of use, and returns its id. */
+async function insert(columns: Record<string, unknown>): Promise<string> {
+  const row = { target: 'Probe', method: 'plain', args: '["x"]', ...columns }
+  const names = Object.keys(row)
+  const values = names.map((_, i) => `$${i + 1}`)
+  const [inserted] = await sql(
+    `INSERT INTO attempts (${names}) VALUES (${values}) RETURNING id::text`,
+    Object.values(row),
+  )
+  return inserted!.id
+}
+
+const failure = (message: string, code?: string) => ({
+  status: 'failed',
+  num_attempts: 25,
+  completed_at: new Date(),
+  errors: JSON.stringify([
+    {
+      number: 25,
+      at: '2026-11-26T08:00:00.000Z',
+      elapsed: 0.031,
+      worker: 7,
+      name: 'Error',
+      message,
+      code,
+      stack: `Error: ${message}\n    at fulfill (file:///app/order-client.js:12:9)`,
+      cause: { name: 'TypeError', message: 'fetch failed', cause: { name: 'Error', message: 'the root' } },
+    },
+  ]),
+})
+
+describe('async-gen-worker attempts', () => {
+  it('lists the newest attempts, filtered by what they are, when they ended and why they failed', async () => {
+    await Attempt.async(Probe).plain('waits')
+    const refused = await insert(failure('connect ECONNREFUSED 127.0.0.1:443', 'ECONNREFUSED'))
+    const old = await insert({ ...failure('connect ECONNREFUSED'), completed_at: '2026-01-01Z', target: 'OrderClient' })
+    const done = await insert({ status: 'succeeded', completed_at: new Date(), idempotence_token: 'order-1' })
+
+    const { stdout, code } = await attempts()
+    expect(code).toBe(0)
+    const lines = stdout.trimEnd().split('\n')
+    expect(lines[0]).toMatch(/^id +status +ended or recorded +call +runs +last error$/)
+    expect(lines.map((line) => /^\d+/.exec(line)?.[0]).slice(1, 4)).toEqual([done, old, refused])
+    expect(lines[3]).toMatch(
+      /^\d+ +failed +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +Probe\.plain +25 +Error: connect ECONNREFUSED 127\.0\.0\.1:443$/,
+    )
+
+    const ids = async (...args: string[]) => {
+      const { attempts: found } = await json(...args)
+      return found.map(({ id }: { id: string }) => id)
+    }
+    expect(await ids('--failed')).toEqual([old, refused])
+    expect(await ids('--failed', '--since', '1d')).toEqual([refused])
+    expect(await ids('--failed', '--before', '2026-01-02')).toEqual([old])
+    expect(await ids('--status', 'failed,succeeded', '--error', 'econnrefused')).toEqual([old, refused])
+    expect(await ids('--target', 'OrderClient')).toEqual([old])
+    expect(await ids('--token', 'order-1')).toEqual([done])
+    // Without a status that is an end, the times are those of recording.
+    expect(await ids('--since', '1h', '--limit', '2')).toEqual([done, old])
+    expect((await attempts('--limit', '2')).stdout).toContain('These are the newest 2. --limit lists more.')
+    expect((await attempts('--target', 'Nobody')).stdout).toBe('No attempt matches.\n')
+  })
+
+  it('shows one attempt with its errors, stacks and causes', async () => {
+    const id = await insert({
+      ...failure('connect ECONNREFUSED', 'ECONNREFUSED'),
+      snoozes: 2,
+      progress: 0.4,
+      progress_message: 'page 4 of 10',
+      timeout_ms: 30000,
+      priority: 12,
+      idempotence_token: 'order-1',
+    })
+    const child = await insert({ parent_id: id })
+    const { stdout } = await attempts('show', id)
+    expect(stdout).toMatch(new RegExp(`^Attempt ${id}  failed\n`))
+    for (const line of [
+      'call            Probe.plain',
+      'arguments       ["x"]',
+      'runs            25 of 25',
+      'snoozes         2',
+      'progress        40 %',
+      'page 4 of 10',
+      'time limit      30.0 s',
+      'priority        12',
+      'token           order-1',
+      'children        1',
+      'Run 25 failed 2026-11-26 08:00:00, after 31 ms, worker 7',
+      'Error: connect ECONNREFUSED',
+      'at fulfill (file:///app/order-client.js:12:9)',
+      'Cause: TypeError: fetch failed',
+      'Cause: Error: the root',
+    ])
+      expect(stdout).toContain(line)
+    expect((await attempts('show', child)).stdout).toContain(`parent          ${id}`)
+    expect(await json('show', id)).toMatchObject({
+      code: 0,
+      attempt: { id, model: 'Attempt', children: 1, errors: [{ cause: { cause: { message: 'the root' } } }] },
+    })
+
+    expect(await attempts('show', '999999')).toMatchObject({
+      code: 1,
+      stdout: 'There is no attempt 999999 of Attempt.\n',
+    })
+    expect(await json('show', '999999')).toMatchObject({ code: 1, error: { code: 'NOT_FOUND' } })
+  })
+
+  it('retries, cancels and expires attempts by their ids, and says which it left alone', async () => {
+    const failed = await insert(failure('no'))
+    const done = await insert({ status: 'succeeded', completed_at: new Date() })
+    const waiting = await insert({})
+    expect(await attempts('retry', failed, '--dry-run')).toMatchObject({
+      code: 0,
+      stdout: `${failed}  Probe.plain  would be retried\n`,
+    })
+    expect((await Attempt.find(failed))!.status).toBe('failed')
+    expect(await json('retry', failed, done, '999999')).toMatchObject({
+      code: 1,
+      count: 1,
+      changed: [failed],
+      failed: [{ id: done, message: expect.stringContaining('is succeeded') }, { id: '999999' }],
+    })
+    expect((await Attempt.find(failed))!.status).toBe('pending')
+    expect(await attempts('cancel', waiting)).toMatchObject({ code: 0, stdout: `${waiting}  Probe.plain  cancelled\n` })
+    expect((await attempts('expire', failed)).code).toBe(0)
+    expect((await Attempt.find(failed))!.status).toBe('expired')
+  })
+
+  it('changes many attempts only with --yes or after a question on a terminal', async () => {
+    const ids = [
+      await insert(failure('one')),
+      await insert(failure('two')),
+      await insert({ ...failure('x'), target: 'Y' }),
+    ]
+    const args = ['retry', '--failed', '--target', 'Probe']
+    const count = () => Attempt.count({ status: 'pending' })
+    expect(await attempts(...args, '--dry-run')).toMatchObject({ code: 0, stdout: '2 attempts would be retried.\n' })
+    const refused = await attempts(...args)
+    expect(refused).toMatchObject({ code: 2, stdout: '' })
+    expect(refused.stderr).toContain('Nothing was changed: 2 attempts would be retried. Add --yes to do it.')
+    expect(await onTerminal('n\r', ...args)).toMatchObject({ code: 1 })
+    expect(await count()).toBe(0)
+    const answered = await onTerminal('y\r', ...args)
+    expect(answered.text).toContain('2 attempts will be retried. Continue? [y/N]')
+    expect(answered).toMatchObject({ code: 0, text: expect.stringContaining('2 attempts were retried.') })
+    expect(await count()).toBe(2)
+    expect(await json('cancel', '--pending', '--yes')).toEqual({
+      code: 0,
+      version: 1,
+      action: 'cancel',
+      dryRun: false,
+      count: 2,
+    })
+    expect(await attempts('cancel', '--pending', '-y')).toMatchObject({
+      code: 0,
+      stdout: 'No attempt matches. Nothing was changed.\n',
+    })
+    expect((await Attempt.find(ids[2]!))!.status).toBe('failed')
+  })
+
+  it('pauses and resumes, and `status` and `attempts pauses` show it', async () => {
+    expect(await attempts('pauses')).toMatchObject({ code: 0, stdout: 'Nothing is paused.\n' })
+    const { stdout } = await attempts('pause', 'Probe.plain', '--until', '1h', '--reason', 'deploy')
+    expect(stdout).toMatch(/^Probe\.plain has been paused since \S+Z, until \S+Z: deploy\.\n$/)
+    expect(await Attempt.pauses()).toMatchObject([{ target: 'Probe', method: 'plain', reason: 'deploy' }])
+    expect((await attempts('pauses')).stdout).toBe(stdout)
+    await Attempt.async(Probe).plain('waits')
+    expect((await attempts('--pending')).stdout).toContain('pending (paused)')
+
+    const folder = mkdtempSync(join(tmpdir(), 'async-gen-status-'))
+    const folders = ['--pid-dir', folder, '--log-dir', folder]
+    const inHost = (...args: string[]) =>
+      run(folder, process.execPath, ['--import', import.meta.resolve('tsx'), BIN, ...args, ...folders], {
+        env: { DATABASE_URL: url },
+        exitCodes: [0, 3],
+      })
+    await inHost('start', HOST)
+    expect((await inHost('status')).stdout).toMatch(
+      /^1 {2}running .*\nProbe\.plain has been paused since .*: deploy\.\n$/,
+    )
+    expect(JSON.parse((await inHost('status', '--json')).stdout)).toMatchObject({
+      workers: [{ state: 'running' }],
+      pauses: [{ model: 'Attempt', target: 'Probe', method: 'plain', reason: 'deploy' }],
+    })
+    await inHost('stop')
+    rmSync(folder, { recursive: true })
+
+    expect((await attempts('resume', 'Probe')).stdout).toMatch(/^Probe was not paused\.\nProbe\.plain has been paused/)
+    expect(await attempts('resume', 'Probe.plain')).toMatchObject({ code: 0, stdout: 'Probe.plain was resumed.\n' })
+    await sql(`INSERT INTO async_pauses (model, target, method) VALUES ('Attempt', 'Gone', 'old')`)
+    expect(await json('resume', 'Gone.old')).toEqual({ code: 0, version: 1, resumed: true, pauses: [] })
+    await attempts('pause')
+    expect(await Attempt.pauses()).toMatchObject([{ target: null, method: null }])
+  })
+
+  it.each([
+    [['shwo'], 'Unknown subcommand "shwo" of attempts'],
+    [['show'], 'attempts show needs the id of an attempt'],
+    [['show', 'abc'], '"abc" is not the id of an attempt'],
+    [['show', '1', '2'], 'Unexpected argument "2"'],
+    [['show', '1', '--failed'], 'attempts show has no option --failed'],
+    [['--status', 'faild'], '--status is "faild". It must be one or several of: pending, running'],
+    [['--faild'], 'Unknown option --faild. Did you mean --failed?'],
+    [['--since', 'yesterday'], '--since is "yesterday". It must be a length of time (30m, 1d) or a time'],
+    [['--since', '1000'], '--since is "1000"'],
+    [['--since', '2026-13-45'], '--since is "2026-13-45"'],
+    [['--limit', '0'], '--limit is "0"'],
+    [['--target', ''], '--target needs a value'],
+    [['--model', 'Nobody'], 'No class of attempts has the model "Nobody". There is: Attempt.'],
+    [['retry'], 'Which attempts? Give ids, or filters'],
+    [['retry', '1', '--failed'], 'Give either ids or filters, not both'],
+    [['retry', '--running', '--yes'], 'It must be one or several of: failed, expired, cancelled'],
+    [['retry', '--failed', '--uid', '1'], 'attempts has no option --uid'],
+  ])('rejects %j as wrong usage', async (args, message) => {
+    const { code, stderr, stdout } = await attempts(...args)
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain(message)
+    expect(await json(...args)).toMatchObject({ code: 2, version: 1, error: { code: 'USAGE' } })
+  })
+
+  it.each([
+    [['pause', 'Prboe'], 'No target is called \\"Prboe\\"'],
+    [['pause', 'Probe.palin'], 'has no method \\"palin\\"'],
+    [['pause', '--until', '2020-01-01'], 'until is 2020-01-01T00:00:00.000Z. It must be a time in the future'],
+  ])('fails for %j with the reason', async (args, message) => {
+    const { stdout, code } = await attempts(...args, '--json')
+    expect(code).toBe(1)
+    expect(stdout).toContain(message)
+  })
+
+  it('prints hostile rows on one line each, without control characters, and whole and valid as JSON', async () => {
+    const nasty = '\u001b[2J\u001b]0;owned\u0007 \u202eevil\u2066 \u009b31m\r\nnext\tline \u0085 \ufeff'
+    const huge = await insert({ args: JSON.stringify(['x'.repeat(8_000_000)]) })
+    const nested = `${'['.repeat(3000)}${']'.repeat(3000)}`
+    const deep = await insert({ args: `[${nested}, [${'1,'.repeat(300_000)}1]]` })
+    const rows = [
+      await insert({ ...failure(nasty), target: nasty.replaceAll('\u0000', ''), method: nasty }),
+      await insert({ errors: '"no list"' }),
+      await insert({ errors: JSON.stringify([1, null, { name: [], message: { a: nasty }, stack: 5, cause: 'x' }]) }),
+      await insert({ errors: JSON.stringify([{ errors: [{ name: 'A', message: nasty }, 7], message: 'both' }]) }),
+      await insert({ args: JSON.stringify({ json: 1 }), scheduled_at: 'infinity', created_at: '-infinity' }),
+      await insert({ args: JSON.stringify([nasty, '\ud83d\ude00']), progress: 'NaN', progress_message: nasty }),
+      deep,
+      huge,
+    ]
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: it is these that must not be printed
+    const controls = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/
+    const list = await attempts()
+    expect(list.code, list.stderr).toBe(0)
+    expect(list.stdout).not.toMatch(controls)
+    expect(list.stdout.trimEnd().split('\n')).toHaveLength(rows.length + 1)
+    for (const id of rows) {
+      const { stdout, code, stderr } = await attempts('show', id)
+      expect(code, stderr).toBe(0)
+      expect(stdout).not.toMatch(controls)
+      expect(stdout.length).toBeLessThan(20_000)
+    }
+    const all = await json()
+    const byId = new Map(all.attempts.map((each: { id: string }) => [each.id, each]))
+    expect(deepArgs(byId.get(deep))).toBe(300_001)
+    expect(byId.get(huge)).toMatchObject({ args: ['x'.repeat(8_000_000)] })
+    expect(byId.get(rows[0])).toMatchObject({ target: nasty, errors: [{ message: nasty }] })
+    expect(byId.get(rows[5])).toMatchObject({ args: [nasty, '\ud83d\ude00'] })
+  })
+
+  it('ends without an error if its reader closes the pipe', async () => {
+    await insert({ args: JSON.stringify(['x'.repeat(2_000_000)]) })
+    const shell = `"${process.execPath}" --import tsx "${BIN}" attempts --json --worker "${HOST}" | head -c 10`
+    const { stdout, stderr } = await run(REPOSITORY, 'bash', ['-c', shell], { env: { DATABASE_URL: url } })
+    expect(stdout).toBe('{"version"')
+    expect(stderr).toBe('')
+  })
+
+  it('fails with a short message if the database cannot be reached', async () => {
+    const { code, stderr, stdout } = await run(
+      REPOSITORY,
+      process.execPath,
+      ['--import', 'tsx', BIN, 'attempts', '--worker', HOST],
+      { env: { DATABASE_URL: 'postgresql://127.0.0.1:1/none' }, exitCodes: [1] },
+    )
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toMatch(/ECONNREFUSED/)
+  })
+})
+
+/** How many numbers the second argument has. */
+function deepArgs(attempt: unknown): number {
+  return (attempt as { args: [unknown, number[]] }).args[1].length
+}
+
+/** Runs the command on a terminal of its own, and types an answer. */
+async function onTerminal(answer: string, ...args: string[]): Promise<{ code: number | null; text: string }> {
+  const line = [process.execPath, '--import', 'tsx', BIN, 'attempts', ...args, '--worker', HOST].join(' ')
+  const child = spawn('script', ['-qefc', line, '/dev/null'], {
+    cwd: REPOSITORY,
+    env: { ...childEnv({ DATABASE_URL: url }), TERM: 'xterm', COLUMNS: '200' },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  let text = ''
+  child.stdout.setEncoding('utf8').on('data', (printed: string) => {
+    text += printed
+    if (printed.includes('[y/N]')) child.stdin.write(answer)
+  })
+  await once(child, 'close')
+  return { code: child.exitCode, text }
+}
+
+beforeEach(() => sql('TRUNCATE attempts, async_pauses'))
+afterEach(() => sql('TRUNCATE attempts, async_pauses'))

@@ -1,0 +1,412 @@
+import { attemptBatchTask, attemptTask, BaseAttempt, defineTargets, recordTarget, sweep } from '@async-gen/runtime'
+import { runOnce } from 'graphile-worker'
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { presenceOf } from '../../runtime/src/presence/presence.js'
+import { Counters } from '../../runtime/src/worker/counters.js'
+import { openLog } from '../../runtime/src/worker/log.js'
+import { metrics } from '../../runtime/src/worker/metrics.js'
+import { pauseLog } from '../../runtime/src/worker/pause-log.js'
+import { testDatabase } from '../support/database.js'
+import { gate } from '../support/gate.js'
+import { query } from '../support/postgres.js'
+
+const url = await testDatabase()
+const { db } = await import('../.app/src/async/database.js')
+const { prisma } = await import('../.app/src/db.js')
+
+let calls: string[] = []
+let running = gate()
+let release = gate()
+
+class OrderClient {
+  static async fulfill(name: string) {
+    calls.push(`fulfill ${name}`)
+  }
+  static async refund(name: string) {
+    calls.push(`refund ${name}`)
+  }
+}
+const Mail = {
+  send: async (name: string) => {
+    calls.push(`send ${name}`)
+  },
+  slow: async () => {
+    running.open()
+    await release.opened
+    calls.push('slow')
+  },
+}
+const Orders = recordTarget({ load: async (id: number) => ({ id }), methods: { ship: async () => {} } })
+const targets = defineTargets(
+  { OrderClient, Mail, Orders },
+  { renamed: { 'OrderClient.send': 'OrderClient.fulfill', 'Warehouse.ship': 'OrderClient.fulfill' } },
+)
+
+class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {}
+class UrgentAttempt extends Attempt {}
+
+const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
+const pending = async () => (await rows(`SELECT FROM attempts WHERE status = 'pending'`)).length
+const jobs = async () => (await rows('SELECT FROM graphile_worker.jobs')).length
+
+/** Runs all jobs that are there, one after the other. */
+const work = (concurrency = 1) =>
+  runOnce({
+    connectionString: url,
+    taskList: { attempt: attemptTask(Attempt), attempt_batch: attemptBatchTask(Attempt) },
+    concurrency,
+    noHandleSignals: true,
+  })
+
+beforeAll(() => work())
+beforeEach(() => {
+  calls = []
+  running = gate()
+  release = gate()
+})
+afterEach(() => rows('TRUNCATE attempts, async_pauses, graphile_worker._private_jobs CASCADE'))
+
+describe('Attempt.pause', () => {
+  it('stops the calls of a target, and no others; resume() lets them run in their order', async () => {
+    await Attempt.pause(OrderClient, { reason: 'deploy of the warehouse' })
+    await Attempt.async(OrderClient).fulfill('second')
+    await Attempt.async(Mail).send('mail')
+    await Attempt.async(OrderClient, { priority: 30 }).refund('first')
+    await Attempt.async(OrderClient).fulfill('third')
+    await work()
+    expect(calls).toEqual(['send mail'])
+    expect([await pending(), await jobs()]).toEqual([3, 0])
+
+    expect(await Attempt.resume(OrderClient)).toBe(true)
+    await work()
+    expect(calls).toEqual(['send mail', 'refund first', 'fulfill second', 'fulfill third'])
+    expect(await rows('SELECT FROM async_pauses')).toEqual([])
+    expect(await Attempt.resume(OrderClient)).toBe(false)
+  })
+
+  it('stops one method, or all calls of the model', async () => {
+    await Attempt.pause(OrderClient, { method: 'fulfill' })
+    await Attempt.async(OrderClient).fulfill('a')
+    await Attempt.async(OrderClient).refund('b')
+    await work()
+    expect(calls).toEqual(['refund b'])
+
+    await Attempt.pause()
+    await Attempt.async(Mail).send('c')
+    expect(await Attempt.resume(OrderClient, { method: 'fulfill' })).toBe(true)
+    await work()
+    expect(calls).toEqual(['refund b'])
+    expect(await Attempt.resume()).toBe(true)
+    await work()
+    expect(calls).toEqual(['refund b', 'fulfill a', 'send c'])
+  })
+
+  it('also stops rows that have an older name of the method', async () => {
+    const old = (target: string, method: string) =>
+      rows(`INSERT INTO attempts (target, method, args) VALUES ($1, $2, '["old"]')`, [target, method])
+    await Attempt.pause(OrderClient)
+    await Promise.all([old('OrderClient', 'send'), old('Warehouse', 'ship')])
+    await work()
+    expect(calls).toEqual([])
+    await Attempt.resume(OrderClient)
+    await work()
+    expect(calls).toEqual(['fulfill old', 'fulfill old'])
+
+    // Two pauses cover the older name, and each ends alone.
+    await Attempt.pause(OrderClient)
+    await Attempt.pause(OrderClient, { method: 'fulfill' })
+    await Attempt.resume(OrderClient)
+    await Promise.all([old('OrderClient', 'send'), old('Warehouse', 'ship')])
+    await Attempt.pause(OrderClient)
+    await Attempt.resume(OrderClient, { method: 'fulfill' })
+    await work()
+    expect(calls).toHaveLength(2)
+    await Attempt.resume(OrderClient)
+    await work()
+    expect(calls).toHaveLength(4)
+    expect(await rows('SELECT FROM async_pauses')).toEqual([])
+
+    await Attempt.pause(OrderClient, { method: 'refund' })
+    await old('Warehouse', 'ship')
+    await work()
+    expect(calls).toHaveLength(5)
+  })
+
+  it('replaces the end and the reason of a pause that is in force', async () => {
+    const until = new Date(Date.now() + 3_600_000)
+    await Attempt.pause(OrderClient, { until, reason: 'one' })
+    const [first] = await Attempt.pauses()
+    expect(first).toEqual({ target: 'OrderClient', method: null, reason: 'one', until, since: expect.any(Date) })
+    await Attempt.pause(OrderClient)
+    const paths = (await Attempt.pauses()).map(({ target, method }) => [target, method])
+    expect(paths).toEqual([
+      ['OrderClient', null],
+      ['Warehouse', 'ship'],
+    ])
+    expect((await Attempt.pauses())[0]).toMatchObject({ reason: null, until: null, since: first!.since })
+    await Attempt.pause({ until: '1 hour' })
+    const [all] = await Attempt.pauses()
+    expect(all).toMatchObject({ target: null, method: null })
+    expect(Math.abs(all!.until!.getTime() - until.getTime())).toBeLessThan(60_000)
+  })
+
+  it.each([
+    ['a time in the past', [OrderClient, { until: new Date(0) }], 'until is 1970-01-01T00:00:00.000Z'],
+    ['no time at all', [OrderClient, { until: new Date(Number.NaN) }], 'until is an invalid Date'],
+    ['no length of time', [OrderClient, { until: 0 }], 'until is 0. It must be a time in the future'],
+    ['a length of time beyond all calendars', [{ until: 1e300 }], 'until is 1e+300'],
+    ['text that is no duration', [{ until: 'tomorrow' }], 'until: "tomorrow" is not a duration'],
+    ['an unknown method', [OrderClient, { method: 'fullfil' }], 'The target OrderClient has no method "fullfil"'],
+    ['an inherited method', [OrderClient, { method: 'toString' }], 'has no method "toString"'],
+    ['a target that is not listed', [class Other {}], 'Other is not a target'],
+    ['an object of functions that is not listed', [{ send: async () => {} }], 'is not a target. List it'],
+    ['the name of a target that is not listed', ['Other'], 'No target is called "Other"'],
+    ['one record of a target', [Orders.for({ id: 1 })], 'is not a target'],
+    ['a target that could not be imported', [undefined], 'pause(undefined): the first argument is no target'],
+    ['a target that could not be imported, with options', [undefined, { until: '1h' }], 'is no target'],
+    ['null', [null], 'pause(null)'],
+    ['a misspelt option', [{ untill: '1h' }], 'pause has no option "untill" here. Its options are: until, reason'],
+    ['a method without a target', [{ method: 'fulfill' }], 'pause has no option "method" without a target'],
+    ['a reason that is no text', [{ reason: 12 }], 'reason is 12. It must be a text'],
+    ['options that are no object', [OrderClient, '1h'], 'The options of pause are 1h'],
+  ])('refuses %s', async (_, args, message) => {
+    const pause = Attempt.pause as (...args: unknown[]) => Promise<void>
+    await expect(pause.apply(Attempt, args)).rejects.toThrow(message)
+    expect(await rows('SELECT FROM async_pauses')).toEqual([])
+  })
+
+  it('refuses a subclass, whose rows have the same model', async () => {
+    await expect(UrgentAttempt.pause()).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    await expect(UrgentAttempt.resume(OrderClient)).rejects.toThrow('a pause is for all attempts of the model Attempt')
+    await Attempt.pause()
+    expect(await UrgentAttempt.pauses()).toHaveLength(1)
+  })
+
+  it('takes records of a model as a target, and a reason with any characters', async () => {
+    await Attempt.pause(Orders, { method: 'ship', reason: `\0 it's "new"\n\u202e\ud800 ${'x'.repeat(9000)}` })
+    const [pause] = await Attempt.pauses()
+    expect(pause).toMatchObject({ target: 'Orders', method: 'ship' })
+    expect(pause!.reason).toMatch(/^\ufffd it's "new"\n\u202e\ufffd x+$/)
+    expect(pause!.reason!.length).toBe(1000)
+  })
+
+  it('is a row that SQL and Prisma can insert, change and delete', async () => {
+    await rows(`INSERT INTO async_pauses (model, target) VALUES ('Attempt', 'OrderClient')`)
+    await prisma.asyncPause.create({ data: { model: 'Attempt', method: 'send', reason: 'spam' } })
+    await rows(`INSERT INTO async_pauses (model) VALUES ('EmailAttempt')`)
+    await Attempt.async(OrderClient).fulfill('a')
+    await Attempt.async(Mail).send('b')
+    await work()
+    expect([calls, await pending(), await jobs()]).toEqual([[], 2, 0])
+    expect(await Attempt.pauses()).toMatchObject([
+      { target: null, method: 'send', reason: 'spam' },
+      { target: 'OrderClient', method: null },
+    ])
+
+    await prisma.asyncPause.deleteMany({ where: { target: 'OrderClient' } })
+    await rows(`UPDATE async_pauses SET until = 'infinity' WHERE model = 'Attempt'`)
+    await sweep(db)
+    await work()
+    expect(calls).toEqual(['fulfill a'])
+    expect(await Attempt.pauses()).toMatchObject([{ method: 'send', until: null }])
+
+    await rows(`UPDATE async_pauses SET until = '-infinity' WHERE model = 'Attempt'`)
+    await sweep(db)
+    await work()
+    expect(calls).toEqual(['fulfill a', 'send b'])
+    expect(await rows('SELECT model FROM async_pauses')).toEqual([{ model: 'EmailAttempt' }])
+  })
+
+  it('resumes a target by its name, also one that is no longer listed', async () => {
+    await rows(`INSERT INTO async_pauses (model, target) VALUES ('Attempt', 'Gone')`)
+    expect(await Attempt.resume('Gone')).toBe(true)
+    await Attempt.pause('Mail', { method: 'send' })
+    expect(await Attempt.resume('Mail', { method: 'send' })).toBe(true)
+  })
+})
+
+describe('a paused call', () => {
+  it('goes on if it already runs, and waits from its next run on', async () => {
+    await Attempt.async(Mail).slow()
+    const worker = work()
+    await running.opened
+    await Attempt.pause(Mail)
+    release.open()
+    await worker
+    expect(calls).toEqual(['slow'])
+    await Attempt.async(Mail).slow()
+    await work()
+    expect(calls).toEqual(['slow'])
+  })
+
+  it('can be recorded, scheduled, retried, cancelled and expired, and runs none of its tries', async () => {
+    await Attempt.pause()
+    const retried = await Attempt.async(Mail).send('retried')
+    const cancelled = await Attempt.async(Mail).send('cancelled')
+    const scheduled = await Attempt.schedule(new Date(Date.now() + 50), Mail).send('scheduled')
+    await retried.retry()
+    await cancelled.cancel()
+    await rows(`UPDATE attempts SET scheduled_at = now() WHERE id = $1`, [scheduled.id])
+    await work()
+    const expired = await Attempt.async(Mail).send('expired')
+    await rows(`UPDATE attempts SET expires_at = now() WHERE id = $1`, [expired.id])
+    await work()
+    await sweep(db)
+    expect((await expired.reload()).status).toBe('expired')
+    expect([await retried.reload(), await scheduled.reload()]).toMatchObject([
+      { status: 'pending', numAttempts: 0, errors: [] },
+      { status: 'pending', numAttempts: 0, errors: [] },
+    ])
+
+    await Attempt.resume()
+    await work()
+    expect(calls.sort()).toEqual(['send retried', 'send scheduled'])
+  })
+
+  it('runs after `until` has passed, in its order, and the sweep removes the pause', async () => {
+    await Attempt.pause(Mail, { until: '50ms' })
+    await Attempt.async(Mail).send('second')
+    await Attempt.async(Mail, { priority: 20 }).send('first')
+    await rows(`UPDATE async_pauses SET until = NULL`)
+    await work()
+    await rows(`UPDATE async_pauses SET until = clock_timestamp()`)
+    expect(await Attempt.pauses()).toEqual([])
+    expect((await sweep(db)).enqueued).toBe(2)
+    await work()
+    expect(calls).toEqual(['send first', 'send second'])
+    expect(await rows('SELECT FROM async_pauses')).toEqual([])
+  })
+
+  it('is enqueued after all that have a higher priority or an earlier time, also among thousands', async () => {
+    await Attempt.pause(Mail)
+    const past = (milliseconds: number) => new Date(Date.now() - 3_600_000 + milliseconds)
+    await Attempt.createMany(
+      Array.from({ length: 2500 }, (_, i) => ({
+        target: Mail,
+        method: 'send' as const,
+        args: [String(i)] as [string],
+        priority: (i * 7) % 5,
+        scheduledAt: past((i * 13) % 40),
+      })),
+    )
+    await rows('DELETE FROM graphile_worker._private_jobs')
+    await Attempt.resume(Mail)
+    const enqueued = await rows('SELECT key FROM graphile_worker.jobs ORDER BY id')
+    const wanted = await rows(`SELECT 'attempt:' || id AS key FROM attempts ORDER BY priority DESC, scheduled_at, id`)
+    expect(enqueued).toEqual(wanted)
+  })
+
+  it('is enqueued by attempt_batch too, once its pause has ended', async () => {
+    await Attempt.pause(Mail)
+    await Attempt.async(Mail).send('a')
+    await work()
+    await rows(`UPDATE async_pauses SET until = clock_timestamp(); SELECT graphile_worker.add_job('attempt_batch')`)
+    await work()
+    await work()
+    expect(calls).toEqual(['send a'])
+  })
+
+  it('stays without a job while another pause matches it', async () => {
+    await Attempt.pause(Mail)
+    await Attempt.pause(Mail, { method: 'send' })
+    await Attempt.async(Mail).send('a')
+    await work()
+    expect(await Attempt.resume(Mail)).toBe(true)
+    await sweep(db)
+    expect(await jobs()).toBe(0)
+    expect(await Attempt.resume(Mail, { method: 'send' })).toBe(true)
+    expect(await jobs()).toBe(1)
+  })
+
+  it('gets another job if its own is just ending, because its worker has found it paused', async () => {
+    await Attempt.pause(Mail)
+    const attempt = await Attempt.async(Mail).send('a')
+    // A worker has fetched the job, its claim found nothing, and the job is not completed yet.
+    const lock = `UPDATE graphile_worker._private_jobs SET locked_at = now(), locked_by = 'a worker' RETURNING id`
+    const [job] = await rows(lock)
+    const { id: worker } = await presenceOf(db)
+    expect(await Attempt.store.runs.claim(attempt.id, worker)).toBeUndefined()
+    await Attempt.resume(Mail)
+    await rows(`SELECT graphile_worker.complete_jobs(ARRAY[$1::bigint])`, [job!.id])
+    await work()
+    expect(calls).toEqual(['send a'])
+  })
+
+  it('runs although the process ends within resume(): the sweep finishes it', async () => {
+    await Attempt.pause(Mail)
+    await Attempt.async(Mail).send('a')
+    await work()
+    const { pauses } = Attempt.store
+    const enqueue = vi.spyOn(pauses, 'enqueueResumed').mockRejectedValueOnce(new Error('killed'))
+    await expect(Attempt.resume(Mail)).rejects.toThrow('killed')
+    enqueue.mockRestore()
+    expect(await jobs()).toBe(0)
+    expect((await sweep(db)).enqueued).toBe(1)
+    await work()
+    expect(calls).toEqual(['send a'])
+  })
+
+  it('is paused again if that comes while its pause is being ended', async () => {
+    await Attempt.pause(Mail)
+    await Attempt.async(Mail).send('a')
+    await work()
+    await rows(`UPDATE async_pauses SET until = clock_timestamp()`)
+    await Attempt.pause(Mail, { reason: 'again' })
+    await sweep(db)
+    expect(await Attempt.pauses()).toMatchObject([{ target: 'Mail', reason: 'again' }])
+    expect(await jobs()).toBe(0)
+  })
+})
+
+describe('what operators see', () => {
+  it('is a warning of perform() that says why the call did not run', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockReturnValue()
+    await Attempt.pause(Mail, { reason: 'too many\ncomplaints' })
+    const attempt = await Attempt.async(Mail).send('a')
+    expect(await attempt.perform()).toBe(false)
+    expect(warn.mock.lastCall![0]).toMatch(
+      /^perform\(\) did not run Attempt \d+ \(Mail.send\): Mail has been paused since \S+Z, until it is resumed: too many\\ncomplaints\.$/,
+    )
+    await rows(`UPDATE attempts SET expires_at = '2020-01-01Z'`)
+    expect(await attempt.perform()).toBe(false)
+    expect(warn.mock.lastCall![0]).toContain('it expired at 2020-01-01T00:00:00.000Z')
+    warn.mockRestore()
+  })
+
+  it('is counted apart from due rows in the metrics, with a gauge for each pause', async () => {
+    await Attempt.async(OrderClient).fulfill('due')
+    await Attempt.async(Mail).send('paused')
+    await rows(`UPDATE attempts SET scheduled_at = now() - interval '1 hour' WHERE target = 'Mail'`)
+    expect(await metrics(db, new Counters(), undefined)).toContain(
+      'async_gen_rows{table="attempts",state="paused"} 0\n',
+    )
+    await Attempt.pause(Mail)
+    const text = await metrics(db, new Counters(), undefined)
+    expect(text).toContain('async_gen_rows{table="attempts",state="due"} 1\n')
+    expect(text).toContain('async_gen_rows{table="attempts",state="paused"} 1\n')
+    expect(text).toContain('async_gen_paused{model="Attempt",target="Mail",method="*"} 1\n')
+    expect(text).not.toContain('table="toasts",state="paused"')
+    const oldest = Number(/async_gen_oldest_due_seconds\{table="attempts"\} (\S+)/.exec(text)![1])
+    expect(oldest).toBeLessThan(600)
+  })
+
+  it('is a line in the log when a pause begins, changes and ends', async () => {
+    const messages: string[] = []
+    const log = { ...openLog('json'), message: (_: string, text: string) => void messages.push(text) }
+    const logPauses = pauseLog(db, log)
+    const logged = async () => {
+      messages.length = 0
+      await logPauses()
+      return [...messages]
+    }
+    await Attempt.pause(Mail, { method: 'send', reason: 'deploy' })
+    expect(await logged()).toEqual([
+      expect.stringMatching(/^Mail.send has been paused since .*, until it is resumed: deploy\.$/),
+    ])
+    expect(await logged()).toEqual([])
+    await Attempt.pause(Mail, { method: 'send', until: '1h' })
+    expect(await logged()).toEqual([expect.stringMatching(/^Mail.send has been paused since \S+, until \S+Z\.$/)])
+    await Attempt.resume(Mail, { method: 'send' })
+    expect(await logged()).toEqual(['The pause of Mail.send has ended.'])
+  })
+})
