@@ -182,6 +182,32 @@ describe('inRollback(prisma, run)', () => {
     expect(await Promise.all(['a', 'b', 'c', 'd'].map(one))).toEqual([1, 1, 1, 1])
   })
 
+  it('expires calls by the present time, not by that of the beginning of the transaction', async () => {
+    await inRollback(prisma, async (tx) => {
+      const attempt = await Attempt.async(Service, { tx, expiresAfter: 1 }).note('one')
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(await drain(db)).toMatchObject({ expired: 1, succeeded: 0 })
+      expect((await attempt.reload()).status).toBe('expired')
+    })
+  })
+
+  it('isolates the toasts of several tests of one process, and leaves the lock timeout alone', async () => {
+    const name = defineToast(db, 'kit.isolated', {
+      load: async (id: number) => ({ id, updatedAt: new Date(0) }),
+      compute: async ({ id }) => ({ name: `shelf ${id}` }),
+    })
+    const one = (id: number) =>
+      inRollback(prisma, async (tx) => {
+        const shelf = { id, updatedAt: new Date(0) }
+        await name(shelf)
+        expect(await drain(db)).toMatchObject({ refreshed: 1 })
+        expect(await tx.$queryRaw`SHOW lock_timeout`).toEqual([{ lock_timeout: '0' }])
+        return await name(shelf)
+      })
+    expect(await Promise.all([1, 2, 3, 4].map(one))).toMatchObject([1, 2, 3, 4].map((id) => ({ name: `shelf ${id}` })))
+    expect(await leftovers()).toMatchObject({ toasts: 0, jobs: 0 })
+  })
+
   it('works with a session in another time zone', async () => {
     const adapter = new PrismaPg({ connectionString: url, options: '-c TimeZone=Asia/Kolkata' })
     const own = new PrismaClient({ adapter })

@@ -44,6 +44,7 @@ export class DatabaseContexts {
     this.#query = (statement, values) => query(this.#atClock(statement), values)
     // The same function within one context, so that only statements of the same context are batched.
     Object.defineProperty(db, 'query', { get: () => this.#contexts.getStore()?.query ?? this.#query })
+    Object.defineProperty(db, 'transactionOfTest', { get: () => this.#contexts.getStore()?.tx })
     db.within = (tx) => this.#within(tx)
     db.transaction = (run) => this.#transaction(run)
     db.openTransaction = (options) => this.#open(options)
