@@ -4,6 +4,7 @@ import { PrismaPg } from '@prisma/adapter-pg'
 import { afterAll, describe, expect, it } from 'vitest'
 import { PrismaClient } from '../.app/src/generated/prisma/client.js'
 import { testDatabase } from '../support/database.js'
+import { gate } from '../support/gate.js'
 import { query } from '../support/postgres.js'
 
 const url = await testDatabase()
@@ -173,10 +174,16 @@ describe('inRollback(prisma, run)', () => {
   })
 
   it('isolates several tests of one process from each other', async () => {
+    const { open, opened } = gate()
+    let ready = 0
     const one = (what: string) =>
       inRollback(prisma, async (tx) => {
         const attempt = await Attempt.async(Service, { tx }).note(what)
-        expect(await perform(attempt)).toBe(what)
+        // All of them claim at the same moment, so their claims could share a statement.
+        if (++ready === 4) open()
+        await opened
+        expect(await attempt.perform()).toBe(true)
+        expect(attempt.result).toBe(what)
         return await Attempt.count()
       })
     expect(await Promise.all(['a', 'b', 'c', 'd'].map(one))).toEqual([1, 1, 1, 1])
