@@ -116,6 +116,13 @@ describe('perform(attempt)', () => {
     await expect(perform(expired)).rejects.toThrow('it has expired at')
     expect(ran).toEqual(['one'])
   })
+
+  it('says how to run a call whose transaction is still open', async () => {
+    await prisma.$transaction(async (tx) => {
+      const attempt = await Attempt.async(Service, { tx }).note('one')
+      await expect(perform(attempt)).rejects.toThrow('use inRollback(prisma, …) or drain(db, { tx })')
+    })
+  })
 })
 
 describe('drain(db)', () => {
@@ -250,6 +257,13 @@ describe('drain(db, { until })', () => {
     expect(ran).toEqual([2, 1])
     const { scheduledAt } = await Attempt.async(Service).note('now')
     expect(Math.abs(scheduledAt.getTime() - Date.now())).toBeLessThan(10_000)
+  })
+
+  it('expires calls whose time passes by then, although nothing else is due', async () => {
+    await query(url, `INSERT INTO async_pauses (model, target, method) VALUES ('Attempt', '*', '*')`)
+    await Attempt.async(Service, { expiresAfter: '30 minutes' }).note('too late')
+    expect(await drain(db, { until: '20 minutes' })).toEqual(nothing)
+    expect(await drain(db, { until: '1 hour' })).toEqual({ ...nothing, expired: 1 })
   })
 
   it('runs calls whose pause ends by then, and expires the others at their time', async () => {

@@ -118,10 +118,13 @@ class Drain {
       else if (refresh) await this.#refresh(refresh)
       else {
         const wait = await this.#nextWait()
-        if (wait === undefined) return this.#result
+        if (wait === undefined) break
         advance(wait)
       }
     }
+    advance(Math.max(0, (this.#until?.getTime() ?? 0) - this.#db.now()))
+    await this.#expire()
+    return this.#result
   }
 
   get #stores(): AttemptStore[] {

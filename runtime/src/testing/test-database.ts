@@ -41,7 +41,7 @@ export async function testDatabase({
   if (process.env.NODE_ENV === 'production')
     throw new AsyncGenError('NOT_A_TEST_DATABASE', 'NODE_ENV is "production", so testDatabase() creates no database.')
   const server = process.env.DATABASE_URL || (await startEmbeddedPostgres())
-  const name = `${PREFIX}_${Math.floor(Date.now() / 1000).toString(36)}_${randomBytes(5).toString('hex')}`
+  const name = newName()
   const url = withName(server, name)
   await onServer(server, async (sql) => {
     const source = template ?? (await templateFor(server, sql, readMigrations(folder)))
@@ -53,6 +53,11 @@ export async function testDatabase({
 
 /** The names of all databases that this module creates begin with it. */
 const PREFIX = 'async_gen_test'
+
+/** A name that says when the database was created. */
+function newName(): string {
+  return `${PREFIX}_${Math.floor(Date.now() / 1000).toString(36)}_${randomBytes(5).toString('hex')}`
+}
 
 /** The name of a database with these migrations, which is created if there is none. */
 async function templateFor(server: string, sql: RunSql, migrations: Migrations): Promise<string> {
@@ -71,7 +76,7 @@ async function templateFor(server: string, sql: RunSql, migrations: Migrations):
 
 /** The database gets its name when it is complete: a process that is killed leaves none that others would copy. */
 async function createTemplate(server: string, sql: RunSql, name: string, migrations: Migrations): Promise<void> {
-  const building = `${PREFIX}_${Math.floor(Date.now() / 1000).toString(36)}_${randomBytes(5).toString('hex')}`
+  const building = newName()
   await sql(`CREATE DATABASE ${quoteName(building)} TEMPLATE template0`)
   try {
     await migrate(withName(server, building), migrations, schemaOf(server))
