@@ -29,6 +29,7 @@ const Service = {
     const tx = await Attempt.current().tx()
     await tx.$queryRaw`SELECT 1 / 0`
   },
+  sleep: async () => void (await (await Attempt.current().tx()).$queryRaw`SELECT pg_sleep(60)::text`),
   progress: async () => Attempt.current().progress(0.5, 'half'),
   snooze: async () => Attempt.current().snooze('1 hour'),
   recordWithoutTx: async () => void (await Attempt.async(Service).note('child')),
@@ -85,6 +86,14 @@ describe('inRollback(prisma, run)', () => {
       expect(await tx.shipment.count()).toBe(0)
       expect(failing).toMatchObject({ status: 'pending', errors: [{ message: 'after the shipment' }] })
       await expectAttempt(Attempt).not.toHaveRecorded(Service, 'note')
+    })
+  })
+
+  it('ends a call at its time limit, and cancels its statement', async () => {
+    await inRollback(prisma, async (tx) => {
+      const attempt = await Attempt.async(Service, { tx, timeout: '200ms' }).sleep()
+      await expect(perform(attempt)).rejects.toMatchObject({ code: 'TIMEOUT' })
+      expect(await attempt.reload()).toMatchObject({ status: 'pending', errors: [{ code: 'TIMEOUT' }] })
     })
   })
 
