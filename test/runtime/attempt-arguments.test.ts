@@ -150,6 +150,28 @@ describe('schemas of arguments', () => {
     expect(() => defineTargets({ Shop }, { schemas: { 'Shop.gone': [] } as never })).toThrow('no method "gone"')
   })
 
+  it.each([z.string(), [{}], [null], 'string'])('are refused if they are no list of schemas: %#', async (schemas) => {
+    const options = { schemas: { 'Shop.slow': schemas } } as never
+    const message = 'schemas["Shop.slow"] must be a list of schemas'
+    expect(() => defineTargets({ Shop }, options)).toThrow(message)
+    class Lazy extends BaseAttempt(db, {
+      model: 'Attempt',
+      table: 'attempts',
+      targets: defineTargets(() => ({ Shop }), options),
+    }) {}
+    await expect(Lazy.async(Shop).slow('Ada')).rejects.toThrow(message)
+  })
+
+  it('that return an empty list of issues do not accept the argument', async () => {
+    const schema = { '~standard': { version: 1, vendor: 'test', validate: () => ({ issues: [] }) } } as const
+    class Empty extends BaseAttempt(db, {
+      model: 'Attempt',
+      table: 'attempts',
+      targets: defineTargets({ Shop }, { schemas: { 'Shop.slow': [schema] } }),
+    }) {}
+    await expect(Empty.async(Shop).slow('Ada')).rejects.toThrow('args[0]: not valid')
+  })
+
   it('have to fit the parameters of the method, for the compiler', () => {
     // @ts-expect-error a text is no number
     defineTargets({ Shop }, { schemas: { 'Shop.slow': [z.number()] } })

@@ -29,7 +29,12 @@ const Poller = {
       await (await tx()).order.create({ data: { number: Number(attempt.id), customerToken: 'by hand' } })
     return 'ignored'
   },
-  invalid: async () => Attempt.current().snooze('later' as Duration),
+  snooze: async (delay: Duration) => Attempt.current().snooze(delay),
+  changeInTransaction: async (sql: string) => {
+    const { attempt, tx } = Attempt.current()
+    await (await tx()).$executeRawUnsafe(sql, attempt.id)
+    await (await tx()).order.create({ data: { number: 1, customerToken: 'by hand' } })
+  },
   failAfterSnooze: async () => {
     if (Attempt.current().attempt.snoozes === 0) return Attempt.current().snooze(0)
     throw new Error('no answer')
@@ -91,12 +96,16 @@ describe('a call that returns snooze()', () => {
     })
   })
 
-  it('fails with an invalid duration', async () => {
-    const attempt = await Attempt.async(Poller).invalid()
+  it.each([
+    ['later' as Duration, 'snooze: "later" is not a duration'],
+    [-1, 'snooze: -1 is not a duration'],
+    ['290000 years' as Duration, 'snooze: 290000 years is too long. It must be at most 1,000 years.'],
+    [Number.MAX_VALUE, 'is too long'],
+  ])('fails with the duration %s', async (delay, message) => {
+    const attempt = await Attempt.async(Poller).snooze(delay)
     await attempt.perform()
-    expect(attempt.errors).toMatchObject([
-      { code: 'INVALID_DURATION', message: expect.stringContaining('snooze: "later"') },
-    ])
+    expect(attempt.errors).toMatchObject([{ code: 'INVALID_DURATION', message: expect.stringContaining(message) }])
+    await expect(attempt.retry({ delay: '1001 years' })).rejects.toThrow('delay: 1001 years is too long')
   })
 
   it('can be cancelled, retried and counted from SQL', async () => {
@@ -123,5 +132,19 @@ describe('a call that changes its own row', () => {
     expect(attempt.scheduledAt.getTime()).toBeGreaterThan(Date.now() + 3_000_000)
     const orders = await rows('SELECT "customerToken" FROM "Order"')
     expect(orders).toEqual(through === 'transaction' ? [{ customerToken: 'by hand' }] : [])
+  })
+  it.each([
+    'DELETE FROM attempts WHERE id = $1',
+    'UPDATE attempts SET locked_by = 99999 WHERE id = $1',
+    'UPDATE attempts SET num_attempts = 7 WHERE id = $1',
+  ])('so that its success cannot be stored fails, and its transaction rolls back: %s', async (sql) => {
+    const attempt = await Attempt.async(Poller).changeInTransaction(sql)
+    await attempt.perform()
+    expect(attempt).toMatchObject({
+      status: 'pending',
+      numAttempts: 1,
+      errors: [{ code: 'OWN_ROW_CHANGED', message: expect.stringContaining('its success cannot be stored') }],
+    })
+    expect(await rows('SELECT FROM "Order"')).toEqual([])
   })
 })

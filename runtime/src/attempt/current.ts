@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Database } from '../core/database.js'
 import type { Duration } from '../core/duration.js'
-import { AsyncGenError, TimeoutError } from '../core/errors.js'
+import { AsyncGenError, type TimeoutError } from '../core/errors.js'
 import type { TransactionOf } from '../core/prisma/client.js'
 import type { OpenTransaction } from '../core/prisma/transaction.js'
 import type { ProgressWriter } from '../core/progress-writer.js'
@@ -46,7 +46,7 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
    * @throws AsyncGenError CALL_ENDED after the call has returned, or after its time limit
    */
   readonly tx = async (): Promise<TransactionOf<Client>> => {
-    this.#requireRunning()
+    this.requireRunning()
     this.#transaction ??= this.#db.openTransaction({ cancellable: this.#control.limit !== undefined })
     return (await this.#transaction).tx
   }
@@ -60,7 +60,7 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
    * @throws AsyncGenError INVALID_OPTION for a value that is no number; CALL_ENDED after the call has returned
    */
   readonly progress = (done: number, message?: string): void => {
-    this.#requireRunning()
+    this.requireRunning()
     if (typeof done !== 'number' || Number.isNaN(done))
       throw new AsyncGenError('INVALID_OPTION', `progress is ${done}. It must be a number from 0 to 1.`)
     this.#progress?.report(done, message)
@@ -94,8 +94,9 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
     return new CurrentCall(this.#db, this.attempt, this.run, this.#control, undefined)
   }
 
-  #requireRunning(): void {
-    if (!this.#hasEnded) return
+  /** @throws AsyncGenError CALL_ENDED after the call has returned, or after its time limit */
+  requireRunning(): void {
+    if (!this.#hasEnded && !this.#control.timeout) return
     throw new AsyncGenError('CALL_ENDED', 'The call has ended. Await everything that it starts before it returns.')
   }
 }
@@ -107,6 +108,7 @@ export class RunControl {
   #controller: AbortController | undefined
   #signal: AbortSignal | undefined
   #reason: AsyncGenError | undefined
+  #timeout: TimeoutError | undefined
   /** The time limit of the run, in milliseconds. */
   limit: number | undefined
 
@@ -118,6 +120,11 @@ export class RunControl {
   /** Milliseconds since the run began. */
   get elapsed(): number {
     return performance.now() - this.#started
+  }
+
+  /** Milliseconds until the time limit of the run is over. */
+  get left(): number {
+    return this.limit === undefined ? Number.POSITIVE_INFINITY : this.limit - this.elapsed
   }
 
   get signal(): AbortSignal {
@@ -137,9 +144,9 @@ export class RunControl {
     return this.#reason?.code === 'CANCELLED'
   }
 
-  /** The error with which the time limit has ended the run. */
+  /** The error for the run, once its time limit is over. The attempt may have been cancelled before. */
   get timeout(): TimeoutError | undefined {
-    return this.#reason instanceof TimeoutError ? this.#reason : undefined
+    return this.#timeout
   }
 
   cancel(): void {
@@ -147,6 +154,7 @@ export class RunControl {
   }
 
   timeOut(error: TimeoutError): void {
+    this.#timeout = error
     this.#abort(error)
   }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describeError, InvalidArgumentsError, isInstance, PermanentError } from '../core/errors.js'
+import { AsyncGenError, describeError, InvalidArgumentsError, isInstance, PermanentError } from '../core/errors.js'
 import type { OpenTransaction } from '../core/prisma/transaction.js'
 import { jittered } from '../core/retry.js'
 import { serialize } from '../core/serialize.js'
@@ -60,7 +60,7 @@ export async function perform(call: CurrentCall, run: CallRun): Promise<RunOutco
     if (tries === TRIES || run.control.isAborted) return await giveUp(runs, run, outcome)
     // A long call blocks others for longer, so its pause is longer too.
     const pause = tries * Math.max(PAUSES.first, performance.now() - started)
-    await sleep(jittered(Math.min(pause, PAUSES.longest)))
+    await sleep(Math.min(jittered(Math.min(pause, PAUSES.longest)), run.control.left))
   }
 }
 
@@ -76,14 +76,14 @@ async function performOnce(call: CurrentCall, run: CallRun): Promise<RunOutcome 
     const transaction = await call.end()
     return await (transaction ? commit(store.runs, transaction, run.key, end) : storeEnd(store.runs, run.key, end))
   } catch (error) {
-    const { timeout } = run.control
+    const { timeout, isCancelled } = run.control
     if (timeout) {
       await rollbackSoon(call)
-      return { kind: 'failed', error: timeout }
+      return isCancelled ? { kind: 'superseded' } : { kind: 'failed', error: timeout }
     }
     const transaction = await call.end().catch(() => undefined)
     await transaction?.rollback()
-    if (run.control.isCancelled) return { kind: 'superseded' }
+    if (isCancelled) return { kind: 'superseded' }
     return transaction && isSerializationFailure(error)
       ? { kind: 'conflict', error, of: 'call' }
       : { kind: 'failed', error }
@@ -101,7 +101,11 @@ async function runMethod(call: CurrentCall, { control, around }: CallRun): Promi
     runCall(call, async () => {
       const given = argumentsOf(attempt)
       const args = schemas ? await checkArguments(path, schemas, given).catch(failForGood) : given
-      return await around(async () => await callable(...args))
+      return await around(async () => {
+        // The time limit may have ended the run while a schema or `around` waited.
+        call.requireRunning()
+        return await callable(...args)
+      })
     })
   control.limit = attempt.timeoutMs ?? timeout
   return await (control.limit === undefined ? run() : withinTimeLimit(db, call, control, control.limit, run))
@@ -138,6 +142,7 @@ async function commit(
       // A call may set its own row, in place of a snooze. That is a reason to commit.
       if (!(await runs.wasChangedWithin(tx as never, run))) {
         await rollback()
+        if (await runs.isRunning(run)) throw changedByItself()
         return outcome
       }
     }
@@ -153,6 +158,14 @@ async function commit(
     if (hasNotCommitted(error)) return { kind: 'conflict', error, of: 'runtime' }
     return await afterFailedCommit(runs, run, end, error)
   }
+}
+
+function changedByItself(): AsyncGenError {
+  return new AsyncGenError(
+    'OWN_ROW_CHANGED',
+    'The call deleted its own row in its transaction, or changed its locked_by or num_attempts, so that its success cannot be stored. ' +
+      'The transaction was rolled back. To run again later, return snooze(), or set only status and scheduled_at.',
+  )
 }
 
 /** A COMMIT that failed may have committed: its answer was lost, or Prisma stopped waiting for it. The row tells. */

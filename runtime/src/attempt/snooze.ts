@@ -1,4 +1,4 @@
-import { type Duration, milliseconds } from '../core/duration.js'
+import { type Duration, delayMilliseconds } from '../core/duration.js'
 
 /** What a call returns to run again later: see `Attempt.current().snooze()`. */
 export class Snooze {
@@ -7,6 +7,6 @@ export class Snooze {
 
   /** @throws AsyncGenError INVALID_DURATION */
   constructor(delay: Duration) {
-    this.delay = milliseconds(delay, 'snooze')
+    this.delay = delayMilliseconds(delay, 'snooze')
   }
 }

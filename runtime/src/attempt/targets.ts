@@ -1,6 +1,6 @@
 import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError, UnknownTargetError } from '../core/errors.js'
-import type { ArgumentSchemas } from './arguments.js'
+import { type ArgumentSchemas, requireSchemas } from './arguments.js'
 import { type Callable, type Methods, RecordTarget } from './record-target.js'
 import type { Snooze } from './snooze.js'
 
@@ -145,7 +145,11 @@ export class TargetList<T extends Targets = Targets> {
         `The target ${name} is ${target === null ? 'null' : `a ${typeof target}`}. A target is a class with static methods, an object of functions, or recordTarget(…).`,
       )
     }
-    for (const path of [...Object.values(this.#renamed), ...Object.keys(this.#schemas)]) this.#find(path)
+    for (const path of Object.values(this.#renamed)) this.#find(path)
+    for (const path of Object.keys(this.#schemas)) {
+      this.#find(path)
+      this.#schemasOf(path)
+    }
     for (const [name, timeout] of Object.entries(this.#timeouts)) {
       if (name.includes('.')) this.#find(name)
       else this.find(name)
@@ -222,8 +226,14 @@ export class TargetList<T extends Targets = Targets> {
     return {
       path,
       timeout: timeout === undefined ? undefined : timeLimit(timeout, `timeouts[${JSON.stringify(own)}]`),
-      schemas: this.#schemas[path],
+      schemas: this.#schemasOf(path),
     }
+  }
+
+  #schemasOf(path: string): ArgumentSchemas<unknown[]> | undefined {
+    const schemas = this.#schemas[path]
+    if (schemas !== undefined) requireSchemas(path, schemas)
+    return schemas
   }
 
   get #all(): T {

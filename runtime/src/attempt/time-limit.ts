@@ -25,7 +25,7 @@ export async function withinTimeLimit<Result>(
   limit: number,
   run: () => Promise<Result>,
 ): Promise<Result> {
-  const left = limit - control.elapsed
+  const { left } = control
   const error = new TimeoutError(`The run took longer than its time limit of ${limit / 1000} s.`)
   if (left <= 0) {
     control.timeOut(error)

@@ -53,6 +53,7 @@ export const REMEDIES = {
     'Do what the message says: add or select `updatedAt`, set `expireIn` or `expireIf`, or set DateStyle to ISO.',
   NO_WORKER_MODULE:
     'Name the worker module: `async-gen-worker run src/async/worker.ts`. `npx async-gen install` creates one.',
+  OWN_ROW_CHANGED: 'Return `snooze()` from the call, or set only `status` and `scheduled_at` of its row.',
   PARENT_GONE: 'If you deleted the record, do nothing: its toasts are removed too.',
   PAYLOAD_TOO_LARGE: 'Make the value smaller, or store it elsewhere and keep a reference to it.',
   PERMANENT: 'Correct the cause that the message names, then call `attempt.retry()`.',

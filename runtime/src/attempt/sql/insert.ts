@@ -31,7 +31,8 @@ function columnsWithin(table: string, fields: readonly ReadColumn[]): string {
 
 /**
  * Inserts calls. It inserts nothing if $2 is the id of a transaction that has ended. A call without a time gets the current time, one
- * microsecond later than the call before it: the queue has no order among calls of the same time.
+ * microsecond later than the call before it: the queue has no order among calls of the same time. Calls without a token keep their order.
+ * Those with tokens are sorted by them, so that two transactions that record the same tokens wait for each other and do not deadlock.
  *
  * @param extra columns that the host has added and that the calls have values for
  * @param within the fields of the model, if Prisma reads the answer
@@ -54,7 +55,7 @@ export function insertStatement(table: string, extra: string[], within?: readonl
         coalesce(call.id, nextval(pg_get_serial_sequence('"${table}"', 'id'))),
         call.type, call.target, call.method, call.args::jsonb, call.encryptor,
         coalesce(call.priority, 10), coalesce(call."maxAttempts", 25), call."idempotenceToken",
-        coalesce(call."scheduledAt", clock_timestamp() + call.ordinality * interval '1 microsecond'),
+        coalesce(call."scheduledAt", (SELECT clock_timestamp()) + call.ordinality * interval '1 microsecond'),
         coalesce(
           call."expiresAt",
           coalesce(call."scheduledAt", clock_timestamp()) + call."expiresAfter" * interval '1 millisecond'
@@ -70,7 +71,10 @@ export function insertStatement(table: string, extra: string[], within?: readonl
         )
       ) WITH ORDINALITY AS call
       WHERE $2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text
-      ORDER BY call.ordinality
+      ORDER BY
+        call."idempotenceToken" NULLS FIRST,
+        CASE WHEN call."idempotenceToken" IS NOT NULL THEN (call.target, call.method) END,
+        call.ordinality
       ON CONFLICT (target, method, idempotence_token) WHERE idempotence_token IS NOT NULL DO NOTHING
       RETURNING ${within ? columnsWithin(quote(table), within) : '*'}`,
   }
