@@ -76,8 +76,8 @@ export abstract class AttemptLifecycle extends AttemptFields {
    * of your logger, and return what `super.around(next)` returns. `Attempt.current()` works in it, what it throws fails the run, and
    * the time limit of the run includes it.
    */
-  async around(next: () => Promise<unknown>): Promise<unknown> {
-    return await next()
+  around(next: () => Promise<unknown>): Promise<unknown> {
+    return next()
   }
 
   /**
@@ -284,7 +284,8 @@ export abstract class AttemptLifecycle extends AttemptFields {
 
   /** Records an error, and sets the attempt back to pending or, if this was its last run, fails it. */
   async #fail(run: AttemptRun, error: unknown, delay: () => number): Promise<void> {
-    const isFinal = isInstance(error, PermanentError, DecryptionError) || run.key.number >= this.maxAttempts
+    const isFinal =
+      run.control.isFinal || isInstance(error, PermanentError, DecryptionError) || run.key.number >= this.maxAttempts
     await this.#use(run.fail(isFinal ? null : delay(), error))
   }
 
