@@ -178,6 +178,12 @@ describe('expectAttempt(Attempt).toHaveRecorded', () => {
     })
   })
 
+  it('refuses a misspelt option, which would compare nothing', async () => {
+    // @ts-expect-error: the option is called priority
+    const misspelt = expectAttempt(Attempt).not.toHaveRecorded(OrderClient, 'fulfill', [], { piority: 5 })
+    await expect(misspelt).rejects.toMatchObject({ code: 'UNKNOWN_OPTION' })
+  })
+
   it('refuses a target that is not listed', async () => {
     class Stranger {
       static call() {}

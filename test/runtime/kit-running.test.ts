@@ -192,6 +192,11 @@ describe('drain(db)', () => {
     expect(ran).toEqual([])
   })
 
+  it('refuses a misspelt option', async () => {
+    // @ts-expect-error: the option is called until
+    await expect(drain(db, { untill: '1 hour' })).rejects.toMatchObject({ code: 'UNKNOWN_OPTION' })
+  })
+
   it('leaves a row that another transaction has locked', async () => {
     await Attempt.async(Service).note('locked')
     await Attempt.async(Service).note('free')

@@ -5,6 +5,7 @@ import type { AttemptOf, Callee, NotListed, WithinTransaction } from '../attempt
 import type { AttemptFields } from '../attempt/fields.js'
 import type { AttemptStatus } from '../attempt/row.js'
 import { type Duration, milliseconds } from '../core/duration.js'
+import { refuseUnknownOptions } from '../core/known-options.js'
 import { isTransactionOpen } from '../core/prisma/open-transactions.js'
 import { comparedPart, type ExpectedArgs, type Mismatch, mismatchesOf, show } from './match.js'
 import {
@@ -155,6 +156,7 @@ async function checkRecorded(
   { target: callee, method, args: given, options = {} }: ExpectedCall,
   tx: WithinTransaction['tx'],
 ): Promise<CheckResult> {
+  refuseUnknownOptions('toHaveRecorded', options, OPTIONS)
   const targets = await Attempt.targets()
   const { target, args } = callOf(callee, given)
   const name = targets.nameOf(target!)
@@ -183,6 +185,8 @@ async function checkRecorded(
     ...compared(path, args, options, nearest[0]?.attempt),
   }
 }
+
+const OPTIONS = ['times', 'scheduledWithin', 'scheduledAt', 'priority', 'token', 'status', 'tx']
 
 const UNSEEN = 'A transaction is open here. Its calls are found only if you pass it: expectAttempt(Attempt, { tx }).'
 
