@@ -157,6 +157,10 @@ export abstract class AttemptLifecycle extends AttemptFields {
     return this.#class.content
   }
 
+  protected override get now(): number {
+    return this.#class.db.now()
+  }
+
   get #label(): string {
     return `${this.constructor.name} ${this.id} (${this.target}.${this.method})`
   }
@@ -232,7 +236,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
     else if (outcome.kind === 'postponed') await this.#use(run.postpone(this.#safeDelay(run)))
     else {
       const result = JSON.parse(outcome.result)
-      this.row = { ...this.row, status: 'succeeded', result, completed_at: new Date(), locked_by: null }
+      this.row = { ...this.row, status: 'succeeded', result, completed_at: new Date(this.now), locked_by: null }
       if (this.handleSuccess !== AttemptLifecycle.prototype.handleSuccess) await this.#afterSuccess()
     }
     return undefined
@@ -274,7 +278,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
 
   /** An interrupted run has no fault, so the next one follows at once. If that was interrupted too, it waits. */
   get #interruptedDelay(): number {
-    const recent = this.row.errors.filter((entry) => Date.now() - Date.parse(entry?.at) < INTERRUPTED_AGAIN)
+    const recent = this.row.errors.filter((entry) => this.now - Date.parse(entry?.at) < INTERRUPTED_AGAIN)
     return recent.length === 0 ? 0 : backoff(recent.length)
   }
 

@@ -263,7 +263,8 @@ export class TargetList<T extends Targets = Targets> {
         : `has no method ${JSON.stringify(method)}`
       throw new UnknownTargetError(`The target ${name} ${why}. It has: ${names.join(', ') || 'none'}.`)
     }
-    const callable = (methods[method as never] as Callable).bind(methods)
+    // Looked up at each call, so that a test can replace the method.
+    const callable: Callable = (...args) => (methods as Methods)[method]!(...args)
     return target instanceof RecordTarget ? target.loadingFirst(name, callable) : callable
   }
 }
