@@ -104,7 +104,8 @@ describe('schemas of arguments', () => {
     await attempt.perform()
     expect(received).toEqual([])
     expect(attempt).toMatchObject({ status: 'failed', numAttempts: 1 })
-    expect(attempt.errors[0]).toMatchObject({ name: 'PermanentError', cause: { code: 'INVALID_ARGUMENTS' } })
+    expect(attempt.errors[0]).toMatchObject({ name: 'InvalidArgumentsError', code: 'INVALID_ARGUMENTS' })
+    expect(await Attempt.count({ error: 'INVALID_ARGUMENTS' })).toBe(1)
     expect(attempt.errors[0]?.message).toMatch(
       /^The arguments of Shop\.zod are invalid: args\[0\]\.number: .+; args\[1\]: .+$/,
     )
@@ -144,6 +145,13 @@ describe('schemas of arguments', () => {
     const attempt = await insert('Shop', 'old', [7])
     await attempt.perform()
     expect(attempt.errors[0]?.message).toContain('The arguments of Shop.renamed are invalid: args[0]: ')
+  })
+
+  it('are refused under a name without a method, and in a misspelt option', () => {
+    expect(() => defineTargets({ Shop }, { schemas: { Shop: [] } as never })).toThrow(
+      '"Shop" names a target without a method. Write both',
+    )
+    expect(() => defineTargets({ Shop }, { schema: {} } as never)).toThrow('defineTargets has no option "schema"')
   })
 
   it('are refused for a method that does not exist', () => {

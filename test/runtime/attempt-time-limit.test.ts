@@ -99,7 +99,11 @@ describe('the time limit of a run', () => {
     const attempt = await Attempt.async(Slow, { maxAttempts: 1 }).fast()
     await rows('UPDATE attempts SET timeout_ms = -5')
     await attempt.perform()
-    expect(attempt).toMatchObject({ status: 'failed', timeoutMs: -5, errors: [{ code: 'TIMEOUT' }] })
+    expect(attempt).toMatchObject({
+      status: 'failed',
+      timeoutMs: -5,
+      errors: [{ code: 'TIMEOUT', message: expect.stringContaining('column timeout_ms') }],
+    })
   })
 
   it.each([0, -1, Number.NaN, '25 days', 'soon'])('cannot be %s', async (timeout) => {

@@ -1,3 +1,6 @@
+// Not the global function, which fake timers of a test replace.
+import { setImmediate } from 'node:timers'
+
 /** How the requests of a batch are answered. */
 export interface Batching<Request, Answer> {
   /** Answers a batch, in its order. A request whose answer is undefined is sent again, alone. */

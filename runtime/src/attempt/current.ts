@@ -55,15 +55,15 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
    * Reports how far the call is: `progress(0.4, 'page 4 of 10')`. Call it as often as you like: the row is written at most twice a second.
    * If the write fails, the call goes on.
    *
-   * @param done from 0 to 1; values outside count as the nearest
+   * @param done from 0 to 1; values outside count as the nearest, and NaN (as of an empty list) is left out
    * @param message at most 1,000 characters are kept
    * @throws AsyncGenError INVALID_OPTION for a value that is no number; CALL_ENDED after the call has returned
    */
   readonly progress = (done: number, message?: string): void => {
     this.requireRunning()
-    if (typeof done !== 'number' || Number.isNaN(done))
+    if (typeof done !== 'number')
       throw new AsyncGenError('INVALID_OPTION', `progress is ${done}. It must be a number from 0 to 1.`)
-    this.#progress?.report(done, message)
+    if (!Number.isNaN(done)) this.#progress?.report(done, message)
   }
 
   /**
@@ -71,9 +71,13 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
    * without an error. The run is not counted, so there may be any number of them; `attempt.snoozes` counts them. What the call wrote
    * through `tx()` commits.
    *
+   * @param delay less than a second counts as a second
    * @throws AsyncGenError INVALID_DURATION
    */
-  readonly snooze = (delay: Duration): Snooze => new Snooze(delay)
+  readonly snooze = (delay: Duration): Snooze => {
+    this.#control.hasSnoozed = true
+    return new Snooze(delay)
+  }
 
   /** Marks the call as ended, so that `tx` throws, and returns its transaction if it asked for one. */
   async end(): Promise<OpenTransaction<Client> | undefined> {
@@ -111,6 +115,10 @@ export class RunControl {
   #timeout: TimeoutError | undefined
   /** The time limit of the run, in milliseconds. */
   limit: number | undefined
+  /** Whether the call has called `snooze`. */
+  hasSnoozed = false
+  /** Whether another run would fail in the same way. */
+  isFinal = false
 
   /** @param stopping aborts when the worker has to stop */
   constructor(stopping: AbortSignal | undefined) {

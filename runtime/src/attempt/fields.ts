@@ -43,6 +43,8 @@ export abstract class AttemptFields {
   }
 
   protected abstract get content(): Content
+  /** The present time, in milliseconds since 1970. */
+  protected abstract get now(): number
 
   get id(): bigint {
     return BigInt(this.row.id)
@@ -136,11 +138,11 @@ export abstract class AttemptFields {
 
   /** Whether the attempt is pending, its time has come and it has not expired, by the clock of this process. */
   get isDue(): boolean {
-    return this.isPending && this.scheduledAt.getTime() <= Date.now() && !this.hasExpired
+    return this.isPending && this.scheduledAt.getTime() <= this.now && !this.hasExpired
   }
   /** Whether `expiresAt` has passed, by the clock of this process. No run begins after that, and the sweep sets the status. */
   get hasExpired(): boolean {
-    return this.expiresAt !== null && this.expiresAt.getTime() <= Date.now()
+    return this.expiresAt !== null && this.expiresAt.getTime() <= this.now
   }
   get isPending(): boolean {
     return this.status === 'pending'

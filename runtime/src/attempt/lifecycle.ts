@@ -76,8 +76,8 @@ export abstract class AttemptLifecycle extends AttemptFields {
    * of your logger, and return what `super.around(next)` returns. `Attempt.current()` works in it, what it throws fails the run, and
    * the time limit of the run includes it.
    */
-  async around(next: () => Promise<unknown>): Promise<unknown> {
-    return await next()
+  around(next: () => Promise<unknown>): Promise<unknown> {
+    return next()
   }
 
   /**
@@ -157,6 +157,10 @@ export abstract class AttemptLifecycle extends AttemptFields {
     return this.#class.content
   }
 
+  protected override get now(): number {
+    return this.#class.db.now()
+  }
+
   get #label(): string {
     return `${this.constructor.name} ${this.id} (${this.target}.${this.method})`
   }
@@ -232,7 +236,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
     else if (outcome.kind === 'postponed') await this.#use(run.postpone(this.#safeDelay(run)))
     else {
       const result = JSON.parse(outcome.result)
-      this.row = { ...this.row, status: 'succeeded', result, completed_at: new Date(), locked_by: null }
+      this.row = { ...this.row, status: 'succeeded', result, completed_at: new Date(this.now), locked_by: null }
       if (this.handleSuccess !== AttemptLifecycle.prototype.handleSuccess) await this.#afterSuccess()
     }
     return undefined
@@ -274,13 +278,14 @@ export abstract class AttemptLifecycle extends AttemptFields {
 
   /** An interrupted run has no fault, so the next one follows at once. If that was interrupted too, it waits. */
   get #interruptedDelay(): number {
-    const recent = this.row.errors.filter((entry) => Date.now() - Date.parse(entry?.at) < INTERRUPTED_AGAIN)
+    const recent = this.row.errors.filter((entry) => this.now - Date.parse(entry?.at) < INTERRUPTED_AGAIN)
     return recent.length === 0 ? 0 : backoff(recent.length)
   }
 
   /** Records an error, and sets the attempt back to pending or, if this was its last run, fails it. */
   async #fail(run: AttemptRun, error: unknown, delay: () => number): Promise<void> {
-    const isFinal = isInstance(error, PermanentError, DecryptionError) || run.key.number >= this.maxAttempts
+    const isFinal =
+      run.control.isFinal || isInstance(error, PermanentError, DecryptionError) || run.key.number >= this.maxAttempts
     await this.#use(run.fail(isFinal ? null : delay(), error))
   }
 

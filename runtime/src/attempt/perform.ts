@@ -5,6 +5,7 @@ import { jittered } from '../core/retry.js'
 import { serialize } from '../core/serialize.js'
 import { hasNotCommitted, isSerializationFailure, isTransient } from '../core/transient-errors.js'
 import { checkArguments } from './arguments.js'
+import { AwaitedMethod } from './awaited-method.js'
 import type { BoundClass } from './binding.js'
 import { type CurrentCall, type RunControl, runCall } from './current.js'
 import type { AttemptFields } from './fields.js'
@@ -69,10 +70,11 @@ async function performOnce(call: CurrentCall, run: CallRun): Promise<RunOutcome 
   const { content, store } = classOf(call)
   try {
     const value = await runMethod(call, run)
-    const end: RunEnd =
-      value instanceof Snooze
-        ? { delay: value.delay, snoozes: attempt.snoozes + 1 }
-        : { result: content.seal(serializeResult(value), attempt, 'result') }
+    const isSnooze = value instanceof Snooze
+    if (run.control.hasSnoozed && !isSnooze) warnOfLostSnooze(attempt)
+    const end: RunEnd = isSnooze
+      ? { delay: value.delay, snoozes: attempt.snoozes + 1 }
+      : { result: content.seal(serializeResult(value), attempt, 'result') }
     const transaction = await call.end()
     return await (transaction ? commit(store.runs, transaction, run.key, end) : storeEnd(store.runs, run.key, end))
   } catch (error) {
@@ -84,6 +86,7 @@ async function performOnce(call: CurrentCall, run: CallRun): Promise<RunOutcome 
     const transaction = await call.end().catch(() => undefined)
     await transaction?.rollback()
     if (isCancelled) return { kind: 'superseded' }
+    if (error instanceof Snooze) return { kind: 'failed', error: thrownSnooze() }
     return transaction && isSerializationFailure(error)
       ? { kind: 'conflict', error, of: 'call' }
       : { kind: 'failed', error }
@@ -100,12 +103,15 @@ async function runMethod(call: CurrentCall, { control, around }: CallRun): Promi
   const run = () =>
     runCall(call, async () => {
       const given = argumentsOf(attempt)
-      const args = schemas ? await checkArguments(path, schemas, given).catch(failForGood) : given
-      return await around(async () => {
+      const args = schemas ? await checkStored(control, path, schemas, given) : given
+      const method = new AwaitedMethod(async () => {
         // The time limit may have ended the run while a schema or `around` waited.
         call.requireRunning()
         return await callable(...args)
       })
+      const value = await around(method.next)
+      await method.settled()
+      return value
     })
   control.limit = attempt.timeoutMs ?? timeout
   return await (control.limit === undefined ? run() : withinTimeLimit(db, call, control, control.limit, run))
@@ -202,9 +208,28 @@ function argumentsOf({ args }: AttemptFields): unknown[] {
   throw new PermanentError('The column args of the row holds no JSON array. Arguments are an array: [1, "two"].')
 }
 
-/** The arguments of a row never change, so another run would fail in the same way. */
-function failForGood(error: unknown): never {
-  throw isInstance(error, InvalidArgumentsError) ? new PermanentError(error.message, { cause: error }) : error
+/** Checks the arguments of a row. They never change, so another run would fail in the same way. */
+async function checkStored(control: RunControl, ...check: Parameters<typeof checkArguments>): Promise<unknown[]> {
+  try {
+    return await checkArguments(...check)
+  } catch (error) {
+    control.isFinal = isInstance(error, InvalidArgumentsError)
+    throw error
+  }
+}
+
+function warnOfLostSnooze({ id, target, method }: AttemptFields): void {
+  process.emitWarning(
+    `${target}.${method} of attempt ${id} called snooze() and returned something else, so it does not run again. Return what snooze() returns.`,
+    { code: 'SNOOZE_NOT_RETURNED' },
+  )
+}
+
+function thrownSnooze(): AsyncGenError {
+  return new AsyncGenError(
+    'INVALID_OPTION',
+    'The call threw what snooze() returns. It must return it: return snooze(…).',
+  )
 }
 
 /** A result that cannot be stored does not make the call run again. */

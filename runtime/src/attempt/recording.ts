@@ -1,5 +1,6 @@
 import { delayMilliseconds } from '../core/duration.js'
 import { AsyncGenError, TransactionEndedError } from '../core/errors.js'
+import { refuseUnknownOptions } from '../core/known-options.js'
 import { snakeCase } from '../core/names.js'
 import { isTransactionOpen, warnOfForgottenTransaction } from '../core/prisma/open-transactions.js'
 import { serialize } from '../core/serialize.js'
@@ -105,11 +106,14 @@ type CopiedCall = Omit<NewAttempt, 'target' | 'type'> & {
   given: unknown[]
 }
 
+const OPTIONS = ['priority', 'maxAttempts', 'scheduledAt', 'expiresAt', 'expiresAfter', 'timeout', 'tx']
+
 /** A copy of a call. What the caller changes later, while names are looked up, does not change it. */
 function copied(
   Attempt: BoundClass,
   { target: callee, method, args = [], encryptor, data = {}, idempotenceToken, parent, ...options }: AnyCall,
 ): CopiedCall {
+  refuseUnknownOptions(`A call of ${Attempt.name}`, options, OPTIONS)
   requireValid(options)
   const { priority, maxAttempts, scheduledAt, expiresAt, expiresAfter, timeout } = options
   return {

@@ -8,7 +8,12 @@ import type { AttemptRow, AttemptStatus, NewStoredError, RunKey } from './row.js
 import { type RunningAttempts, runningAttempts } from './running.js'
 import { runStatements } from './sql/runs.js'
 
-interface ClaimRequest {
+/** A request is batched only with those that run in the same place: a test may run some in a transaction. */
+interface BatchedRequest {
+  query: Query
+}
+
+interface ClaimRequest extends BatchedRequest {
   id: bigint
   worker: number
 }
@@ -19,7 +24,7 @@ export interface ClaimedRun {
   run: RunKey
 }
 
-interface SuccessRequest {
+interface SuccessRequest extends BatchedRequest {
   run: RunKey
   /** JSON text, encrypted if the row is. */
   result: string
@@ -78,7 +83,7 @@ export class RunStore {
     })
     this.#succeed = microbatch({
       together: (requests) => this.#succeedTogether(requests),
-      alone: (request) => this.#succeedAlone(this.#db.query, request),
+      alone: (request) => this.#succeedAlone(request),
     })
   }
 
@@ -87,7 +92,7 @@ export class RunStore {
    * @returns undefined if the row is not claimable
    */
   async claim(id: bigint, worker: number): Promise<ClaimedRun | undefined> {
-    return (await this.#claim({ id, worker })).claimed
+    return (await this.#claim({ id, worker, query: this.#db.query })).claimed
   }
 
   /** Whether a run of a row may begin. If the row still could not be claimed, it is locked. */
@@ -97,16 +102,17 @@ export class RunStore {
 
   /** Ends a run as its call does. Returns false if the run was superseded. */
   async end(run: RunKey, end: RunEnd): Promise<boolean> {
+    const { query } = this.#db
     return 'result' in end
-      ? await this.#succeed({ run, result: end.result })
-      : await this.#snooze(this.#db.query, run, end)
+      ? await this.#succeed({ run, result: end.result, query })
+      : await this.#snooze(query, run, end)
   }
 
   /** The same, as the last statement of the call's own transaction. */
   async endWithin(tx: TransactionLike, run: RunKey, end: RunEnd): Promise<boolean> {
     const query = this.#db.within(tx)
     return 'result' in end
-      ? await this.#succeedAlone(query, { run, result: end.result })
+      ? await this.#succeedAlone({ run, result: end.result, query })
       : await this.#snooze(query, run, end)
   }
 
@@ -175,10 +181,12 @@ export class RunStore {
     return total
   }
 
-  async #claimTogether(requests: readonly ClaimRequest[]): Promise<{ claimed: ClaimedRun | undefined }[]> {
-    const ids = requests.map(({ id }) => id)
-    const { worker } = requests[0]!
-    const rows = await this.#db.query<AttemptRow>(this.#sql.claim, [ids, worker, this.#model]).catch((error) => {
+  async #claimTogether(
+    requests: readonly ClaimRequest[],
+  ): Promise<({ claimed: ClaimedRun | undefined } | undefined)[]> {
+    const { worker, query } = requests[0]!
+    const ids = requests.filter(isBatchedWith(query)).map(({ id }) => id)
+    const rows = await query<AttemptRow>(this.#sql.claim, [ids, worker, this.#model]).catch((error) => {
       if (hasNotCommitted(error) || !isTransient(error)) throw error
       return this.#claimedWithoutAnswer(ids, worker)
     })
@@ -189,7 +197,9 @@ export class RunStore {
       }),
     )
     for (const { run } of runs.values()) this.running.add(run)
-    return ids.map((id) => {
+    return requests.map((request) => {
+      if (!isBatchedWith(query)(request)) return undefined
+      const { id } = request
       const claimed = runs.get(id)
       // Two requests of one batch may name the same row. Only the first gets it.
       runs.delete(id)
@@ -221,23 +231,28 @@ export class RunStore {
   }
 
   async #succeedTogether(requests: readonly SuccessRequest[]): Promise<(true | undefined)[]> {
-    const runs = requests.map(({ run }) => run)
-    const ended = await this.#db.query<{ id: string }>(this.#sql.succeedTogether, [
-      runs.map(({ id }) => id),
-      runs.map(({ number }) => number),
-      runs.map(({ worker }) => worker),
-      requests.map(({ result }) => result),
+    const { query } = requests[0]!
+    const batch = requests.filter(isBatchedWith(query))
+    const ended = await query<{ id: string }>(this.#sql.succeedTogether, [
+      batch.map(({ run }) => run.id),
+      batch.map(({ run }) => run.number),
+      batch.map(({ run }) => run.worker),
+      batch.map(({ result }) => result),
     ])
     const ids = new Set(ended.map(({ id }) => BigInt(id)))
-    return runs.map(({ id }) => ids.has(id) || undefined)
+    return requests.map(({ run, query: own }) => (own === query && ids.has(run.id)) || undefined)
   }
 
   async #snooze(query: Query, { id, number, worker }: RunKey, { delay, snoozes }: RunSnooze): Promise<boolean> {
     return (await query(this.#sql.snooze, [id.toString(), number, worker, delay, snoozes])).length === 1
   }
 
-  async #succeedAlone(query: Query, { run, result }: SuccessRequest): Promise<boolean> {
+  async #succeedAlone({ run, result, query }: SuccessRequest): Promise<boolean> {
     const values = [run.id.toString(), run.number, run.worker, result]
     return (await query(this.#sql.succeed, values)).length === 1
   }
+}
+
+function isBatchedWith(query: Query): (request: BatchedRequest) => boolean {
+  return (request) => request.query === query
 }

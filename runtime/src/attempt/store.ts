@@ -23,10 +23,10 @@ const PAGE = 1000
 export class AttemptStore implements SweptTable {
   readonly finishedColumn = 'completed_at'
   readonly table: string
+  readonly model: string
   readonly runs: RunStore
   readonly pauses: PauseStore
   readonly #db: Database
-  readonly #model: string
   readonly #task: string
   readonly #sql: ReturnType<typeof rowStatements>
   readonly #enqueueDue: Statement
@@ -34,7 +34,7 @@ export class AttemptStore implements SweptTable {
   /** @param task the Graphile Worker task that performs a row of the table */
   constructor(db: Database, model: string, table: string, task: string) {
     this.#db = db
-    this.#model = model
+    this.model = model
     this.table = table
     this.#task = task
     this.runs = new RunStore(db, model, table)
@@ -54,11 +54,12 @@ export class AttemptStore implements SweptTable {
   async insert(attempts: NewAttempt[], tx?: TransactionLike): Promise<(AttemptRow | undefined)[]> {
     const extra = [...new Set(attempts.flatMap(({ data }) => Object.keys(data)))].sort()
     const rows = attempts.map((attempt) => ({ ...attempt, parentId: attempt.parentId?.toString() }))
+    const hasTokens = attempts.some(({ idempotenceToken }) => idempotenceToken !== undefined)
     const transactionId = tx ? await this.#db.transactionId(tx) : null
-    const inserted = await this.#on(tx)<AttemptRow>(insertStatement(this.table, extra, this.#fieldsWithin(tx)), [
-      JSON.stringify(rows),
-      transactionId,
-    ])
+    const inserted = await this.#on(tx)<AttemptRow>(
+      insertStatement(this.table, extra, hasTokens, this.#fieldsWithin(tx)),
+      [JSON.stringify(rows), transactionId],
+    )
     return inOrder(attempts, tx ? this.#withTimes(inserted) : inserted)
   }
 
@@ -154,7 +155,7 @@ export class AttemptStore implements SweptTable {
     let total = 0
     let last = { scheduledAt: '-infinity', id: String(SMALLEST_ID) }
     for (let page = 0; page < pages; page++) {
-      const values = [this.#task, last.scheduledAt, last.id, PAGE, this.#model]
+      const values = [this.#task, last.scheduledAt, last.id, PAGE, this.model]
       const [row] = await query<typeof last & { enqueued: number; seen: number }>(this.#enqueueDue, values)
       total += row?.enqueued ?? 0
       if (!row || row.seen < PAGE) break
@@ -166,7 +167,7 @@ export class AttemptStore implements SweptTable {
   async statistics(pausedModels?: ReadonlySet<string>): Promise<RowStatistics> {
     const [[statistics], paused] = await Promise.all([
       this.#db.query<RowStatistics>(attemptStatistics(this.table), []),
-      pausedModels?.has(this.#model) ? this.pauses.statistics() : undefined,
+      pausedModels?.has(this.model) ? this.pauses.statistics() : undefined,
     ])
     return { ...statistics!, paused: 0, ...paused }
   }
@@ -176,12 +177,12 @@ export class AttemptStore implements SweptTable {
   }
 
   #fieldsWithin(tx: TransactionLike | undefined): Field[] | undefined {
-    return tx && this.#db.fieldsOf(this.#model)
+    return tx && this.#db.fieldsOf(this.model)
   }
 
   /** Turns the times of rows that Prisma has read from JSON into dates. */
   #withTimes(rows: AttemptRow[]): AttemptRow[] {
-    const fields = this.#db.fieldsOf(this.#model).filter(({ type }) => type === 'DateTime')
+    const fields = this.#db.fieldsOf(this.model).filter(({ type }) => type === 'DateTime')
     const columns = new Set([...TIMES, ...fields.map(({ column }) => column)])
     for (const row of rows) for (const column of columns) row[column] = timesOf(row[column])
     return rows

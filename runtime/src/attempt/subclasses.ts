@@ -1,3 +1,4 @@
+import type { Database } from '../core/database.js'
 import type { BoundClass } from './binding.js'
 import type { AttemptRow } from './row.js'
 
@@ -6,6 +7,7 @@ export async function classes<Class extends BoundClass>(
   Attempt: Class,
   others: readonly Class[] = [],
 ): Promise<(row: AttemptRow) => Class> {
+  usedClasses(Attempt.db).add(Attempt)
   const targets = await Attempt.targets()
   return ({ type }) => {
     if (type === null) return Attempt
@@ -28,6 +30,18 @@ export async function typeOf(Attempt: BoundClass): Promise<string | null> {
 /** The class of the model, which all subclasses extend. */
 export function rootOf<Class extends BoundClass>(Attempt: Class): Class {
   return isSubclass(Attempt) ? rootOf(Object.getPrototypeOf(Attempt)) : Attempt
+}
+
+const used = new WeakMap<Database, Set<BoundClass>>()
+
+/** The classes that this process has recorded or read attempts with. */
+export function usedClasses(db: Database): Set<BoundClass> {
+  let known = used.get(db)
+  if (!known) {
+    known = new Set()
+    used.set(db, known)
+  }
+  return known
 }
 
 /** Whether a class extends a class that extends what BaseAttempt returned. */

@@ -26,7 +26,11 @@ export async function withinTimeLimit<Result>(
   run: () => Promise<Result>,
 ): Promise<Result> {
   const { left } = control
-  const error = new TimeoutError(`The run took longer than its time limit of ${limit / 1000} s.`)
+  const error = new TimeoutError(
+    limit > 0
+      ? `The run took longer than its time limit of ${limit / 1000} s.`
+      : `The time limit of the run is ${limit} ms, which leaves no time. Correct the column timeout_ms.`,
+  )
   if (left <= 0) {
     control.timeOut(error)
     throw error

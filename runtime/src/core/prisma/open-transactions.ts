@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url'
 interface WatchedTransaction {
   client: object
   ended: boolean
+  /** For tests. `$transaction` resolves when they have run. */
+  afterCommit: (() => Promise<void>)[]
 }
 
 /** Clients that `$extends` creates inherit the method, and with it the watched client. */
@@ -14,6 +16,7 @@ type Transact = ((...args: unknown[]) => Promise<unknown>) & { [WATCHED]?: objec
 const STORE = Symbol.for('async-gen:open-transactions')
 const WATCHED: unique symbol = Symbol.for('async-gen:watched')
 const shared = globalThis as { [STORE]?: AsyncLocalStorage<WatchedTransaction> }
+const transactions = new WeakMap<object, WatchedTransaction>()
 
 /**
  * Makes the interactive transactions of a client known to `isTransactionOpen`, through a proxy of its `$transaction`. For development: a
@@ -27,15 +30,21 @@ export function watchTransactions(client: { $transaction: Transact }): void {
     get: (transact, property, receiver) => (property === WATCHED ? client : Reflect.get(transact, property, receiver)),
     apply: (transact, self, [run, ...options]: unknown[]) => {
       if (typeof run !== 'function') return Reflect.apply(transact, self, [run, ...options])
-      const transaction: WatchedTransaction = { client, ended: false }
-      const runWatched = async (tx: unknown) => {
+      const transaction: WatchedTransaction = { client, ended: false, afterCommit: [] }
+      const runWatched = async (tx: object) => {
+        transaction.afterCommit = []
+        transactions.set(tx, transaction)
         try {
           return await open.run(transaction, () => run(tx))
         } finally {
           transaction.ended = true
         }
       }
-      return Reflect.apply(transact, self, [runWatched, ...options])
+      const committed = Reflect.apply(transact, self, [runWatched, ...options])
+      return committed.then(async (result) => {
+        for (const hook of transaction.afterCommit) await hook()
+        return result
+      })
     },
   })
   // Returns false for a frozen client, which stays unwatched.
@@ -46,6 +55,16 @@ export function watchTransactions(client: { $transaction: Transact }): void {
 export function isTransactionOpen(client: { $transaction: Transact }): boolean {
   const transaction = shared[STORE]?.getStore()
   return transaction !== undefined && transaction.client === client.$transaction[WATCHED] && !transaction.ended
+}
+
+/**
+ * Runs a function when a transaction has committed, before its `$transaction` resolves.
+ * @returns whether the transaction is watched
+ */
+export function afterCommit(tx: object, hook: () => Promise<void>): boolean {
+  const transaction = transactions.get(tx)
+  transaction?.afterCommit.push(hook)
+  return transaction !== undefined
 }
 
 const warned = new Set<string>()

@@ -58,7 +58,7 @@ export interface BackendTransaction {
 
 export const identifyTransaction: Statement = {
   name: 'async-gen:identify-transaction',
-  text: `SELECT pg_backend_pid() AS pid, (extract(epoch FROM now()) * 1000000)::bigint::text AS started`,
+  text: `SELECT pg_backend_pid() AS pid, (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint::text AS started`,
 }
 
 // Only while the session is in that transaction: the connection may already run another one.

@@ -1,0 +1,243 @@
+import type { AttemptClass, AttemptRecord } from '../attempt/attempt.js'
+import { AttemptStore } from '../attempt/store.js'
+import { classes, rootOf, usedClasses } from '../attempt/subclasses.js'
+import type { Database } from '../core/database.js'
+import { type Duration, milliseconds } from '../core/duration.js'
+import { AsyncGenError } from '../core/errors.js'
+import { refuseUnknownOptions } from '../core/known-options.js'
+import type { TransactionLike } from '../core/prisma/client.js'
+import { sweptTables } from '../core/swept-table.js'
+import { refreshDue } from '../toast/refresh.js'
+import { toastsOf } from '../toast/registry.js'
+import { contextsOf, withinOptional } from './database-context.js'
+import {
+  type CallsOf,
+  type DueCall,
+  type DueRefresh,
+  lastIdOf,
+  nextDueCall,
+  nextDueRefresh,
+  waitForCall,
+  waitForRefresh,
+} from './due.js'
+import { type RunReport, run } from './run.js'
+
+export interface DrainOptions {
+  /** Also runs what is due by then, in its order, as if the time passed: a Date, or a time from now (`'1 day'`). Default: what is due now. */
+  until?: Date | Duration
+  /** Whether to run calls that calls record. Default: true. */
+  recursive?: boolean
+  /** After so many runs, drain throws DRAIN_LIMIT. Default: 1,000. */
+  limit?: number
+  /** An open transaction. Its calls run too, and everything happens in it. */
+  tx?: TransactionLike
+  /** Whether to throw the first error of a call or of a toast. Default: true. It is recorded in any case. */
+  throwErrors?: boolean
+  /** Classes of attempts that this process has not used yet. */
+  attempts?: readonly AttemptClass[]
+}
+
+/** How many runs have ended in which way. */
+export interface DrainResult {
+  succeeded: number
+  /** Runs that ended with an error, of calls and of toasts, whether or not they are tried again. */
+  failed: number
+  /** Runs that ended with a snooze, or that a hook has postponed. */
+  snoozed: number
+  cancelled: number
+  /** Calls that expired before a run began. */
+  expired: number
+  /** Rows that were released from workers that are gone. */
+  rescued: number
+  /** Toasts and reports that were refreshed. */
+  refreshed: number
+}
+
+/**
+ * Runs what is due, in this process and in the order of a worker: calls by priority, time and id, then toasts and reports whose refresh is
+ * requested. Calls that are paused stay, and those that have expired expire.
+ *
+ *     await checkout(order)
+ *     await drain(db)
+ *     expect(await prisma.shipment.count()).toBe(1)
+ *
+ * @throws the first error of a call or a toast; AsyncGenError DRAIN_LIMIT, ATTEMPT_CLASS_UNKNOWN, UNKNOWN_OPTION
+ */
+export async function drain(db: Database, options: DrainOptions = {}): Promise<DrainResult> {
+  refuseUnknownOptions('drain', options, OPTIONS)
+  return await withinOptional(db, options.tx, () =>
+    contextsOf(db).runAhead((advance) => new Drain(db, options).run(advance)),
+  )
+}
+
+const OPTIONS = ['until', 'recursive', 'limit', 'tx', 'throwErrors', 'attempts']
+
+const DEFAULT_LIMIT = 1000
+
+/** A due call, and the class that runs it. */
+interface NextCall extends DueCall {
+  Attempt: AttemptClass
+}
+
+class Drain {
+  readonly #db: Database
+  readonly #options: DrainOptions
+  readonly #until: Date | undefined
+  readonly #result: DrainResult = {
+    succeeded: 0,
+    failed: 0,
+    snoozed: 0,
+    cancelled: 0,
+    expired: 0,
+    rescued: 0,
+    refreshed: 0,
+  }
+  /** How often each call has run, by target and method. */
+  readonly #runs = new Map<string, number>()
+  /** Rows that could not be claimed: another transaction has locked them. By table. */
+  readonly #locked = new Map<string, bigint[]>()
+  readonly #lastIds = new Map<string, bigint>()
+
+  constructor(db: Database, options: DrainOptions) {
+    this.#db = db
+    this.#options = options
+    const { until } = options
+    this.#until =
+      until === undefined || until instanceof Date ? until : new Date(db.now() + milliseconds(until, 'until'))
+  }
+
+  /** @param advance moves the clock by so many milliseconds */
+  async run(advance: (by: number) => void): Promise<DrainResult> {
+    const { recursive = true } = this.#options
+    for (const table of sweptTables(this.#db)) {
+      this.#result.rescued += await table.rescue()
+      if (!recursive && table instanceof AttemptStore)
+        this.#lastIds.set(table.table, await lastIdOf(this.#db, table.table))
+    }
+    for (;;) {
+      await this.#expire()
+      const call = await this.#nextCall()
+      const refresh = call ? undefined : await nextDueRefresh(this.#db, this.#toasts, this.#lockedIn('toasts'))
+      if (call) await this.#runCall(call)
+      else if (refresh) await this.#refresh(refresh)
+      else {
+        const wait = await this.#nextWait()
+        if (wait === undefined) break
+        advance(wait)
+      }
+    }
+    advance(Math.max(0, (this.#until?.getTime() ?? 0) - this.#db.now()))
+    await this.#expire()
+    return this.#result
+  }
+
+  get #stores(): AttemptStore[] {
+    return [...sweptTables(this.#db)].filter((table) => table instanceof AttemptStore)
+  }
+
+  /** The names of the toasts that this process has defined. */
+  get #toasts(): string[] {
+    return [...toastsOf(this.#db).definitions.keys()]
+  }
+
+  #lockedIn(table: string): bigint[] {
+    const ids = this.#locked.get(table) ?? []
+    this.#locked.set(table, ids)
+    return ids
+  }
+
+  #callsOf({ table, model }: AttemptStore): CallsOf {
+    return { table, model, without: this.#lockedIn(table), lastId: this.#lastIds.get(table) ?? null }
+  }
+
+  async #expire(): Promise<void> {
+    for (const table of sweptTables(this.#db)) this.#result.expired += (await table.expire?.()) ?? 0
+  }
+
+  async #nextCall(): Promise<NextCall | undefined> {
+    const due: NextCall[] = []
+    for (const store of this.#stores) {
+      const call = await nextDueCall(this.#db, this.#callsOf(store))
+      if (call) due.push({ ...call, Attempt: this.#classOf(store) })
+    }
+    return due.sort((a, b) => a.priority - b.priority || a.scheduledAt.getTime() - b.scheduledAt.getTime())[0]
+  }
+
+  /** The class of a table's model that was used last. */
+  #classOf({ table }: AttemptStore): AttemptClass {
+    const known = this.#classes.map(rootOf).findLast(({ store }) => store.table === table)
+    if (known) return known
+    throw new AsyncGenError(
+      'ATTEMPT_CLASS_UNKNOWN',
+      `Calls of the table ${table} are due, and this process has not used its class yet. Pass it: drain(db, { attempts: [Attempt] }).`,
+    )
+  }
+
+  get #classes(): AttemptClass[] {
+    return [...(usedClasses(this.#db) as Set<AttemptClass>), ...(this.#options.attempts ?? [])]
+  }
+
+  async #runCall({ Attempt, id }: NextCall): Promise<void> {
+    const row = await Attempt.store.find(id)
+    if (!row) return
+    const classOf = await classes(Attempt, this.#classes)
+    const attempt: AttemptRecord = new (classOf(row))(row)
+    this.#count(`${attempt.target}.${attempt.method}`)
+    const report = await run(attempt)
+    if (!report) {
+      this.#lockedIn(Attempt.store.table).push(id)
+      return
+    }
+    this.#result[outcomeOf(attempt, report)]++
+    this.#throw(report.error)
+  }
+
+  async #refresh({ id, name, key }: DueRefresh): Promise<void> {
+    this.#count(name)
+    const result = await refreshDue(this.#db, { name, key })
+    if (result.outcome === 'refreshed' || result.outcome === 'parent gone') this.#result.refreshed++
+    else if (result.outcome === 'nothing to do') this.#lockedIn('toasts').push(id)
+    else if (result.outcome === 'failed') {
+      this.#result.failed++
+      this.#throw({ thrown: result.error })
+    }
+  }
+
+  #throw(error: RunReport['error']): void {
+    if (error && (this.#options.throwErrors ?? true)) throw error.thrown
+  }
+
+  /** Counts a run. */
+  #count(name: string): void {
+    const { limit = DEFAULT_LIMIT } = this.#options
+    const total = [...this.#runs.values()].reduce((sum, runs) => sum + runs, 0)
+    if (total < limit) {
+      this.#runs.set(name, (this.#runs.get(name) ?? 0) + 1)
+      return
+    }
+    const [[most, runs] = [name, 0]] = [...this.#runs].sort(([, a], [, b]) => b - a)
+    throw new AsyncGenError(
+      'DRAIN_LIMIT',
+      `drain() has run ${total} calls, and more are due. ${most} ran ${runs} times: does it record itself again? ` +
+        'If so many calls are right, raise the limit: drain(db, { limit }).',
+    )
+  }
+
+  /** How many milliseconds from now the next call or refresh is due, if one is until the end. */
+  async #nextWait(): Promise<number | undefined> {
+    const until = this.#until
+    if (!until) return undefined
+    const waits = [await waitForRefresh(this.#db, this.#toasts, this.#lockedIn('toasts'), until)]
+    for (const store of this.#stores) waits.push(await waitForCall(this.#db, this.#callsOf(store), until))
+    const known = waits.filter((wait) => wait !== undefined)
+    return known.length === 0 ? undefined : Math.min(...known)
+  }
+}
+
+function outcomeOf(attempt: AttemptRecord, { error }: RunReport): keyof DrainResult {
+  if (attempt.isSucceeded) return 'succeeded'
+  if (error || attempt.isFailed) return 'failed'
+  if (attempt.isCancelled) return 'cancelled'
+  if (attempt.isExpired) return 'expired'
+  return 'snoozed'
+}

@@ -1,0 +1,266 @@
+import { BaseAttempt, connect, defineTargets, defineToast, recordTarget } from '@async-gen/runtime'
+import { drain, expectAttempt, inline, inRollback, perform, recorded, refreshNow } from '@async-gen/runtime/testing'
+import { PrismaPg } from '@prisma/adapter-pg'
+import { afterAll, describe, expect, it } from 'vitest'
+import { PrismaClient } from '../.app/src/generated/prisma/client.js'
+import { testDatabase } from '../support/database.js'
+import { gate } from '../support/gate.js'
+import { query } from '../support/postgres.js'
+
+const url = await testDatabase()
+const { db } = await import('../.app/src/async/database.js')
+const { prisma } = await import('../.app/src/db.js')
+
+let ran: unknown[] = []
+
+const Service = {
+  note: async (what: string) => {
+    ran.push(what)
+    return what
+  },
+  addShipment: async (orderNumber: number, thenFail: boolean) => {
+    const tx = await Attempt.current().tx()
+    await tx.shipment.create({ data: { orderNumber } })
+    await Attempt.async(Service, { tx }).note('shipped')
+    if (thenFail) throw new Error('after the shipment')
+    return await tx.shipment.count()
+  },
+  breakStatement: async () => {
+    const tx = await Attempt.current().tx()
+    await tx.$queryRaw`SELECT 1 / 0`
+  },
+  sleep: async () => void (await (await Attempt.current().tx()).$queryRaw`SELECT pg_sleep(60)::text`),
+  progress: async () => Attempt.current().progress(0.5, 'half'),
+  snooze: async () => Attempt.current().snooze('1 hour'),
+  recordWithoutTx: async () => void (await Attempt.async(Service).note('child')),
+}
+const Orders = recordTarget({
+  load: (id: number) => prisma.order.findUnique({ where: { id } }),
+  methods: { ship: async () => {} },
+})
+class Attempt extends BaseAttempt(db, {
+  model: 'Attempt',
+  table: 'attempts',
+  targets: defineTargets({ Service, Orders }),
+}) {}
+
+const inHours = (hours: number) => new Date(Date.now() + hours * 3_600_000)
+
+/** How many rows all tables hold that the tests write to. */
+async function leftovers() {
+  const [row] = await query(
+    url,
+    `SELECT (SELECT count(*) FROM attempts)::int AS attempts, (SELECT count(*) FROM toasts)::int AS toasts,
+      (SELECT count(*) FROM "Order")::int AS orders, (SELECT count(*) FROM graphile_worker.jobs)::int AS jobs`,
+  )
+  return row
+}
+
+afterAll(() => db.close())
+
+describe('inRollback(prisma, run)', () => {
+  it('records, asserts and drains in the transaction, and leaves nothing', async () => {
+    ran = []
+    const result = await inRollback(prisma, async (tx) => {
+      await tx.order.create({ data: { number: 1 } })
+      const attempt = await Attempt.async(Service, { tx }).addShipment(1, false)
+      await expectAttempt(Attempt).toHaveRecorded(Service, 'addShipment', [1])
+      expect(await drain(db)).toMatchObject({ succeeded: 2 })
+      expect(await attempt.reload()).toMatchObject({ status: 'succeeded', result: 1, numAttempts: 1 })
+      expect(await recorded(Attempt, { target: Service, status: 'succeeded' })).toHaveLength(2)
+      expect(await Attempt.count()).toBe(2)
+      return 'returned'
+    })
+    expect(result).toBe('returned')
+    expect(ran).toEqual(['shipped'])
+    expect(await leftovers()).toEqual({ attempts: 0, toasts: 0, orders: 0, jobs: 0 })
+  })
+
+  it('rolls the writes of a failed call back to its savepoint, and goes on', async () => {
+    await inRollback(prisma, async (tx) => {
+      await tx.order.create({ data: { number: 1 } })
+      const failing = await Attempt.async(Service, { tx }).addShipment(1, true)
+      await expect(perform(failing)).rejects.toThrow('after the shipment')
+      const broken = await Attempt.async(Service, { tx }).breakStatement()
+      await expect(perform(broken)).rejects.toThrow('division by zero')
+      expect(await tx.shipment.count()).toBe(0)
+      expect(failing).toMatchObject({ status: 'pending', errors: [{ message: 'after the shipment' }] })
+      await expectAttempt(Attempt).not.toHaveRecorded(Service, 'note')
+    })
+  })
+
+  it('ends a call at its time limit, and cancels its statement', async () => {
+    await inRollback(prisma, async (tx) => {
+      const attempt = await Attempt.async(Service, { tx, timeout: '200ms' }).sleep()
+      await expect(perform(attempt)).rejects.toMatchObject({ code: 'TIMEOUT' })
+      expect(await attempt.reload()).toMatchObject({ status: 'pending', errors: [{ code: 'TIMEOUT' }] })
+    })
+  })
+
+  it('has the methods of an attempt work on the row in the transaction', async () => {
+    await inRollback(prisma, async (tx) => {
+      const attempt = await Attempt.schedule(inHours(1), Service, { tx }).note('one')
+      await attempt.retry({ delay: '1 minute' })
+      await attempt.cancel()
+      await attempt.retry()
+      expect(await attempt.perform()).toBe(true)
+      expect(await attempt.wait({ timeout: '1s' })).toBe('one')
+      const expiring = await Attempt.async(Service, { tx }).note('two')
+      await expiring.expire()
+      expect((await Attempt.find(expiring.id))!.status).toBe('expired')
+      expect(await Attempt.succeeded()).toHaveLength(1)
+      expect(attempt.createdAt).toBeInstanceOf(Date)
+    })
+    expect(await leftovers()).toMatchObject({ attempts: 0, jobs: 0 })
+  })
+
+  it('keeps times, progress and snoozes right, and runs calls for later', async () => {
+    ran = []
+    await inRollback(prisma, async (tx) => {
+      const scheduledAt = inHours(2)
+      const later = await Attempt.schedule(scheduledAt, Service, { tx }).note('later')
+      const reporting = await Attempt.async(Service, { tx }).progress()
+      const snoozing = await Attempt.async(Service, { tx }).snooze()
+      await drain(db)
+      expect(await reporting.reload()).toMatchObject({ status: 'succeeded', progress: 0.5, progressMessage: 'half' })
+      expect(await snoozing.reload()).toMatchObject({ status: 'pending', snoozes: 1 })
+      expect(Math.abs(snoozing.scheduledAt.getTime() - inHours(1).getTime())).toBeLessThan(30_000)
+      expect((await later.reload()).scheduledAt).toEqual(scheduledAt)
+      await drain(db, { until: '3 hours' })
+      expect(ran).toEqual(['later'])
+    })
+  })
+
+  it('has calls without { tx } in the transaction too', async () => {
+    ran = []
+    await inRollback(prisma, async (tx) => {
+      await Attempt.async(Service, { tx }).recordWithoutTx()
+      expect(await drain(db)).toMatchObject({ succeeded: 2 })
+    })
+    expect(ran).toEqual(['child'])
+    expect(await leftovers()).toMatchObject({ attempts: 0, jobs: 0 })
+  })
+
+  it('reads and refreshes toasts in the transaction', async () => {
+    const name = defineToast(db, 'kit.rollback', {
+      load: async (id: number) => ({ id, updatedAt: new Date(0) }),
+      compute: async ({ id }) => ({ name: `shelf ${id}` }),
+    })
+    const shelf = { id: 1, updatedAt: new Date(0) }
+    await inRollback(prisma, async () => {
+      await name(shelf)
+      await refreshNow(db, name, shelf)
+      expect(await name(shelf)).toMatchObject({ name: 'shelf 1', toastr: { cached_at: expect.any(Date) } })
+      await name({ id: 2, updatedAt: new Date(0) })
+      expect(await drain(db)).toMatchObject({ refreshed: 1 })
+    })
+    expect(await name.peek(shelf)).toMatchObject({ error: 'Data not yet available' })
+  })
+
+  it('throws what the function throws, after the rollback', async () => {
+    const failing = inRollback(prisma, async (tx) => {
+      await Attempt.async(Service, { tx }).note('one')
+      throw new TypeError('in the test')
+    })
+    await expect(failing).rejects.toThrow(TypeError)
+    expect(await leftovers()).toMatchObject({ attempts: 0, jobs: 0 })
+  })
+
+  it('leaves what runs outside at the same time alone', async () => {
+    const outside = await Attempt.async(Service).note('outside')
+    await inRollback(prisma, async (tx) => {
+      await Attempt.async(Service, { tx }).note('inside')
+      expect(await Attempt.count()).toBe(2)
+    })
+    const [count] = await Promise.all([
+      Attempt.count(),
+      inRollback(prisma, async (tx) => void (await Attempt.async(Service, { tx }).note('inside'))),
+      perform(outside),
+    ])
+    expect(count).toBe(1)
+    expect((await outside.reload()).status).toBe('succeeded')
+    await query(url, 'TRUNCATE attempts, graphile_worker._private_jobs CASCADE')
+  })
+
+  it('isolates several tests of one process from each other', async () => {
+    const { open, opened } = gate()
+    let ready = 0
+    const one = (what: string) =>
+      inRollback(prisma, async (tx) => {
+        const attempt = await Attempt.async(Service, { tx }).note(what)
+        // All of them claim at the same moment, so their claims could share a statement.
+        if (++ready === 4) open()
+        await opened
+        expect(await attempt.perform()).toBe(true)
+        expect(attempt.result).toBe(what)
+        return await Attempt.count()
+      })
+    expect(await Promise.all(['a', 'b', 'c', 'd'].map(one))).toEqual([1, 1, 1, 1])
+  })
+
+  it('expires calls by the present time, not by that of the beginning of the transaction', async () => {
+    await inRollback(prisma, async (tx) => {
+      const attempt = await Attempt.async(Service, { tx, expiresAfter: 1 }).note('one')
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(await drain(db)).toMatchObject({ expired: 1, succeeded: 0 })
+      expect((await attempt.reload()).status).toBe('expired')
+    })
+  })
+
+  it('isolates the toasts of several tests of one process, and leaves the lock timeout alone', async () => {
+    const name = defineToast(db, 'kit.isolated', {
+      load: async (id: number) => ({ id, updatedAt: new Date(0) }),
+      compute: async ({ id }) => ({ name: `shelf ${id}` }),
+    })
+    const one = (id: number) =>
+      inRollback(prisma, async (tx) => {
+        const shelf = { id, updatedAt: new Date(0) }
+        await name(shelf)
+        expect(await drain(db)).toMatchObject({ refreshed: 1 })
+        expect(await tx.$queryRaw`SHOW lock_timeout`).toEqual([{ lock_timeout: '0' }])
+        return await name(shelf)
+      })
+    expect(await Promise.all([1, 2, 3, 4].map(one))).toMatchObject([1, 2, 3, 4].map((id) => ({ name: `shelf ${id}` })))
+    expect(await leftovers()).toMatchObject({ toasts: 0, jobs: 0 })
+  })
+
+  it('works with a session in another time zone', async () => {
+    const adapter = new PrismaPg({ connectionString: url, options: '-c TimeZone=Asia/Kolkata' })
+    const own = new PrismaClient({ adapter })
+    const ownDb = connect(own, { connectionString: url })
+    class OwnAttempt extends BaseAttempt(ownDb, {
+      model: 'Attempt',
+      table: 'attempts',
+      targets: defineTargets({ Service }),
+    }) {}
+    await inRollback(own, async (tx) => {
+      const scheduledAt = inHours(2)
+      const attempt = await OwnAttempt.schedule(scheduledAt, Service, { tx }).note('one')
+      expect((await attempt.reload()).scheduledAt).toEqual(scheduledAt)
+      expect(await drain(ownDb, { until: '1 hour' })).toMatchObject({ succeeded: 0 })
+      expect(await drain(ownDb, { until: '121 minutes' })).toMatchObject({ succeeded: 1 })
+    })
+    await own.$disconnect()
+    await ownDb.close()
+  })
+
+  it('finds the Database of an extended client', async () => {
+    const extended = prisma.$extends({ name: 'nothing' })
+    await inRollback(extended, async (tx) => {
+      await tx.order.create({ data: { number: 5 } })
+      await Attempt.async(Service, { tx: tx as never }).note('one')
+      expect(await drain(db)).toMatchObject({ succeeded: 1 })
+    })
+    expect(await leftovers()).toMatchObject({ attempts: 0, orders: 0 })
+  })
+
+  it('leaves calls pending with inline, because the transaction never commits', async () => {
+    inline(Attempt)
+    await inRollback(prisma, async (tx) => {
+      const attempt = await Attempt.async(Service, { tx }).note('one')
+      expect(attempt.status).toBe('pending')
+      expect(await drain(db)).toMatchObject({ succeeded: 1 })
+    })
+    inline(Attempt, false)
+  })
+})
