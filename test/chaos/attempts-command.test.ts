@@ -3,12 +3,15 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
 import { REPOSITORY } from '../support/host.js'
+import { createDatabase } from '../support/postgres.js'
 import { childEnv, run } from '../support/run.js'
 import { Attempt } from './host/attempt.js'
 import { Probe } from './host/targets.js'
-import { sql, url } from './scene.js'
+import { sql, url, worker } from './scene.js'
+
+const empty = await createDatabase(inject('postgres'))
 
 const BIN = join(REPOSITORY, 'runtime/src/bin/async-gen-worker.ts')
 const HOST = join(REPOSITORY, 'test/chaos/host/worker.ts')
@@ -70,7 +73,7 @@ describe('async-gen-worker attempts', () => {
     expect(lines[0]).toMatch(/^id +status +ended or recorded +call +runs +last error$/)
     expect(lines.map((line) => /^\d+/.exec(line)?.[0]).slice(1, 4)).toEqual([done, old, refused])
     expect(lines[3]).toMatch(
-      /^\d+ +failed +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +Probe\.plain +25 +Error: connect ECONNREFUSED 127\.0\.0\.1:443$/,
+      /^\d+ +failed +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ +Probe\.plain +25 +Error: connect ECONNREFUSED 127\.0\.0\.1:443$/,
     )
 
     const ids = async (...args: string[]) => {
@@ -86,7 +89,58 @@ describe('async-gen-worker attempts', () => {
     // Without a status that is an end, the times are those of recording.
     expect(await ids('--since', '1h', '--limit', '2')).toEqual([done, old])
     expect((await attempts('--limit', '2')).stdout).toContain('These are the newest 2. --limit lists more.')
-    expect((await attempts('--target', 'Nobody')).stdout).toBe('No attempt matches.\n')
+    // What is shown can be given back.
+    const [time] = /\d{4}-\S+Z/.exec(lines[2]!)!
+    expect(await ids('--failed', '--since', time, '--before', '2026-01-01 01:00:01+01')).toEqual([old])
+  })
+
+  it('says which name targets.ts does not list, and takes a target and a method as one word', async () => {
+    const id = await insert({})
+    expect((await json('--target', 'Probe.plain')).attempts).toMatchObject([{ id }])
+    const none = async (...args: string[]) => (await attempts(...args)).stdout
+    expect(await none('--target', 'Prboe')).toBe(
+      'No attempt matches.\ntargets.ts lists no target Prboe. Did you mean Probe?\n',
+    )
+    expect(await none('--target', 'Probe.palin')).toContain('no method palin of the target Probe. Did you mean plain?')
+    expect(await none('--method', 'Probe.plain')).toContain('targets.ts lists no method Probe.plain.')
+    expect(await none('--method', 'plain', '--failed')).toBe('No attempt matches.\n')
+    expect(await json('retry', '--target', 'Prboe', '--yes')).toMatchObject({
+      code: 0,
+      count: 0,
+      hint: 'targets.ts lists no target Prboe. Did you mean Probe?',
+    })
+    expect(await none('resume', 'Prboe')).toBe(
+      'Prboe (Attempt): not paused.\ntargets.ts lists no target Prboe. Did you mean Probe?\n',
+    )
+  })
+
+  it('cuts the lines of the list at the width of a terminal, and nowhere else', async () => {
+    await insert(failure('x'.repeat(100)))
+    expect((await attempts()).stdout).toMatch(/x{100}\n/)
+    const { text } = await onTerminal('', 'list')
+    const lines = text.trimEnd().split(/\r?\n/)
+    expect(lines[1]).toMatch(/^.{99}…$/)
+  })
+
+  it('shows the lines of an error, and in the list the line that says most', async () => {
+    const message =
+      '\nInvalid `prisma.order.create()` invocation in\r\n/app/order.js:3:4\n\n→ 3 \u001b[2J\nUnique constraint failed\n'
+    const [of] = JSON.parse(failure(message, 'P2002').errors)
+    const errors = JSON.stringify([{ ...of, name: 'PrismaClientKnownRequestError' }])
+    const id = await insert({ ...failure(''), errors })
+    await insert({ ...failure(''), errors: JSON.stringify([{ ...of, name: 'PermanentError', code: 'PERMANENT' }]) })
+    const list = (await attempts()).stdout
+    expect(list).toMatch(/PrismaClientKnownRequestError P2002: Unique constraint failed\n/)
+    expect(list).toMatch(/ PermanentError: Invalid `prisma\.order\.create\(\)` invocation in\n/)
+    expect((await attempts('show', id)).stdout).toContain(
+      [
+        '    PrismaClientKnownRequestError P2002: Invalid `prisma.order.create()` invocation in',
+        '      /app/order.js:3:4',
+        '      → 3 \\u{1b}[2J',
+        '      Unique constraint failed',
+        '      at fulfill (file:///app/order-client.js:12:9)',
+      ].join('\n'),
+    )
   })
 
   it('shows one attempt with its errors, stacks and causes', async () => {
@@ -113,7 +167,7 @@ describe('async-gen-worker attempts', () => {
       'priority        12',
       'token           order-1',
       'children        1',
-      'Run 25 failed 2026-11-26 08:00:00, after 31 ms, worker 7',
+      'Run 25 failed 2026-11-26T08:00:00Z, after 31 ms, worker 7',
       'Error: connect ECONNREFUSED',
       'at fulfill (file:///app/order-client.js:12:9)',
       'Cause: TypeError: fetch failed',
@@ -131,6 +185,11 @@ describe('async-gen-worker attempts', () => {
       stdout: 'There is no attempt 999999 of Attempt.\n',
     })
     expect(await json('show', '999999')).toMatchObject({ code: 1, error: { code: 'NOT_FOUND' } })
+    expect(await json('show', child, id, child, '999999')).toMatchObject({
+      code: 1,
+      attempts: [{ id: child }, { id }],
+      error: { message: 'There is no attempt 999999 of Attempt.' },
+    })
   })
 
   it('retries, cancels and expires attempts by their ids, and says which it left alone', async () => {
@@ -152,6 +211,33 @@ describe('async-gen-worker attempts', () => {
     expect(await attempts('cancel', waiting)).toMatchObject({ code: 0, stdout: `${waiting}  Probe.plain  cancelled\n` })
     expect((await attempts('expire', failed)).code).toBe(0)
     expect((await Attempt.find(failed))!.status).toBe('expired')
+    expect(await attempts('expire', failed, `00${failed}`)).toMatchObject({
+      code: 1,
+      stdout: `Attempt ${failed} is already expired.\n`,
+    })
+    expect((await attempts('cancel', failed)).stdout).toBe(
+      `Attempt ${failed} is expired. Only attempts that are pending or running can be cancelled.\n`,
+    )
+  })
+
+  it('reschedules pending attempts, by their ids or by filters', async () => {
+    const [one, two] = [await insert({}), await insert({ method: 'slow' })]
+    const done = await insert({ status: 'succeeded', completed_at: new Date() })
+    const at = '2999-01-01T08:30:00.000Z'
+    expect(await json('reschedule', one, done, '--to', at)).toMatchObject({
+      code: 1,
+      changed: [one],
+      failed: [{ id: done }],
+    })
+    expect(await attempts('reschedule', '--method', 'slow', '--to', '1h', '--dry-run')).toMatchObject({
+      stdout: '1 attempt would be rescheduled.\n',
+    })
+    expect((await attempts('reschedule', '--method', 'slow', '--to', '1h', '--yes')).stdout).toBe(
+      '1 attempt was rescheduled.\n',
+    )
+    expect((await Attempt.find(one))!.scheduledAt.toISOString()).toBe(at)
+    const wait = (await Attempt.find(two))!.scheduledAt.getTime() - Date.now()
+    expect(Math.abs(wait - 3_600_000)).toBeLessThan(60_000)
   })
 
   it('changes many attempts only with --yes or after a question on a terminal', async () => {
@@ -189,47 +275,121 @@ describe('async-gen-worker attempts', () => {
   it('pauses and resumes, and `status` and `attempts pauses` show it', async () => {
     expect(await attempts('pauses')).toMatchObject({ code: 0, stdout: 'Nothing is paused.\n' })
     const { stdout } = await attempts('pause', 'Probe.plain', '--until', '1h', '--reason', 'deploy')
-    expect(stdout).toMatch(/^Probe\.plain has been paused since \S+Z, until \S+Z: deploy\.\n$/)
+    expect(stdout).toMatch(/^Probe\.plain \(Attempt\) has been paused since \S{19}Z, until \S{19}Z: deploy\.\n$/)
     expect(await Attempt.pauses()).toMatchObject([{ target: 'Probe', method: 'plain', reason: 'deploy' }])
     expect((await attempts('pauses')).stdout).toBe(stdout)
     await Attempt.async(Probe).plain('waits')
     expect((await attempts('--pending')).stdout).toContain('pending (paused)')
 
-    const folder = mkdtempSync(join(tmpdir(), 'async-gen-status-'))
-    const folders = ['--pid-dir', folder, '--log-dir', folder]
-    const inHost = (...args: string[]) =>
-      run(folder, process.execPath, ['--import', import.meta.resolve('tsx'), BIN, ...args, ...folders], {
-        env: { DATABASE_URL: url },
-        exitCodes: [0, 3],
-      })
-    await inHost('start', HOST)
-    expect((await inHost('status')).stdout).toMatch(
-      /^1 {2}running .*\nProbe\.plain has been paused since .*: deploy\.\n$/,
+    expect((await attempts('resume', 'Probe')).stdout).toMatch(
+      /^Probe \(Attempt\): not paused\.\nProbe\.plain \(Attempt\) has been paused/,
     )
-    expect(JSON.parse((await inHost('status', '--json')).stdout)).toMatchObject({
-      workers: [{ state: 'running' }],
-      pauses: [{ model: 'Attempt', target: 'Probe', method: 'plain', reason: 'deploy' }],
+    expect(await attempts('resume', 'Probe.plain')).toMatchObject({
+      code: 0,
+      stdout: 'Probe.plain (Attempt): resumed.\n',
     })
-    await inHost('stop')
-    rmSync(folder, { recursive: true })
-
-    expect((await attempts('resume', 'Probe')).stdout).toMatch(/^Probe was not paused\.\nProbe\.plain has been paused/)
-    expect(await attempts('resume', 'Probe.plain')).toMatchObject({ code: 0, stdout: 'Probe.plain was resumed.\n' })
     await sql(`INSERT INTO async_pauses (model, target, method) VALUES ('Attempt', 'Gone', 'old')`)
     expect(await json('resume', 'Gone.old')).toEqual({ code: 0, version: 1, resumed: true, pauses: [] })
-    await attempts('pause')
+    await sql(`INSERT INTO async_pauses (model, target) VALUES ('Attempt', 'with.dot')`)
+    expect(await json('resume', 'with.dot')).toMatchObject({ resumed: true, pauses: [] })
+    await attempts('pause', 'Probe', '--method', 'plain')
+    expect(await Attempt.pauses()).toMatchObject([{ target: 'Probe', method: 'plain' }])
+    expect((await attempts('resume')).stdout).toMatch(
+      /^All calls of Attempt: not paused\.\nWithout a target, .* These pauses stay:\nProbe\.plain/,
+    )
+  })
+
+  it('pauses all calls only with --all or --yes, or after a question on a terminal', async () => {
+    await insert({})
+    await insert({ target: 'Other' })
+    const refused = await attempts('pause')
+    expect(refused).toMatchObject({ code: 2, stdout: '' })
+    expect(refused.stderr).toContain('Nothing was paused: All calls of Attempt would be paused: 2 attempts would wait.')
+    expect(refused.stderr).toContain('Add --all')
+    expect(await json('pause')).toMatchObject({ code: 2, error: { code: 'USAGE' } })
+    expect((await attempts('pause', 'Probe', '--dry-run')).stdout).toBe(
+      'Probe (Attempt) would be paused: 1 attempt would wait.\n',
+    )
+    expect(await attempts('pause', '--all', '--dry-run')).toMatchObject({ code: 0 })
+    expect(await onTerminal('n\r', 'pause')).toMatchObject({ code: 1 })
+    expect(await Attempt.pauses()).toEqual([])
+    expect(await onTerminal('y\r', 'pause')).toMatchObject({ code: 0 })
     expect(await Attempt.pauses()).toMatchObject([{ target: null, method: null }])
+    expect((await attempts('resume')).stdout).toBe('All calls of Attempt: resumed.\n')
+    for (const flag of ['--all', '--yes']) {
+      expect(await json('pause', flag)).toMatchObject({ code: 0, paused: true })
+      expect(await json('resume', ...(flag === '--all' ? [flag] : []))).toMatchObject({ resumed: true, pauses: [] })
+    }
+  })
+
+  it('marks pauses that match nothing, with a statement that removes each', async () => {
+    await sql(`INSERT INTO async_pauses (model, target, method) VALUES
+      ('Attempt', '*', 'plain'), ('Attempt', 'Prboe', '*'), ('attempts', 'it''s', '*')`)
+    const { stdout } = await attempts('pauses')
+    expect(stdout).toMatch(
+      /^\*\.plain \(Attempt\) has been paused since \S+, until it is resumed\.\nPrboe \(Attempt\) .*\n {2}It matches nothing: targets\.ts lists no target Prboe\. Did you mean Probe\? .*\nit's \(attempts\) .*\n {2}It matches nothing: there is no model attempts of attempts\. /,
+    )
+    for (const statement of stdout.match(/DELETE .*;/g)!) await sql(statement)
+    expect(await sql('SELECT method FROM async_pauses')).toEqual([{ method: 'plain' }])
+  })
+
+  it('`status` lists all workers of the database, which of them are of this folder, and the pauses', async () => {
+    await Attempt.pause(Probe, { reason: 'deploy' })
+    const other = await worker()
+    const folder = mkdtempSync(join(tmpdir(), 'async-gen-status-'))
+    const folders = ['--pid-dir', folder, '--log-dir', folder]
+    const inHost = (database: string, ...args: string[]) =>
+      run(folder, process.execPath, ['--import', import.meta.resolve('tsx'), BIN, ...args, ...folders], {
+        env: { DATABASE_URL: database },
+        exitCodes: [0, 3],
+      })
+    // A folder without pid files does not know the worker module.
+    expect(await inHost(url, 'status')).toMatchObject({
+      code: 3,
+      stdout: expect.stringContaining('(NO_WORKER_MODULE)'),
+    })
+    await inHost(url, 'start', HOST)
+    const { stdout, code } = await inHost(url, 'status')
+    expect(code).toBe(0)
+    expect(stdout).toMatch(
+      new RegExp(
+        `^1 {2}running .*\nAlive in this database:\n {2}\\d+ {2}\\S+, process ${other.pid}, since \\S+Z, version \\S+\n` +
+          ' {2}\\d+ {2}\\S+, process \\d+, .*, worker 1 of this folder\nProbe \\(Attempt\\) has been paused .*: deploy\\.\n$',
+      ),
+    )
+    expect(JSON.parse((await inHost(url, 'status', '--json')).stdout)).toMatchObject({
+      workers: [{ state: 'running' }],
+      alive: [{ pid: other.pid, uid: null }, { uid: '1' }],
+      pauses: [{ model: 'Attempt', target: 'Probe', method: '*', reason: 'deploy' }],
+    })
+    const cut = await inHost('postgresql://me@127.0.0.1:1/none', 'status')
+    expect(cut).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(
+        /^1 {2}running .*\n.* were not read \(DATABASE_UNREACHABLE\): The database "none" on 127\.0\.0\.1:1 /,
+      ),
+    })
+    await inHost(url, 'stop')
+    rmSync(folder, { recursive: true })
   })
 
   it.each([
     [['shwo'], 'Unknown subcommand "shwo" of attempts'],
     [['show'], 'attempts show needs the id of an attempt'],
     [['show', 'abc'], '"abc" is not the id of an attempt'],
-    [['show', '1', '2'], 'Unexpected argument "2"'],
+    [['pauses', '2'], 'Unexpected argument "2"'],
+    [['pause', 'Prboe'], 'No target is called "Prboe"'],
+    [['pause', 'Probe.palin'], 'has no method "palin"'],
+    [['pause', 'Probe', '--all'], 'Give either a target or --all'],
+    [['pause', '--method', 'plain'], '--method needs a target'],
+    [['pause', 'Probe', '--until', '2020-01-01'], 'until is 2020-01-01T00:00:00.000Z. It must be a time in the future'],
+    [['pause', 'Probe', '--until', '-1h'], '--until is "-1h". It must be a length of time without a sign (30m, 1d)'],
+    [['--since', '1d', '--before', '2d'], 'Nothing lies between --since 1d ('],
+    [['reschedule', '1'], 'When should they run? Give --to'],
     [['show', '1', '--failed'], 'attempts show has no option --failed'],
     [['--status', 'faild'], '--status is "faild". It must be one or several of: pending, running'],
     [['--faild'], 'Unknown option --faild. Did you mean --failed?'],
-    [['--since', 'yesterday'], '--since is "yesterday". It must be a length of time (30m, 1d) or a time'],
+    [['--since', 'yesterday'], '--since is "yesterday". It must be a length of time without a sign'],
     [['--since', '1000'], '--since is "1000"'],
     [['--since', '2026-13-45'], '--since is "2026-13-45"'],
     [['--limit', '0'], '--limit is "0"'],
@@ -244,16 +404,6 @@ describe('async-gen-worker attempts', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toContain(message)
     expect(await json(...args)).toMatchObject({ code: 2, version: 1, error: { code: 'USAGE' } })
-  })
-
-  it.each([
-    [['pause', 'Prboe'], 'No target is called \\"Prboe\\"'],
-    [['pause', 'Probe.palin'], 'has no method \\"palin\\"'],
-    [['pause', '--until', '2020-01-01'], 'until is 2020-01-01T00:00:00.000Z. It must be a time in the future'],
-  ])('fails for %j with the reason', async (args, message) => {
-    const { stdout, code } = await attempts(...args, '--json')
-    expect(code).toBe(1)
-    expect(stdout).toContain(message)
   })
 
   it('prints hostile rows on one line each, without control characters, and whole and valid as JSON', async () => {
@@ -299,15 +449,49 @@ describe('async-gen-worker attempts', () => {
     expect(stderr).toBe('')
   })
 
-  it('fails with a short message if the database cannot be reached', async () => {
-    const { code, stderr, stdout } = await run(
-      REPOSITORY,
-      process.execPath,
-      ['--import', 'tsx', BIN, 'attempts', '--worker', HOST],
-      { env: { DATABASE_URL: 'postgresql://127.0.0.1:1/none' }, exitCodes: [1] },
-    )
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toMatch(/ECONNREFUSED/)
+  it.each([
+    [
+      'the server cannot be reached',
+      () => 'postgresql://me@127.0.0.1:1/none',
+      'DATABASE_UNREACHABLE',
+      /"none" on 127\.0\.0\.1:1 .* ECONNREFUSED/,
+    ],
+    [
+      'the host does not exist',
+      () => 'postgresql://me@no-such-host.invalid/none',
+      'DATABASE_UNREACHABLE',
+      /no-such-host\.invalid:5432/,
+    ],
+    [
+      'the server has no such database',
+      () => url.replace(/\/[^/]*$/, '/nothing'),
+      'DATABASE_ABSENT',
+      /has no database "nothing"/,
+    ],
+    [
+      'the role may not log in',
+      () => url.replace('://', '://').replace(/\/\/[^@]*@/, '//nobody:wrong@'),
+      'DATABASE_LOGIN_FAILED',
+      /the user "nobody"/,
+    ],
+    ['the migrations have not run', () => empty, 'NOT_MIGRATED', /npx prisma migrate deploy/],
+  ])('fails with a code and without a stack if %s', async (_, database, code, message) => {
+    for (const args of [
+      ['attempts', '--worker', HOST],
+      ['attempts', 'pauses', '--worker', HOST],
+      ['clear', HOST],
+    ]) {
+      const ran = (...more: string[]) =>
+        run(REPOSITORY, process.execPath, ['--import', 'tsx', BIN, ...args, ...more], {
+          env: { DATABASE_URL: database() },
+          exitCodes: [1],
+        })
+      const { stdout, stderr } = await ran()
+      expect(stdout).toBe('')
+      expect(stderr).toMatch(message)
+      expect(stderr.trimEnd().split('\n')).toHaveLength(1)
+      expect(JSON.parse((await ran('--json')).stdout)).toMatchObject({ error: { code } })
+    }
   })
 })
 
@@ -319,7 +503,7 @@ function deepArgs(attempt: unknown): number {
 /** Runs the command on a terminal of its own, and types an answer. */
 async function onTerminal(answer: string, ...args: string[]): Promise<{ code: number | null; text: string }> {
   const line = [process.execPath, '--import', 'tsx', BIN, 'attempts', ...args, '--worker', HOST].join(' ')
-  const child = spawn('script', ['-qefc', line, '/dev/null'], {
+  const child = spawn('script', ['-qefc', `stty cols 100; ${line}`, '/dev/null'], {
     cwd: REPOSITORY,
     env: { ...childEnv({ DATABASE_URL: url }), TERM: 'xterm', COLUMNS: '200' },
     stdio: ['pipe', 'pipe', 'inherit'],

@@ -48,7 +48,7 @@ describe('P15: async-gen-worker', () => {
     expect(log).toContain('"name":"Probe.once"')
     expect(await asyncWorker('status', ...traces)).toMatchObject({
       code: 3,
-      stdout: 'No worker was started in this folder.\n',
+      stdout: expect.stringMatching(/^No worker was started in the background in this folder\.\n/),
     })
   })
 

@@ -99,7 +99,7 @@ describe('the log of a worker', () => {
     const red = (text: string) => `\u001b[31m${text}\u001b[39m`
     expect(seen).toContain(`${red('FAILURE')}  Attempt(${attempt.id}) Probe.fail  `)
     expect(seen).toContain(`${red('Error: flat tyre')}  run 1, failed for good`)
-    expect(seen).toMatch(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/)
+    expect(seen).toMatch(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/)
   })
 })
 

@@ -36,7 +36,7 @@ describe('a pause', () => {
     expect(before.pending).toBeGreaterThan(0)
     await sleep(4000)
     expect(await statuses()).toEqual(before)
-    for (const each of workers) expect(each.log()).toContain('Probe has been paused since')
+    for (const each of workers) expect(each.log()).toContain('Probe (Attempt) has been paused since')
 
     // A run goes on to its end.
     expect(before.running).toBe(1)
@@ -48,7 +48,7 @@ describe('a pause', () => {
     const done = (await names()).filter((what) => what.startsWith('call'))
     expect([done.length, new Set(done).size]).toEqual([3000, 3000])
     await eventually('the log', async () =>
-      workers.every((each) => each.log().includes('The pause of Probe has ended.')),
+      workers.every((each) => each.log().includes('The pause of Probe (Attempt) has ended.')),
     )
   })
 

@@ -58,7 +58,7 @@ function indentedSteps(block: string[], page: string, top: number): Step[] {
   const at = (index: number) => `${page}:${top + index}`
   const prompts = lines.flatMap((line, index) => (line.startsWith('$ ') ? [index] : []))
   const head = lines.slice(0, prompts[0])
-  const first: Step[] = /^\d{4}-\d\d-\d\d /.test(head[0] ?? '')
+  const first: Step[] = /^\d{4}-\d\d-\d\dT/.test(head[0] ?? '')
     ? [{ kind: 'log', at: at(0), output: head.join('\n').trim() }]
     : head.flatMap((line, index) => (line ? [{ kind: 'command', at: at(index), command: line }] : []))
   const transcript = prompts.map((start, nth): Step => {

@@ -22,7 +22,6 @@ const CONTROL = /\u001b(?:\[[\d;?]*[A-Za-z]|[78])|[\u0000\u0008]/g
 
 const CHANGING: [shown: RegExp, pattern: string][] = [
   [/\d{4}-\d\d-\d\dT[\d:.]+Z/, '\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z'],
-  [/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/, '\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d'],
   [/\d{14}(?=_)/, '\\d{14}'],
   [/(?<=Client \()[\d.]+/, '[\\d.]+'],
   [/(?<=\bon )\w+, process \d+/, '\\S+, process \\d+'],

@@ -312,19 +312,47 @@ describe('doctor finds in the database', () => {
         severity: 'note',
         code: 'PAUSED',
         message:
-          'All calls of Attempt have been paused since 2026-11-26T00:00:00+00:00, until they are resumed: no reason was given',
+          'All calls of Attempt have been paused since 2026-11-26T00:00:00Z, until they are resumed: no reason was given',
         remedy: 'If they should run: npx async-gen-worker attempts resume --model Attempt',
       },
       {
         severity: 'note',
         code: 'PAUSED',
         message: expect.stringMatching(
-          /^The calls of OrderClient\.fulfill \(Attempt\) .*, until 2999-01-01T00:00:00\+00:00: the warehouse is moving$/,
+          /^The calls of OrderClient\.fulfill \(Attempt\) .*, until 2999-01-01T00:00:00Z: the warehouse is moving$/,
         ),
         remedy: 'If they should run: npx async-gen-worker attempts resume OrderClient.fulfill --model Attempt',
       },
-      { severity: 'note', code: 'PAUSED', remedy: 'If they should run, delete the row.' },
+      {
+        severity: 'note',
+        code: 'PAUSED',
+        remedy:
+          "If they should run: DELETE FROM async_pauses WHERE model = 'Attempt' AND target = 'a; reboot' AND method = '*';",
+      },
     ])
+  })
+
+  it('a pause whose model has no attempts, with a statement that removes it', async () => {
+    const { host, url } = await migrated()
+    await query(
+      url,
+      `INSERT INTO async_pauses (model, target, method, until) VALUES
+        ('attempts', '*', '*', NULL), ('AsyncPause', 'it''s', 'fulfill', 'infinity')`,
+    )
+    const { findings, healthy } = await diagnosis(host, { databaseUrl: url })
+    expect(healthy).toBe(false)
+    expect(findings).toMatchObject([
+      {
+        severity: 'warning',
+        code: 'PAUSE_UNMATCHED',
+        message: expect.stringMatching(
+          /^The pause of it's\.fulfill stops no call: its model is "AsyncPause"\. .* Attempt/,
+        ),
+      },
+      { severity: 'warning', message: expect.stringMatching(/^The pause of all calls stops no call: .* "attempts"/) },
+    ])
+    for (const { remedy } of findings) await query(url, /DELETE .*;/.exec(remedy)![0])
+    expect(await query(url, 'SELECT FROM async_pauses')).toEqual([])
   })
 
   it('a sequence of Graphile Worker that runs out', async () => {

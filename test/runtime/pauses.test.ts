@@ -365,7 +365,7 @@ describe('what operators see', () => {
     const attempt = await Attempt.async(Mail).send('a')
     expect(await attempt.perform()).toBe(false)
     expect(warn.mock.lastCall![0]).toMatch(
-      /^perform\(\) did not run Attempt \d+ \(Mail.send\): Mail has been paused since \S+Z, until it is resumed: too many\\ncomplaints\.$/,
+      /^perform\(\) did not run Attempt \d+ \(Mail.send\): Mail \(Attempt\) has been paused since \S+Z, until it is resumed: too many\\ncomplaints\.$/,
     )
     await rows(`UPDATE attempts SET expires_at = '2020-01-01Z'`)
     expect(await attempt.perform()).toBe(false)
@@ -390,6 +390,28 @@ describe('what operators see', () => {
     expect(oldest).toBeLessThan(600)
   })
 
+  it('is a warning in the log if a pause matches nothing, with a statement that removes it', async () => {
+    await rows(`INSERT INTO async_pauses (model, target, method) VALUES ('attempts', '*', '*'),
+      ('Attempt', 'Mial', '*'), ('Attempt', 'Mail', 'sned'), ('Attempt', '*', 'sned'),
+      ('Attempt', 'Warehouse', 'ship'), ('Attempt', 'Orders', 'ship'), ('Attempt', '*', 'send')`)
+    const warnings: string[] = []
+    const log = {
+      ...openLog('json'),
+      message: (level: string, text: string) => void (level === 'warning' && warnings.push(text)),
+    }
+    const logPauses = pauseLog(db, log)
+    await logPauses()
+    await logPauses()
+    expect(warnings).toEqual([
+      "The pause of *.sned (Attempt) matches nothing: targets.ts lists no method sned. Did you mean send? To remove it: DELETE FROM async_pauses WHERE model = 'Attempt' AND target = '*' AND method = 'sned';",
+      expect.stringContaining(
+        'Mail.sned (Attempt) matches nothing: targets.ts lists no method sned of the target Mail.',
+      ),
+      expect.stringContaining('Mial (Attempt) matches nothing: targets.ts lists no target Mial. Did you mean Mail?'),
+      expect.stringContaining('all of attempts matches nothing: there is no model attempts of attempts. To remove'),
+    ])
+  })
+
   it('is a line in the log when a pause begins, changes and ends', async () => {
     const messages: string[] = []
     const log = { ...openLog('json'), message: (_: string, text: string) => void messages.push(text) }
@@ -401,12 +423,14 @@ describe('what operators see', () => {
     }
     await Attempt.pause(Mail, { method: 'send', reason: 'deploy' })
     expect(await logged()).toEqual([
-      expect.stringMatching(/^Mail.send has been paused since .*, until it is resumed: deploy\.$/),
+      expect.stringMatching(/^Mail.send \(Attempt\) has been paused since .*, until it is resumed: deploy\.$/),
     ])
     expect(await logged()).toEqual([])
     await Attempt.pause(Mail, { method: 'send', until: '1h' })
-    expect(await logged()).toEqual([expect.stringMatching(/^Mail.send has been paused since \S+, until \S+Z\.$/)])
+    expect(await logged()).toEqual([
+      expect.stringMatching(/^Mail.send \(Attempt\) has been paused since \S+, until \S+Z\.$/),
+    ])
     await Attempt.resume(Mail, { method: 'send' })
-    expect(await logged()).toEqual(['The pause of Mail.send has ended.'])
+    expect(await logged()).toEqual(['The pause of Mail.send (Attempt) has ended.'])
   })
 })

@@ -4,6 +4,7 @@ import type { Host } from '../../host/inspect.js'
 import { clientSettings } from './client-settings.js'
 import type { Finding } from './finding.js'
 import { migrationFindings } from './migrations.js'
+import { pauses } from './pauses.js'
 
 /** The problems in the database. It changes nothing there. */
 export async function databaseFindings(
@@ -16,7 +17,7 @@ export async function databaseFindings(
     ...(await serverVersion(client)),
     ...(await migrationFindings(client, host, manifest)),
     ...(await failingToasts(client)),
-    ...(await pauses(client)),
+    ...(await pauses(client, host)),
     ...(await sequenceHeadroom(client)),
     ...poolSettings(url),
     ...(await clientSettings(client, host, manifest)),
@@ -57,45 +58,6 @@ async function failingToasts(client: DatabaseClient): Promise<Finding[]> {
     where: `toasts, name = '${name}'`,
     remedy: 'Fix the error in the method. The worker retries by itself, and the first success clears the error.',
   }))
-}
-
-/** Calls that wait because somebody has paused them. A pause without an end is easily forgotten. */
-async function pauses(client: DatabaseClient): Promise<Finding[]> {
-  const { rows: tables } = await client.query(`SELECT FROM pg_class WHERE oid = to_regclass('async_pauses')`)
-  if (tables.length === 0) return []
-  const { rows } = await client.query<PauseRow>(`
-    SELECT model, target, method, to_json(created_at) #>> '{}' AS since, to_json(until) #>> '{}' AS until, reason
-    FROM async_pauses
-    WHERE until IS NULL OR until > now()
-    ORDER BY model, target, method
-    LIMIT 20
-  `)
-  return rows.map(pauseNote)
-}
-
-function pauseNote({ model, target, method, since, until, reason }: PauseRow): Finding {
-  const path = method === '*' ? target : `${target}.${method}`
-  const what = path === '*' ? `All calls of ${model}` : `The calls of ${path} (${model})`
-  const end = until === null || until === 'infinity' ? 'until they are resumed' : `until ${until}`
-  // Only plain names are safe to paste into a shell.
-  const isPlain = path === '*' || /^\w[\w.]*$/.test(path)
-  const resume = `npx async-gen-worker attempts resume${path === '*' ? '' : ` ${path}`} --model ${model}`
-  return {
-    severity: 'note',
-    code: 'PAUSED',
-    message: `${what} have been paused since ${since}, ${end}: ${reason ?? 'no reason was given'}`,
-    where: 'async_pauses',
-    remedy: `If they should run${isPlain && /^\w+$/.test(model) ? `: ${resume}` : ', delete the row.'}`,
-  }
-}
-
-interface PauseRow {
-  model: string
-  target: string
-  method: string
-  since: string
-  until: string | null
-  reason: string | null
 }
 
 /** Graphile Worker 0.17 takes a value of an integer sequence at each enqueue, also if the job exists already. */

@@ -34,6 +34,7 @@ import { Content } from './content.js'
 import { type CurrentCall, currentCall } from './current.js'
 import { invalid, rowFilter } from './filter.js'
 import { AttemptLifecycle, performClaimed } from './lifecycle.js'
+import { targetLoaders } from './pause-match.js'
 import {
   listPauses,
   type Pause,
@@ -49,7 +50,7 @@ import type { AttemptRow, AttemptStatus } from './row.js'
 import { OWN_FIELDS } from './row.js'
 import { AttemptStore } from './store.js'
 import { classes, rootOf, typesOf } from './subclasses.js'
-import { type Targets, targetLoader } from './targets.js'
+import { type TargetList, type Targets, targetLoader } from './targets.js'
 
 /** A base class for the attempts of one table, bound to a database and to what they may call. */
 export function BaseAttempt<Client extends PrismaClientLike, const Model extends string, const T extends Targets>(
@@ -65,6 +66,7 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
     priorities,
   }
   sweptTables(db).add(binding.store)
+  targetLoaders(db).set(model, binding.targets as () => Promise<TargetList>)
   return Object.assign(class extends AttemptRecord<AddedFields<Client, Model>> {}, binding)
 }
 

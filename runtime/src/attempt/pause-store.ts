@@ -3,6 +3,7 @@ import { printable } from '../core/printable.js'
 import { SMALLEST_ID } from '../core/row-id.js'
 import type { Query, Statement } from '../core/statement.js'
 import type { RowStatistics } from '../core/swept-table.js'
+import { timeText } from '../core/time-text.js'
 import { canAddJobs } from './sql/bulk.js'
 import { enqueueResumedStatement, resumedStatement } from './sql/enqueue-due.js'
 import { duePausedStatement, pauseStatements as sql } from './sql/pauses.js'
@@ -24,18 +25,19 @@ export interface PauseRow extends PausePath {
   since: Date
 }
 
-/** What is paused, as an operator names it: `OrderClient`, `OrderClient.fulfill` or `all of Attempt`. */
+/** What is paused, as an operator names it: `OrderClient (Attempt)`, `OrderClient.fulfill (Attempt)` or `all of Attempt`. */
 export function pausedName({ model, target, method }: Pick<PauseRow, 'model' | 'target' | 'method'>): string {
-  if (target === ALL && method === ALL) return `all of ${model}`
-  return printable(method === ALL ? target : `${target}.${method}`, 200)
+  const of = printable(model, 100)
+  if (target === ALL && method === ALL) return `all of ${of}`
+  return `${printable(method === ALL ? target : `${target}.${method}`, 200)} (${of})`
 }
 
-/** `OrderClient.fulfill has been paused since 2026-11-26T08:00:00.000Z, until it is resumed: the warehouse is moving`. */
+/** `OrderClient.fulfill (Attempt) has been paused since 2026-11-26T08:00:00Z, until it is resumed: the warehouse is moving`. */
 export function describePause(pause: PauseRow): string {
   const { since, until, reason } = pause
-  const end = until === null ? 'until it is resumed' : `until ${until.toISOString()}`
+  const end = until === null ? 'until it is resumed' : `until ${timeText(until)}`
   const why = reason === null ? '' : `: ${printable(reason, 1000)}`
-  return `${pausedName(pause)} has been paused since ${since.toISOString()}, ${end}${why}`
+  return `${pausedName(pause)} has been paused since ${timeText(since)}, ${end}${why}`
 }
 
 /** When a pause ends: at a time, after a number of milliseconds, or, without either, by `resume`. */

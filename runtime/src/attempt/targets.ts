@@ -183,6 +183,16 @@ export class TargetList<T extends Targets = Targets> {
     return Object.values(this.#all).includes(target)
   }
 
+  /** The names of all methods, by the names of their targets, also the older names in `renamed`: those that rows may have. */
+  names(): Map<string, string[]> {
+    const names = new Map<string, string[]>()
+    for (const [name, target] of Object.entries(this.#all))
+      names.set(name, ownFunctionsOf(target instanceof RecordTarget ? target.methods : target))
+    for (const [target, method] of Object.keys(this.#renamed).map(splitPath))
+      names.set(target, [...(names.get(target) ?? []), method])
+    return names
+  }
+
   /** The older names of a target's methods, or of one: rows that were recorded under them call it too. */
   oldPathsOf(target: string, method?: string): { target: string; method: string }[] {
     return Object.entries(this.#renamed).flatMap(([old, path]) => {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { AsyncGenError } from '../core/errors.js'
+import { AsyncGenError, isAsyncGenError } from '../core/errors.js'
 import { version } from '../core/version.js'
 import { clearRefreshes } from '../worker/clear.js'
 import { wasLogged } from '../worker/crash-report.js'
@@ -22,9 +22,10 @@ import { hostDatabase } from './attempts/classes.js'
 import { attempts } from './attempts/command.js'
 import { toJson } from './attempts/json.js'
 import type { ParsedSubcommand } from './attempts/usage.js'
+import { using } from './database-errors.js'
 import type { Flags } from './flags.js'
 import type { CommandResult } from './result.js'
-import { pauseLines, readPauses } from './status-pauses.js'
+import { aliveLines, type DatabaseProblem, pauseLines, readDatabase } from './status-database.js'
 import { type CommandName, parseCommandLine, UsageError } from './usage.js'
 
 const ACTIONS: Record<
@@ -162,29 +163,31 @@ async function restartAll(file: string | undefined, flags: Flags): Promise<Comma
 async function listAll(_file: string | undefined, flags: Flags): Promise<CommandResult> {
   const uids = uidsOf(flags)
   const daemons = list(foldersOf(flags)).filter(({ uid }) => uids.includes(uid))
-  const lines = daemons.map(({ uid, pid, state, log }) => {
+  const own = daemons.map(({ uid, pid, state, log }) => {
     const process = pid === undefined ? 'invalid pid file' : `process ${pid}`
     return `${uid}  ${state}  ${process}  ${relativePath(log)}`
   })
   const module = daemons[0] && launchSettingsOf(daemons[0].uid, foldersOf(flags))?.module
-  const pauses = await readPauses(SELF, module)
+  const found = await readDatabase(SELF, module, daemons)
   const allRun = daemons.length > 0 && daemons.every(({ state }) => state === 'running')
-  return {
-    lines: [...(lines.length > 0 ? lines : ['No worker was started in this folder.']), ...pauseLines(pauses)],
-    json: { workers: daemons, pauses: pauses ?? null },
-    exitCode: allRun ? 0 : 3,
-  }
+  const started = own.length > 0 ? own : ['No worker was started in the background in this folder.']
+  const [lines, json] =
+    'error' in found
+      ? [[unread(found.error)], { alive: null, pauses: null, problem: found.error }]
+      : [[...aliveLines(found.alive), ...pauseLines(found.pauses)], found]
+  return { lines: [...started, ...lines], json: { workers: daemons, ...json }, exitCode: allRun ? 0 : 3 }
+}
+
+function unread({ code, message }: DatabaseProblem): string {
+  return `The workers and pauses in the database were not read (${code}): ${message}`
 }
 
 async function clear(file: string | undefined): Promise<CommandResult> {
   const db = await hostDatabase(file)
-  try {
+  return await using(db, async () => {
     const cleared = await clearRefreshes(db)
     return { lines: [`${cleared} waiting refreshes removed.`], json: { cleared } }
-  } finally {
-    await db.close()
-    await db.disconnectPrisma()
-  }
+  })
 }
 
 async function startOne(uid: string, launch: LaunchSettings, flags: Flags): Promise<Daemon> {
@@ -294,11 +297,6 @@ function print({ lines, json: object, exitCode }: CommandResult, json: boolean):
   if (json) writeOut(`${toJson({ version: 1, ...object })}\n`)
   else if (lines.length > 0) writeOut(`${lines.join('\n')}\n`)
   return exitCode
-}
-
-/** By its shape: the host may have another copy of this package. */
-function isAsyncGenError(error: unknown): error is AsyncGenError {
-  return error instanceof Error && 'code' in error && 'remedy' in error
 }
 
 function printError(error: unknown, json: boolean): number {

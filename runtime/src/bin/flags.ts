@@ -29,7 +29,10 @@ export const FLAGS = {
   failed: { type: 'boolean', help: ['--failed', 'the same as --status failed'] },
   expired: { type: 'boolean', help: ['--expired', 'the same as --status expired'] },
   cancelled: { type: 'boolean', help: ['--cancelled', 'the same as --status cancelled'] },
-  target: { type: 'string', help: ['--target <name>', 'the name of a target, as targets.ts lists it or listed it'] },
+  target: {
+    type: 'string',
+    help: ['--target <name>', 'a target, as targets.ts lists it or listed it, or a method: OrderClient.fulfill'],
+  },
   method: { type: 'string', help: ['--method <name>', 'the name of a method'] },
   token: { type: 'string', help: ['--token <token>', 'an idempotence token'] },
   error: { type: 'string', help: ['--error <text>', 'text in the name, code or message of the latest error'] },
@@ -37,8 +40,10 @@ export const FLAGS = {
   before: { type: 'string', help: ['--before <time>', 'before that time'] },
   limit: { type: 'string', help: ['--limit <n>', 'how many to list. Default: 20'] },
   decrypt: { type: 'boolean', help: ['--decrypt', 'show encrypted arguments, results and errors'] },
-  'dry-run': { type: 'boolean', help: ['--dry-run', 'only print how many attempts would be changed'] },
+  'dry-run': { type: 'boolean', help: ['--dry-run', 'only print what would be changed'] },
   yes: { type: 'boolean', short: 'y', help: ['--yes, -y', 'change many attempts without asking'] },
+  to: { type: 'string', help: ['--to <time>', 'when `reschedule` lets them run: 1h from now, or a time in UTC'] },
+  all: { type: 'boolean', help: ['--all', 'pause all calls of the model, without asking'] },
   until: {
     type: 'string',
     help: ['--until <time>', 'when the pause ends: 1h, or a time in UTC. Default: at `resume`'],

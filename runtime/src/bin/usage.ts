@@ -1,4 +1,5 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
+import { nearest } from '../core/nearest.js'
 import { ATTEMPTS_DETAILS, ATTEMPTS_FLAGS, type ParsedSubcommand, parseSubcommand } from './attempts/usage.js'
 import { FLAGS, type FlagName, type Flags } from './flags.js'
 
@@ -47,7 +48,10 @@ export const COMMANDS = {
     examples: ['restart', 'restart --uid 2 --concurrency 20', 'restart --count 4'],
   },
   status: {
-    summary: 'lists the workers that were started; the exit code is 3 if one of them does not run',
+    summary: 'lists the workers that were started here, those that are alive in the database, and the pauses',
+    details:
+      'The exit code is 3 if a worker that `start` began in this folder does not run, or if none was started: workers that run otherwise do\n' +
+      'not count. The exit code is 0 although the database cannot be read: a line, and `problem` in the JSON, says why.',
     takesModule: false,
     flags: FOR_DAEMONS,
     examples: ['status', 'status --json'],
@@ -59,7 +63,7 @@ export const COMMANDS = {
     examples: ['clear', 'clear src/async/worker.ts'],
   },
   attempts: {
-    summary: 'lists, shows, retries, cancels, expires, pauses and resumes attempts',
+    summary: 'lists, shows, retries, cancels, expires, reschedules, pauses and resumes attempts',
     details: ATTEMPTS_DETAILS,
     takesModule: false,
     hasSubcommands: true,
@@ -94,7 +98,8 @@ export interface CommandLine {
  * @returns text for --help and --version
  * @throws UsageError
  */
-export function parseCommandLine(args: string[], version: string): CommandLine | string {
+export function parseCommandLine(given: string[], version: string): CommandLine | string {
+  const args = withSigns(given)
   const { tokens, positionals } = parseArgs({
     args,
     options: FLAGS,
@@ -102,8 +107,8 @@ export function parseCommandLine(args: string[], version: string): CommandLine |
     strict: false,
     tokens: true,
   })
-  const [given, module, ...surplus] = positionals
-  const command = given !== undefined && Object.hasOwn(COMMANDS, given) ? (given as CommandName) : undefined
+  const [name, module, ...surplus] = positionals
+  const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? (name as CommandName) : undefined
   const known: readonly string[] = command ? [...COMMANDS[command].flags, 'help', 'version'] : Object.keys(FLAGS)
   const unknown = tokens.find((token) => token.kind === 'option' && !Object.hasOwn(FLAGS, token.name))
   if (unknown?.kind === 'option')
@@ -113,10 +118,9 @@ export function parseCommandLine(args: string[], version: string): CommandLine |
   const flags = strictly(args, command)
   if (flags.version) return version
   if (flags.help) return command ? helpOf(command) : HELP
-  if (given === undefined)
+  if (name === undefined)
     throw new UsageError(`A command is missing. Choose one of: ${Object.keys(COMMANDS).join(', ')}.${seeHelp()}`)
-  if (!command)
-    throw new UsageError(`Unknown command "${given}".${suggestion(given, Object.keys(COMMANDS))}${seeHelp()}`)
+  if (!command) throw new UsageError(`Unknown command "${name}".${suggestion(name, Object.keys(COMMANDS))}${seeHelp()}`)
   const foreign = Object.keys(flags).find((flag) => !known.includes(flag))
   if (foreign) throw new UsageError(`async-gen-worker ${command} has no option --${foreign}.${seeHelp(command)}`)
   if (command === 'attempts') {
@@ -127,6 +131,16 @@ export function parseCommandLine(args: string[], version: string): CommandLine |
   const extra = COMMANDS[command].takesModule ? surplus[0] : module
   if (extra !== undefined) throw new UsageError(`Unexpected argument "${extra}".${seeHelp(command)}`)
   return { command, module, flags }
+}
+
+/** `--until -1h` as `--until=-1h`: parseArgs would take -1h for two flags, and its message would not help. */
+function withSigns(args: string[]): string[] {
+  return args.flatMap((argument, i) => {
+    const isSigned = (at: number) =>
+      /^--(since|before|until|to)$/.test(args[at - 1] ?? '') && /^-\d/.test(args[at] ?? '')
+    if (isSigned(i)) return []
+    return isSigned(i + 1) ? [`${argument}=${args[i + 1]}`] : [argument]
+  })
 }
 
 function strictly(args: string[], command: CommandName | undefined): Flags {
@@ -177,27 +191,6 @@ function seeHelp(command?: CommandName): string {
 
 /** ` Did you mean --count?`, if a known word is similar. */
 function suggestion(word: string, known: readonly string[], prefix = ''): string {
-  const near = known
-    .map((name) => ({ name, distance: distanceOf(word, name) }))
-    .filter(({ name, distance }) => distance <= Math.max(1, Math.floor(name.length * 0.4)))
-    .sort((a, z) => a.distance - z.distance)
-  return near[0] ? ` Did you mean ${prefix}${near[0].name}?` : ''
-}
-
-/** The edit distance: letters added, removed, replaced, or swapped with the next one. */
-function distanceOf(from: string, to: string): number {
-  if (Math.abs(from.length - to.length) > 3) return Number.POSITIVE_INFINITY
-  const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, i) => i)]
-  for (let i = 1; i <= from.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= to.length; j++) {
-      const same = from[i - 1] === to[j - 1]
-      const swapped = i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]
-      const before = rows[i - 1]!
-      row[j] = Math.min(row[j - 1]! + 1, before[j]! + 1, before[j - 1]! + (same ? 0 : 1))
-      if (swapped) row[j] = Math.min(row[j]!, rows[i - 2]![j - 2]! + 1)
-    }
-    rows.push(row)
-  }
-  return rows[from.length]![to.length]!
+  const near = nearest(word, known)
+  return near === undefined ? '' : ` Did you mean ${prefix}${near}?`
 }

@@ -21,6 +21,11 @@ export class AsyncGenError extends Error {
   }
 }
 
+/** By its shape: the host may have another copy of this package. */
+export function isAsyncGenError(error: unknown): error is AsyncGenError {
+  return error instanceof Error && 'code' in error && 'remedy' in error
+}
+
 /** The status of an attempt does not allow the method, such as `perform` after it has succeeded. */
 export class InvalidStateError extends AsyncGenError {
   override readonly name = 'InvalidStateError'

@@ -1,6 +1,7 @@
 import { styleText } from 'node:util'
 import { Logger } from 'graphile-worker'
 import type { ErrorRecord } from '../core/errors.js'
+import { timeText } from '../core/time-text.js'
 import type { OperationEvent } from '../telemetry/operation.js'
 import type { WorkerOperation } from './counters.js'
 
@@ -64,9 +65,9 @@ const LABEL = {
 
 const COLOUR = { info: 'green', warning: 'yellow', error: 'red' } as const
 
-/** `2026-11-21 22:30:12  SUCCESS  Attempt(42) OrderClient.fulfill  31 ms`, in the local time. */
+/** `2026-11-21T22:30:12Z  SUCCESS  Attempt(42) OrderClient.fulfill  31 ms`, in UTC. */
 function pretty({ time, level, ...line }: Line): string {
-  const at = styleText('dim', localTime(time))
+  const at = styleText('dim', timeText(time))
   if ('message' in line) {
     const text = line.message.trimEnd()
     return `${at}  ${level === 'info' ? text : styleText(COLOUR[level], text)}${framesOf(line.fields)}`
@@ -89,13 +90,6 @@ function pretty({ time, level, ...line }: Line): string {
 function framesOf({ error }: { error?: ErrorRecord } = {}): string {
   const frames = error?.stack && !error.code ? error.stack.split('\n').filter((line) => /^ {4}at /.test(line)) : []
   return frames.map((line) => `\n${line}`).join('')
-}
-
-/** `2026-11-21 22:30:12`, in the local time. */
-export function localTime(time: Date): string {
-  const two = (number: number) => String(number).padStart(2, '0')
-  const date = [time.getFullYear(), two(time.getMonth() + 1), two(time.getDate())].join('-')
-  return `${date} ${[time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(':')}`
 }
 
 /** `31 ms`, `2.5 s`, `3 min`, `2 h`. */

@@ -1,17 +1,23 @@
-import { createInterface } from 'node:readline/promises'
 import type { AttemptClass, AttemptRecord } from '../../attempt/attempt.js'
+import type { RescheduleOptions } from '../../attempt/binding.js'
+import { rowFilter, timeOf as rowTimeOf } from '../../attempt/filter.js'
 import type { AttemptStatus } from '../../attempt/row.js'
+import type { Duration } from '../../core/duration.js'
+import { AsyncGenError } from '../../core/errors.js'
 import { printable } from '../../core/printable.js'
 import type { Flags } from '../flags.js'
 import type { CommandResult } from '../result.js'
 import { UsageError } from '../usage.js'
-import { filterOf } from './filter.js'
+import { canAsk, confirm } from './confirm.js'
+import { filterOf, timeOf } from './filter.js'
+import { asUsage, nameHint } from './names.js'
+import { attemptsOf } from './present.js'
 
-export type Change = 'retry' | 'cancel' | 'expire'
+export type Change = 'retry' | 'cancel' | 'expire' | 'reschedule'
 
 interface Verb {
   done: string
-  bulk: 'retryAll' | 'cancelAll' | 'expireAll'
+  bulk: 'retryAll' | 'cancelAll' | 'expireAll' | 'rescheduleAll'
   /** The statuses that it changes without --status. */
   statuses: AttemptStatus[]
   /** The statuses of single attempts that it changes. */
@@ -32,6 +38,7 @@ const VERBS: Record<Change, Verb> = {
     allowed: ['pending', 'running'],
   },
   expire: { done: 'expired', bulk: 'expireAll', statuses: ['pending'], allowed: ['pending'] },
+  reschedule: { done: 'rescheduled', bulk: 'rescheduleAll', statuses: ['pending'], allowed: ['pending'] },
 }
 
 /** Changes the attempts with these ids, or all that match the filter of the flags. */
@@ -42,6 +49,10 @@ export async function changeAttempts(
   flags: Flags,
 ): Promise<CommandResult> {
   const filter = filterOf(flags, VERBS[change].statuses)
+  if (change === 'reschedule' && flags.to === undefined)
+    throw new UsageError(
+      'When should they run? Give --to: a length of time from now (1h), or a time (2026-11-01T08:30).',
+    )
   const hasFilter = Object.keys(filter).length > 0
   if (ids.length > 0 && hasFilter) throw new UsageError('Give either ids or filters, not both.')
   if (ids.length > 0) return await changeEach(Attempt, change, ids, flags)
@@ -62,10 +73,13 @@ async function changeEach(
   Attempt: AttemptClass,
   change: Change,
   ids: readonly string[],
-  { 'dry-run': dryRun }: Flags,
+  flags: Flags,
 ): Promise<CommandResult> {
+  const dryRun = flags['dry-run']
+  const changeIt: ChangeOne =
+    change === 'reschedule' ? await rescheduling(Attempt, timeOf(flags.to!, 'to')) : (attempt) => attempt[change]()
   const outcomes: Outcome[] = []
-  for (const id of ids.map(wholeId)) outcomes.push(await changeOne(Attempt, change, id, dryRun))
+  for (const id of wholeIds(ids)) outcomes.push(await changeOne(Attempt, change, id, dryRun ? undefined : changeIt))
   const changed = outcomes.filter(({ problem }) => problem === undefined)
   const failed = outcomes.filter(({ problem }) => problem !== undefined)
   const { done } = VERBS[change]
@@ -82,28 +96,64 @@ async function changeEach(
   }
 }
 
-async function changeOne(Attempt: AttemptClass, change: Change, id: string, dryRun = false): Promise<Outcome> {
+type ChangeOne = (attempt: AttemptRecord) => Promise<void>
+
+/** The class has a method for many rows only. */
+async function rescheduling(Attempt: AttemptClass, to: Date | Duration): Promise<ChangeOne> {
+  const [filter, scheduledAt, task] = await Promise.all([
+    rowFilter(Attempt, {}, 'rescheduleAll'),
+    rowTimeOf(Attempt.db, to, 'reschedule', '--to'),
+    Attempt.store.taskToAdd(),
+  ])
+  return async ({ id }) => {
+    const bulk = {
+      operation: 'reschedule' as const,
+      filter: { ...filter, statuses: ['pending' as const] },
+      scheduledAt,
+      task,
+    }
+    const { changed } = await Attempt.store.changeBatch(bulk, `{${id}}`)
+    if (changed === 0)
+      throw new AsyncGenError(
+        'INVALID_STATE',
+        `Attempt ${id} is not pending any more, or another transaction has locked it.`,
+      )
+  }
+}
+
+/** @param changeIt undefined: it only checks */
+async function changeOne(Attempt: AttemptClass, change: Change, id: string, changeIt?: ChangeOne): Promise<Outcome> {
   const attempt = await Attempt.find(id)
   if (!attempt) return { id, problem: `There is no attempt ${id} of ${Attempt.model}.` }
   const name = printable(`${attempt.target}.${attempt.method}`, 60)
   if (!VERBS[change].allowed.includes(attempt.status)) return { id, problem: refusal(attempt, change) }
-  if (dryRun) return { id, name }
+  if (!changeIt) return { id, name }
   try {
-    await attempt[change]()
+    await changeIt(attempt)
     return { id, name }
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'INVALID_STATE') throw error
-    return { id, problem: refusal(attempt, change) }
+    return { id, problem: refusal(await attempt.reload(), change) }
   }
 }
 
 function refusal({ id, status }: AttemptRecord, change: Change): string {
-  return `Attempt ${id} is ${status}, so it was not ${VERBS[change].done}.`
+  const { done, allowed } = VERBS[change]
+  if (status === done) return `Attempt ${id} is already ${status}.`
+  if (allowed.includes(status)) return `Attempt ${id} was not ${done}: another transaction has locked it. Try again.`
+  return `Attempt ${id} is ${status}. Only attempts that are ${allowed.join(' or ')} can be ${done}.`
 }
 
-/** @throws UsageError */
-export function wholeId(text: string): string {
-  if (/^-?\d{1,19}$/.test(text)) return text
+/**
+ * Each id once.
+ * @throws UsageError
+ */
+export function wholeIds(words: readonly string[]): string[] {
+  return [...new Set(words.map(wholeId))]
+}
+
+function wholeId(text: string): string {
+  if (/^-?\d{1,19}$/.test(text)) return String(BigInt(text))
   throw new UsageError(`${JSON.stringify(text)} is not the id of an attempt. An id is a whole number: 42.`)
 }
 
@@ -111,46 +161,27 @@ async function changeMatching(
   Attempt: AttemptClass,
   change: Change,
   filter: object,
-  { 'dry-run': dryRun, yes, json }: Flags,
+  flags: Flags,
 ): Promise<CommandResult> {
+  const { 'dry-run': dryRun, yes, json, to } = flags
   const { done, bulk } = VERBS[change]
-  const count = await checked(() => Attempt[bulk](filter, { dryRun: true }))
+  const options = change === 'reschedule' ? { to: timeOf(to!, 'to') } : {}
+  const run = (dry: object) => Attempt[bulk](filter, { ...options, ...dry } as RescheduleOptions)
+  const count = await asUsage(() => run({ dryRun: true }))
+  const hint = count === 0 ? await nameHint(Attempt, flags) : []
   const answer = (text: string, changed: number, exitCode = 0): CommandResult => ({
-    lines: [text],
-    json: { action: change, dryRun: dryRun === true, count: changed },
+    lines: [text, ...hint],
+    json: { action: change, dryRun: dryRun === true, count: changed, ...(hint[0] && { hint: hint[0] }) },
     exitCode,
   })
   if (dryRun) return answer(`${attemptsOf(count)} would be ${done}.`, count)
   if (count === 0) return answer('No attempt matches. Nothing was changed.', 0)
   if (!yes) {
-    if (json || !process.stdin.isTTY || !process.stderr.isTTY)
+    if (json || !canAsk())
       throw new UsageError(`Nothing was changed: ${attemptsOf(count)} would be ${done}. Add --yes to do it.`)
     if (!(await confirm(`${attemptsOf(count)} will be ${done}. Continue? [y/N] `)))
       return answer('Nothing was changed.', 0, 1)
   }
-  const changed = await Attempt[bulk](filter)
+  const changed = await run({})
   return answer(`${attemptsOf(changed)} ${changed === 1 ? 'was' : 'were'} ${done}.`, changed)
-}
-
-/** A filter that the operation does not take is wrong usage. */
-async function checked<Result>(run: () => Promise<Result>): Promise<Result> {
-  try {
-    return await run()
-  } catch (error) {
-    if ((error as { code?: unknown }).code === 'INVALID_OPTION') throw new UsageError((error as Error).message)
-    throw error
-  }
-}
-
-async function confirm(question: string): Promise<boolean> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  // Ctrl-D, or the end of the input, is no.
-  const closed = new Promise<string>((resolve) => terminal.once('close', () => resolve('')))
-  const answer = await Promise.race([terminal.question(question).catch(() => ''), closed])
-  terminal.close()
-  return /^y(es)?$/i.test(answer.trim())
-}
-
-function attemptsOf(count: number): string {
-  return count === 1 ? '1 attempt' : `${count} attempts`
 }

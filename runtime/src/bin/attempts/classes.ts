@@ -46,6 +46,12 @@ export async function hostClass(worker: string | undefined, model: string | unde
   return found
 }
 
+/** The classes of attempts beside the worker module, by their models. None if a module does not load: for what is only shown. */
+export async function loadedClasses(worker: string | undefined): Promise<Map<string, AttemptClass>> {
+  const module = findWorkerModule(process.cwd(), worker)
+  return await attemptClasses(dirname(module), extname(module)).catch(() => new Map())
+}
+
 /** The classes that extend BaseAttempt(…), by their models. Only modules that mention it are imported. */
 async function attemptClasses(folder: string, extension: string): Promise<Map<string, AttemptClass>> {
   const files = readdirSync(folder)

@@ -1,6 +1,7 @@
 import type { AttemptFilter } from '../../attempt/binding.js'
 import { ATTEMPT_STATUSES, type AttemptStatus } from '../../attempt/row.js'
 import { type Duration, milliseconds } from '../../core/duration.js'
+import { timeText } from '../../core/time-text.js'
 import type { Flags } from '../flags.js'
 import { UsageError } from '../usage.js'
 
@@ -19,6 +20,7 @@ export function filterOf(flags: Flags, statuses: readonly AttemptStatus[] = []):
       ? (['endedAfter', 'endedBefore'] as const)
       : (['createdAfter', 'createdBefore'] as const)
   const { target, method, token, error, since, before: end } = flags
+  if (since !== undefined && end !== undefined) refuseEmptySpan(since, end)
   return {
     ...(named.length > 0 && { status: named }),
     ...(target !== undefined && { target: filled(target, 'target') }),
@@ -36,8 +38,10 @@ export function filterOf(flags: Flags, statuses: readonly AttemptStatus[] = []):
  */
 export function timeOf(text: string, flag: string): Date | Duration {
   if (/^\d{4}-\d\d-\d\d/.test(text)) {
-    const hasZone = /T.*(Z|[+-]\d\d:?\d\d)$/i.test(text)
-    const date = new Date(/^\d{4}-\d\d-\d\d$/.test(text) || hasZone ? text : `${text.replace(' ', 'T')}Z`)
+    // PostgreSQL writes a space, and an offset of hours alone.
+    const iso = text.replace(' ', 'T').replace(/(T.*[+-]\d\d)$/, '$1:00')
+    const hasZone = /T.*(Z|[+-]\d\d:?\d\d)$/i.test(iso)
+    const date = new Date(/^\d{4}-\d\d-\d\d$/.test(iso) || hasZone ? iso : `${iso}Z`)
     if (!Number.isNaN(date.getTime())) return date
   } else {
     try {
@@ -48,7 +52,20 @@ export function timeOf(text: string, flag: string): Date | Duration {
     }
   }
   throw new UsageError(
-    `--${flag} is ${JSON.stringify(text)}. It must be a length of time (30m, 1d) or a time (2026-11-01, 2026-11-01T08:30).`,
+    `--${flag} is ${JSON.stringify(text)}. It must be a length of time without a sign (30m, 1d) or a time in UTC (2026-11-01, 2026-11-01T08:30).`,
+  )
+}
+
+/** @throws UsageError */
+function refuseEmptySpan(since: string, before: string): void {
+  const timeBack = (text: string, flag: string) => {
+    const time = timeOf(text, flag)
+    return time instanceof Date ? time : new Date(Date.now() - milliseconds(time))
+  }
+  const [from, to] = [timeBack(since, 'since'), timeBack(before, 'before')]
+  if (from < to) return
+  throw new UsageError(
+    `Nothing lies between --since ${since} (${timeText(from)}) and --before ${before} (${timeText(to)}). --since must be the earlier time.`,
   )
 }
 

@@ -1,5 +1,6 @@
 import { printable } from '../../core/printable.js'
-import { formatSeconds, localTime } from '../../worker/log.js'
+import { timeText as utc } from '../../core/time-text.js'
+import { formatSeconds } from '../../worker/log.js'
 import type { AttemptFacts, DetailedFacts, ErrorFacts } from './facts.js'
 import { toJson } from './json.js'
 
@@ -8,8 +9,14 @@ const MAX_TEXT = 2000
 
 const MAX_CELL = 160
 
-/** The attempts as a table. */
-export function tableOf(attempts: readonly AttemptFacts[]): string[] {
+/** How many lines of a message, and of a stack. */
+const MAX_LINES = 50
+
+/**
+ * The attempts as a table.
+ * @param width the longest line, in characters. Default: no limit
+ */
+export function tableOf(attempts: readonly AttemptFacts[], width = Number.POSITIVE_INFINITY): string[] {
   const rows = attempts.map((attempt) => [
     attempt.id,
     attempt.isPaused ? `${attempt.status} (paused)` : attempt.status,
@@ -20,18 +27,21 @@ export function tableOf(attempts: readonly AttemptFacts[]): string[] {
   ])
   const table = [['id', 'status', 'ended or recorded', 'call', 'runs', 'last error'], ...rows]
   const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)))
-  return table.map((row) =>
-    row
+  return table.map((row) => {
+    const line = row
       .map((cell, column) => cell.padEnd(widths[column]!))
       .join('  ')
-      .trimEnd(),
-  )
+      .trimEnd()
+    return line.length > width ? `${line.slice(0, width - 1).toWellFormed()}…` : line
+  })
 }
 
 function lastError({ errors, encryptor }: AttemptFacts): string {
   const error = errors.at(-1)
   if (!error) return ''
-  return error.name === undefined && encryptor !== null ? 'encrypted' : printable(titleOf(error), MAX_CELL)
+  return error.name === undefined && encryptor !== null
+    ? 'encrypted'
+    : printable(`${headOf(error)}: ${usefulLine(error)}`, MAX_CELL)
 }
 
 /** Everything about one attempt. */
@@ -95,9 +105,12 @@ function describe(error: Described, indent: string, depth = 0): string[] {
     ...(isObject(error.cause) ? [{ label: 'Cause: ', error: error.cause }] : []),
     ...(Array.isArray(error.errors) ? error.errors.filter(isObject).map((each) => ({ label: '', error: each })) : []),
   ]
+  const text = textOf(error)
+  const [first = '', ...more] = linesOf(text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT - 1)}…` : text)
   return [
-    `${indent}${printable(titleOf(error), MAX_TEXT)}`,
-    ...frames.slice(0, 50).map((line) => `${indent}  ${printable(line.trim(), MAX_CELL)}`),
+    `${indent}${printable(headOf(error), MAX_CELL)}: ${printable(first)}`,
+    ...more.slice(0, MAX_LINES).map((line) => `${indent}  ${printable(line)}`),
+    ...frames.slice(0, MAX_LINES).map((line) => `${indent}  ${printable(line.trim(), MAX_CELL)}`),
     ...(depth < 20 ? nested : []).flatMap(({ label, error }) => {
       const [first = '', ...rest] = describe(error, `${indent}  `, depth + 1)
       return [`${indent}  ${label}${first.trimStart()}`, ...rest]
@@ -105,10 +118,31 @@ function describe(error: Described, indent: string, depth = 0): string[] {
   ]
 }
 
-function titleOf({ name, code, message }: Described): string {
-  const text = typeof message === 'string' ? message : toJson(message ?? null)
-  const isInMessage = code === undefined || text.includes(String(code))
-  return `${String(name)}${isInMessage ? '' : ` ${String(code)}`}: ${text}`
+/** The name, and the code if neither the name (`PermanentError`, `PERMANENT`) nor the message says it. */
+function headOf(error: Described): string {
+  const { name, code } = error
+  const letters = (text: unknown) => String(text).replaceAll('_', '').toUpperCase()
+  const isNew = code !== undefined && !textOf(error).includes(String(code)) && !letters(name).includes(letters(code))
+  return isNew ? `${String(name)} ${String(code)}` : String(name)
+}
+
+function textOf({ message }: Described): string {
+  return typeof message === 'string' ? message : toJson(message ?? null)
+}
+
+function linesOf(text: string): string[] {
+  return text.split(/\r?\n/).filter((line) => line.trim() !== '')
+}
+
+/** The line of a message that says most: Prisma's begin with an excerpt of the code, and end with what is wrong. */
+function usefulLine(error: Described): string {
+  const lines = linesOf(textOf(error))
+  return (/^PrismaClient/.test(String(error.name)) ? lines.at(-1) : lines[0]) ?? ''
+}
+
+/** How many attempts, in words. */
+export function attemptsOf(count: number): string {
+  return count === 1 ? '1 attempt' : `${count} attempts`
 }
 
 function isObject(value: unknown): value is Described {
@@ -119,8 +153,7 @@ function jsonText(value: unknown): string {
   return printable(toJson(value), MAX_TEXT)
 }
 
-/** In the local time, as in the log of a worker. */
 function timeText(text: string): string {
   const time = new Date(text)
-  return Number.isNaN(time.getTime()) ? printable(text, 40) : localTime(time)
+  return Number.isNaN(time.getTime()) ? printable(text, 40) : utc(time)
 }

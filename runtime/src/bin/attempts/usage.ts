@@ -22,9 +22,9 @@ export const SUBCOMMANDS = {
     flags: [...FILTERS, 'limit', 'decrypt', ...FOR_ALL],
   },
   show: {
-    summary: 'shows one attempt, with all errors',
-    words: '<id>',
-    most: 1,
+    summary: 'shows attempts, with all errors',
+    words: '<id> …',
+    most: Number.POSITIVE_INFINITY,
     flags: ['decrypt', ...FOR_ALL],
   },
   retry: {
@@ -45,17 +45,23 @@ export const SUBCOMMANDS = {
     most: Number.POSITIVE_INFINITY,
     flags: FOR_CHANGES,
   },
+  reschedule: {
+    summary: 'sets when pending attempts run: --to 1h',
+    words: '[id …]',
+    most: Number.POSITIVE_INFINITY,
+    flags: ['to', ...FOR_CHANGES],
+  },
   pause: {
-    summary: 'pauses all calls of the model, of a target or of a method',
+    summary: 'pauses the calls of a target or of a method; without one, all calls of the model, and asks first',
     words: '[target[.method]]',
     most: 1,
-    flags: ['until', 'reason', ...FOR_ALL],
+    flags: ['method', 'until', 'reason', 'all', 'dry-run', 'yes', ...FOR_ALL],
   },
   resume: {
-    summary: 'ends that pause',
+    summary: 'ends that pause; without a target, the pause of all calls',
     words: '[target[.method]]',
     most: 1,
-    flags: FOR_ALL,
+    flags: ['method', 'all', ...FOR_ALL],
   },
   pauses: {
     summary: 'lists the pauses in force',
@@ -78,10 +84,10 @@ export const ATTEMPTS_DETAILS = `${Object.entries(SUBCOMMANDS)
 
 Without a subcommand: list. It uses the classes of attempts beside the worker module, with your overrides.
 
---since and --before take a length of time back from now (1d), or a time (2026-11-01, in UTC). They mean when an attempt ended if all
+All times are in UTC. --since and --before take a length of time back from now (1d), or a time (2026-11-01T08:30). They mean when an attempt ended if all
 wanted statuses are ends: succeeded, failed, expired, cancelled. Otherwise they mean when it was recorded.
 
-\`retry\`, \`cancel\` and \`expire\` take ids, or filters for many attempts. With filters, they ask first. --yes does not ask.`
+\`retry\`, \`cancel\`, \`expire\` and \`reschedule\` take ids, or filters for many attempts. With filters, they ask first. --yes does not ask.`
 
 /** The subcommand of `attempts`, and the words after it; a message if they are wrong. */
 export function parseSubcommand(words: readonly string[], flags: Flags): ParsedSubcommand | { problem: string } {
