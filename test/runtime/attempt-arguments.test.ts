@@ -104,7 +104,8 @@ describe('schemas of arguments', () => {
     await attempt.perform()
     expect(received).toEqual([])
     expect(attempt).toMatchObject({ status: 'failed', numAttempts: 1 })
-    expect(attempt.errors[0]).toMatchObject({ name: 'PermanentError', cause: { code: 'INVALID_ARGUMENTS' } })
+    expect(attempt.errors[0]).toMatchObject({ name: 'InvalidArgumentsError', code: 'INVALID_ARGUMENTS' })
+    expect(await Attempt.count({ error: 'INVALID_ARGUMENTS' })).toBe(1)
     expect(attempt.errors[0]?.message).toMatch(
       /^The arguments of Shop\.zod are invalid: args\[0\]\.number: .+; args\[1\]: .+$/,
     )
@@ -146,8 +147,37 @@ describe('schemas of arguments', () => {
     expect(attempt.errors[0]?.message).toContain('The arguments of Shop.renamed are invalid: args[0]: ')
   })
 
+  it('are refused under a name without a method, and in a misspelt option', () => {
+    expect(() => defineTargets({ Shop }, { schemas: { Shop: [] } as never })).toThrow(
+      '"Shop" names a target without a method. Write both',
+    )
+    expect(() => defineTargets({ Shop }, { schema: {} } as never)).toThrow('defineTargets has no option "schema"')
+  })
+
   it('are refused for a method that does not exist', () => {
     expect(() => defineTargets({ Shop }, { schemas: { 'Shop.gone': [] } as never })).toThrow('no method "gone"')
+  })
+
+  it.each([z.string(), [{}], [null], 'string'])('are refused if they are no list of schemas: %#', async (schemas) => {
+    const options = { schemas: { 'Shop.slow': schemas } } as never
+    const message = 'schemas["Shop.slow"] must be a list of schemas'
+    expect(() => defineTargets({ Shop }, options)).toThrow(message)
+    class Lazy extends BaseAttempt(db, {
+      model: 'Attempt',
+      table: 'attempts',
+      targets: defineTargets(() => ({ Shop }), options),
+    }) {}
+    await expect(Lazy.async(Shop).slow('Ada')).rejects.toThrow(message)
+  })
+
+  it('that return an empty list of issues do not accept the argument', async () => {
+    const schema = { '~standard': { version: 1, vendor: 'test', validate: () => ({ issues: [] }) } } as const
+    class Empty extends BaseAttempt(db, {
+      model: 'Attempt',
+      table: 'attempts',
+      targets: defineTargets({ Shop }, { schemas: { 'Shop.slow': [schema] } }),
+    }) {}
+    await expect(Empty.async(Shop).slow('Ada')).rejects.toThrow('args[0]: not valid')
   })
 
   it('have to fit the parameters of the method, for the compiler', () => {

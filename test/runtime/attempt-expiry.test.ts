@@ -118,6 +118,9 @@ describe('a call with an expiry', () => {
     [{ expiresAt: new Date(Number.NaN) }, 'expiresAt is Invalid Date'],
     [{ expiresAt: new Date(), expiresAfter: '1 hour' as const }, 'expiresAfter'],
     [{ expiresAfter: -1 }, 'expiresAfter: -1 is not a duration'],
+    [{ expiresAfter: Number.MAX_VALUE }, 'is too long. It must be at most 1,000 years'],
+    [{ expiresAt: new Date(8.64e15) }, 'It must be a valid Date, of the years 1 to 9999'],
+    [{ scheduledAt: new Date(-8.64e15) }, 'It must be a valid Date, of the years 1 to 9999'],
     [{ expiresAt: oneHourAgo(), scheduledAt: new Date() }, 'must be after scheduledAt'],
   ])('is refused with the options %o', async (options, message) => {
     await expect(Attempt.async(Work, options).note('x')).rejects.toThrow(message)

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   AesGcmEncryptor,
   attemptTask,
@@ -248,7 +249,13 @@ describe('an overridden perform()', () => {
 
 describe('around', () => {
   const tenants = new AsyncLocalStorage<string>()
+  let slow = ''
   const Tenancy = {
+    slowly: async () => {
+      slow = 'begun'
+      await sleep(50)
+      slow = 'ended'
+    },
     name: async () => tenants.getStore(),
     fail: async () => {
       throw new Error(`no answer for ${tenants.getStore()}`)
@@ -302,6 +309,22 @@ describe('around', () => {
     expect(await rows(`DELETE FROM "Order" WHERE number = 4711 RETURNING "customerToken"`)).toEqual([
       { customerToken: 'around' },
     ])
+  })
+
+  it('that does not await the call: the run ends with it, and an error of the call fails the run', async () => {
+    class Careless extends Base {
+      override async around(next: () => Promise<unknown>) {
+        super.around(next)
+        return 'careless'
+      }
+    }
+    const succeeding = await Careless.async(Tenancy).slowly()
+    await succeeding.perform()
+    expect(succeeding).toMatchObject({ status: 'succeeded', result: 'careless' })
+    expect(slow).toBe('ended')
+    const failing = await Careless.async(Tenancy).fail()
+    await failing.perform()
+    expect(failing.errors).toMatchObject([{ message: 'no answer for undefined' }])
   })
 
   it('decides the result if it does not call next', async () => {

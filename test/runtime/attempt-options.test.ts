@@ -243,6 +243,23 @@ describe('an attempt', () => {
   })
 })
 
+describe('a misspelt option', () => {
+  it.each([
+    ['timeOut', () => Attempt.async(Work, { timeOut: '3s' } as never).note('x')],
+    ['limits', () => Attempt.where({}, { limits: 5 } as never)],
+    ['timeOut', async () => (await Attempt.async(Work).note('x')).wait({ timeOut: '3s' } as never)],
+    ['dryrun', () => Attempt.retryAll({}, { dryrun: true } as never)],
+  ])('%s is refused', async (option, call) => {
+    await expect(call()).rejects.toMatchObject({ code: 'UNKNOWN_OPTION', message: expect.stringContaining(option) })
+  })
+
+  it('and one with a wrong value is refused, too', async () => {
+    await expect(Attempt.where({}, { limit: '5' } as never)).rejects.toThrow('limit is "5". It must be a whole number')
+    await expect(Attempt.retryAll({}, { dryRun: 'yes' } as never)).rejects.toThrow('dryRun is "yes"')
+    await expect(Attempt.rescheduleAll({}, undefined as never)).rejects.toThrow('to')
+  })
+})
+
 describe('as JSON', () => {
   it('is its documented fields, with ids as text', async () => {
     const parent = await Attempt.async(Work).note('parent')

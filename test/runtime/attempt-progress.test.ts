@@ -138,6 +138,12 @@ describe('progress of a call', () => {
     expect((await attempt.reload()).progressMessage).toBe('ä'.repeat(1000))
   })
 
+  it('is left out if it is NaN, as for a list without elements', async () => {
+    const attempt = await Attempt.async(Import).report(0 / 0)
+    await attempt.perform()
+    expect(await attempt.reload()).toMatchObject({ status: 'succeeded', progress: null })
+  })
+
   it('fails the call if it is no number', async () => {
     const attempt = await Attempt.async(Import, { maxAttempts: 1 }).report('half' as never)
     await attempt.perform()

@@ -1,6 +1,6 @@
 import { attemptTask, BaseAttempt, type Duration, defineTargets } from '@async-gen/runtime'
 import { runOnce } from 'graphile-worker'
-import { afterAll, afterEach, describe, expect, expectTypeOf, it } from 'vitest'
+import { afterAll, afterEach, describe, expect, expectTypeOf, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 
@@ -29,7 +29,20 @@ const Poller = {
       await (await tx()).order.create({ data: { number: Number(attempt.id), customerToken: 'by hand' } })
     return 'ignored'
   },
-  invalid: async () => Attempt.current().snooze('later' as Duration),
+  snooze: async (delay: Duration) => Attempt.current().snooze(delay),
+  changeInTransaction: async (sql: string) => {
+    const { attempt, tx } = Attempt.current()
+    await (await tx()).$executeRawUnsafe(sql, attempt.id)
+    await (await tx()).order.create({ data: { number: 1, customerToken: 'by hand' } })
+  },
+  forget: async () => {
+    Attempt.current().snooze('1 hour')
+    return 'done'
+  },
+  throwIt: async () => {
+    throw Attempt.current().snooze('1 hour')
+  },
+  atOnce: async () => Attempt.current().snooze(0),
   failAfterSnooze: async () => {
     if (Attempt.current().attempt.snoozes === 0) return Attempt.current().snooze(0)
     throw new Error('no answer')
@@ -46,6 +59,14 @@ class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', tar
 const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
 const work = () =>
   runOnce({ connectionString: url, taskList: { attempt: attemptTask(Attempt) }, noHandleSignals: true })
+
+/** Works until nothing is pending. A snooze lasts a second at least. */
+const workOff = async () => {
+  for (let rounds = 0; rounds < 5; rounds++) {
+    await work()
+    await rows(`UPDATE attempts SET scheduled_at = now() WHERE status = 'pending'`)
+  }
+}
 
 afterEach(async () => {
   succeeded = []
@@ -67,7 +88,7 @@ describe('a call that returns snooze()', () => {
 
   it('runs again until it returns something else, more often than maxAttempts', async () => {
     const { id } = await Attempt.async(Poller, { maxAttempts: 1 }).poll(0)
-    await work()
+    await workOff()
     const attempt = await Attempt.find(id)
     expect(attempt).toMatchObject({ status: 'succeeded', result: 'ready', numAttempts: 1, snoozes: 2 })
     expect(succeeded).toEqual(['ready'])
@@ -80,9 +101,30 @@ describe('a call that returns snooze()', () => {
     expect(await rows('SELECT number FROM "Order"')).toEqual([{ number: 7 }])
   })
 
+  it('waits for a second at least, so that it keeps no worker busy', async () => {
+    const attempt = await Attempt.async(Poller).atOnce()
+    await attempt.perform()
+    expect(attempt.scheduledAt.getTime() - attempt.updatedAt.getTime()).toBeGreaterThan(900)
+    expect(attempt).toMatchObject({ status: 'pending', snoozes: 1 })
+  })
+
+  it('warns if it does not return the snooze, and fails if it throws it', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockReturnValue()
+    const forgetful = await Attempt.async(Poller).forget()
+    await forgetful.perform()
+    expect(forgetful.result).toBe('done')
+    expect(warn).toHaveBeenCalledWith(expect.stringContaining('Return what snooze() returns'), {
+      code: 'SNOOZE_NOT_RETURNED',
+    })
+    warn.mockRestore()
+    const throwing = await Attempt.async(Poller).throwIt()
+    await throwing.perform()
+    expect(throwing.errors).toMatchObject([{ message: expect.stringContaining('return snooze(…)') }])
+  })
+
   it('has failed runs counted from 1 after that', async () => {
     const { id } = await Attempt.async(Poller, { maxAttempts: 1 }).failAfterSnooze()
-    await work()
+    await workOff()
     expect(await Attempt.find(id)).toMatchObject({
       status: 'failed',
       numAttempts: 1,
@@ -91,12 +133,16 @@ describe('a call that returns snooze()', () => {
     })
   })
 
-  it('fails with an invalid duration', async () => {
-    const attempt = await Attempt.async(Poller).invalid()
+  it.each([
+    ['later' as Duration, 'snooze: "later" is not a duration'],
+    [-1, 'snooze: -1 is not a duration'],
+    ['290000 years' as Duration, 'snooze: 290000 years is too long. It must be at most 1,000 years.'],
+    [Number.MAX_VALUE, 'is too long'],
+  ])('fails with the duration %s', async (delay, message) => {
+    const attempt = await Attempt.async(Poller).snooze(delay)
     await attempt.perform()
-    expect(attempt.errors).toMatchObject([
-      { code: 'INVALID_DURATION', message: expect.stringContaining('snooze: "later"') },
-    ])
+    expect(attempt.errors).toMatchObject([{ code: 'INVALID_DURATION', message: expect.stringContaining(message) }])
+    await expect(attempt.retry({ delay: '1001 years' })).rejects.toThrow('delay: 1001 years is too long')
   })
 
   it('can be cancelled, retried and counted from SQL', async () => {
@@ -123,5 +169,19 @@ describe('a call that changes its own row', () => {
     expect(attempt.scheduledAt.getTime()).toBeGreaterThan(Date.now() + 3_000_000)
     const orders = await rows('SELECT "customerToken" FROM "Order"')
     expect(orders).toEqual(through === 'transaction' ? [{ customerToken: 'by hand' }] : [])
+  })
+  it.each([
+    'DELETE FROM attempts WHERE id = $1',
+    'UPDATE attempts SET locked_by = 99999 WHERE id = $1',
+    'UPDATE attempts SET num_attempts = 7 WHERE id = $1',
+  ])('so that its success cannot be stored fails, and its transaction rolls back: %s', async (sql) => {
+    const attempt = await Attempt.async(Poller).changeInTransaction(sql)
+    await attempt.perform()
+    expect(attempt).toMatchObject({
+      status: 'pending',
+      numAttempts: 1,
+      errors: [{ code: 'OWN_ROW_CHANGED', message: expect.stringContaining('its success cannot be stored') }],
+    })
+    expect(await rows('SELECT FROM "Order"')).toEqual([])
   })
 })

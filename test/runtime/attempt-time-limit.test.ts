@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { attemptTask, BaseAttempt, type Duration, defineTargets, TimeoutError } from '@async-gen/runtime'
 import { runOnce } from 'graphile-worker'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { lingeringCalls } from '../../runtime/src/attempt/lingering.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
@@ -98,7 +99,11 @@ describe('the time limit of a run', () => {
     const attempt = await Attempt.async(Slow, { maxAttempts: 1 }).fast()
     await rows('UPDATE attempts SET timeout_ms = -5')
     await attempt.perform()
-    expect(attempt).toMatchObject({ status: 'failed', timeoutMs: -5, errors: [{ code: 'TIMEOUT' }] })
+    expect(attempt).toMatchObject({
+      status: 'failed',
+      timeoutMs: -5,
+      errors: [{ code: 'TIMEOUT', message: expect.stringContaining('column timeout_ms') }],
+    })
   })
 
   it.each([0, -1, Number.NaN, '25 days', 'soon'])('cannot be %s', async (timeout) => {
@@ -155,12 +160,17 @@ describe('the time limit of a run', () => {
     expect(await rows('SELECT status, priority FROM attempts')).toEqual([{ status: 'failed', priority: 10 }])
   })
 
-  it('leaves nothing behind of calls that write all the time', async () => {
+  it.each(['create', 'upsert'] as const)('leaves nothing behind of calls that %s all the time', async (operation) => {
     let isOver = false
     const Writer = {
       write: async () => {
         const tx = await Writing.current().tx()
-        while (!isOver) await tx.order.create({ data: { number: ++orders, customerToken: 'tok' } })
+        while (!isOver) {
+          const data = { number: ++orders, customerToken: 'tok' }
+          if (operation === 'create') await tx.order.create({ data })
+          // One operation of two statements: SELECT and INSERT.
+          else await tx.order.upsert({ where: { id: -1 }, create: data, update: {} })
+        }
       },
     }
     class Writing extends BaseAttempt(db, {
@@ -209,6 +219,54 @@ describe('the time limit of a run', () => {
     await attempt.cancel()
     release()
     expect(await rows('SELECT status FROM attempts')).toEqual([{ status: 'cancelled' }])
+  })
+
+  it('ends a call that was cancelled before, while it waits for a statement', async () => {
+    const attempt = await Attempt.async(Slow, { timeout: '1s' }).statement()
+    const performing = attempt.perform()
+    await eventually('the statement', async () => {
+      return (await rows(`SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%'`)).length > 0
+    })
+    await (await Attempt.find(attempt.id))?.cancel()
+    const started = performance.now()
+    await performing
+    expect(performance.now() - started).toBeLessThan(20_000)
+    expect(attempt).toMatchObject({ status: 'cancelled', errors: [] })
+  })
+
+  it('does not let the method begin after it, if a schema or around() took too long', async () => {
+    let begun = 0
+    const Charge = { charge: async (_amount: number) => void begun++ }
+    const limits = { timeouts: { Charge: '100ms' } } as const
+    const slowly = {
+      '~standard': {
+        version: 1,
+        vendor: 'test',
+        validate: async (value: unknown) => {
+          await sleep(300)
+          return { value: value as number }
+        },
+      },
+    } as const
+    class Around extends BaseAttempt(db, {
+      model: 'Attempt',
+      table: 'attempts',
+      targets: defineTargets({ Charge }, limits),
+    }) {
+      override async around(next: () => Promise<unknown>) {
+        await sleep(300)
+        return await super.around(next)
+      }
+    }
+    const targets = defineTargets({ Charge }, { ...limits, schemas: { 'Charge.charge': [slowly] } })
+    class Checked extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {}
+    const attempts = await Promise.all([Around.async(Charge).charge(1), Checked.async(Charge).charge(1)])
+    for (const attempt of attempts) {
+      await attempt.perform()
+      expect(attempt.errors).toMatchObject([{ code: 'TIMEOUT' }])
+    }
+    await eventually('their end', async () => lingeringCalls(db).size === 0)
+    expect(begun).toBe(0)
   })
 
   it('reaches handlePerformError as the error', async () => {

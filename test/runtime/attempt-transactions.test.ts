@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { BaseAttempt, connect, defineTargets, sweep, TransactionEndedError } from '@async-gen/runtime'
 import { PrismaPg } from '@prisma/adapter-pg'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 
@@ -119,6 +119,50 @@ describe('a statement that outlives its transaction', () => {
   }
 })
 
+describe('an operation that the call does not await', () => {
+  const database = connect(prisma, { connectionString: url })
+  /** One operation of two statements: SELECT and INSERT. */
+  const upsert = async (number: number) => {
+    const tx = await Unawaited.current().tx()
+    await tx.order.upsert({ where: { id: -1 }, create: { number, customerToken: 'unawaited' }, update: {} })
+  }
+  const Orders = {
+    failBeside: async (number: number, turns: number) => {
+      const tx = await Unawaited.current().tx()
+      await tx.order.count()
+      const failing = async () => {
+        for (let i = 0; i < turns; i++) await nextTurn()
+        throw new Error('no answer')
+      }
+      await Promise.all([upsert(number), failing()])
+    },
+    keepTransaction: async () => {
+      kept = await Unawaited.current().tx()
+      throw new Error('no answer')
+    },
+  }
+  let kept: Awaited<ReturnType<ReturnType<typeof Unawaited.current>['tx']>>
+  class Unawaited extends BaseAttempt(database, {
+    model: 'Attempt',
+    table: 'attempts',
+    targets: defineTargets({ Orders }),
+  }) {}
+  const orders = () => rows(`SELECT number FROM "Order" WHERE "customerToken" = 'unawaited' ORDER BY number`)
+  afterEach(() => rows('TRUNCATE "Order" CASCADE'))
+  afterAll(() => database.close())
+
+  it('A9: is rolled back with the call that fails, also if it sends several statements', async () => {
+    for (let i = 0; i < 100; i++) await (await Unawaited.async(Orders).failBeside(i, i)).perform()
+    await sleep(100)
+    expect(await orders()).toEqual([])
+  })
+
+  it('P7: is rejected with CALL_ENDED if it begins after the rollback', async () => {
+    await (await Unawaited.async(Orders).keepTransaction()).perform()
+    await expect(kept.order.count()).rejects.toMatchObject({ code: 'CALL_ENDED' })
+  })
+})
+
 describe('calls that ask for their transaction', () => {
   it('A9: wait for a connection of the PrismaClient while others hold them all', async () => {
     const narrow = new PrismaClient({ adapter: new PrismaPg({ connectionString: url, max: 1 }) })
@@ -222,6 +266,35 @@ describe('an idempotence token', () => {
       for (const attempt of attempts) expect(attempt.args).toEqual([attempt.idempotenceToken])
     expect(recorded.flat().filter(({ duplicate }) => !duplicate)).toHaveLength(5)
     expect(await rows('SELECT count(*)::int AS n FROM attempts')).toEqual([{ n: 5 }])
+  })
+
+  it('A3: of calls in opposite orders cause no deadlock while a third transaction holds one of them', async () => {
+    const record = (tokens: string[], tx?: Parameters<Parameters<typeof prisma.$transaction>[0]>[0]) =>
+      Attempt.createMany(
+        tokens.map((idempotenceToken) => ({
+          target: Mail,
+          method: 'send',
+          args: [idempotenceToken],
+          idempotenceToken,
+        })),
+        { tx },
+      )
+    const options = { timeout: 60_000, maxWait: 60_000 }
+    const waiting: Promise<unknown>[] = []
+    await prisma.$transaction(async (tx) => {
+      await record(['m'], tx)
+      for (const tokens of [
+        ['a', 'm', 'z'],
+        ['z', 'm', 'a'],
+      ]) {
+        waiting.push(prisma.$transaction((own) => record(tokens, own), options))
+        await sleep(200)
+      }
+    }, options)
+    expect((await Promise.allSettled(waiting)).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled'])
+    expect(await rows('SELECT idempotence_token AS token FROM attempts ORDER BY 1')).toEqual(
+      ['a', 'm', 'z'].map((token) => ({ token })),
+    )
   })
 
   it('A3: does not matter where it is null', async () => {

@@ -158,6 +158,8 @@ describe('expectAttempt(Attempt).toHaveRecorded', () => {
       await Attempt.async(OrderClient, { tx, scheduledAt: inOneHour() }).fulfill({ orderNumber: 7 })
       await Attempt.async(OrderClient, { tx, encryptor }).fulfill({ orderNumber: 8 })
       await expectAttempt(Attempt).not.toHaveRecorded(OrderClient, 'fulfill')
+      const { message } = await failureOf(expectAttempt(Attempt).toHaveRecorded(OrderClient, 'fulfill'))
+      expect(message).toContain('A transaction is open here. Its calls are found only if you pass it')
       await expectAttempt(Attempt, { tx }).toHaveRecorded(OrderClient, 'fulfill', [{ orderNumber: 7 }], {
         scheduledWithin: '1 hour',
       })
@@ -174,6 +176,12 @@ describe('expectAttempt(Attempt).toHaveRecorded', () => {
       await expectAttempt(Attempt, { tx }).toHaveRecorded(OrderClient, 'fulfill', [], { scheduledAt })
       expect(await tx.$queryRaw`SHOW TimeZone`).toEqual([{ TimeZone: 'Asia/Kolkata' }])
     })
+  })
+
+  it('refuses a misspelt option, which would compare nothing', async () => {
+    // @ts-expect-error: the option is called priority
+    const misspelt = expectAttempt(Attempt).not.toHaveRecorded(OrderClient, 'fulfill', [], { piority: 5 })
+    await expect(misspelt).rejects.toMatchObject({ code: 'UNKNOWN_OPTION' })
   })
 
   it('refuses a target that is not listed', async () => {

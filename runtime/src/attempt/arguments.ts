@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { InvalidArgumentsError } from '../core/errors.js'
+import { AsyncGenError, InvalidArgumentsError } from '../core/errors.js'
 
 /** Schemas of zod, valibot, arktype or another library with the Standard Schema interface: one for each argument, in their order. */
 export type ArgumentSchemas<Args extends readonly unknown[]> = {
@@ -26,12 +26,30 @@ export async function checkArguments(
       return schemas[i]?.['~standard'].validate(args[i]) ?? { value: args[i] }
     }),
   )
-  const problems = checked.flatMap(({ issues = [] }, i) => issues.map((issue) => `args[${i}]${describeIssue(issue)}`))
+  const problems = checked.flatMap(({ issues }, i) => {
+    const texts = issues?.length === 0 ? [': not valid'] : issues?.map(describeIssue)
+    return (texts ?? []).map((text) => `args[${i}]${text}`)
+  })
   if (problems.length > 0) throw new InvalidArgumentsError(path, problems.slice(0, MAX_PROBLEMS))
   const values = checked.map((result) => ('value' in result ? result.value : undefined))
   // Optional arguments that were left out, and that have no default, stay left out.
   while (values.length > args.length && values.at(-1) === undefined) values.pop()
   return values
+}
+
+/**
+ * Checks what targets.ts lists, as JavaScript and casts may list anything.
+ * @throws AsyncGenError INVALID_OPTION
+ */
+export function requireSchemas(path: string, schemas: unknown): void {
+  const isSchema = (each?: StandardSchemaV1) =>
+    each === undefined || typeof each?.['~standard']?.validate === 'function'
+  if (Array.isArray(schemas) && schemas.every(isSchema)) return
+  throw new AsyncGenError(
+    'INVALID_OPTION',
+    `schemas[${JSON.stringify(path)}] must be a list of schemas with the Standard Schema interface, one for each argument: [z.string()]. ` +
+      'zod has the interface from version 3.24.',
+  )
 }
 
 /** `.orderNumber: Expected a number` */

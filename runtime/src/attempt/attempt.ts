@@ -1,4 +1,5 @@
 import type { BoundDatabase } from '../core/database.js'
+import { refuseUnknownOptions } from '../core/known-options.js'
 import { snakeCase } from '../core/names.js'
 import type { PrismaClientLike } from '../core/prisma/client.js'
 import { type RowId, rowIdOf } from '../core/row-id.js'
@@ -31,7 +32,7 @@ import { claim } from './claim.js'
 import { fromColumn } from './columns.js'
 import { Content } from './content.js'
 import { type CurrentCall, currentCall } from './current.js'
-import { rowFilter } from './filter.js'
+import { invalid, rowFilter } from './filter.js'
 import { AttemptLifecycle, performClaimed } from './lifecycle.js'
 import {
   listPauses,
@@ -68,6 +69,13 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
 }
 
 const DEFAULT_LIMIT = 100
+
+function limitOf(options: { limit?: number }, what: string): number {
+  refuseUnknownOptions(what, options, ['limit'])
+  const { limit = DEFAULT_LIMIT } = options
+  if (Number.isInteger(limit) && limit >= 0) return limit
+  throw invalid(what, 'limit', limit, 'a whole number')
+}
 
 /** Any text, without hiding the known names from an editor's completion. */
 type AnyName = string & {}
@@ -153,8 +161,9 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
   static async where<Class extends AttemptClass>(
     this: Class,
     filter: AttemptFilter<TargetsOf<Class>, DataOf<Class>>,
-    { limit = DEFAULT_LIMIT }: { limit?: number } = {},
+    options: { limit?: number } = {},
   ): Promise<InstanceType<Class>[]> {
+    const limit = limitOf(options, `${this.name}.where`)
     const rows = await this.store.select(await rowFilter(this, filter, 'where'), limit)
     const classOf = await classes(this)
     return rows.map((row) => new (classOf(row))(row) as InstanceType<Class>)
@@ -207,7 +216,7 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
     filter: AttemptFilter<TargetsOf<Class>, DataOf<Class>>,
     options: RescheduleOptions,
   ): Promise<number> {
-    return await changeAll(this, 'reschedule', filter, options)
+    return await changeAll(this, 'reschedule', filter, options ?? {})
   }
 
   static readonly pending = scope('pending')

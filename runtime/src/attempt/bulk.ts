@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AsyncGenError } from '../core/errors.js'
+import { refuseUnknownOptions } from '../core/known-options.js'
 import type { BoundClass, BulkOptions, RescheduleOptions } from './binding.js'
 import { invalid, rowFilter, timeOf } from './filter.js'
 import type { AttemptStatus } from './row.js'
@@ -86,14 +87,11 @@ async function bulkFilter(Attempt: BoundClass, operation: BulkOperation, given: 
 
 /** A misspelt `dryRun` that was ignored would change rows. */
 function checkedOptions({ name }: BoundClass, operation: BulkOperation, options: BulkOptions | RescheduleOptions) {
-  const known = operation === 'reschedule' ? ['to', 'dryRun'] : ['dryRun']
-  const unknown = Object.keys(options).find((option) => !known.includes(option))
-  if (unknown === undefined) return options
   const what = `${name}.${operation}All`
-  throw new AsyncGenError(
-    'INVALID_OPTION',
-    `${what} has no option ${JSON.stringify(unknown)}. It has: ${known.join(', ')}.`,
-  )
+  refuseUnknownOptions(what, options, operation === 'reschedule' ? ['to', 'dryRun'] : ['dryRun'])
+  const { dryRun = false }: BulkOptions = options
+  if (typeof dryRun !== 'boolean') throw invalid(what, 'dryRun', dryRun, 'true or false')
+  return options
 }
 
 async function newTime({ db, name }: BoundClass, operation: BulkOperation, options: BulkOptions | RescheduleOptions) {

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Database } from '../core/database.js'
 import type { Duration } from '../core/duration.js'
-import { AsyncGenError, TimeoutError } from '../core/errors.js'
+import { AsyncGenError, type TimeoutError } from '../core/errors.js'
 import type { TransactionOf } from '../core/prisma/client.js'
 import type { OpenTransaction } from '../core/prisma/transaction.js'
 import type { ProgressWriter } from '../core/progress-writer.js'
@@ -46,7 +46,7 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
    * @throws AsyncGenError CALL_ENDED after the call has returned, or after its time limit
    */
   readonly tx = async (): Promise<TransactionOf<Client>> => {
-    this.#requireRunning()
+    this.requireRunning()
     this.#transaction ??= this.#db.openTransaction({ cancellable: this.#control.limit !== undefined })
     return (await this.#transaction).tx
   }
@@ -55,15 +55,15 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
    * Reports how far the call is: `progress(0.4, 'page 4 of 10')`. Call it as often as you like: the row is written at most twice a second.
    * If the write fails, the call goes on.
    *
-   * @param done from 0 to 1; values outside count as the nearest
+   * @param done from 0 to 1; values outside count as the nearest, and NaN (as of an empty list) is left out
    * @param message at most 1,000 characters are kept
    * @throws AsyncGenError INVALID_OPTION for a value that is no number; CALL_ENDED after the call has returned
    */
   readonly progress = (done: number, message?: string): void => {
-    this.#requireRunning()
-    if (typeof done !== 'number' || Number.isNaN(done))
+    this.requireRunning()
+    if (typeof done !== 'number')
       throw new AsyncGenError('INVALID_OPTION', `progress is ${done}. It must be a number from 0 to 1.`)
-    this.#progress?.report(done, message)
+    if (!Number.isNaN(done)) this.#progress?.report(done, message)
   }
 
   /**
@@ -71,9 +71,13 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
    * without an error. The run is not counted, so there may be any number of them; `attempt.snoozes` counts them. What the call wrote
    * through `tx()` commits.
    *
+   * @param delay less than a second counts as a second
    * @throws AsyncGenError INVALID_DURATION
    */
-  readonly snooze = (delay: Duration): Snooze => new Snooze(delay)
+  readonly snooze = (delay: Duration): Snooze => {
+    this.#control.hasSnoozed = true
+    return new Snooze(delay)
+  }
 
   /** Marks the call as ended, so that `tx` throws, and returns its transaction if it asked for one. */
   async end(): Promise<OpenTransaction<Client> | undefined> {
@@ -94,8 +98,9 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
     return new CurrentCall(this.#db, this.attempt, this.run, this.#control, undefined)
   }
 
-  #requireRunning(): void {
-    if (!this.#hasEnded) return
+  /** @throws AsyncGenError CALL_ENDED after the call has returned, or after its time limit */
+  requireRunning(): void {
+    if (!this.#hasEnded && !this.#control.timeout) return
     throw new AsyncGenError('CALL_ENDED', 'The call has ended. Await everything that it starts before it returns.')
   }
 }
@@ -107,8 +112,13 @@ export class RunControl {
   #controller: AbortController | undefined
   #signal: AbortSignal | undefined
   #reason: AsyncGenError | undefined
+  #timeout: TimeoutError | undefined
   /** The time limit of the run, in milliseconds. */
   limit: number | undefined
+  /** Whether the call has called `snooze`. */
+  hasSnoozed = false
+  /** Whether another run would fail in the same way. */
+  isFinal = false
 
   /** @param stopping aborts when the worker has to stop */
   constructor(stopping: AbortSignal | undefined) {
@@ -118,6 +128,11 @@ export class RunControl {
   /** Milliseconds since the run began. */
   get elapsed(): number {
     return performance.now() - this.#started
+  }
+
+  /** Milliseconds until the time limit of the run is over. */
+  get left(): number {
+    return this.limit === undefined ? Number.POSITIVE_INFINITY : this.limit - this.elapsed
   }
 
   get signal(): AbortSignal {
@@ -137,9 +152,9 @@ export class RunControl {
     return this.#reason?.code === 'CANCELLED'
   }
 
-  /** The error with which the time limit has ended the run. */
+  /** The error for the run, once its time limit is over. The attempt may have been cancelled before. */
   get timeout(): TimeoutError | undefined {
-    return this.#reason instanceof TimeoutError ? this.#reason : undefined
+    return this.#timeout
   }
 
   cancel(): void {
@@ -147,6 +162,7 @@ export class RunControl {
   }
 
   timeOut(error: TimeoutError): void {
+    this.#timeout = error
     this.#abort(error)
   }
 

@@ -1,5 +1,5 @@
 import { backoff } from '../core/backoff.js'
-import { type Duration, milliseconds } from '../core/duration.js'
+import { type Duration, delayMilliseconds } from '../core/duration.js'
 import { DecryptionError, describeError, InvalidStateError, isInstance, PermanentError } from '../core/errors.js'
 import { instrument, type OperationEnd } from '../telemetry/instrument.js'
 import type { OperationEvent } from '../telemetry/operation.js'
@@ -67,7 +67,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
     if (!run) throw new InvalidStateError(`${this.#label} is not running, so it has no error to handle.`)
     const { number } = run.key
     await this.#fail(run, error, () =>
-      run.stopping?.aborted ? this.#interruptedDelay : milliseconds(this.retryDelay(number)),
+      run.stopping?.aborted ? this.#interruptedDelay : delayMilliseconds(this.retryDelay(number), 'retryDelay'),
     )
   }
 
@@ -76,8 +76,8 @@ export abstract class AttemptLifecycle extends AttemptFields {
    * of your logger, and return what `super.around(next)` returns. `Attempt.current()` works in it, what it throws fails the run, and
    * the time limit of the run includes it.
    */
-  async around(next: () => Promise<unknown>): Promise<unknown> {
-    return await next()
+  around(next: () => Promise<unknown>): Promise<unknown> {
+    return next()
   }
 
   /**
@@ -114,7 +114,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
    * @param options `delay`: how long to wait first. Default: not at all
    */
   async retry({ delay = 0 }: { delay?: Duration } = {}): Promise<void> {
-    const wait = milliseconds(delay)
+    const wait = delayMilliseconds(delay, 'delay')
     await this.#change(this.#decide('pending', wait) ?? this.#class.store.retry(this.id, wait), 'retry')
   }
 
@@ -249,7 +249,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
     const { number } = run.key
     try {
       await this.handlePerformError(error)
-      if (this.isRunning) await this.#use(run.postpone(milliseconds(this.retryDelay(number))))
+      if (this.isRunning) await this.#use(run.postpone(delayMilliseconds(this.retryDelay(number), 'retryDelay')))
       return undefined
     } catch (thrown) {
       const isFinal = isInstance(thrown, PermanentError)
@@ -270,7 +270,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
 
   #safeDelay({ key: { number } }: AttemptRun): number {
     try {
-      return milliseconds(this.retryDelay(number))
+      return delayMilliseconds(this.retryDelay(number), 'retryDelay')
     } catch {
       return backoff(number)
     }
@@ -284,7 +284,8 @@ export abstract class AttemptLifecycle extends AttemptFields {
 
   /** Records an error, and sets the attempt back to pending or, if this was its last run, fails it. */
   async #fail(run: AttemptRun, error: unknown, delay: () => number): Promise<void> {
-    const isFinal = isInstance(error, PermanentError, DecryptionError) || run.key.number >= this.maxAttempts
+    const isFinal =
+      run.control.isFinal || isInstance(error, PermanentError, DecryptionError) || run.key.number >= this.maxAttempts
     await this.#use(run.fail(isFinal ? null : delay(), error))
   }
 

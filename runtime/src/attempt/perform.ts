@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describeError, InvalidArgumentsError, isInstance, PermanentError } from '../core/errors.js'
+import { AsyncGenError, describeError, InvalidArgumentsError, isInstance, PermanentError } from '../core/errors.js'
 import type { OpenTransaction } from '../core/prisma/transaction.js'
 import { jittered } from '../core/retry.js'
 import { serialize } from '../core/serialize.js'
 import { hasNotCommitted, isSerializationFailure, isTransient } from '../core/transient-errors.js'
 import { checkArguments } from './arguments.js'
+import { AwaitedMethod } from './awaited-method.js'
 import type { BoundClass } from './binding.js'
 import { type CurrentCall, type RunControl, runCall } from './current.js'
 import type { AttemptFields } from './fields.js'
@@ -60,7 +61,7 @@ export async function perform(call: CurrentCall, run: CallRun): Promise<RunOutco
     if (tries === TRIES || run.control.isAborted) return await giveUp(runs, run, outcome)
     // A long call blocks others for longer, so its pause is longer too.
     const pause = tries * Math.max(PAUSES.first, performance.now() - started)
-    await sleep(jittered(Math.min(pause, PAUSES.longest)))
+    await sleep(Math.min(jittered(Math.min(pause, PAUSES.longest)), run.control.left))
   }
 }
 
@@ -69,21 +70,23 @@ async function performOnce(call: CurrentCall, run: CallRun): Promise<RunOutcome 
   const { content, store } = classOf(call)
   try {
     const value = await runMethod(call, run)
-    const end: RunEnd =
-      value instanceof Snooze
-        ? { delay: value.delay, snoozes: attempt.snoozes + 1 }
-        : { result: content.seal(serializeResult(value), attempt, 'result') }
+    const isSnooze = value instanceof Snooze
+    if (run.control.hasSnoozed && !isSnooze) warnOfLostSnooze(attempt)
+    const end: RunEnd = isSnooze
+      ? { delay: value.delay, snoozes: attempt.snoozes + 1 }
+      : { result: content.seal(serializeResult(value), attempt, 'result') }
     const transaction = await call.end()
     return await (transaction ? commit(store.runs, transaction, run.key, end) : storeEnd(store.runs, run.key, end))
   } catch (error) {
-    const { timeout } = run.control
+    const { timeout, isCancelled } = run.control
     if (timeout) {
       await rollbackSoon(call)
-      return { kind: 'failed', error: timeout }
+      return isCancelled ? { kind: 'superseded' } : { kind: 'failed', error: timeout }
     }
     const transaction = await call.end().catch(() => undefined)
     await transaction?.rollback()
-    if (run.control.isCancelled) return { kind: 'superseded' }
+    if (isCancelled) return { kind: 'superseded' }
+    if (error instanceof Snooze) return { kind: 'failed', error: thrownSnooze() }
     return transaction && isSerializationFailure(error)
       ? { kind: 'conflict', error, of: 'call' }
       : { kind: 'failed', error }
@@ -100,8 +103,15 @@ async function runMethod(call: CurrentCall, { control, around }: CallRun): Promi
   const run = () =>
     runCall(call, async () => {
       const given = argumentsOf(attempt)
-      const args = schemas ? await checkArguments(path, schemas, given).catch(failForGood) : given
-      return await around(async () => await callable(...args))
+      const args = schemas ? await checkStored(control, path, schemas, given) : given
+      const method = new AwaitedMethod(async () => {
+        // The time limit may have ended the run while a schema or `around` waited.
+        call.requireRunning()
+        return await callable(...args)
+      })
+      const value = await around(method.next)
+      await method.settled()
+      return value
     })
   control.limit = attempt.timeoutMs ?? timeout
   return await (control.limit === undefined ? run() : withinTimeLimit(db, call, control, control.limit, run))
@@ -138,6 +148,7 @@ async function commit(
       // A call may set its own row, in place of a snooze. That is a reason to commit.
       if (!(await runs.wasChangedWithin(tx as never, run))) {
         await rollback()
+        if (await runs.isRunning(run)) throw changedByItself()
         return outcome
       }
     }
@@ -153,6 +164,14 @@ async function commit(
     if (hasNotCommitted(error)) return { kind: 'conflict', error, of: 'runtime' }
     return await afterFailedCommit(runs, run, end, error)
   }
+}
+
+function changedByItself(): AsyncGenError {
+  return new AsyncGenError(
+    'OWN_ROW_CHANGED',
+    'The call deleted its own row in its transaction, or changed its locked_by or num_attempts, so that its success cannot be stored. ' +
+      'The transaction was rolled back. To run again later, return snooze(), or set only status and scheduled_at.',
+  )
 }
 
 /** A COMMIT that failed may have committed: its answer was lost, or Prisma stopped waiting for it. The row tells. */
@@ -189,9 +208,28 @@ function argumentsOf({ args }: AttemptFields): unknown[] {
   throw new PermanentError('The column args of the row holds no JSON array. Arguments are an array: [1, "two"].')
 }
 
-/** The arguments of a row never change, so another run would fail in the same way. */
-function failForGood(error: unknown): never {
-  throw isInstance(error, InvalidArgumentsError) ? new PermanentError(error.message, { cause: error }) : error
+/** Checks the arguments of a row. They never change, so another run would fail in the same way. */
+async function checkStored(control: RunControl, ...check: Parameters<typeof checkArguments>): Promise<unknown[]> {
+  try {
+    return await checkArguments(...check)
+  } catch (error) {
+    control.isFinal = isInstance(error, InvalidArgumentsError)
+    throw error
+  }
+}
+
+function warnOfLostSnooze({ id, target, method }: AttemptFields): void {
+  process.emitWarning(
+    `${target}.${method} of attempt ${id} called snooze() and returned something else, so it does not run again. Return what snooze() returns.`,
+    { code: 'SNOOZE_NOT_RETURNED' },
+  )
+}
+
+function thrownSnooze(): AsyncGenError {
+  return new AsyncGenError(
+    'INVALID_OPTION',
+    'The call threw what snooze() returns. It must return it: return snooze(…).',
+  )
 }
 
 /** A result that cannot be stored does not make the call run again. */

@@ -1,5 +1,6 @@
-import { milliseconds } from '../core/duration.js'
+import { delayMilliseconds } from '../core/duration.js'
 import { AsyncGenError, TransactionEndedError } from '../core/errors.js'
+import { refuseUnknownOptions } from '../core/known-options.js'
 import { snakeCase } from '../core/names.js'
 import { isTransactionOpen, warnOfForgottenTransaction } from '../core/prisma/open-transactions.js'
 import { serialize } from '../core/serialize.js'
@@ -105,11 +106,14 @@ type CopiedCall = Omit<NewAttempt, 'target' | 'type'> & {
   given: unknown[]
 }
 
+const OPTIONS = ['priority', 'maxAttempts', 'scheduledAt', 'expiresAt', 'expiresAfter', 'timeout', 'tx']
+
 /** A copy of a call. What the caller changes later, while names are looked up, does not change it. */
 function copied(
   Attempt: BoundClass,
   { target: callee, method, args = [], encryptor, data = {}, idempotenceToken, parent, ...options }: AnyCall,
 ): CopiedCall {
+  refuseUnknownOptions(`A call of ${Attempt.name}`, options, OPTIONS)
   requireValid(options)
   const { priority, maxAttempts, scheduledAt, expiresAt, expiresAfter, timeout } = options
   return {
@@ -117,7 +121,7 @@ function copied(
     maxAttempts,
     scheduledAt,
     expiresAt,
-    expiresAfter: expiresAfter === undefined ? undefined : milliseconds(expiresAfter, 'expiresAfter'),
+    expiresAfter: expiresAfter === undefined ? undefined : delayMilliseconds(expiresAfter, 'expiresAfter'),
     timeoutMs: timeout === undefined ? undefined : timeLimit(timeout, 'timeout'),
     callee,
     method,
@@ -169,8 +173,8 @@ export function columnsOf({ db, model }: BoundClass, data: Record<string, unknow
 /** An invalid Date and NaN would become null in JSON, so that a call for later would run at once. */
 function requireValid({ scheduledAt, expiresAt, expiresAfter, priority, maxAttempts }: RecordOptions): void {
   for (const [option, time] of Object.entries({ scheduledAt, expiresAt })) {
-    if (time !== undefined && !(time instanceof Date && Number.isFinite(time.getTime())))
-      throw invalidOption(option, time, 'a valid Date')
+    if (time !== undefined && !(time instanceof Date && isStorable(time)))
+      throw invalidOption(option, time, 'a valid Date, of the years 1 to 9999')
   }
   if (expiresAt && expiresAfter !== undefined)
     throw invalidOption('expiresAfter', expiresAfter, 'left out, because expiresAt is set')
@@ -179,6 +183,12 @@ function requireValid({ scheduledAt, expiresAt, expiresAfter, priority, maxAttem
   if (priority !== undefined && !Number.isInteger(priority)) throw invalidOption('priority', priority, 'a whole number')
   if (maxAttempts !== undefined && !(Number.isInteger(maxAttempts) && maxAttempts > 0))
     throw invalidOption('maxAttempts', maxAttempts, 'a whole number from 1')
+}
+
+/** PostgreSQL does not read the ISO format of other years. */
+function isStorable(time: Date): boolean {
+  const year = time.getUTCFullYear()
+  return year >= 1 && year <= 9999
 }
 
 function invalidField(field: string, why: string, model: string): AsyncGenError {

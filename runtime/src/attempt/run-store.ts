@@ -132,6 +132,12 @@ export class RunStore {
     return (await this.#db.within(tx)(this.#sql.wasChangedWithin, [id])).length === 1
   }
 
+  /** Whether a run goes on: no other statement has ended it. */
+  async isRunning({ id, number, worker }: RunKey): Promise<boolean> {
+    const rows = await this.#db.query<AttemptRow>(this.#sql.claimed, [[id], worker])
+    return rows.some(({ num_attempts }) => num_attempts === number)
+  }
+
   /** Stores what the call of a run has reported. It changes nothing if the run was superseded, or if its row is locked. */
   async storeProgress({ id, number, worker }: RunKey, done: number, message: string | null): Promise<void> {
     await this.#db.query(this.#sql.storeProgress, [id, number, worker, done, message])

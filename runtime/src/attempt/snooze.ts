@@ -1,4 +1,7 @@
-import { type Duration, milliseconds } from '../core/duration.js'
+import { type Duration, delayMilliseconds } from '../core/duration.js'
+
+/** The shortest snooze, in milliseconds: a call that asks for less would keep a worker busy. */
+const SHORTEST = 1000
 
 /** What a call returns to run again later: see `Attempt.current().snooze()`. */
 export class Snooze {
@@ -7,6 +10,6 @@ export class Snooze {
 
   /** @throws AsyncGenError INVALID_DURATION */
   constructor(delay: Duration) {
-    this.delay = milliseconds(delay, 'snooze')
+    this.delay = Math.max(delayMilliseconds(delay, 'snooze'), SHORTEST)
   }
 }

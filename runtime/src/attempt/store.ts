@@ -54,11 +54,12 @@ export class AttemptStore implements SweptTable {
   async insert(attempts: NewAttempt[], tx?: TransactionLike): Promise<(AttemptRow | undefined)[]> {
     const extra = [...new Set(attempts.flatMap(({ data }) => Object.keys(data)))].sort()
     const rows = attempts.map((attempt) => ({ ...attempt, parentId: attempt.parentId?.toString() }))
+    const hasTokens = attempts.some(({ idempotenceToken }) => idempotenceToken !== undefined)
     const transactionId = tx ? await this.#db.transactionId(tx) : null
-    const inserted = await this.#on(tx)<AttemptRow>(insertStatement(this.table, extra, this.#fieldsWithin(tx)), [
-      JSON.stringify(rows),
-      transactionId,
-    ])
+    const inserted = await this.#on(tx)<AttemptRow>(
+      insertStatement(this.table, extra, hasTokens, this.#fieldsWithin(tx)),
+      [JSON.stringify(rows), transactionId],
+    )
     return inOrder(attempts, tx ? this.#withTimes(inserted) : inserted)
   }
 

@@ -1,6 +1,7 @@
 import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError, UnknownTargetError } from '../core/errors.js'
-import type { ArgumentSchemas } from './arguments.js'
+import { refuseUnknownOptions } from '../core/known-options.js'
+import { type ArgumentSchemas, requireSchemas } from './arguments.js'
 import { type Callable, type Methods, RecordTarget } from './record-target.js'
 import type { Snooze } from './snooze.js'
 
@@ -67,8 +68,8 @@ export interface TargetOptions<T extends Targets> {
  * Lists all that an attempt may call, by the names that rows remember. Given as a function, the list is evaluated when the
  * first call is recorded or runs.
  */
-export function defineTargets<T extends Targets>(define: () => T, options?: TargetOptions<NoInfer<T>>): TargetList<T>
 export function defineTargets<T extends Targets>(targets: T, options?: TargetOptions<NoInfer<T>>): TargetList<T>
+export function defineTargets<T extends Targets>(define: () => T, options?: TargetOptions<NoInfer<T>>): TargetList<T>
 export function defineTargets<T extends Targets>(
   targets: T | (() => T),
   options: TargetOptions<T> = {},
@@ -111,7 +112,9 @@ export class TargetList<T extends Targets = Targets> {
   readonly #resolved = new Map<string, Callable>()
   readonly #settings = new Map<string, MethodSettings>()
 
-  constructor(define: () => T, { renamed = {}, subclasses = {}, timeouts = {}, schemas = {} }: TargetOptions<T>) {
+  constructor(define: () => T, options: TargetOptions<T>) {
+    const { renamed = {}, subclasses = {}, timeouts = {}, schemas = {} } = options
+    refuseUnknownOptions('defineTargets', options, ['renamed', 'subclasses', 'timeouts', 'schemas'])
     this.#define = define
     this.#renamed = renamed
     this.#subclasses = subclasses
@@ -145,7 +148,11 @@ export class TargetList<T extends Targets = Targets> {
         `The target ${name} is ${target === null ? 'null' : `a ${typeof target}`}. A target is a class with static methods, an object of functions, or recordTarget(…).`,
       )
     }
-    for (const path of [...Object.values(this.#renamed), ...Object.keys(this.#schemas)]) this.#find(path)
+    for (const path of Object.values(this.#renamed)) this.#find(path)
+    for (const path of Object.keys(this.#schemas)) {
+      this.#find(path)
+      this.#schemasOf(path)
+    }
     for (const [name, timeout] of Object.entries(this.#timeouts)) {
       if (name.includes('.')) this.#find(name)
       else this.find(name)
@@ -222,8 +229,14 @@ export class TargetList<T extends Targets = Targets> {
     return {
       path,
       timeout: timeout === undefined ? undefined : timeLimit(timeout, `timeouts[${JSON.stringify(own)}]`),
-      schemas: this.#schemas[path],
+      schemas: this.#schemasOf(path),
     }
+  }
+
+  #schemasOf(path: string): ArgumentSchemas<unknown[]> | undefined {
+    const schemas = this.#schemas[path]
+    if (schemas !== undefined) requireSchemas(path, schemas)
+    return schemas
   }
 
   get #all(): T {
@@ -238,6 +251,10 @@ export class TargetList<T extends Targets = Targets> {
   #find(path: string): Callable {
     const [name, method] = splitPath(path)
     const target = this.find(name)
+    if (method === '')
+      throw new UnknownTargetError(
+        `${JSON.stringify(path)} names a target without a method. Write both: "${path}.send".`,
+      )
     const methods = target instanceof RecordTarget ? target.methods : target
     const names = ownFunctionsOf(methods)
     if (!names.includes(method)) {
@@ -276,9 +293,10 @@ export function timeLimit(timeout: Duration, option: string): number {
 
 type Class = object
 
+/** The method is empty if the path names none. */
 function splitPath(path: string): [target: string, method: string] {
   const dot = path.indexOf('.')
-  return [path.slice(0, dot), path.slice(dot + 1)]
+  return dot === -1 ? [path, ''] : [path.slice(0, dot), path.slice(dot + 1)]
 }
 
 function extendsOrIs(listed: object, Attempt: Class): boolean {

@@ -25,8 +25,12 @@ export async function withinTimeLimit<Result>(
   limit: number,
   run: () => Promise<Result>,
 ): Promise<Result> {
-  const left = limit - control.elapsed
-  const error = new TimeoutError(`The run took longer than its time limit of ${limit / 1000} s.`)
+  const { left } = control
+  const error = new TimeoutError(
+    limit > 0
+      ? `The run took longer than its time limit of ${limit / 1000} s.`
+      : `The time limit of the run is ${limit} ms, which leaves no time. Correct the column timeout_ms.`,
+  )
   if (left <= 0) {
     control.timeOut(error)
     throw error

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Duration, milliseconds } from '../core/duration.js'
-import { AttemptEndedError, type ErrorRecord, WaitTimeoutError } from '../core/errors.js'
+import { AsyncGenError, AttemptEndedError, type ErrorRecord, WaitTimeoutError } from '../core/errors.js'
+import { refuseUnknownOptions } from '../core/known-options.js'
 import type { AttemptFields } from './fields.js'
 
 /** Pauses between two reads of the row, in milliseconds. They double. */
@@ -17,11 +18,11 @@ export interface WaitOptions {
 type Reloadable = AttemptFields & { reload(): Promise<unknown> }
 
 /** Resolves with what the call returned, once it has succeeded. */
-export async function waitFor(
-  attempt: Reloadable,
-  label: string,
-  { timeout, onProgress }: WaitOptions,
-): Promise<unknown> {
+export async function waitFor(attempt: Reloadable, label: string, options: WaitOptions): Promise<unknown> {
+  refuseUnknownOptions('wait', options, ['timeout', 'onProgress'])
+  const { timeout, onProgress } = options
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw new AsyncGenError('INVALID_OPTION', `wait: onProgress is ${onProgress}. It must be a function.`)
   const deadline = timeout === undefined ? Number.POSITIVE_INFINITY : Date.now() + milliseconds(timeout)
   let reported: string | undefined
   const report = () => {

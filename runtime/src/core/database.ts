@@ -87,6 +87,11 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     return Date.now()
   }
 
+  /** The open transaction in which a test has the runtime's own statements run. Always undefined in production. */
+  get transactionOfTest(): TransactionLike | undefined {
+    return undefined
+  }
+
   /** The runtime's own connections, opened when they are first needed. */
   get pool(): pg.Pool {
     this.#pool ??= this.#options.pool ?? this.#openPool()

@@ -57,6 +57,20 @@ export function milliseconds(duration: Duration, option?: string): number {
   return result
 }
 
+/** The longest delay, in milliseconds: 1,000 years. Times in the far future do not fit into a Date. */
+const LONGEST_DELAY = 1000 * 365.25 * 86_400_000
+
+/**
+ * A duration in milliseconds that can be added to the current time.
+ * @param option the name of the option, for the error message
+ * @throws AsyncGenError INVALID_DURATION
+ */
+export function delayMilliseconds(duration: Duration, option: string): number {
+  const result = milliseconds(duration, option)
+  if (result <= LONGEST_DELAY) return result
+  throw new AsyncGenError('INVALID_DURATION', `${option}: ${duration} is too long. It must be at most 1,000 years.`)
+}
+
 function parse(text: unknown): number | undefined {
   try {
     return ms(text as ms.StringValue)

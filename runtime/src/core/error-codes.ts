@@ -4,7 +4,7 @@ export const REMEDIES = {
   ATTEMPT_ENDED: 'Read `attempt.status` and the `cause` of the error. `attempt.retry()` makes the attempt due again.',
   ATTEMPT_CLASS_UNKNOWN: 'Pass the class that the table belongs to: `drain(db, { attempts: [Attempt] })`.',
   CALL_ENDED: 'Await everything that the call starts before it returns.',
-  CALL_NOT_RUN: 'Resume the method, or commit the transaction that has locked the row. An expired call stays as it is.',
+  CALL_NOT_RUN: 'Do what the message says. A paused method has to be resumed. An expired call stays as it is.',
   CANCELLED: 'If you cancelled the attempt, do nothing. The call should stop when its signal is aborted.',
   DATABASE_AMBIGUOUS: 'Pass a PrismaClient that `connect` got.',
   DECRYPTION_FAILED: 'Give the encryptor the key with which the row was encrypted, or restore the row from a backup.',
@@ -53,6 +53,7 @@ export const REMEDIES = {
     'Do what the message says: add or select `updatedAt`, set `expireIn` or `expireIf`, or set DateStyle to ISO.',
   NO_WORKER_MODULE:
     'Name the worker module: `async-gen-worker run src/async/worker.ts`. `npx async-gen install` creates one.',
+  OWN_ROW_CHANGED: 'Return `snooze()` from the call, or set only `status` and `scheduled_at` of its row.',
   PARENT_GONE: 'If you deleted the record, do nothing: its toasts are removed too.',
   PAYLOAD_TOO_LARGE: 'Make the value smaller, or store it elsewhere and keep a reference to it.',
   PERMANENT: 'Correct the cause that the message names, then call `attempt.retry()`.',

@@ -5,6 +5,8 @@ import type { AttemptOf, Callee, NotListed, WithinTransaction } from '../attempt
 import type { AttemptFields } from '../attempt/fields.js'
 import type { AttemptStatus } from '../attempt/row.js'
 import { type Duration, milliseconds } from '../core/duration.js'
+import { refuseUnknownOptions } from '../core/known-options.js'
+import { isTransactionOpen } from '../core/prisma/open-transactions.js'
 import { comparedPart, type ExpectedArgs, type Mismatch, mismatchesOf, show } from './match.js'
 import {
   type ArgsOfCallee,
@@ -154,6 +156,7 @@ async function checkRecorded(
   { target: callee, method, args: given, options = {} }: ExpectedCall,
   tx: WithinTransaction['tx'],
 ): Promise<CheckResult> {
+  refuseUnknownOptions('toHaveRecorded', options, OPTIONS)
   const targets = await Attempt.targets()
   const { target, args } = callOf(callee, given)
   const name = targets.nameOf(target!)
@@ -167,6 +170,7 @@ async function checkRecorded(
   const { times } = options
   const pass = times === undefined ? matching.length > 0 : matching.length === times
   const others = pass || candidates.length > 0 ? [] : await attemptsWhere(Attempt, {}, tx)
+  const isUnseen = !tx && !Attempt.db.transactionOfTest && isTransactionOpen(Attempt.db.prisma)
   const nearest = candidates.toSorted((a, b) => a.mismatches.length - b.mismatches.length)
   const call = `${path}${args ? `(${args.map(show).join(', ')})` : ''}`
   return {
@@ -175,11 +179,16 @@ async function checkRecorded(
     message: () => {
       if (pass) return messageOfMatches(Attempt.name, call, matching)
       if (matching.length > 0) return messageOfTimes(Attempt.name, call, matching, times!)
-      return messageOfMisses(Attempt.name, call, nearest, others)
+      const message = messageOfMisses(Attempt.name, call, nearest, others)
+      return isUnseen ? `${message}\n\n${UNSEEN}` : message
     },
     ...compared(path, args, options, nearest[0]?.attempt),
   }
 }
+
+const OPTIONS = ['times', 'scheduledWithin', 'scheduledAt', 'priority', 'token', 'status', 'tx']
+
+const UNSEEN = 'A transaction is open here. Its calls are found only if you pass it: expectAttempt(Attempt, { tx }).'
 
 function mismatches(
   attempt: AttemptFields,

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Database } from '../core/database.js'
 import { requireTransaction, type TransactionLike } from '../core/prisma/client.js'
+import { type BackendTransaction, cancelStatement, identifyTransaction } from '../core/prisma/transaction.js'
 import type { Query, Statement } from '../core/statement.js'
 
 /** Where and when the statements of a Database run, in one asynchronous context of a test. */
@@ -44,6 +45,7 @@ export class DatabaseContexts {
     this.#query = (statement, values) => query(this.#atClock(statement), values)
     // The same function within one context, so that only statements of the same context are batched.
     Object.defineProperty(db, 'query', { get: () => this.#contexts.getStore()?.query ?? this.#query })
+    Object.defineProperty(db, 'transactionOfTest', { get: () => this.#contexts.getStore()?.tx })
     db.within = (tx) => this.#within(tx)
     db.transaction = (run) => this.#transaction(run)
     db.openTransaction = (options) => this.#open(options)
@@ -116,7 +118,12 @@ export class DatabaseContexts {
 
   async #open(options: { cancellable: boolean }): ReturnType<Database['openTransaction']> {
     const { tx } = this.#contexts.getStore() ?? {}
-    return tx ? await this.#openSavepoint(tx) : await this.#originalOpen(options)
+    if (!tx) return await this.#originalOpen(options)
+    const opened = await this.#openSavepoint(tx)
+    if (!options.cancellable) return opened
+    const [backend] = await this.#within(tx)<BackendTransaction>(identifyTransaction, [])
+    const values = [backend!.pid, backend!.started]
+    return { ...opened, cancelStatement: async () => void (await this.#query(cancelStatement, values)) }
   }
 
   async #openSavepoint(tx: TransactionLike): ReturnType<Database['openTransaction']> {

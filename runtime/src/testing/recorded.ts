@@ -1,9 +1,8 @@
 import type { AttemptClass } from '../attempt/attempt.js'
-import type { ClientOf, TargetsOf } from '../attempt/binding.js'
+import type { AttemptFilter, ClientOf, TargetsOf } from '../attempt/binding.js'
 import type { AttemptOf, Callee, NotListed, WithinTransaction } from '../attempt/calls.js'
 import type { AttemptFields } from '../attempt/fields.js'
 import { TargetRecord } from '../attempt/record-target.js'
-import type { AttemptStatus } from '../attempt/row.js'
 import type { ArgsOf, MethodOf } from '../attempt/targets.js'
 import { withinOptional } from './database-context.js'
 import { type ExpectedArgs, mismatchesOf } from './match.js'
@@ -24,15 +23,11 @@ export type ArgsOfCallee<C, M> =
       ? ArgsOf<C, M>
       : []
 
-/** Which recorded calls to return. What is left out does not filter. */
-export interface RecordedFilter<C, M> {
+/** Which recorded calls to return: those of `where`, by their arguments too. What is left out does not filter. */
+export interface RecordedFilter<C, M> extends Omit<AttemptFilter, 'target' | 'method'> {
   method?: M & MethodOfCallee<C>
   /** They match by position, and in part: see `toHaveRecorded`. */
   args?: ExpectedArgs<ArgsOfCallee<C, M>>
-  status?: AttemptStatus
-  idempotenceToken?: string
-  /** The attempt that ran when the call was recorded. */
-  parent?: AttemptFields
 }
 
 /**

@@ -2,6 +2,8 @@ import { connectedDatabases, type Database } from '../core/database.js'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError } from '../core/errors.js'
 import type { OneOf, PrismaClientLike, TransactionOf } from '../core/prisma/client.js'
+import type { Statement } from '../core/statement.js'
+import { sweptTables } from '../core/swept-table.js'
 import { contextsOf } from './database-context.js'
 
 export interface RollbackOptions {
@@ -33,6 +35,7 @@ export async function inRollback<Client extends PrismaClientLike, Result>(
   const databases = databasesOf(prisma)
   const rolledBack = new RolledBack<Result>()
   const limit = milliseconds(timeout, 'timeout')
+  for (const db of databases) await registerTasks(db)
   try {
     await prisma.$transaction(
       async (tx: TransactionOf<OneOf<Client>>) => {
@@ -45,6 +48,27 @@ export async function inRollback<Client extends PrismaClientLike, Result>(
     if (error !== rolledBack) throw error
   }
   return rolledBack.result as Result
+}
+
+const registered = new WeakSet<Database>()
+
+/**
+ * Graphile Worker inserts a row for each name of a task when a first job is added. In a transaction that rolls back it is inserted each
+ * time, and tests at the same time would wait for each other. So the names are registered before.
+ */
+async function registerTasks(db: Database): Promise<void> {
+  if (registered.has(db)) return
+  registered.add(db)
+  const tasks = [...sweptTables(db)].flatMap((table) => [...table.tasks])
+  // Without Graphile Worker's tables, or without rights to them, no job is added either.
+  await db.query(registerTaskNames, [tasks]).catch(() => {})
+}
+
+const registerTaskNames: Statement = {
+  name: 'async-gen:register-tasks',
+  text: `
+    SELECT (graphile_worker.remove_job((graphile_worker.add_job(task, job_key => 'async-gen:register:' || task)).key)).id
+    FROM unnest($1::text[]) AS task`,
 }
 
 /** Thrown to roll back. */

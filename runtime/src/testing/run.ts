@@ -57,8 +57,15 @@ export async function claimAsDue(attempt: AttemptRecord) {
     return await claim(Attempt, attempt.id)
   })
   if (claimed) return claimed
-  await attempt.reload()
   const label = `${Attempt.name} ${attempt.id} (${attempt.target}.${attempt.method})`
+  if (!(await store.find(attempt.id))) {
+    throw new AsyncGenError(
+      'CALL_NOT_RUN',
+      `perform() could not run ${label}: its row does not exist. If it was recorded in a transaction that is still open, ` +
+        'use inRollback(prisma, …) or drain(db, { tx }).',
+    )
+  }
+  await attempt.reload()
   if (!attempt.isPending) throw new InvalidStateError(`Cannot perform ${label}: its status is ${attempt.status}.`)
   const why = attempt.hasExpired
     ? `it has expired at ${attempt.expiresAt!.toISOString()}`

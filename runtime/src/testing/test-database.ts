@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AsyncGenError } from '../core/errors.js'
 import { onConnection, quoteName, type RunSql } from '../core/postgres/connection.js'
-import { startEmbeddedPostgres } from './embedded-postgres.js'
+import { embeddedPostgres } from './embedded-postgres.js'
 import { digestOfMigrations, type Migrations, migrate, readMigrations } from './migrations.js'
 
 export interface TestDatabaseOptions {
@@ -30,7 +30,7 @@ export interface TestDatabase {
  *     afterAll(() => database.drop())
  *
  * The server is that of DATABASE_URL, whose role may create databases. Without DATABASE_URL, the package `embedded-postgres` starts one for
- * this process. Databases of processes that were killed are deleted a day later, by a call that creates a template.
+ * this process, which ends when its last database is dropped. Databases of processes that were killed are deleted a day later, by a call that creates a template.
  *
  * @throws AsyncGenError NO_TEST_SERVER, NO_MIGRATIONS, MIGRATION_FAILED, NOT_A_TEST_DATABASE if NODE_ENV is `production`
  */
@@ -40,19 +40,33 @@ export async function testDatabase({
 }: TestDatabaseOptions = {}): Promise<TestDatabase> {
   if (process.env.NODE_ENV === 'production')
     throw new AsyncGenError('NOT_A_TEST_DATABASE', 'NODE_ENV is "production", so testDatabase() creates no database.')
-  const server = process.env.DATABASE_URL || (await startEmbeddedPostgres())
-  const name = `${PREFIX}_${Math.floor(Date.now() / 1000).toString(36)}_${randomBytes(5).toString('hex')}`
+  const migrations = template === undefined ? readMigrations(folder) : undefined
+  const given = process.env.DATABASE_URL
+  const { url: server, release } = given ? { url: given, release: async () => {} } : await embeddedPostgres()
+  const name = newName()
   const url = withName(server, name)
-  await onServer(server, async (sql) => {
-    const source = template ?? (await templateFor(server, sql, readMigrations(folder)))
+  const create = async (sql: RunSql) => {
+    const source = migrations ? await templateFor(server, sql, migrations) : template!
     await copyDatabase(sql, source, name)
+  }
+  await onServer(server, create).catch(async (error) => {
+    await release()
+    throw error
   })
-  const drop = () => onServer(server, async (sql) => void (await dropDatabase(sql, name, 'WITH (FORCE)')))
+  const drop = async () => {
+    await onServer(server, (sql) => dropDatabase(sql, name, 'WITH (FORCE)'))
+    await release()
+  }
   return { url, connectionString: url, drop }
 }
 
 /** The names of all databases that this module creates begin with it. */
 const PREFIX = 'async_gen_test'
+
+/** A name that says when the database was created. */
+function newName(): string {
+  return `${PREFIX}_${Math.floor(Date.now() / 1000).toString(36)}_${randomBytes(5).toString('hex')}`
+}
 
 /** The name of a database with these migrations, which is created if there is none. */
 async function templateFor(server: string, sql: RunSql, migrations: Migrations): Promise<string> {
@@ -71,7 +85,7 @@ async function templateFor(server: string, sql: RunSql, migrations: Migrations):
 
 /** The database gets its name when it is complete: a process that is killed leaves none that others would copy. */
 async function createTemplate(server: string, sql: RunSql, name: string, migrations: Migrations): Promise<void> {
-  const building = `${PREFIX}_${Math.floor(Date.now() / 1000).toString(36)}_${randomBytes(5).toString('hex')}`
+  const building = newName()
   await sql(`CREATE DATABASE ${quoteName(building)} TEMPLATE template0`)
   try {
     await migrate(withName(server, building), migrations, schemaOf(server))

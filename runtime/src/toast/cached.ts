@@ -2,10 +2,11 @@ import { digestOf } from '../core/canonical.js'
 import type { Database } from '../core/database.js'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError } from '../core/errors.js'
+import { refuseUnknownOptions } from '../core/known-options.js'
 import { deserialize, MAX_BYTES, serialize } from '../core/serialize.js'
 import { type CacheVersion, type CompareVersions, isOlder, versionText } from './cache-version.js'
 import { readOrCompute, refreshToast } from './refresh.js'
-import { callerOf, nameWithVersion, refuseUnknownOptions, toastsOf } from './registry.js'
+import { callerOf, nameWithVersion, toastsOf } from './registry.js'
 import type { RefreshRequest, ToastRow } from './store.js'
 
 export interface AsyncCachedOptions {

@@ -232,7 +232,7 @@ export class ToastStore {
     return (await this.#db.query(statements.clearCached, [])).length
   }
 
-  #batchesOf(tx: TransactionLike | undefined): Batches {
+  #batchesOf(tx: TransactionLike | undefined = this.#db.transactionOfTest): Batches {
     if (!tx) return this.#batches
     let batches = this.#batchesOfTransactions.get(tx)
     if (!batches) {

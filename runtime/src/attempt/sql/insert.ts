@@ -34,15 +34,21 @@ function columnsWithin(table: string, fields: readonly ReadColumn[]): string {
  * microsecond later than the call before it: the queue has no order among calls of the same time.
  *
  * @param extra columns that the host has added and that the calls have values for
+ * @param hasTokens whether calls have tokens: see `byToken`
  * @param within the fields of the model, if Prisma reads the answer
  */
-export function insertStatement(table: string, extra: string[], within?: readonly ReadColumn[]): Statement {
+export function insertStatement(
+  table: string,
+  extra: string[],
+  hasTokens: boolean,
+  within?: readonly ReadColumn[],
+): Statement {
   const columns = extra.map((column) => `, ${quote(column)}`).join('')
   const values = extra
     .map((column) => `, (jsonb_populate_record(NULL::"${table}", call.data)).${quote(column)}`)
     .join('')
   return {
-    name: `${table}:insert${within ? '-within' : ''}${columns}`,
+    name: `${table}:insert${within ? '-within' : ''}${hasTokens ? '-by-token' : ''}${columns}`,
     once: true,
     text: `
       -- $1 calls as a JSON array, $2 id of the transaction, or null
@@ -54,7 +60,7 @@ export function insertStatement(table: string, extra: string[], within?: readonl
         coalesce(call.id, nextval(pg_get_serial_sequence('"${table}"', 'id'))),
         call.type, call.target, call.method, call.args::jsonb, call.encryptor,
         coalesce(call.priority, 10), coalesce(call."maxAttempts", 25), call."idempotenceToken",
-        coalesce(call."scheduledAt", clock_timestamp() + call.ordinality * interval '1 microsecond'),
+        coalesce(call."scheduledAt", (SELECT clock_timestamp()) + call.ordinality * interval '1 microsecond'),
         coalesce(
           call."expiresAt",
           coalesce(call."scheduledAt", clock_timestamp()) + call."expiresAfter" * interval '1 millisecond'
@@ -70,11 +76,19 @@ export function insertStatement(table: string, extra: string[], within?: readonl
         )
       ) WITH ORDINALITY AS call
       WHERE $2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text
-      ORDER BY call.ordinality
+      ORDER BY ${hasTokens ? `${byToken}, ` : ''}call.ordinality
       ON CONFLICT (target, method, idempotence_token) WHERE idempotence_token IS NOT NULL DO NOTHING
       RETURNING ${within ? columnsWithin(quote(table), within) : '*'}`,
   }
 }
+
+/**
+ * Two transactions that record the same tokens in one order wait for each other, and do not deadlock. Calls without a token come first, in
+ * their own order.
+ */
+const byToken = `
+        call."idempotenceToken" NULLS FIRST,
+        CASE WHEN call."idempotenceToken" IS NOT NULL THEN (call.target, call.method) END`
 
 /** The rows that have these tokens. */
 export function findByTokensStatement(table: string, within?: readonly ReadColumn[]): Statement {

@@ -1,10 +1,12 @@
 import type { Statement } from '../statement.js'
 import type { PrismaClientLike, TransactionOf } from './client.js'
+import { RunningOperations } from './running-operations.js'
 
 /** A transaction that stays open until `commit` or `rollback` is called. */
 export interface OpenTransaction<Client> {
   tx: TransactionOf<Client>
   commit(): Promise<void>
+  /** Rejects further operations, and rolls back when those have ended that run now. */
   rollback(): Promise<void>
   /** Cancels the statement that runs in the transaction. It does nothing if none runs, or if the transaction is not cancellable. */
   cancelStatement(): Promise<void>
@@ -22,8 +24,9 @@ export function openTransaction<Client extends PrismaClientLike>(
   timeout: number,
 ): Promise<Omit<OpenTransaction<Client>, 'cancelStatement'>> {
   const rolledBack = new Error('rolled back on request')
+  const operations = new RunningOperations()
   return new Promise((resolve, reject) => {
-    const ended: Promise<void> = prisma.$transaction(
+    const ended: Promise<void> = operations.trackedBy(prisma).$transaction(
       (tx: TransactionOf<Client>) =>
         new Promise<void>((commit, fail) => {
           resolve({
@@ -33,6 +36,8 @@ export function openTransaction<Client extends PrismaClientLike>(
               return ended
             },
             rollback: async () => {
+              operations.close()
+              await Promise.race([operations.settled(), ended.catch(() => {})])
               fail(rolledBack)
               await ended.catch(() => {})
             },
