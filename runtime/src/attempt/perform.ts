@@ -70,7 +70,7 @@ async function performOnce(call: CurrentCall, run: CallRun): Promise<RunOutcome 
   const { content, store } = classOf(call)
   try {
     const value = await runMethod(call, run)
-    const isSnooze = value instanceof Snooze
+    const isSnooze = isInstance(value, Snooze)
     if (run.control.hasSnoozed && !isSnooze) warnOfLostSnooze(attempt)
     const end: RunEnd = isSnooze
       ? { delay: value.delay, snoozes: attempt.snoozes + 1 }
@@ -86,7 +86,7 @@ async function performOnce(call: CurrentCall, run: CallRun): Promise<RunOutcome 
     const transaction = await call.end().catch(() => undefined)
     await transaction?.rollback()
     if (isCancelled) return { kind: 'superseded' }
-    if (error instanceof Snooze) return { kind: 'failed', error: thrownSnooze() }
+    if (isInstance(error, Snooze)) return { kind: 'failed', error: thrownSnooze() }
     return transaction && isSerializationFailure(error)
       ? { kind: 'conflict', error, of: 'call' }
       : { kind: 'failed', error }
