@@ -96,7 +96,7 @@ describe.concurrent('a host with', () => {
           await destroy({ cwd: root, generator, migration: 'delete-unchecked' })
         expect(host.hash()).toBe(start)
       } finally {
-        rmSync(root, { recursive: true, force: true })
+        rmSync(host.top, { recursive: true, force: true })
       }
     },
     600_000,
@@ -232,7 +232,7 @@ function makeHost({ schema, modules, formatter, runner, packageManager }: Shape)
     for (const path of files()) sum.update(path).update(read(path))
     return sum.digest('hex')
   }
-  return { root, write, read, files, hash }
+  return { top, root, write, read, files, hash }
 }
 
 function lines({ plan }: PlanOutcome): string {
