@@ -31,11 +31,7 @@ export const attempt: Generator = {
         'attempt/async/tasks/__task___batch.ts',
         ...(encrypted ? ['attempt/async/tasks/__task___reencrypt.ts'] : []),
       ]),
-      ...specs(host, owner, dir, context, [
-        'attempt/async/test/__file__.test.ts',
-        'attempt/async/test/tasks/__task__.test.ts',
-        'attempt/async/test/tasks/__task___batch.test.ts',
-      ]),
+      ...specs(host, owner, dir, context, ['attempt/async/test/__file__.test.ts']),
       {
         kind: 'fragment',
         owner,

@@ -64,12 +64,20 @@ export function files(owner: string, dir: string, context: Context, templates: s
   })
 }
 
-/** The specs of one generator; a note if the host has no test runner for them. */
+/** The specs of one generator, for the host's test runner; a note if the host has none that they support. */
 export function specs(host: Host, owner: string, dir: string, context: Context, templates: string[]): Emission[] {
-  if (host.packageJson.packages.includes('vitest')) return files(owner, dir, context, templates)
   const { testRunner } = host
-  const why = testRunner ? `and this project uses ${testRunner}` : 'which is not in package.json'
-  return [{ kind: 'note', text: `no specs were written to ${dir}/test: they need vitest, ${why}` }]
+  const testImport = TEST_IMPORTS[testRunner ?? '']
+  if (testImport) return files(owner, dir, { ...context, testImport, nodeTest: testRunner === 'node:test' }, templates)
+  const why = testRunner ? `and this project uses ${testRunner}` : 'and package.json has none of them'
+  return [{ kind: 'note', text: `no specs were written to ${dir}/test: they need vitest, Jest or node:test, ${why}` }]
+}
+
+/** Specs differ in this line only: they assert with node:assert. */
+const TEST_IMPORTS: Record<string, string> = {
+  vitest: `import { afterAll, beforeAll, describe, it } from 'vitest'`,
+  jest: `import { afterAll, beforeAll, describe, it } from '@jest/globals'`,
+  'node:test': `import { after as afterAll, before as beforeAll, describe, it } from 'node:test'`,
 }
 
 /** The migrations of one generator, in the order in which they run. The manifest lists those that a host has. */

@@ -1,7 +1,8 @@
-import { gte } from 'semver'
+import { gte, validRange } from 'semver'
 import { RECORDS } from '../changes/manifest.js'
 import type { Host } from '../host/inspect.js'
 import { version } from '../host/own-package.js'
+import type { PackageJson } from '../host/package-json.js'
 import { modelsOf } from '../host/prisma-models.js'
 import { clientContext, databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Generator } from './generator.js'
@@ -60,7 +61,7 @@ export const install: Generator = {
   firstEdit: ({ dir }) => `Define your cached methods in ${dir}/toasts.ts`,
 }
 
-function packages({ node, packageManager }: Host, dir: string) {
+function packages({ node, packageManager, packageJson, testRunner }: Host, dir: string) {
   const bun = packageManager.name === 'bun'
   const runner = bun ? 'bun' : 'async-gen-worker run'
   const worker = `${dir}/worker.ts`
@@ -69,9 +70,18 @@ function packages({ node, packageManager }: Host, dir: string) {
       '@async-gen/runtime': `^${version}`,
       'graphile-worker': runsGraphileWorker18(node) ? '^0.18.0' : '^0.17.3',
     },
-    devDependencies: bun ? {} : { tsx: '^4.19.0' },
+    devDependencies: {
+      // bun runs TypeScript by itself, but node:test does not.
+      ...((!bun || testRunner === 'node:test') && { tsx: '^4.19.0' }),
+      ...(testRunner === 'jest' && { '@jest/globals': rangeOfJest(packageJson) }),
+    },
     scripts: { 'async:worker': `${runner} ${/^[\w./@-]+$/.test(dir) ? worker : JSON.stringify(worker)}` },
   }
+}
+
+/** The specs import `@jest/globals`, which has the version of Jest. A catalog or a workspace has no entry for it. */
+function rangeOfJest({ ranges: { jest = '*' } }: PackageJson): string {
+  return validRange(jest) ? jest : '*'
 }
 
 /** Whether a version of Node.js runs graphile-worker 0.18. */

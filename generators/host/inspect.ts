@@ -22,7 +22,7 @@ export interface Host {
   prisma: { version: string; config: string | null }
   schema: PrismaSchema
   migrations: { path: string; names: string[] }
-  testRunner: 'vitest' | 'jest' | 'mocha' | 'ava' | null
+  testRunner: TestRunner | null
   formatter: FormatterName
   /** Whether the host has a folder `src/`. */
   src: boolean
@@ -48,7 +48,7 @@ export async function inspect(
     modules: moduleStyleOf(root, packageJson.type),
     prisma: { version: prisma.version, config: config.path && hostPath(root, config.path) },
     schema,
-    testRunner: TEST_RUNNERS.find((runner) => packageJson.packages.includes(runner)) ?? null,
+    testRunner: testRunnerOf(packageJson),
     formatter: formatterOf(root, packageJson.packages),
     migrations: { path: migrations, names: migrationNames(join(root, migrations)) },
     src: isFolder(join(root, 'src')),
@@ -76,7 +76,15 @@ function prismaOf(root: string, packageJson: PackageJson) {
   }
 }
 
-const TEST_RUNNERS = ['vitest', 'jest', 'mocha', 'ava'] as const
+/** In the order in which they are chosen: first those for which specs are written. */
+const TEST_RUNNERS = ['vitest', 'jest', 'node:test', 'mocha', 'ava'] as const
+type TestRunner = (typeof TEST_RUNNERS)[number]
+
+function testRunnerOf({ packages, scripts }: PackageJson): TestRunner | null {
+  const usesNodeTest = Object.values(scripts).some((script) => /\b(node|tsx)\b[^&|;]*\s--test\b/.test(script))
+  const has = (runner: TestRunner) => (runner === 'node:test' ? usesNodeTest : packages.includes(runner))
+  return TEST_RUNNERS.find(has) ?? null
+}
 
 function migrationNames(folder: string): string[] {
   if (!isFolder(folder)) return []

@@ -15,6 +15,8 @@ export interface PackageJson {
   type: 'module' | 'commonjs'
   /** The names in all kinds of dependencies. */
   packages: string[]
+  /** Their versions, as package.json has them: `^30.0.0`, `catalog:`. */
+  ranges: Record<string, string>
   scripts: Record<string, string>
 }
 
@@ -46,10 +48,12 @@ export function readPackageJson(root: string): PackageJson {
       remedy: 'Fix the file, then run the command again.',
     })
   }
+  const ranges: Record<string, string> = Object.assign({}, ...FIELDS.map((field) => json[field]))
   return {
     text,
     type: json.type === 'module' ? 'module' : 'commonjs',
-    packages: FIELDS.flatMap((field) => Object.keys(json[field] ?? {})),
+    packages: Object.keys(ranges),
+    ranges,
     scripts: json.scripts ?? {},
   }
 }

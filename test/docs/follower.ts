@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
@@ -69,7 +69,8 @@ export class Follower {
   async #take(step: Step, { commands, texts }: Substitutes) {
     const here = (text: string) =>
       Object.entries(texts).reduce((result, [from, to]) => result.replaceAll(from, to), text)
-    if (step.kind === 'file') this.write(step.path, here(step.text))
+    if (step.kind === 'file' && step.adds) appendFileSync(join(this.dir, step.path), `\n${here(step.text)}`)
+    else if (step.kind === 'file') this.write(step.path, here(step.text))
     else if (step.kind === 'log') await this.#awaitLog('npm run async:worker', step.output)
     else {
       const instead = Object.keys(commands).find((start) => step.command.startsWith(start))

@@ -4,7 +4,7 @@ import { REPOSITORY } from '../support/host.js'
 
 /** What a reader of a guide does next: write a file, run a command, or look at what the worker prints. */
 export type Step =
-  | { kind: 'file'; at: string; path: string; text: string }
+  | { kind: 'file'; at: string; path: string; text: string; adds: boolean }
   | { kind: 'command'; at: string; command: string; output?: string }
   | { kind: 'log'; at: string; output: string }
 
@@ -12,6 +12,7 @@ export type Step =
  * The steps of a guide in their order, from its code blocks.
  *
  * - A fenced block is a file where its first line names it (`// src/prisma.ts`). Files without comments are named in backticks before it.
+ * - A fenced block adds to a file where its first line says so (`// test/checkout.test.ts, continued`).
  * - In an indented block, each line is a command. From the first line with `$ ` on, only such lines are: the others are output.
  * - An indented block that begins with a date is output of the worker.
  */
@@ -26,7 +27,7 @@ export function stepsOf(page: string): Step[] {
       const end = lines.indexOf('```', index + 1)
       const text = `${lines.slice(index + 1, end).join('\n')}\n`
       const path = fileOf(text) ?? (/^```(json)?$/.test(line) ? names.shift() : undefined)
-      if (path) steps.push({ kind: 'file', at, path, text })
+      if (path) steps.push({ kind: 'file', at, path, text, adds: CONTINUED.test(text) })
       index = end
     } else if (line.startsWith('    ') && lines[index - 1] === '') {
       const end = endOfIndented(lines, index)
@@ -40,9 +41,11 @@ export function stepsOf(page: string): Step[] {
   return steps
 }
 
+const CONTINUED = /^.*, continued\n/
+
 /** The path in the first line of a block, if it has one: `// src/lib/orders.ts: runs in Next.js`. */
 export function fileOf(text: string): string | undefined {
-  return /^\/\/ ((?:[\w.-]+\/)*[\w.-]+\.\w+)(?::.*)?\n/.exec(text)?.[1]
+  return /^\/\/ ((?:[\w.-]+\/)*[\w.-]+\.\w+)(?:[:,].*)?\n/.exec(text)?.[1]
 }
 
 /** A blank line belongs to an indented block where more of the block follows. */

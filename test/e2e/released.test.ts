@@ -15,6 +15,7 @@ import { startWorker, type WorkerProcess } from '../support/worker.js'
 const CONFLICTS = {
   '0.1.0': [
     'Procfile',
+    'src/async/attempt.factory.ts',
     'src/async/attempt.ts',
     'src/async/reports/monthly_sales.ts',
     'src/async/test/monthly_sales.test.ts',

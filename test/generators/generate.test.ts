@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
+import { destroy } from '../../generators/commands/destroy.js'
 import { folderHost, kinds, lines, SCHEMA, sampleHost } from './sample-host.js'
 
 describe('install, attempt and reports write', () => {
@@ -30,8 +31,6 @@ describe('install, attempt and reports write', () => {
       'src/async/test/attempt.test.ts',
       'src/async/test/monthly_sales.test.ts',
       'src/async/test/report.test.ts',
-      'src/async/test/tasks/attempt.test.ts',
-      'src/async/test/tasks/attempt_batch.test.ts',
       'src/async/test/toasts.test.ts',
       'src/async/toasts.ts',
       'src/async/worker.ts',
@@ -205,10 +204,7 @@ describe('install, attempt and reports write', () => {
     const host = sampleHost({
       'package.json': '{ "dependencies": { "prisma": "7" }, "devDependencies": { "jest": "^30.0.0" } }',
     })
-    const { plan, nextSteps } = await host.run('install')
-    expect(plan.notes).toEqual([
-      'no specs were written to src/async/test: they need vitest, and this project uses jest',
-    ])
+    const { nextSteps } = await host.run('install')
     expect(nextSteps.at(-1)).toMatch(/^Set up Jest to load @async-gen\/runtime.*docs\/testing\.md/)
     expect((await host.run('attempt')).nextSteps.join('\n')).not.toContain('Jest')
   })
@@ -228,6 +224,55 @@ describe('install, attempt and reports write', () => {
     await host.run('install')
     expect((await host.run('attempt', [], { encrypted: true })).nextSteps.at(-1)).toContain('ATTEMPT_KEY')
     expect((await host.run('attempt', ['SmsAttempt'])).nextSteps.at(-1)).not.toContain('ATTEMPT_KEY')
+  })
+})
+
+describe('the specs are', () => {
+  const NODE_TEST = { test: 'node --import tsx --test test/*.test.ts' }
+
+  it.each([
+    ['vitest', { devDependencies: { vitest: '4', jest: '30' }, scripts: NODE_TEST }, `from 'vitest'`],
+    ['Jest', { devDependencies: { jest: '30', mocha: '11' }, scripts: NODE_TEST }, `from '@jest/globals'`],
+    ['node:test', { devDependencies: { mocha: '11' }, scripts: NODE_TEST }, `from 'node:test'`],
+    ['node:test, run by tsx', { scripts: { test: 'prisma generate && tsx --test' } }, `from 'node:test'`],
+  ])('for %s, the first of those that package.json has', async (_, packageJson, imported) => {
+    const host = sampleHost({ 'package.json': JSON.stringify({ ...packageJson, dependencies: { prisma: '7' } }) })
+    await host.run('install')
+    expect(host.read('src/async/test/toasts.test.ts')).toContain(imported)
+    expect(JSON.parse(host.read('package.json')).scripts).toMatchObject(packageJson.scripts)
+  })
+
+  it('written for another one when the host has changed to it', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    host.write('package.json', host.read('package.json').replace('vitest', 'jest'))
+    expect(lines(await host.run('install'))).toContain('update src/async/test/toasts.test.ts')
+    expect(host.read('src/async/test/toasts.test.ts')).toContain(`from '@jest/globals'`)
+  })
+
+  it.each([
+    ['none of them', {}, 'and package.json has none of them'],
+    ['none of them', { scripts: { check: 'node check.js && other --test' } }, 'and package.json has none of them'],
+    ['mocha', { devDependencies: { mocha: '11' } }, 'and this project uses mocha'],
+  ])('not written for a host with %s, and a note names all three', async (_, packageJson, why) => {
+    const host = sampleHost({ 'package.json': JSON.stringify({ ...packageJson, dependencies: { prisma: '7' } }) })
+    const { plan } = await host.run('install')
+    expect(plan.notes).toEqual([`no specs were written to src/async/test: they need vitest, Jest or node:test, ${why}`])
+    expect(host.has('src/async/test')).toBe(false)
+  })
+
+  it.each([
+    ['^29.7.0', '^29.7.0'],
+    ['catalog:', '*'],
+  ])('typed by @jest/globals of the version of Jest: %s', async (jest, expected) => {
+    const host = sampleHost({
+      'package.json': JSON.stringify({ dependencies: { prisma: '7' }, devDependencies: { jest } }, null, 2),
+    })
+    const before = host.hash()
+    await host.run('install')
+    expect(JSON.parse(host.read('package.json')).devDependencies['@jest/globals']).toBe(expected)
+    await destroy({ cwd: host.root, generator: 'install', migration: 'delete-unchecked' })
+    expect(host.hash()).toBe(before)
   })
 })
 

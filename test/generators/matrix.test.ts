@@ -10,34 +10,41 @@ import type { GeneratorName } from '../../generators/definitions/generator.js'
 import { REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
-import { run, SPEC_TIMEOUTS } from '../support/run.js'
+import { run } from '../support/run.js'
+import { packageJsonOf, runEmittedSpecs, type SpecRunner } from '../support/specs.js'
 
 const SCHEMAS = ['single', 'folder', 'custom'] as const
 const MODULES = ['nodenext', 'commonjs', 'bundler'] as const
 const FORMATTERS = ['prettier', 'biome', null] as const
+const RUNNERS = ['vitest', 'jest', 'node:test'] as const
 
 interface Shape {
   schema: (typeof SCHEMAS)[number]
   modules: (typeof MODULES)[number]
   formatter: (typeof FORMATTERS)[number]
+  runner: SpecRunner
   packageManager: 'npm' | 'pnpm'
 }
 
-/** Every pair of two choices stands in one of these nine hosts: a Latin square, and the package managers across it. */
+/**
+ * Every pair of two choices stands in one of these nine hosts: two orthogonal Latin squares, and the package managers across the first.
+ * Nine hosts cannot also have each runner with each package manager.
+ */
 const SHAPES: Shape[] = SCHEMAS.flatMap((schema, i) =>
   MODULES.map((modules, j) => ({
     schema,
     modules,
     formatter: FORMATTERS[(i + j) % 3]!,
+    runner: RUNNERS[(i + 2 * j) % 3]!,
     packageManager: (i + 2 * j) % 3 === 1 ? ('pnpm' as const) : ('npm' as const),
   })),
 )
 
 it('the hosts of the matrix hold every pair of choices', () => {
-  const names = ['schema', 'modules', 'formatter', 'packageManager'] as const
+  const names = ['schema', 'modules', 'formatter', 'runner', 'packageManager'] as const
   for (const a of names) {
     for (const b of names) {
-      if (a === b) continue
+      if (a === b || [a, b].sort().join() === 'packageManager,runner') continue
       const pairs = (shapes: Shape[]) => new Set(shapes.map((shape) => `${shape[a]} ${shape[b]}`)).size
       const choices = (name: (typeof names)[number]) => new Set(SHAPES.map((shape) => shape[name])).size
       expect(pairs(SHAPES), `${a}, ${b}`).toBe(choices(a) * choices(b))
@@ -53,7 +60,7 @@ const RUNS: [GeneratorName, string[]][] = [
 
 describe.concurrent('a host with', () => {
   it.each(SHAPES)(
-    'a $schema schema, $modules, formatted by $formatter, of $packageManager',
+    'a $schema schema, $modules, formatted by $formatter, tested by $runner, of $packageManager',
     async (shape) => {
       const host = makeHost(shape)
       const { root } = host
@@ -78,8 +85,8 @@ describe.concurrent('a host with', () => {
 
         for (const path of host.files().filter((file) => file.endsWith('/migration.sql')))
           await query(url, host.read(path))
-        const { stdout } = await run(root, program('vitest'), ['run', ...SPEC_TIMEOUTS], { env })
-        expect(stdout).toMatch(/Test Files +\d+ passed \(\d+\)/)
+        const { stdout, stderr } = await runEmittedSpecs(root, shape.runner, { env })
+        expect(stdout + stderr).toMatch(PASSED[shape.runner])
 
         await upgradeFromOlder(host, shape)
         await run(root, program('tsc'), ['--noEmit'])
@@ -89,12 +96,19 @@ describe.concurrent('a host with', () => {
           await destroy({ cwd: root, generator, migration: 'delete-unchecked' })
         expect(host.hash()).toBe(start)
       } finally {
-        rmSync(root, { recursive: true, force: true })
+        rmSync(host.top, { recursive: true, force: true })
       }
     },
     600_000,
   )
 })
+
+/** All four files of specs have run. */
+const PASSED = {
+  vitest: /Test Files +4 passed \(4\)/,
+  jest: /Test Suites: 4 passed, 4 total/,
+  'node:test': /# pass 9\n# fail 0/,
+}
 
 /**
  * Makes the host one that an older version wrote, and that its team has edited: the version emitted `// older` at the
@@ -139,7 +153,7 @@ function program(name: string): string {
 type MatrixHost = ReturnType<typeof makeHost>
 
 /** Inside the repository, so that all hosts share its packages. */
-function makeHost({ schema, modules, formatter, packageManager }: Shape) {
+function makeHost({ schema, modules, formatter, runner, packageManager }: Shape) {
   mkdirSync(join(REPOSITORY, 'test', '.matrix'), { recursive: true })
   const top = mkdtempSync(join(REPOSITORY, 'test', '.matrix', `${schema}-${modules}-`))
   // A host of a workspace is a folder of it; the lock file is at the top.
@@ -156,10 +170,9 @@ function makeHost({ schema, modules, formatter, packageManager }: Shape) {
     .join('/')
   const schemaPath = { single: undefined, folder: 'prisma/schema', custom: 'db/app.prisma' }[schema]
 
-  write(
-    'package.json',
-    `${JSON.stringify({ name: 'host', ...(esm && { type: 'module' }), dependencies: { '@prisma/client': '7', prisma: '7' }, devDependencies: { vitest: '4' } }, null, 2)}\n`,
-  )
+  const dependencies = { '@prisma/client': '7', prisma: '7' }
+  const packageJson = { name: 'host', ...(esm && { type: 'module' }), dependencies, ...packageJsonOf(runner) }
+  write('package.json', `${JSON.stringify(packageJson, null, 2)}\n`)
   write(
     'tsconfig.json',
     JSON.stringify({
@@ -219,7 +232,7 @@ function makeHost({ schema, modules, formatter, packageManager }: Shape) {
     for (const path of files()) sum.update(path).update(read(path))
     return sum.digest('hex')
   }
-  return { root, write, read, files, hash }
+  return { top, root, write, read, files, hash }
 }
 
 function lines({ plan }: PlanOutcome): string {

@@ -22,7 +22,8 @@ function emissions(esm: boolean): Emission[] {
   const host = {
     root: '/srv/shop',
     node: '22.18.0',
-    packageJson: { text: '{}', packages: ['vitest'], scripts: {} },
+    packageJson: { text: '{}', packages: ['vitest'], ranges: {}, scripts: {} },
+    testRunner: 'vitest',
     packageManager: { name: 'npm' },
     modules: { ext: '.js', dynamicExt: '.js', esm, options: {} },
     schema: { files: [{ path: 'schema.prisma', text: SCHEMA }], names: [], schemas: [], previewFeatures: [] },

@@ -13,7 +13,7 @@ import {
 } from '@async-gen/runtime'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { describe, expect, expectTypeOf, it } from 'vitest'
-import { PrismaClient } from '../.app/src/generated/prisma/client.js'
+import { type Prisma, PrismaClient } from '../.app/src/generated/prisma/client.js'
 import { testDatabase } from '../support/database.js'
 import { REPOSITORY } from '../support/host.js'
 import { run } from '../support/run.js'
@@ -58,6 +58,7 @@ const neverCalled = (async () => {
   >()
   expectTypeOf(await (await Attempt.async(Client).ping()).wait()).toEqualTypeOf<void>()
   expectTypeOf(await attempt.children()).toEqualTypeOf<Attempt[]>()
+  expectTypeOf(await Attempt.current().tx()).toExtend<Prisma.TransactionClient>()
   expectTypeOf(await attempt.reload()).toExtend<Attempt>()
   expectTypeOf(await Attempt.find(1n)).toEqualTypeOf<Attempt | null>()
   expectTypeOf(Attempt.async(Orders.for({ id: 1 })).ship).parameters.toEqualTypeOf<[carrier: 'van' | 'bicycle']>()

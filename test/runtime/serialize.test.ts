@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { deserialize, serialize } from '../../runtime/src/core/serialize.js'
 
@@ -34,6 +35,11 @@ describe('serialize', () => {
     ['an invalid date', new Date('soon'), 'invalid Date'],
   ])('rejects %s, with its path in the message', (_, value, message) => {
     expect(() => serialize([value], 'args')).toThrow(message)
+  })
+
+  it('takes plain JSON of another realm, as Jest has it, and rejects types in it', () => {
+    expect(serialize({ order: runInNewContext('({ number: 7 })') })).toBe('{"order":{"number":7}}')
+    expect(() => serialize([runInNewContext('({ big: 7n })')], 'args')).toThrow('args[0] is an instance of Object')
   })
 
   it('rejects a circular value', () => {

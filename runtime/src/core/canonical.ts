@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isPlainObject } from './plain-object.js'
 import { isEnvelope, serialize } from './serialize.js'
 
 /**
@@ -18,15 +19,9 @@ function canonical(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical)
   if (value instanceof Map) return new Map(canonical([...value]) as [unknown, unknown][])
   if (value instanceof Set) return new Set(canonical([...value]) as unknown[])
-  if (!isPlain(value)) return value
+  if (!isPlainObject(value)) return value
   const entries = Object.entries(value)
     .filter(([, item]) => item !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1))
   return Object.fromEntries(entries.map(([key, item]) => [key, canonical(item)]))
-}
-
-function isPlain(value: unknown): value is object {
-  if (typeof value !== 'object' || value === null) return false
-  const prototype = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
 }

@@ -1,5 +1,6 @@
 import { SuperJSON } from 'superjson'
 import { PayloadTooLargeError, UnserializableError } from './errors.js'
+import { isPlainObject } from './plain-object.js'
 import { Decimal } from './prisma/decimal.js'
 
 /** JSON as jsonb holds it. */
@@ -111,19 +112,22 @@ function checkObject(value: object, path: string, ancestors: object[]): boolean 
     return false
   }
   if (isKnownClass(value, path)) return false
-  const prototype = Object.getPrototypeOf(value)
-  if (prototype !== Object.prototype && prototype !== null) {
-    throw new UnserializableError(
-      `${path} is an instance of ${prototype.constructor?.name ?? 'a class'}, which cannot be stored. Pass its id or plain data instead.`,
-    )
-  }
+  if (!isPlainObject(value)) throw notPlain(value, path)
   let plain = true
   for (const [key, item] of Object.entries(value)) {
     if (!fitsJsonb(key))
       throw new UnserializableError(`${path} has a key that PostgreSQL cannot store: ${JSON.stringify(key)}.`)
     plain = check(item, `${path}.${key}`, inside) && plain
   }
+  // SuperJSON would not look for types in an object of another realm.
+  if (!plain && !(value instanceof Object) && Object.getPrototypeOf(value) !== null) throw notPlain(value, path)
   return plain
+}
+
+function notPlain(value: object, path: string): UnserializableError {
+  return new UnserializableError(
+    `${path} is an instance of ${value.constructor?.name ?? 'a class'}, which cannot be stored. Pass its id or plain data instead.`,
+  )
 }
 
 function checkList(list: unknown[], path: string, inside: object[]): boolean {

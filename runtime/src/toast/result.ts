@@ -1,4 +1,5 @@
 import { AsyncGenError, type ErrorRecord } from '../core/errors.js'
+import { isPlainObject } from '../core/plain-object.js'
 import type { Decimal } from '../core/prisma/decimal.js'
 import { deserialize, type Json } from '../core/serialize.js'
 import { isStale, type StalenessRule } from './staleness.js'
@@ -117,8 +118,4 @@ function failureOf({ name, message, code }: ErrorRecord): ToastFailure {
 function progressOf(row: ToastRow | undefined): Pick<Toastr, 'progress' | 'progressMessage'> {
   const { progress = null, progress_message: message = null } = row?.refresh ?? {}
   return progress === null ? {} : { progress, ...(message !== null && { progressMessage: message }) }
-}
-
-function isPlainObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 }

@@ -23,11 +23,16 @@ export type OneOf<Client extends PrismaClientLike> =
 /** A function for each member. Inferring their parameter gives an intersection of getters, of which the compiler infers the last. */
 type GettersOf<Client> = Client extends unknown ? (each: () => Client) => void : never
 
-/** The client that `$transaction` passes to its callback. */
-export type TransactionOf<Client> = Omit<
-  Client,
-  '$connect' | '$disconnect' | '$on' | '$use' | '$extends' | '$transaction'
->
+/**
+ * The client that `$transaction` passes to its callback, as Prisma declares it: since Prisma 7.10 it has nested transactions. A client
+ * whose type does not say it passes one of its own type.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: only the parameter of the callback matters
+export type TransactionOf<Client> = Client extends { $transaction(run: (tx: infer Tx) => any, options?: any): any }
+  ? unknown extends Tx
+    ? Omit<Client, '$connect' | '$disconnect' | '$on' | '$extends'>
+    : Tx
+  : never
 
 /**
  * The transactions that are accepted for a client: its models, and raw SQL. A class that extends PrismaClient may have other methods,

@@ -1,0 +1,38 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { REPOSITORY } from './host.js'
+import { type Ran, type RunOptions, run, SPEC_TIMEOUTS } from './run.js'
+
+export type SpecRunner = 'vitest' | 'jest' | 'node:test'
+
+/** What a host with this runner has in its package.json. */
+export function packageJsonOf(runner: SpecRunner) {
+  if (runner === 'node:test') return { scripts: { test: 'node --import tsx --test' } }
+  return { devDependencies: { [runner]: { vitest: '^4.0.0', jest: '^30.0.0' }[runner] } }
+}
+
+/** Runs the emitted specs of a host in this repository with the real runner, and without the configuration of the repository. */
+export async function runEmittedSpecs(host: string, runner: SpecRunner, options: RunOptions): Promise<Ran> {
+  if (runner === 'node:test') {
+    const specs = readdirSync(join(host, 'src/async/test')).map((file) => join('src/async/test', file))
+    return await run(host, process.execPath, ['--import', 'tsx', '--test', ...specs], options)
+  }
+  const dir = mkdtempSync(join(tmpdir(), 'async-gen-specs-'))
+  try {
+    const config = join(dir, `${runner}.config.mjs`)
+    const settings = runner === 'jest' ? { ...documentedJest(), rootDir: host, testTimeout: 60_000 } : {}
+    writeFileSync(config, `export default ${JSON.stringify(settings)}\n`)
+    const args = runner === 'jest' ? ['--rootDir', host] : ['run', '--root', host, ...SPEC_TIMEOUTS]
+    return await run(host, join(REPOSITORY, 'node_modules', '.bin', runner), [...args, '--config', config], options)
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
+}
+
+/** The configuration that docs/testing.md shows. */
+function documentedJest(): object {
+  const page = readFileSync(join(REPOSITORY, 'docs', 'testing.md'), 'utf8')
+  const [, json] = /```json\n(\{\n {2}"jest": [\s\S]*?)```/.exec(page)!
+  return JSON.parse(json!).jest
+}
