@@ -17,17 +17,18 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
   readonly run: number
   readonly #db: Database
   readonly #control: RunControl
-  readonly #progress: ProgressWriter | undefined
+  readonly #reports: ProgressSource | undefined
+  #progress: ProgressWriter | undefined
   #transaction: Promise<OpenTransaction<Client>> | undefined
   #hasEnded = false
 
-  /** @param progress undefined if reports of progress are ignored */
-  constructor(db: Database, attempt: Attempt, run: number, control: RunControl, progress: ProgressWriter | undefined) {
+  /** @param reports undefined if reports of progress are ignored */
+  constructor(db: Database, attempt: Attempt, run: number, control: RunControl, reports: ProgressSource | undefined) {
     this.#db = db
     this.attempt = attempt
     this.run = run
     this.#control = control
-    this.#progress = progress
+    this.#reports = reports
   }
 
   /**
@@ -59,11 +60,15 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
    * @param message at most 1,000 characters are kept
    * @throws AsyncGenError INVALID_OPTION for a value that is no number; CALL_ENDED after the call has returned
    */
-  readonly progress = (done: number, message?: string): void => {
-    this.requireRunning()
-    if (typeof done !== 'number')
-      throw new AsyncGenError('INVALID_OPTION', `progress is ${done}. It must be a number from 0 to 1.`)
-    if (!Number.isNaN(done)) this.#progress?.report(done, message)
+  get progress(): (done: number, message?: string) => void {
+    return (done, message) => {
+      this.requireRunning()
+      if (typeof done !== 'number')
+        throw new AsyncGenError('INVALID_OPTION', `progress is ${done}. It must be a number from 0 to 1.`)
+      if (Number.isNaN(done)) return
+      this.#progress ??= this.#reports?.progressWriter()
+      this.#progress?.report(done, message)
+    }
   }
 
   /**
@@ -74,15 +79,17 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
    * @param delay less than a second counts as a second
    * @throws AsyncGenError INVALID_DURATION
    */
-  readonly snooze = (delay: Duration): Snooze => {
-    this.#control.hasSnoozed = true
-    return new Snooze(delay)
+  get snooze(): (delay: Duration) => Snooze {
+    return (delay) => {
+      this.#control.hasSnoozed = true
+      return new Snooze(delay)
+    }
   }
 
   /** Marks the call as ended, so that `tx` throws, and returns its transaction if it asked for one. */
   async end(): Promise<OpenTransaction<Client> | undefined> {
     this.#hasEnded = true
-    await this.#progress?.end()
+    if (this.#progress) await this.#progress.end()
     return await this.#transaction
   }
 
@@ -103,6 +110,11 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
     if (!this.#hasEnded && !this.#control.timeout) return
     throw new AsyncGenError('CALL_ENDED', 'The call has ended. Await everything that it starts before it returns.')
   }
+}
+
+/** Makes the writer of a call that reports progress. Most calls report none. */
+interface ProgressSource {
+  progressWriter(): ProgressWriter
 }
 
 /** What ends a run from outside: a cancellation, its time limit, or the stop of the worker. All tries of its call share it. */

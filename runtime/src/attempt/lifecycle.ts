@@ -209,9 +209,10 @@ export abstract class AttemptLifecycle extends AttemptFields {
     if (instead) return { kind: 'failed', error: instead.thrown }
     const { db, store } = this.#class
     const { key, control } = run
-    const call = new CurrentCall(db, this as AttemptFields, key.number, control, run.progressWriter())
+    const call = new CurrentCall(db, this as AttemptFields, key.number, control, run)
     store.runs.running.begin(key, control)
-    return await perform(call, { key, control, around: (next) => this.around(next) })
+    const isOverridden = this.around !== AttemptLifecycle.prototype.around
+    return await perform(call, { key, control, around: isOverridden ? (next) => this.around(next) : undefined })
   }
 
   #event({ key: { id, number } }: AttemptRun): OperationEvent {

@@ -38,8 +38,8 @@ interface Conflict {
 export interface CallRun {
   key: RunKey
   control: RunControl
-  /** The hook of the attempt that runs the call. */
-  around(next: () => Promise<unknown>): Promise<unknown>
+  /** The hook of the attempt that runs the call; undefined if the class does not override it. */
+  around: ((next: () => Promise<unknown>) => Promise<unknown>) | undefined
 }
 
 /** How often a call runs whose transaction conflicts. */
@@ -104,11 +104,13 @@ async function runMethod(call: CurrentCall, { control, around }: CallRun): Promi
     runCall(call, async () => {
       const given = argumentsOf(attempt)
       const args = schemas ? await checkStored(control, path, schemas, given) : given
-      const method = new AwaitedMethod(async () => {
+      const next = async () => {
         // The time limit may have ended the run while a schema or `around` waited.
         call.requireRunning()
         return await callable(...args)
-      })
+      }
+      if (!around) return await next()
+      const method = new AwaitedMethod(next)
       const value = await around(method.next)
       await method.settled()
       return value

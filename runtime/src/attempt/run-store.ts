@@ -198,7 +198,7 @@ export class RunStore {
     )
     for (const { run } of runs.values()) this.running.add(run)
     return requests.map((request) => {
-      if (!isBatchedWith(query)(request)) return undefined
+      if (request.query !== query) return undefined
       const { id } = request
       const claimed = runs.get(id)
       // Two requests of one batch may name the same row. Only the first gets it.
