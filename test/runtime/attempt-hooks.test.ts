@@ -343,14 +343,14 @@ describe('around', () => {
 describe('handleSuccess', () => {
   it('gets the stored result, after it was stored', async () => {
     const seen: unknown[] = []
-    class Telling extends Attempt {
+    class Reporting extends Attempt {
       override async handleSuccess(result: unknown) {
         await super.handleSuccess(result)
         seen.push(result, (await Attempt.find(this.id))?.status, this.isSucceeded)
       }
     }
-    await Telling.async(Work).note('x')
-    await work(Telling)
+    await Reporting.async(Work).note('x')
+    await work(Reporting)
     expect(seen).toEqual(['x', 'succeeded', true])
   })
 

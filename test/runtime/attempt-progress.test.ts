@@ -112,7 +112,7 @@ describe('progress of a call', () => {
     expect(await attempt.reload()).toMatchObject({ progress: 1, progressMessage: 'page 250 of 250' })
   })
 
-  it('begins anew with each run', async () => {
+  it('is empty when a run begins', async () => {
     const attempt = await Attempt.async(Import).failAt(0.7)
     await attempt.perform()
     expect(attempt.progress).toBe(0.7)

@@ -1,4 +1,5 @@
 import type { Database } from '../core/database.js'
+import { setPerDatabase } from '../core/per-database.js'
 
 /** A call that still runs although the time limit of its run is over: it ignores its signal. */
 export interface LingeringCall {
@@ -9,17 +10,8 @@ export interface LingeringCall {
   since: number
 }
 
-const registries = new WeakMap<Database, Set<LingeringCall>>()
-
 /** The lingering calls of this process. */
-export function lingeringCalls(db: Database): Set<LingeringCall> {
-  let calls = registries.get(db)
-  if (!calls) {
-    calls = new Set()
-    registries.set(db, calls)
-  }
-  return calls
-}
+export const lingeringCalls = setPerDatabase<LingeringCall>()
 
 /** Lists a call as lingering until it settles. */
 export function trackLingering(db: Database, call: Omit<LingeringCall, 'since'>, working: Promise<unknown>): void {

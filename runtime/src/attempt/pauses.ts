@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError, UnknownTargetError } from '../core/errors.js'
+import { isPlainObject } from '../core/plain-object.js'
 import type { BoundClass } from './binding.js'
 import { ALL, type PauseEnd, type PausePath } from './pause-store.js'
 import { RecordTarget } from './record-target.js'
@@ -101,12 +102,7 @@ function parsed(targets: TargetList, args: PauseArguments, method: 'pause' | 're
 /** An object of functions is a target, an object without them has options. */
 function isOptions(targets: TargetList, value: unknown): value is object {
   if (typeof value !== 'object' || value === null || value instanceof RecordTarget || targets.has(value)) return false
-  return isPlain(value) && !Object.values(value).some((each) => typeof each === 'function')
-}
-
-function isPlain(value: object): boolean {
-  const prototype = Object.getPrototypeOf(value)
-  return prototype === null || prototype === Object.prototype
+  return isPlainObject(value) && !Object.values(value).some((each) => typeof each === 'function')
 }
 
 function requireObject(value: unknown, method: string): object {
@@ -118,7 +114,7 @@ function requireObject(value: unknown, method: string): object {
 }
 
 function checked(options: unknown, known: readonly string[], method: string): Parsed {
-  if (typeof options !== 'object' || options === null || !isPlain(options))
+  if (!isPlainObject(options))
     throw new AsyncGenError(
       'INVALID_OPTION',
       `The options of ${method} are ${String(options)}. They must be an object.`,

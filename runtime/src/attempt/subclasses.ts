@@ -1,4 +1,4 @@
-import type { Database } from '../core/database.js'
+import { setPerDatabase } from '../core/per-database.js'
 import type { BoundClass } from './binding.js'
 import type { AttemptRow } from './row.js'
 
@@ -32,17 +32,8 @@ export function rootOf<Class extends BoundClass>(Attempt: Class): Class {
   return isSubclass(Attempt) ? rootOf(Object.getPrototypeOf(Attempt)) : Attempt
 }
 
-const used = new WeakMap<Database, Set<BoundClass>>()
-
 /** The classes that this process has recorded or read attempts with. */
-export function usedClasses(db: Database): Set<BoundClass> {
-  let known = used.get(db)
-  if (!known) {
-    known = new Set()
-    used.set(db, known)
-  }
-  return known
-}
+export const usedClasses = setPerDatabase<BoundClass>()
 
 /** Whether a class extends a class that extends what BaseAttempt returned. */
 export function isSubclass(Attempt: BoundClass): boolean {

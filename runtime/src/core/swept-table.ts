@@ -1,4 +1,4 @@
-import type { Database } from './database.js'
+import { setPerDatabase } from './per-database.js'
 import type { Query } from './statement.js'
 
 /** How many rows of a table are due, running and failed: attempts, or toasts by the state of their refresh. */
@@ -49,14 +49,5 @@ export interface SweptTable {
   prune(retention: RetentionPeriods | false, stop?: AbortSignal): Promise<number>
 }
 
-const tables = new WeakMap<Database, Set<SweptTable>>()
-
 /** The tables of a database that this process uses. */
-export function sweptTables(db: Database): Set<SweptTable> {
-  let known = tables.get(db)
-  if (!known) {
-    known = new Set()
-    tables.set(db, known)
-  }
-  return known
-}
+export const sweptTables = setPerDatabase<SweptTable>()
