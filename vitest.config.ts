@@ -15,6 +15,7 @@ export default defineConfig({
     hookTimeout: 180_000,
     alias: [
       { find: /^@async-gen\/runtime$/, replacement: runtime('index.ts') },
+      { find: /^@async-gen\/runtime\/dashboard$/, replacement: runtime('dashboard/index.ts') },
       { find: /^@async-gen\/runtime\/testing$/, replacement: runtime('testing/index.ts') },
     ],
   },

@@ -34,6 +34,7 @@ export const REMEDIES = {
   INVALID_VERSION: 'Pass a finite number or a valid Date as the version, or give `asyncCached` the option `compare`.',
   MIGRATION_FAILED: 'Correct the migration that the message names, or the order of the migrations.',
   NEEDS_ITSELF: 'Change one of the toasts in the message: a computation cannot wait for its own value.',
+  NOT_AUTHORIZED: 'Pass `authorize`: a function that says who may use the dashboard.',
   NOT_A_TEST_DATABASE: 'Set DATABASE_URL to a database for tests: its name contains "test", or it is on this machine.',
   NOT_A_TRANSACTION: 'Pass the `tx` that `$transaction` gives to its callback, or leave `tx` out.',
   NOT_IMPLEMENTED: 'Add a method `build()` to the class of the report.',

@@ -1,0 +1,49 @@
+import type { DashboardConnection, DashboardRole, DashboardSettings } from './options.js'
+
+/** Who sends the request, or the response that refuses it. */
+export type Access = { role: DashboardRole } | { refused: Response | string }
+
+/** Asks the host. Without `authorize`, only requests from this machine are served. */
+export async function accessOf(
+  { authorize }: DashboardSettings,
+  request: Request,
+  connection: DashboardConnection,
+): Promise<Access> {
+  if (!authorize) {
+    return isLocal(request, connection)
+      ? { role: {} }
+      : { refused: 'Without the option `authorize`, the dashboard only serves requests from this machine.' }
+  }
+  const answer = await authorize(request)
+  if (isResponse(answer)) return { refused: answer }
+  if (answer === true) return { role: {} }
+  // A function that returns nothing refuses.
+  if (!answer) return { refused: 'You may not use this dashboard.' }
+  return { role: answer }
+}
+
+/** By its shape: a framework may have a class of its own. */
+function isResponse(answer: unknown): answer is Response {
+  return typeof answer === 'object' && answer !== null && 'status' in answer && 'headers' in answer
+}
+
+/**
+ * Whether the request comes from this machine. The name of the host is compared too, because a page of another site can send requests to
+ * this machine under a name of its own. A proxy forwards requests of others.
+ */
+function isLocal(request: Request, { remoteAddress }: DashboardConnection): boolean {
+  if (remoteAddress !== undefined && !isLoopback(remoteAddress)) return false
+  if (['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].some((header) => request.headers.has(header))) return false
+  const named = request.headers.get('host')
+  const { hostname } = new URL(request.url)
+  return isLoopback(hostname) && (named === null || isLoopback(hostnameOf(named)))
+}
+
+function hostnameOf(host: string): string {
+  return URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname : ''
+}
+
+function isLoopback(host: string): boolean {
+  const name = host.replace(/^\[|\]$/g, '').replace(/^::ffff:/, '')
+  return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name)
+}

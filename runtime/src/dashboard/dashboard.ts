@@ -1,0 +1,29 @@
+import type { Database } from '../core/database.js'
+import { accessOf } from './access.js'
+import { type DashboardConnection, type DashboardOptions, settingsOf } from './options.js'
+import { problemPage, refusal } from './respond.js'
+import { pageOf } from './routes.js'
+
+/**
+ * Answers the requests under `basePath`. It is a fetch handler: adapters make a Request of what other frameworks have.
+ * @param connection the address of the client, for a dashboard without `authorize`
+ */
+export type DashboardHandler = (request: Request, connection?: DashboardConnection) => Promise<Response>
+
+/**
+ * A dashboard over the attempts, toasts, reports and workers of a database.
+ *
+ * @throws AsyncGenError NOT_AUTHORIZED without `authorize` in production; INVALID_OPTION, UNKNOWN_OPTION
+ */
+export function asyncDashboard(db: Database, options: DashboardOptions): DashboardHandler {
+  const settings = settingsOf(options)
+  return async (request, connection = {}) => {
+    try {
+      const access = await accessOf(settings, request, connection)
+      if ('refused' in access) return refusal(settings, access.refused)
+      return await pageOf({ db, settings, role: access.role, request })
+    } catch (error) {
+      return problemPage(settings, error)
+    }
+  }
+}

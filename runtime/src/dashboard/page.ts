@@ -1,0 +1,22 @@
+import type { Database } from '../core/database.js'
+import type { DashboardRole, DashboardSettings } from './options.js'
+
+/** What a page is made from. */
+export interface PageContext {
+  db: Database
+  settings: DashboardSettings
+  role: DashboardRole
+  request: Request
+  url: URL
+  /** The parts of the path under `basePath`, decoded. */
+  path: readonly string[]
+}
+
+/** A page that is sent with another status than 200. */
+export class PageError extends Error {
+  readonly status: 400 | 403 | 404 | 405 | 409 | 413
+  constructor(status: PageError['status'], message: string) {
+    super(message)
+    this.status = status
+  }
+}

@@ -1,0 +1,63 @@
+import type { ComponentChildren, VNode } from 'preact'
+import { renderToString } from 'preact-render-to-string'
+import { isAsyncGenError } from '../core/errors.js'
+import { Problem } from './components/problem.js'
+import { securityHeaders } from './headers.js'
+import type { DashboardSettings } from './options.js'
+import { PageError } from './page.js'
+
+export function htmlResponse(
+  settings: DashboardSettings,
+  page: VNode,
+  { status = 200, headers = {} }: { status?: number; headers?: Record<string, string> } = {},
+): Response {
+  const html = `<!doctype html>${renderToString(page)}`
+  return new Response(html, {
+    status,
+    headers: { ...securityHeaders(settings), 'content-type': 'text/html; charset=utf-8', ...headers },
+  })
+}
+
+/** After an action, so that a reload of the page does not do it again. */
+export function seeOther(settings: DashboardSettings, location: string): Response {
+  return new Response(null, { status: 303, headers: { ...securityHeaders(settings), location } })
+}
+
+/** The response to somebody who may not use the dashboard. */
+export function refusal(settings: DashboardSettings, refused: Response | string): Response {
+  return typeof refused === 'string' ? problem(settings, 403, 'Not allowed', refused) : refused
+}
+
+/** The response to an error. Errors of the host's code and of the database may hold secrets, so only the log has their text. */
+export function problemPage(settings: DashboardSettings, error: unknown): Response {
+  if (error instanceof PageError) return problem(settings, error.status, titleOf(error.status), error.message)
+  if (isAsyncGenError(error) && USER_ERRORS.includes(error.code))
+    return problem(settings, 400, 'Not valid', error.message)
+  console.error('The dashboard of async-gen could not answer a request:', error)
+  const hint = isAsyncGenError(error) ? error.remedy : 'The log of the server says why.'
+  return problem(settings, 500, 'Something went wrong', hint)
+}
+
+/** Codes of errors that come from what the user has entered. */
+const USER_ERRORS: readonly string[] = [
+  'INVALID_OPTION',
+  'INVALID_DURATION',
+  'INVALID_ID',
+  'INVALID_STATE',
+  'UNKNOWN_TARGET',
+]
+
+function titleOf(status: PageError['status']): string {
+  return {
+    400: 'Not valid',
+    403: 'Not allowed',
+    404: 'Not found',
+    405: 'Not allowed',
+    409: 'Changed meanwhile',
+    413: 'Too large',
+  }[status]
+}
+
+function problem(settings: DashboardSettings, status: number, title: string, message: ComponentChildren): Response {
+  return htmlResponse(settings, <Problem settings={settings} title={title} message={message} />, { status })
+}
