@@ -212,6 +212,15 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
     return await changeAll(this, 'expire', filter, options)
   }
 
+  /** Ends pending attempts as failed, like `fail`. For the rest, see `retryAll`. */
+  static async failAll<Class extends AttemptClass>(
+    this: Class,
+    filter: AttemptFilter<TargetsOf<Class>, DataOf<Class>>,
+    options: BulkOptions = {},
+  ): Promise<number> {
+    return await changeAll(this, 'fail', filter, options)
+  }
+
   /** Moves pending attempts to another time. Their `expiresAt` stays. For the rest, see `retryAll`. */
   static async rescheduleAll<Class extends AttemptClass>(
     this: Class,

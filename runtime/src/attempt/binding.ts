@@ -77,6 +77,8 @@ export interface AttemptFilter<T extends Targets = Targets, Data = Record<string
   parent?: AttemptFields
   /** Text in the name, code or message of the latest error, upper and lower case alike. Encrypted errors never match. */
   error?: string
+  /** Text in the arguments, as JSON, upper and lower case alike. Encrypted arguments never match. */
+  argument?: string
   /** Recorded at that time or later. A duration counts back from now: `'1 day'`. */
   createdAfter?: Date | Duration
   /** Recorded before that time. */
@@ -89,7 +91,7 @@ export interface AttemptFilter<T extends Targets = Targets, Data = Record<string
   data?: Partial<Data>
 }
 
-/** Options of `retryAll`, `cancelAll` and `expireAll`. */
+/** Options of `retryAll`, `cancelAll`, `expireAll` and `failAll`. */
 export interface BulkOptions {
   /** Only counts what would be changed. */
   dryRun?: boolean

@@ -23,6 +23,7 @@ const STATUSES: Record<BulkOperation, { default: AttemptStatus[]; allowed: Attem
   retry: { default: ['failed'], allowed: ['failed', 'expired', 'cancelled'] },
   cancel: { default: ['pending', 'running'], allowed: ['pending', 'running'] },
   expire: { default: ['pending'], allowed: ['pending'] },
+  fail: { default: ['pending'], allowed: ['pending'] },
   reschedule: { default: ['pending'], allowed: ['pending'] },
 }
 

@@ -8,7 +8,7 @@ import { columnsOf } from './recording.js'
 import { ATTEMPT_STATUSES, type AttemptStatus, type RowFilter } from './row.js'
 import { typesOf } from './subclasses.js'
 
-const TEXTS = ['method', 'idempotenceToken', 'error'] as const
+const TEXTS = ['method', 'idempotenceToken', 'error', 'argument'] as const
 const TIMES = ['createdAfter', 'createdBefore', 'endedAfter', 'endedBefore'] as const
 const PROPERTIES: readonly string[] = ['status', 'target', ...TEXTS, 'parent', ...TIMES, 'data']
 
@@ -33,6 +33,7 @@ export async function rowFilter(Attempt: BoundClass, given: object, method: stri
     method: filter.method,
     idempotenceToken: filter.idempotenceToken,
     error: filter.error,
+    argument: filter.argument,
     parentId: filter.parent === undefined ? undefined : parentOf(Attempt, filter.parent, what),
     types,
     ...times,

@@ -145,6 +145,8 @@ export interface RowFilter {
   types?: string[] | undefined
   /** Text in the name, code or message of the latest error. */
   error?: string | undefined
+  /** Text in the arguments. */
+  argument?: string | undefined
   createdAfter?: Date | undefined
   createdBefore?: Date | undefined
   endedAfter?: Date | undefined

@@ -3,7 +3,7 @@ import { jobSpec } from './job-spec.js'
 import { LAST_INTEGER } from './rows.js'
 import { type Bound, type BulkFilter, conditionsById, parameter } from './select.js'
 
-export type BulkOperation = 'cancel' | 'expire' | 'reschedule' | 'retry'
+export type BulkOperation = 'cancel' | 'expire' | 'fail' | 'reschedule' | 'retry'
 
 /** What a batch has changed. */
 export interface BatchResult {
@@ -75,6 +75,9 @@ const CHANGES: Record<BulkOperation, string> = {
         completed_at = clock_timestamp()`,
   expire: `
         status = 'expired',
+        completed_at = clock_timestamp()`,
+  fail: `
+        status = 'failed',
         completed_at = clock_timestamp()`,
   reschedule: `
         scheduled_at = $2::timestamptz`,

@@ -235,9 +235,9 @@ export function parameter(value: unknown, values: unknown[]): string {
 }
 
 /** The conditions of a filter except those of the status. */
-function conditions(table: string, filter: Omit<RowFilter, 'statuses'>, values: unknown[]): string[] {
+export function conditions(table: string, filter: Omit<RowFilter, 'statuses'>, values: unknown[]): string[] {
   const of = (value: unknown) => parameter(value, values)
-  const { target, method, idempotenceToken, parentId, types, error, data } = filter
+  const { target, method, idempotenceToken, parentId, types, error, argument, data } = filter
   const { createdAfter, createdBefore, endedAfter, endedBefore } = filter
   const where: string[] = []
   if (target !== undefined) where.push(`target = ${of(target)}::text`)
@@ -250,6 +250,7 @@ function conditions(table: string, filter: Omit<RowFilter, 'statuses'>, values: 
   if (endedAfter) where.push(`completed_at >= ${of(endedAfter)}::timestamptz`)
   if (endedBefore) where.push(`completed_at < ${of(endedBefore)}::timestamptz`)
   if (error !== undefined) where.push(hasError(of(error)))
+  if (argument !== undefined) where.push(hasArgument(of(argument)))
   return [...where, ...equalities(table, data ?? {}, of)]
 }
 
@@ -257,6 +258,10 @@ function conditions(table: string, filter: Omit<RowFilter, 'statuses'>, values: 
 function hasError(text: string): string {
   const latest = (key: string) => `strpos(lower(errors -> -1 ->> '${key}'), lower(${text}::text)) > 0`
   return `errors <> '[]' AND (${latest('name')} OR ${latest('code')} OR ${latest('message')})`
+}
+
+function hasArgument(text: string): string {
+  return `encryptor IS NULL AND strpos(lower(args::text), lower(${text}::text)) > 0`
 }
 
 /** The columns that the host has added, by name. PostgreSQL converts each value from JSON to the type of its column. */

@@ -1,10 +1,13 @@
-import type { AttemptClass, AttemptRecord } from '../../attempt/attempt.js'
+import type { AttemptClass } from '../../attempt/attempt.js'
 import type { RescheduleOptions } from '../../attempt/binding.js'
-import { rowFilter, timeOf as rowTimeOf } from '../../attempt/filter.js'
-import type { AttemptStatus } from '../../attempt/row.js'
-import type { Duration } from '../../core/duration.js'
-import { AsyncGenError } from '../../core/errors.js'
-import { printable } from '../../core/printable.js'
+import {
+  CHANGES,
+  type Change,
+  type ChangeOne,
+  type ChangeOutcome,
+  changeOne,
+  rescheduling,
+} from '../../attempt/change.js'
 import type { Flags } from '../flags.js'
 import type { CommandResult } from '../result.js'
 import { UsageError } from '../usage.js'
@@ -13,34 +16,6 @@ import { filterOf, timeOf } from './filter.js'
 import { asUsage, nameHint } from './names.js'
 import { attemptsOf } from './present.js'
 
-export type Change = 'retry' | 'cancel' | 'expire' | 'reschedule'
-
-interface Verb {
-  done: string
-  bulk: 'retryAll' | 'cancelAll' | 'expireAll' | 'rescheduleAll'
-  /** The statuses that it changes without --status. */
-  statuses: AttemptStatus[]
-  /** The statuses of single attempts that it changes. */
-  allowed: AttemptStatus[]
-}
-
-const VERBS: Record<Change, Verb> = {
-  retry: {
-    done: 'retried',
-    bulk: 'retryAll',
-    statuses: ['failed'],
-    allowed: ['pending', 'failed', 'expired', 'cancelled'],
-  },
-  cancel: {
-    done: 'cancelled',
-    bulk: 'cancelAll',
-    statuses: ['pending', 'running'],
-    allowed: ['pending', 'running'],
-  },
-  expire: { done: 'expired', bulk: 'expireAll', statuses: ['pending'], allowed: ['pending'] },
-  reschedule: { done: 'rescheduled', bulk: 'rescheduleAll', statuses: ['pending'], allowed: ['pending'] },
-}
-
 /** Changes the attempts with these ids, or all that match the filter of the flags. */
 export async function changeAttempts(
   Attempt: AttemptClass,
@@ -48,7 +23,7 @@ export async function changeAttempts(
   ids: readonly string[],
   flags: Flags,
 ): Promise<CommandResult> {
-  const filter = filterOf(flags, VERBS[change].statuses)
+  const filter = filterOf(flags, CHANGES[change].statuses)
   if (change === 'reschedule' && flags.to === undefined)
     throw new UsageError(
       'When should they run? Give --to: a length of time from now (1h), or a time (2026-11-01T08:30).',
@@ -62,13 +37,6 @@ export async function changeAttempts(
   )
 }
 
-interface Outcome {
-  id: string
-  /** Why it was not changed. */
-  problem?: string
-  name?: string
-}
-
 async function changeEach(
   Attempt: AttemptClass,
   change: Change,
@@ -78,11 +46,11 @@ async function changeEach(
   const dryRun = flags['dry-run']
   const changeIt: ChangeOne =
     change === 'reschedule' ? await rescheduling(Attempt, timeOf(flags.to!, 'to')) : (attempt) => attempt[change]()
-  const outcomes: Outcome[] = []
+  const outcomes: ChangeOutcome[] = []
   for (const id of wholeIds(ids)) outcomes.push(await changeOne(Attempt, change, id, dryRun ? undefined : changeIt))
   const changed = outcomes.filter(({ problem }) => problem === undefined)
   const failed = outcomes.filter(({ problem }) => problem !== undefined)
-  const { done } = VERBS[change]
+  const { done } = CHANGES[change]
   return {
     lines: outcomes.map(({ id, name, problem }) => problem ?? `${id}  ${name}  ${dryRun ? 'would be ' : ''}${done}`),
     json: {
@@ -94,54 +62,6 @@ async function changeEach(
     },
     exitCode: failed.length > 0 ? 1 : 0,
   }
-}
-
-type ChangeOne = (attempt: AttemptRecord) => Promise<void>
-
-/** The class has a method for many rows only. */
-async function rescheduling(Attempt: AttemptClass, to: Date | Duration): Promise<ChangeOne> {
-  const [filter, scheduledAt, task] = await Promise.all([
-    rowFilter(Attempt, {}, 'rescheduleAll'),
-    rowTimeOf(Attempt.db, to, 'reschedule', '--to'),
-    Attempt.store.taskToAdd(),
-  ])
-  return async ({ id }) => {
-    const bulk = {
-      operation: 'reschedule' as const,
-      filter: { ...filter, statuses: ['pending' as const] },
-      scheduledAt,
-      task,
-    }
-    const { changed } = await Attempt.store.changeBatch(bulk, `{${id}}`)
-    if (changed === 0)
-      throw new AsyncGenError(
-        'INVALID_STATE',
-        `Attempt ${id} is not pending any more, or another transaction has locked it.`,
-      )
-  }
-}
-
-/** @param changeIt undefined: it only checks */
-async function changeOne(Attempt: AttemptClass, change: Change, id: string, changeIt?: ChangeOne): Promise<Outcome> {
-  const attempt = await Attempt.find(id)
-  if (!attempt) return { id, problem: `There is no attempt ${id} of ${Attempt.model}.` }
-  const name = printable(`${attempt.target}.${attempt.method}`, 60)
-  if (!VERBS[change].allowed.includes(attempt.status)) return { id, problem: refusal(attempt, change) }
-  if (!changeIt) return { id, name }
-  try {
-    await changeIt(attempt)
-    return { id, name }
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== 'INVALID_STATE') throw error
-    return { id, problem: refusal(await attempt.reload(), change) }
-  }
-}
-
-function refusal({ id, status }: AttemptRecord, change: Change): string {
-  const { done, allowed } = VERBS[change]
-  if (status === done) return `Attempt ${id} is already ${status}.`
-  if (allowed.includes(status)) return `Attempt ${id} was not ${done}: another transaction has locked it. Try again.`
-  return `Attempt ${id} is ${status}. Only attempts that are ${allowed.join(' or ')} can be ${done}.`
 }
 
 /**
@@ -164,7 +84,7 @@ async function changeMatching(
   flags: Flags,
 ): Promise<CommandResult> {
   const { 'dry-run': dryRun, yes, json, to } = flags
-  const { done, bulk } = VERBS[change]
+  const { done, bulk } = CHANGES[change]
   const options = change === 'reschedule' ? { to: timeOf(to!, 'to') } : {}
   const run = (dry: object) => Attempt[bulk](filter, { ...options, ...dry } as RescheduleOptions)
   const count = await asUsage(() => run({ dryRun: true }))

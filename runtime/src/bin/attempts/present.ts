@@ -1,8 +1,9 @@
+import { headOf, linesOf, messageOf, type StoredErrorText, usefulLine } from '../../core/error-text.js'
+import { toJson } from '../../core/json-text.js'
 import { printable } from '../../core/printable.js'
 import { timeText as utc } from '../../core/time-text.js'
 import { formatSeconds } from '../../worker/log.js'
 import type { AttemptFacts, DetailedFacts, ErrorFacts } from './facts.js'
-import { toJson } from './json.js'
 
 /** The longest text of one field on a terminal, in characters. `--json` prints all of it. */
 const MAX_TEXT = 2000
@@ -88,24 +89,15 @@ function errorLines(error: ErrorFacts): string[] {
   return ['', `  Run ${number} failed ${timeText(String(at))}${took}${by}`, ...describe(error, '    ')]
 }
 
-interface Described {
-  name?: unknown
-  message?: unknown
-  code?: unknown
-  stack?: unknown
-  cause?: unknown
-  errors?: unknown
-}
-
 /** An error with its stack and its causes. A row that was written by hand may hold anything. */
-function describe(error: Described, indent: string, depth = 0): string[] {
+function describe(error: StoredErrorText, indent: string, depth = 0): string[] {
   if (error.name === undefined && error.message === undefined) return [`${indent}encrypted`]
   const frames = typeof error.stack === 'string' ? error.stack.split('\n').filter((line) => /^ +at /.test(line)) : []
   const nested = [
     ...(isObject(error.cause) ? [{ label: 'Cause: ', error: error.cause }] : []),
     ...(Array.isArray(error.errors) ? error.errors.filter(isObject).map((each) => ({ label: '', error: each })) : []),
   ]
-  const text = textOf(error)
+  const text = messageOf(error)
   const [first = '', ...more] = linesOf(text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT - 1)}…` : text)
   return [
     `${indent}${printable(headOf(error), MAX_CELL)}: ${printable(first)}`,
@@ -118,34 +110,12 @@ function describe(error: Described, indent: string, depth = 0): string[] {
   ]
 }
 
-/** The name, and the code if neither the name (`PermanentError`, `PERMANENT`) nor the message says it. */
-function headOf(error: Described): string {
-  const { name, code } = error
-  const letters = (text: unknown) => String(text).replaceAll('_', '').toUpperCase()
-  const isNew = code !== undefined && !textOf(error).includes(String(code)) && !letters(name).includes(letters(code))
-  return isNew ? `${String(name)} ${String(code)}` : String(name)
-}
-
-function textOf({ message }: Described): string {
-  return typeof message === 'string' ? message : toJson(message ?? null)
-}
-
-function linesOf(text: string): string[] {
-  return text.split(/\r?\n/).filter((line) => line.trim() !== '')
-}
-
-/** The line of a message that says most: Prisma's begin with an excerpt of the code, and end with what is wrong. */
-function usefulLine(error: Described): string {
-  const lines = linesOf(textOf(error))
-  return (/^PrismaClient/.test(String(error.name)) ? lines.at(-1) : lines[0]) ?? ''
-}
-
 /** How many attempts, in words. */
 export function attemptsOf(count: number): string {
   return count === 1 ? '1 attempt' : `${count} attempts`
 }
 
-function isObject(value: unknown): value is Described {
+function isObject(value: unknown): value is StoredErrorText {
   return typeof value === 'object' && value !== null
 }
 
