@@ -8,6 +8,11 @@ import { attemptPage } from './pages/attempt.js'
 import { attemptsPage } from './pages/attempts.js'
 import { confirmPage } from './pages/confirm.js'
 import { overviewPage } from './pages/overview.js'
+import { actOnPause, confirmPausePage, pausesPage } from './pages/pauses.js'
+import { buildReport, confirmBuildPage, reportsPage } from './pages/reports.js'
+import { confirmRefreshPage, refreshToast, toastPage } from './pages/toast.js'
+import { toastsPage } from './pages/toasts.js'
+import { workersPage } from './pages/workers.js'
 import { seeOther } from './respond.js'
 
 /**
@@ -37,6 +42,15 @@ async function show(context: PageContext): Promise<Response> {
       if (second === 'confirm') return await confirmPage(mayAct(context))
       return second === undefined ? await attemptsPage(context) : await attemptPage(context)
     }
+    case 'toasts':
+      if (second === 'refresh') return await confirmRefreshPage(mayAct(context))
+      return first === undefined ? await toastsPage(context) : await toastPage(context)
+    case 'reports':
+      return first === undefined ? await reportsPage(context) : await confirmBuildPage(mayAct(context))
+    case 'workers':
+      return await workersPage(context)
+    case 'pauses':
+      return first === undefined ? await pausesPage(context) : await confirmPausePage(mayAct(context))
     default:
       throw new PageError(404, 'There is no such page.')
   }
@@ -49,6 +63,12 @@ async function act(context: PageContext): Promise<Response> {
   switch (`${path[0]}/${path.at(-1)}`) {
     case 'attempts/act':
       return await actOnAttempts(context, form)
+    case 'toasts/refresh':
+      return await refreshToast(context)
+    case 'reports/build':
+      return await buildReport(context)
+    case 'pauses/act':
+      return await actOnPause(context, form)
     default:
       throw new PageError(404, 'There is no such action.')
   }

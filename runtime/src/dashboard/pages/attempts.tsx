@@ -6,12 +6,12 @@ import { ATTEMPT_ACTIONS, actionsFor } from '../actions/attempts.js'
 import { AttemptRows } from '../components/attempt-rows.js'
 import { Filters } from '../components/filters.js'
 import { Layout } from '../components/layout.js'
+import { cursorOf, Pages } from '../components/pages.js'
 import { Empty } from '../components/parts.js'
-import { countText } from '../components/text.js'
 import { pathTo, withQuery } from '../links.js'
 import { classOf } from '../models.js'
 import type { DashboardSettings } from '../options.js'
-import { type PageContext, PageError } from '../page.js'
+import type { PageContext } from '../page.js'
 import { type AttemptPage, attemptPage, type ListedAttempt } from '../queries/attempts.js'
 import { countsByStatus, countTextOf, type StatusCounts } from '../queries/counts.js'
 import {
@@ -24,7 +24,6 @@ import {
 } from '../queries/filter.js'
 import { currentPauses } from '../queries/pauses.js'
 import { htmlResponse } from '../respond.js'
-import type { Cursor } from '../sql/attempts.js'
 
 /** The list of the attempts of one class. */
 export async function attemptsPage(context: PageContext): Promise<Response> {
@@ -153,9 +152,11 @@ function List({ settings, Attempt, page, input, isReversed, isFirst, pauses, can
         </Empty>
       )}
       <Pages
+        label="attempts"
         list={list}
         parameters={{ ...parameters, order: isReversed ? 'reversed' : '' }}
-        page={page}
+        next={page.next}
+        searched={page.searched}
         isFirst={isFirst}
       />
     </form>
@@ -226,38 +227,4 @@ function Actions({
       </details>
     </fieldset>
   )
-}
-
-interface PagesProps {
-  list: string
-  parameters: Record<string, string | undefined>
-  page: AttemptPage
-  isFirst: boolean
-}
-
-function Pages({ list, parameters, page: { next, searched }, isFirst }: PagesProps) {
-  const after =
-    next && withQuery(list, { ...parameters, after: next.time === undefined ? next.id : `${next.time}~${next.id}` })
-  return (
-    <nav class="pages" aria-label="More attempts">
-      {searched !== undefined && (
-        <p class="note">{`This page has looked at ${countText(searched)} attempts. There may be more matches after them.`}</p>
-      )}
-      {!isFirst && <a href={withQuery(list, parameters)}>First page</a>}
-      {after && (
-        <a href={after} rel="next">
-          {searched === undefined ? 'Next page' : 'Look further'}
-        </a>
-      )}
-    </nav>
-  )
-}
-
-/** @throws PageError */
-function cursorOf(parameters: URLSearchParams): Cursor | undefined {
-  const after = parameters.get('after')
-  if (!after) return undefined
-  const [, time, id] = /^(?:([\w:.+-]{1,40})~)?(-?\d{1,19})$/.exec(after) ?? []
-  if (id === undefined) throw new PageError(400, 'The address of this page is not valid.')
-  return { id, ...(time !== undefined && { time }) }
 }

@@ -6,6 +6,7 @@ import {
   isAttemptAction,
   statusesOf,
 } from '../actions/attempts.js'
+import { ConfirmForm } from '../components/confirm-form.js'
 import { Hidden } from '../components/hidden.js'
 import { Layout } from '../components/layout.js'
 import { plural, printableLines } from '../components/text.js'
@@ -36,31 +37,30 @@ export async function confirmPage(context: PageContext): Promise<Response> {
   const { label, isDangerous, meaning } = ATTEMPT_ACTIONS[choice.action]
   const { token, headers } = csrfToken(settings, request)
   const title = choice.ids.length === 1 ? `${label} attempt ${choice.ids[0]}?` : `${label} ${plural(count, 'attempt')}?`
-  const back = backTo(context, Attempt, choice)
   const page = (
     <Layout settings={settings} role={role} section="attempts" title={title}>
-      <div class="confirm">
-        <h1>{title}</h1>
-        <p>{meaning}</p>
+      <ConfirmForm
+        title={title}
+        meaning={meaning}
+        action={pathTo(settings, 'attempts', Attempt.name, 'act')}
+        fields={{
+          csrf: token,
+          action: choice.action,
+          all: choice.ids.length === 0 ? '1' : '',
+          ...filterParameters(choice.input),
+        }}
+        label={label}
+        isDangerous={isDangerous}
+        isDisabled={count === 0}
+        back={backTo(context, Attempt, choice)}
+      >
         {choice.ids.length === 0 && (
           <p>{`All attempts of ${Attempt.name} that match when you confirm: ${describe(choice)}.`}</p>
         )}
-        <form method="post" action={pathTo(settings, 'attempts', Attempt.name, 'act')}>
-          <Hidden fields={{ csrf: token, action: choice.action, ...filterParameters(choice.input) }} />
-          {choice.ids.length === 0 && <Hidden fields={{ all: '1' }} />}
-          {choice.ids.map((id) => (
-            <Hidden key={id} fields={{ id }} />
-          ))}
-          <p class="buttons">
-            <button type="submit" class={isDangerous ? 'danger filled' : 'primary'} disabled={count === 0}>
-              {label}
-            </button>
-            <a class="button" href={back}>
-              Back
-            </a>
-          </p>
-        </form>
-      </div>
+        {choice.ids.map((id) => (
+          <Hidden key={id} fields={{ id }} />
+        ))}
+      </ConfirmForm>
     </Layout>
   )
   return htmlResponse(settings, page, { headers })
