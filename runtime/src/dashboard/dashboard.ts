@@ -1,8 +1,9 @@
 import type { Database } from '../core/database.js'
 import { accessOf } from './access.js'
+import { ReadCache } from './cache.js'
 import { type DashboardConnection, type DashboardOptions, settingsOf } from './options.js'
 import { problemPage, refusal } from './respond.js'
-import { pageOf } from './routes.js'
+import { route } from './routes.js'
 
 /**
  * Answers the requests under `basePath`. It is a fetch handler: adapters make a Request of what other frameworks have.
@@ -17,11 +18,12 @@ export type DashboardHandler = (request: Request, connection?: DashboardConnecti
  */
 export function asyncDashboard(db: Database, options: DashboardOptions): DashboardHandler {
   const settings = settingsOf(options)
+  const cache = new ReadCache()
   return async (request, connection = {}) => {
     try {
       const access = await accessOf(settings, request, connection)
       if ('refused' in access) return refusal(settings, access.refused)
-      return await pageOf({ db, settings, role: access.role, request })
+      return await route({ db, settings, role: access.role, request, cache })
     } catch (error) {
       return problemPage(settings, error)
     }

@@ -1,4 +1,5 @@
 import type { Database } from '../core/database.js'
+import type { ReadCache } from './cache.js'
 import type { DashboardRole, DashboardSettings } from './options.js'
 
 /** What a page is made from. */
@@ -7,6 +8,7 @@ export interface PageContext {
   settings: DashboardSettings
   role: DashboardRole
   request: Request
+  cache: ReadCache
   url: URL
   /** The parts of the path under `basePath`, decoded. */
   path: readonly string[]

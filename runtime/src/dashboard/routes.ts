@@ -1,15 +1,82 @@
 import { assetResponse } from './assets/asset.js'
+import { requireOwnForm } from './csrf.js'
+import { formOf } from './form.js'
+import { pathTo } from './links.js'
 import { type PageContext, PageError } from './page.js'
+import { actOnAttempts } from './pages/act.js'
+import { attemptPage } from './pages/attempt.js'
+import { attemptsPage } from './pages/attempts.js'
+import { confirmPage } from './pages/confirm.js'
 import { overviewPage } from './pages/overview.js'
+import { actOnPause, confirmPausePage, pausesPage } from './pages/pauses.js'
+import { buildReport, confirmBuildPage, reportsPage } from './pages/reports.js'
+import { confirmRefreshPage, refreshToast, toastPage } from './pages/toast.js'
+import { toastsPage } from './pages/toasts.js'
+import { workersPage } from './pages/workers.js'
+import { seeOther } from './respond.js'
 
-/** @throws PageError */
-export async function pageOf(context: Omit<PageContext, 'url' | 'path'>): Promise<Response> {
-  const url = new URL(context.request.url)
-  const path = pathOf(context.settings.basePath, url.pathname)
-  const [section = ''] = path
-  if (section === 'assets') return assetResponse(context.settings, path[1] ?? '')
-  if (section === '') return await overviewPage({ ...context, url, path })
-  throw new PageError(404, 'There is no such page.')
+/**
+ * Answers a request of somebody who may use the dashboard.
+ * @throws PageError
+ */
+export async function route(request: Omit<PageContext, 'url' | 'path'>): Promise<Response> {
+  const url = new URL(request.request.url)
+  const context = { ...request, url, path: pathOf(request.settings.basePath, url.pathname) }
+  const { method } = context.request
+  if (method === 'GET' || method === 'HEAD') return await show(context)
+  if (method === 'POST') return await act(context)
+  throw new PageError(405, 'The dashboard takes GET and POST only.')
+}
+
+async function show(context: PageContext): Promise<Response> {
+  const { settings, path } = context
+  const [section = '', first, second] = path
+  switch (section) {
+    case '':
+      return await overviewPage(context)
+    case 'assets':
+      return assetResponse(settings, first ?? '')
+    case 'attempts': {
+      const [only] = settings.attempts
+      if (first === undefined && only) return seeOther(settings, pathTo(settings, 'attempts', only.name))
+      if (second === 'confirm') return await confirmPage(mayAct(context))
+      return second === undefined ? await attemptsPage(context) : await attemptPage(context)
+    }
+    case 'toasts':
+      if (second === 'refresh') return await confirmRefreshPage(mayAct(context))
+      return first === undefined ? await toastsPage(context) : await toastPage(context)
+    case 'reports':
+      return first === undefined ? await reportsPage(context) : await confirmBuildPage(mayAct(context))
+    case 'workers':
+      return await workersPage(context)
+    case 'pauses':
+      return first === undefined ? await pausesPage(context) : await confirmPausePage(mayAct(context))
+    default:
+      throw new PageError(404, 'There is no such page.')
+  }
+}
+
+async function act(context: PageContext): Promise<Response> {
+  const { request, path } = mayAct(context)
+  const form = await formOf(request)
+  requireOwnForm(request, form.get('csrf'))
+  switch (`${path[0]}/${path.at(-1)}`) {
+    case 'attempts/act':
+      return await actOnAttempts(context, form)
+    case 'toasts/refresh':
+      return await refreshToast(context)
+    case 'reports/build':
+      return await buildReport(context)
+    case 'pauses/act':
+      return await actOnPause(context, form)
+    default:
+      throw new PageError(404, 'There is no such action.')
+  }
+}
+
+function mayAct(context: PageContext): PageContext {
+  if (context.role.readOnly) throw new PageError(403, 'You may look, but not change anything.')
+  return context
 }
 
 function pathOf(basePath: string, pathname: string): string[] {

@@ -15,10 +15,12 @@ export interface ReportRow {
 
 /** The SQL of one table of reports. */
 export class ReportStore {
+  readonly table: string
   readonly #db: Database
   readonly #sql: ReturnType<typeof statements>
 
   constructor(db: Database, table: string) {
+    this.table = table
     this.#db = db
     this.#sql = statements(table)
   }

@@ -8,12 +8,13 @@ import {
   changeOne,
   rescheduling,
 } from '../../attempt/change.js'
+import { nameHint } from '../../attempt/named-call.js'
 import type { Flags } from '../flags.js'
 import type { CommandResult } from '../result.js'
 import { UsageError } from '../usage.js'
 import { canAsk, confirm } from './confirm.js'
 import { filterOf, timeOf } from './filter.js'
-import { asUsage, nameHint } from './names.js'
+import { asUsage } from './names.js'
 import { attemptsOf } from './present.js'
 
 /** Changes the attempts with these ids, or all that match the filter of the flags. */

@@ -1,6 +1,7 @@
 import type { AttemptFilter } from '../../attempt/binding.js'
 import { ATTEMPT_STATUSES, type AttemptStatus } from '../../attempt/row.js'
 import { type Duration, milliseconds } from '../../core/duration.js'
+import { timeInput } from '../../core/time-input.js'
 import { timeText } from '../../core/time-text.js'
 import type { Flags } from '../flags.js'
 import { UsageError } from '../usage.js'
@@ -37,20 +38,8 @@ export function filterOf(flags: Flags, statuses: readonly AttemptStatus[] = []):
  * @throws UsageError
  */
 export function timeOf(text: string, flag: string): Date | Duration {
-  if (/^\d{4}-\d\d-\d\d/.test(text)) {
-    // PostgreSQL writes a space, and an offset of hours alone.
-    const iso = text.replace(' ', 'T').replace(/(T.*[+-]\d\d)$/, '$1:00')
-    const hasZone = /T.*(Z|[+-]\d\d:?\d\d)$/i.test(iso)
-    const date = new Date(/^\d{4}-\d\d-\d\d$/.test(iso) || hasZone ? iso : `${iso}Z`)
-    if (!Number.isNaN(date.getTime())) return date
-  } else {
-    try {
-      // A lone number would be milliseconds, which nobody means.
-      if (!/^[\d.]+$/.test(text) && milliseconds(text as Duration) >= 0) return text as Duration
-    } catch {
-      // Neither.
-    }
-  }
+  const time = timeInput(text)
+  if (time !== undefined) return time
   throw new UsageError(
     `--${flag} is ${JSON.stringify(text)}. It must be a length of time without a sign (30m, 1d) or a time in UTC (2026-11-01, 2026-11-01T08:30).`,
   )

@@ -1,4 +1,5 @@
 import type { AttemptClass } from '../../attempt/attempt.js'
+import { type NamedCall, namedCall, nameHint } from '../../attempt/named-call.js'
 import { deletePause, unmatchedReason } from '../../attempt/pause-match.js'
 import { ALL, describePause, type PauseRow, pausedName, pausesInForce } from '../../attempt/pause-store.js'
 import type { Database } from '../../core/database.js'
@@ -9,7 +10,7 @@ import { UsageError } from '../usage.js'
 import { hostDatabase, loadedClasses } from './classes.js'
 import { canAsk, confirm } from './confirm.js'
 import { timeOf } from './filter.js'
-import { asUsage, type NamedCall, namedCall, nameHint } from './names.js'
+import { asUsage } from './names.js'
 import { attemptsOf } from './present.js'
 
 /** A pause in force, as the commands show it. */

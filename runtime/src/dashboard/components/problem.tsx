@@ -6,6 +6,7 @@ import { Layout } from './layout.js'
 export function Problem(props: { settings: DashboardSettings; title: string; message: ComponentChildren }) {
   return (
     <Layout settings={props.settings} title={props.title}>
+      <h1>{props.title}</h1>
       <p>{props.message}</p>
     </Layout>
   )

@@ -1,19 +1,220 @@
-import { queueStatistics } from '../../worker/queue-statistics.js'
+import type { ComponentChildren } from 'preact'
+import { describePause, type PauseRow } from '../../attempt/pause-store.js'
+import type { WorkerInfo } from '../../core/living-workers.js'
+import { printable } from '../../core/printable.js'
+import { RunTimeChart, ThroughputChart } from '../components/chart.js'
+import { FailureGroups } from '../components/failure-groups.js'
 import { Layout } from '../components/layout.js'
+import { Live } from '../components/parts.js'
+import { durationText, plural } from '../components/text.js'
+import { pathTo, withQuery } from '../links.js'
+import { classOf } from '../models.js'
+import type { DashboardSettings } from '../options.js'
 import type { PageContext } from '../page.js'
+import { type Count, countTextOf } from '../queries/counts.js'
+import {
+  type AttemptsState,
+  attemptStates,
+  failureGroups,
+  livingWorkers,
+  SPANS,
+  type ToastsState,
+  throughput,
+  toastsState,
+} from '../queries/overview.js'
+import { currentPauses } from '../queries/pauses.js'
 import { htmlResponse } from '../respond.js'
 
-export async function overviewPage({ db, settings }: PageContext): Promise<Response> {
-  const { workers, tables } = await queueStatistics(db)
+/** What is due, what runs and what has failed, at a glance. */
+export async function overviewPage(context: PageContext): Promise<Response> {
+  const { settings, role, url } = context
+  const [states, toasts, workers, pauses] = await Promise.all([
+    attemptStates(context),
+    toastsState(context),
+    livingWorkers(context),
+    currentPauses(context),
+  ])
+  const span = url.searchParams.get('span') === 'day' ? SPANS.day : SPANS.hour
+  const shown =
+    settings.attempts.length === 0
+      ? undefined
+      : classOf(settings, url.searchParams.get('class') ?? settings.attempts[0]!.name)
+  const [parts, failures] = shown
+    ? await Promise.all([throughput(context, shown, span), failureGroups(context, shown)])
+    : [[], []]
   return htmlResponse(
     settings,
-    <Layout settings={settings} title="Overview">
-      <p>{`${workers} workers alive`}</p>
-      <ul>
-        {tables.map(({ table, due, running, failed }) => (
-          <li key={table}>{`${table}: ${due} due, ${running} running, ${failed} failed`}</li>
+    <Layout settings={settings} role={role} section="overview" title="Overview" url={url}>
+      <h1>Overview</h1>
+      <Live id="state">
+        <Warnings settings={settings} states={states} workers={workers} pauses={pauses} />
+        {states.map((state) => (
+          <AttemptsCards key={state.Attempt.name} settings={settings} state={state} isOnly={states.length === 1} />
         ))}
-      </ul>
+        <OtherCards settings={settings} toasts={toasts} workers={workers} pauses={pauses} />
+      </Live>
+      {shown && (
+        <Live id="throughput">
+          <div class="heading">
+            <h2>{settings.attempts.length > 1 ? `Throughput of ${shown.name}` : 'Throughput'}</h2>
+            <Choices settings={settings} isDay={span === SPANS.day} shown={shown.name} />
+          </div>
+          <div class="charts">
+            <ThroughputChart span={span} parts={parts} />
+            <RunTimeChart span={span} parts={parts} />
+          </div>
+          <FailureGroups settings={settings} name={shown.name} groups={failures} />
+        </Live>
+      )}
     </Layout>,
+  )
+}
+
+interface WarningsProps {
+  settings: DashboardSettings
+  states: readonly AttemptsState[]
+  workers: readonly WorkerInfo[]
+  pauses: readonly PauseRow[]
+}
+
+/** What stops work from being done. */
+function Warnings({ settings, states, workers, pauses }: WarningsProps) {
+  const isWaiting = states.some(({ due }) => due > 0)
+  return (
+    <>
+      {workers.length === 0 && (
+        <p class="notice problem">{`No worker is alive.${isWaiting ? ' Due attempts wait until one starts.' : ''}`}</p>
+      )}
+      {pauses.slice(0, 5).map((pause) => (
+        <p key={`${pause.model}.${pause.target}.${pause.method}`} class="notice">
+          {`${describePause(pause)}. `}
+          <a href={pathTo(settings, 'pauses')}>Pauses</a>
+        </p>
+      ))}
+    </>
+  )
+}
+
+function AttemptsCards({
+  settings,
+  state,
+  isOnly,
+}: {
+  settings: DashboardSettings
+  state: AttemptsState
+  isOnly: boolean
+}) {
+  const { Attempt, due, paused, oldestDue, running, isMore, counts } = state
+  const list = (status: string) => withQuery(pathTo(settings, 'attempts', Attempt.name), { status })
+  return (
+    <section aria-label={isOnly ? 'Attempts' : `Attempts of ${Attempt.name}`}>
+      {!isOnly && <h2>{Attempt.name}</h2>}
+      <ul class="cards">
+        <Card label="Due" href={list('pending')} count={{ count: due, isEstimate: isMore }} isMore={isMore}>
+          {due > 0 ? `the oldest for ${durationText(oldestDue * 1000)}` : 'nothing waits'}
+          {paused > 0 && `, ${countTextOf({ count: paused, isEstimate: false })} paused`}
+        </Card>
+        <Card label="Running" href={list('running')} count={{ count: running, isEstimate: false }} kind="running">
+          now
+        </Card>
+        {counts && (
+          <>
+            <Card
+              label="Failed"
+              href={list('failed')}
+              count={counts.failed}
+              kind={counts.failed.count > 0 ? 'failed' : ''}
+            >
+              until retention
+            </Card>
+            <Card label="Succeeded" href={list('succeeded')} count={counts.succeeded} kind="succeeded">
+              until retention
+            </Card>
+          </>
+        )}
+      </ul>
+    </section>
+  )
+}
+
+function OtherCards({
+  settings,
+  toasts,
+  workers,
+  pauses,
+}: { settings: DashboardSettings; toasts: ToastsState } & Pick<WarningsProps, 'workers' | 'pauses'>) {
+  return (
+    <ul class="cards">
+      <Card
+        label="Workers"
+        href={pathTo(settings, 'workers')}
+        count={{ count: workers.length, isEstimate: false }}
+        kind={workers.length === 0 ? 'failed' : ''}
+      >
+        alive
+      </Card>
+      <Card
+        label="Toasts to refresh"
+        href={withQuery(pathTo(settings, 'toasts'), { state: 'queued' })}
+        count={{ count: toasts.due, isEstimate: false }}
+      >
+        {toasts.due > 0 ? `the oldest for ${durationText(toasts.oldestDue * 1000)}` : 'nothing waits'}
+        {toasts.running > 0 && `, ${plural(toasts.running, 'computation')} now`}
+      </Card>
+      <Card
+        label="Failing toasts"
+        href={withQuery(pathTo(settings, 'toasts'), { state: 'failing' })}
+        count={{ count: toasts.failing, isEstimate: false }}
+        kind={toasts.failing > 0 ? 'failed' : ''}
+      >
+        and tried again
+      </Card>
+      <Card label="Pauses" href={pathTo(settings, 'pauses')} count={{ count: pauses.length, isEstimate: false }}>
+        in force
+      </Card>
+    </ul>
+  )
+}
+
+interface CardProps {
+  label: string
+  href: string
+  count: Count
+  /** Whether there are more than were counted. */
+  isMore?: boolean
+  kind?: string
+  children: ComponentChildren
+}
+
+function Card({ label, href, count, isMore = false, kind = '', children }: CardProps) {
+  return (
+    <li>
+      <a class={`stat ${kind}`} href={href}>
+        <span class="label">{label}</span>
+        <strong>{isMore ? `${count.count.toLocaleString('en')}+` : countTextOf(count)}</strong>
+        <span class="under">{children}</span>
+      </a>
+    </li>
+  )
+}
+
+function Choices({ settings, isDay, shown }: { settings: DashboardSettings; isDay: boolean; shown: string }) {
+  const first = settings.attempts[0]!.name
+  const link = (label: string, isCurrent: boolean, name: string, span: string) => (
+    <a
+      key={label}
+      href={withQuery(pathTo(settings), { class: name === first ? '' : name, span })}
+      {...(isCurrent && { 'aria-current': 'true' as const })}
+    >
+      {printable(label, 60)}
+    </a>
+  )
+  const day = isDay ? 'day' : ''
+  return (
+    <nav class="choices" aria-label="Throughput of">
+      {settings.attempts.length > 1 && settings.attempts.map(({ name }) => link(name, name === shown, name, day))}
+      {link('hour', !isDay, shown, '')}
+      {link('day', isDay, shown, 'day')}
+    </nav>
   )
 }

@@ -1,0 +1,39 @@
+import { channel } from 'node:diagnostics_channel'
+import type { PageContext } from '../page.js'
+import type { DashboardAction } from './action.js'
+
+const actions = channel('async-gen:dashboard')
+
+/** What an action says of itself. */
+export type ActionFacts = Omit<DashboardAction, 'user' | 'at'>
+
+/**
+ * Reports an action to the diagnostics channel and to `onAction`.
+ * @returns false if `onAction` threw
+ */
+export async function report({ settings, role }: PageContext, facts: ActionFacts): Promise<boolean> {
+  const action: DashboardAction = { ...facts, user: role.user, at: new Date() }
+  if (actions.hasSubscribers) actions.publish(action)
+  try {
+    await settings.onAction?.(action)
+    return true
+  } catch (error) {
+    console.error('The option onAction of asyncDashboard threw:', error)
+    return false
+  }
+}
+
+/** Runs an action and reports it, also if it throws. */
+export async function reported(
+  context: PageContext,
+  facts: Omit<ActionFacts, 'changed' | 'error'>,
+  run: () => Promise<number>,
+): Promise<{ changed: number; isRecorded: boolean }> {
+  try {
+    const changed = await run()
+    return { changed, isRecorded: await report(context, { ...facts, changed }) }
+  } catch (error) {
+    await report(context, { ...facts, changed: 0, error: error instanceof Error ? error.message : String(error) })
+    throw error
+  }
+}

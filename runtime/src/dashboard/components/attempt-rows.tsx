@@ -1,0 +1,96 @@
+import { headOf, usefulLine } from '../../core/error-text.js'
+import { printable } from '../../core/printable.js'
+import { pathTo } from '../links.js'
+import type { DashboardSettings } from '../options.js'
+import type { AttemptPage, ListedAttempt } from '../queries/attempts.js'
+import { Call, Status, Table, Time } from './parts.js'
+import { sizeText } from './text.js'
+
+interface AttemptRowsProps {
+  settings: DashboardSettings
+  /** The name of the class. */
+  name: string
+  rows: readonly ListedAttempt[]
+  order: AttemptPage['order']
+  isPaused: (attempt: ListedAttempt) => boolean
+  /** Whether each row can be chosen. */
+  canChoose: boolean
+}
+
+const TIMES = { recorded: 'Recorded', due: 'Due', ended: 'Ended', started: 'Started' }
+
+/** A list of attempts. */
+export function AttemptRows({ settings, name, rows, order, isPaused, canChoose }: AttemptRowsProps) {
+  const head = (
+    <>
+      {canChoose && (
+        <th class="choose" scope="col">
+          <span class="hidden">Choose</span>
+        </th>
+      )}
+      <th scope="col">Call</th>
+      <th scope="col">Status</th>
+      <th scope="col">{TIMES[order]}</th>
+      <th scope="col" class="number wide">
+        Runs
+      </th>
+      <th scope="col" class="wide">
+        Arguments, latest error
+      </th>
+    </>
+  )
+  return (
+    <Table label="Attempts" head={head}>
+      {rows.map((row) => (
+        <tr key={row.id}>
+          {canChoose && (
+            <td class="choose">
+              <input type="checkbox" name="id" value={row.id} aria-label={`Choose attempt ${row.id}`} />
+            </td>
+          )}
+          <th scope="row">
+            <a href={pathTo(settings, 'attempts', name, row.id)}>
+              <Call target={row.target} method={row.method} />
+            </a>
+            <span class="under">
+              #{row.id}
+              {row.type !== null && row.type !== name && ` · ${printable(row.type, 60)}`}
+            </span>
+          </th>
+          <td>
+            <Status name={row.status} isPaused={isPaused(row)} />
+            {row.status === 'running' && row.progress !== null && (
+              <progress value={row.progress} max={1} aria-label={`Progress of attempt ${row.id}`} />
+            )}
+          </td>
+          <td class="time">
+            <Time at={timeOf(row, order)} />
+          </td>
+          <td class="number wide">{`${row.numAttempts} of ${row.maxAttempts}`}</td>
+          <td class="wide text">
+            <Arguments attempt={row} />
+            <LatestError attempt={row} />
+          </td>
+        </tr>
+      ))}
+    </Table>
+  )
+}
+
+function timeOf({ scheduledAt, completedAt, startedAt, createdAt }: ListedAttempt, order: AttemptPage['order']): Date {
+  if (order === 'due') return scheduledAt
+  return (order === 'ended' ? completedAt : order === 'started' ? startedAt : createdAt) ?? createdAt
+}
+
+function Arguments({ attempt: { isEncrypted, argsText, argsSize } }: { attempt: ListedAttempt }) {
+  if (isEncrypted) return <span class="closed">Encrypted</span>
+  if (argsText === null) return <span class="closed">{`${sizeText(argsSize)} stored`}</span>
+  return <code>{printable(argsText, 140)}</code>
+}
+
+function LatestError({ attempt: { error, isEncrypted } }: { attempt: ListedAttempt }) {
+  if (!error || (error.name === null && error.message === null)) return null
+  if (isEncrypted && error.message === null) return null
+  const shown = { name: error.name ?? 'Error', message: error.message ?? '', ...(error.code && { code: error.code }) }
+  return <span class="latest-error">{printable(`${headOf(shown)}: ${usefulLine(shown)}`, 200)}</span>
+}

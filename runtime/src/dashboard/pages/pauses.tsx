@@ -1,0 +1,214 @@
+import type { AttemptClass } from '../../attempt/attempt.js'
+import { unmatchedReason } from '../../attempt/pause-match.js'
+import { ALL, type PauseRow, pausedName } from '../../attempt/pause-store.js'
+import { printable } from '../../core/printable.js'
+import { reported } from '../actions/audit.js'
+import { changePause, type PauseChoice, pausableClasses, pauseChoice } from '../actions/pauses.js'
+import { ConfirmForm } from '../components/confirm-form.js'
+import { Layout } from '../components/layout.js'
+import { withNotice } from '../components/notice.js'
+import { Empty, Table, Time } from '../components/parts.js'
+import { plural } from '../components/text.js'
+import { csrfToken } from '../csrf.js'
+import { pathTo, withQuery } from '../links.js'
+import type { DashboardSettings } from '../options.js'
+import type { PageContext } from '../page.js'
+import { currentPauses } from '../queries/pauses.js'
+import { htmlResponse, seeOther } from '../respond.js'
+
+/** The pauses in force, and a form for another. */
+export async function pausesPage(context: PageContext): Promise<Response> {
+  const { db, settings, role, url } = context
+  const classes = pausableClasses(settings)
+  const rows = await currentPauses(context)
+  const pauses = await Promise.all(
+    rows.map(async (pause) => {
+      const targets = await classes.find(({ model }) => model === pause.model)?.targets()
+      return { pause, problem: unmatchedReason(db, pause, targets) }
+    }),
+  )
+  const targets = await Promise.all(classes.map(async (Attempt) => (await Attempt.targets()).names()))
+  const calls = new Set(
+    targets.flatMap((names) =>
+      [...names].flatMap(([target, methods]) => [target, ...methods.map((method) => `${target}.${method}`)]),
+    ),
+  )
+  return htmlResponse(
+    settings,
+    <Layout settings={settings} role={role} section="pauses" title="Pauses" url={url}>
+      <h1>Pauses</h1>
+      {pauses.length === 0 ? (
+        <Empty>Nothing is paused.</Empty>
+      ) : (
+        <PauseRows settings={settings} pauses={pauses} canAct={!role.readOnly} />
+      )}
+      {!role.readOnly && classes.length > 0 && <PauseForm settings={settings} classes={classes} calls={[...calls]} />}
+    </Layout>,
+  )
+}
+
+interface PauseRowsProps {
+  settings: DashboardSettings
+  pauses: { pause: PauseRow; problem: string | undefined }[]
+  canAct: boolean
+}
+
+function PauseRows({ settings, pauses, canAct }: PauseRowsProps) {
+  const head = (
+    <>
+      <th scope="col">Paused</th>
+      <th scope="col">Since</th>
+      <th scope="col">Until</th>
+      {canAct && (
+        <th scope="col">
+          <span class="hidden">Actions</span>
+        </th>
+      )}
+    </>
+  )
+  const models = pausableClasses(settings).map(({ model }) => model)
+  return (
+    <Table label="Pauses" head={head}>
+      {pauses.map(({ pause, problem }) => (
+        <tr key={`${pause.model}.${pause.target}.${pause.method}`}>
+          <th scope="row">
+            <bdi>{pausedName(pause)}</bdi>
+            {pause.reason !== null && <span class="under">{printable(pause.reason, 300)}</span>}
+            {problem !== undefined && <span class="latest-error">{`It matches nothing: ${problem}`}</span>}
+          </th>
+          <td class="time">
+            <Time at={pause.since} />
+          </td>
+          <td class="time">{pause.until ? <Time at={pause.until} /> : 'it is resumed'}</td>
+          {canAct && (
+            <td>
+              {models.includes(pause.model) && (
+                <a
+                  class="button"
+                  href={withQuery(pathTo(settings, 'pauses', 'confirm'), {
+                    action: 'resume',
+                    model: pause.model,
+                    target: pause.target,
+                    method: pause.method,
+                  })}
+                  aria-label={`Resume ${pausedName(pause)}`}
+                >
+                  Resume
+                </a>
+              )}
+            </td>
+          )}
+        </tr>
+      ))}
+    </Table>
+  )
+}
+
+function PauseForm({
+  settings,
+  classes,
+  calls,
+}: {
+  settings: DashboardSettings
+  classes: readonly AttemptClass[]
+  calls: readonly string[]
+}) {
+  return (
+    <section class="card">
+      <h2>Pause calls</h2>
+      <p class="note">
+        Calls that run go on. The others wait, in their order, and can still be recorded, cancelled and retried.
+      </p>
+      <form class="filters" method="get" action={pathTo(settings, 'pauses', 'confirm')}>
+        <input type="hidden" name="action" value="pause" />
+        {classes.length === 1 ? (
+          <input type="hidden" name="model" value={classes[0]!.model} />
+        ) : (
+          <label>
+            <span>Model</span>
+            <select name="model">
+              {classes.map(({ model }) => (
+                <option key={model} value={model}>
+                  {model}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
+        <label>
+          <span>Call</span>
+          <input name="call" list="calls" placeholder="empty: all calls" autocomplete="off" />
+          <datalist id="calls">
+            {calls.map((call) => (
+              <option key={call} value={call} />
+            ))}
+          </datalist>
+        </label>
+        <label>
+          <span>Until</span>
+          <input name="until" placeholder="1h, or empty: until it is resumed" autocomplete="off" />
+        </label>
+        <label>
+          <span>Reason</span>
+          <input name="reason" maxlength={300} placeholder="shown to everybody" autocomplete="off" />
+        </label>
+        <button type="submit" class="primary">
+          Pause
+        </button>
+      </form>
+    </section>
+  )
+}
+
+/** Asks before calls are paused or resumed. */
+export async function confirmPausePage(context: PageContext): Promise<Response> {
+  const { settings, role, request, url } = context
+  const choice = await pauseChoice(settings, url.searchParams)
+  const { action, Attempt, call, until, reason } = choice
+  const { token, headers } = csrfToken(settings, request)
+  const title = action === 'pause' ? `Pause ${nameOf(choice)}?` : `Resume ${nameOf(choice)}?`
+  const waiting = action === 'pause' ? await Attempt.count({ status: 'pending', ...call }) : undefined
+  return htmlResponse(
+    settings,
+    <Layout settings={settings} role={role} section="pauses" title={title}>
+      <ConfirmForm
+        title={title}
+        meaning={
+          waiting === undefined
+            ? 'The calls that waited are enqueued, in their order.'
+            : `${plural(waiting, 'pending attempt')} will wait ${until === '' ? 'until the pause is resumed' : `for ${printable(until, 40)}, or until the pause is resumed`}.`
+        }
+        action={pathTo(settings, 'pauses', 'act')}
+        fields={{ csrf: token, action, model: Attempt.model, until, reason }}
+        label={action === 'pause' ? 'Pause' : 'Resume'}
+        isDangerous={action === 'pause'}
+        back={pathTo(settings, 'pauses')}
+      >
+        <input type="hidden" name="target" value={call.target ?? ALL} />
+        <input type="hidden" name="method" value={call.method ?? ALL} />
+        {reason !== '' && <p>{`Reason: ${printable(reason, 300)}`}</p>}
+      </ConfirmForm>
+    </Layout>,
+    { headers },
+  )
+}
+
+/** Pauses or resumes what the user has confirmed. */
+export async function actOnPause(context: PageContext, form: URLSearchParams): Promise<Response> {
+  const { settings, cache } = context
+  const choice = await pauseChoice(settings, form)
+  const { action, Attempt, call } = choice
+  const paused =
+    call.target === undefined ? undefined : [call.target, call.method].filter((name) => name !== undefined).join('.')
+  const { changed, isRecorded } = await reported(
+    context,
+    { action, subject: nameOf(choice), model: Attempt.model, paused },
+    () => changePause(choice),
+  )
+  cache.clear()
+  return seeOther(settings, withNotice(pathTo(settings, 'pauses'), { action, changed, isRecorded }))
+}
+
+function nameOf({ Attempt: { model }, call: { target = ALL, method = ALL } }: PauseChoice): string {
+  return pausedName({ model, target, method })
+}

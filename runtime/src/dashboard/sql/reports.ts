@@ -1,0 +1,36 @@
+import type { Statement } from '../../core/statement.js'
+import { cut, preview } from './cut.js'
+
+/** The reports of a page, with the toasts that hold their values. */
+export const reportsStatement = (table: string): Statement => ({
+  name: `${table}:dashboard-reports`,
+  planned: 'each time',
+  text: `
+    -- $1 how many rows to look at, $2 how many to return, $3 types, $4 the names of their toasts, $5 id of the row before, or null
+    SELECT
+      report.id::text, ${cut('report.type', 200)} AS type, ${preview('report.args', 200)} AS "argsText", report.created_at AS "createdAt",
+      toast.id::text AS "toastId", toast.cached_at AS "cachedAt", toast.elapsed, coalesce(toast.failures, 0) AS failures,
+      toast.locked_by AS "lockedBy", toast.progress, CASE WHEN isfinite(toast.refresh_at) THEN toast.refresh_at END AS "refreshAt",
+      toast.id IS NOT NULL AND toast.epoch IS DISTINCT FROM toast.value_epoch AS "isInvalidated",
+      ${cut(`toast.error ->> 'name'`, 100)} AS "errorName", ${cut(`toast.error ->> 'message'`, 200)} AS "errorMessage"
+    FROM (
+      SELECT id, type, args, created_at FROM "${table}"
+      WHERE $5::bigint IS NULL OR id < $5
+      ORDER BY id DESC
+      LIMIT $1
+    ) AS report
+      LEFT JOIN toasts AS toast
+        ON toast.key = report.id::text AND toast.name = ($4::text[])[array_position($3::text[], report.type)]
+    WHERE report.type = ANY ($3)
+    ORDER BY report.id DESC
+    LIMIT $2`,
+})
+
+/** The last report that a page has looked at, if it has looked at as many as it may. */
+export const reportsEndStatement = (table: string): Statement => ({
+  name: `${table}:dashboard-reports-end`,
+  planned: 'each time',
+  text: `
+    -- $1 how many rows were looked at, $2 id of the row before them, or null
+    SELECT id::text FROM "${table}" WHERE $2::bigint IS NULL OR id < $2 ORDER BY id DESC OFFSET $1 - 1 LIMIT 1`,
+})
