@@ -6,6 +6,7 @@ export const REMEDIES = {
   CALL_ENDED: 'Await everything that the call starts before it returns.',
   CALL_NOT_RUN: 'Do what the message says. A paused method has to be resumed. An expired call stays as it is.',
   CANCELLED: 'If you cancelled the attempt, do nothing. The call should stop when its signal is aborted.',
+  DASHBOARD_NOT_SERVED: 'Choose another port: `async-gen-worker dashboard --port 4000`.',
   DATABASE_ABSENT: 'Create the database, or correct DATABASE_URL.',
   DATABASE_AMBIGUOUS: 'Pass a PrismaClient that `connect` got.',
   DATABASE_LOGIN_FAILED: 'Correct the user and the password in DATABASE_URL.',
