@@ -1,0 +1,239 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { testDatabase } from '../support/database.js'
+import { eventually } from '../support/eventually.js'
+import { APP, asyncGen, REPOSITORY } from '../support/host.js'
+import { prisma } from '../support/prisma.js'
+import { childEnv, run } from '../support/run.js'
+
+const url = await testDatabase()
+
+/** The application around the emitted mount: what its author writes. It prints its port. */
+const SERVERS: Record<string, Record<string, string>> = {
+  http: {
+    'src/server.ts': `
+import { createServer } from 'node:http'
+import { dashboardListener } from './async/dashboard.js'
+
+const server = createServer((request, response) => {
+  if (request.url?.startsWith('/async')) return dashboardListener(request, response)
+  response.end('home')
+})
+server.listen(0, '127.0.0.1', () => console.log('port', (server.address() as { port: number }).port))
+`,
+  },
+  express: {
+    'src/server.ts': `
+import express from 'express'
+import { mountDashboard } from './async/dashboard.js'
+
+const app = express()
+app.use(express.urlencoded({ extended: true }))
+app.get('/', (_request, response) => void response.send('home'))
+mountDashboard(app)
+const server = app.listen(0, '127.0.0.1', () => console.log('port', (server.address() as { port: number }).port))
+`,
+  },
+  fastify: {
+    'src/server.ts': `
+import fastify from 'fastify'
+import { dashboardPlugin } from './async/dashboard.js'
+
+const app = fastify()
+app.get('/', async () => 'home')
+app.register(dashboardPlugin)
+await app.listen({ port: 0, host: '127.0.0.1' })
+console.log('port', (app.server.address() as { port: number }).port)
+`,
+  },
+  hono: {
+    // Hono's own adapter for Node is another package. Its fetch handler runs in ours.
+    'src/server.ts': `
+import { createServer } from 'node:http'
+import { toNodeHandler } from '@async-gen/runtime/http'
+import { Hono } from 'hono'
+import { dashboardApp } from './async/dashboard.js'
+
+const app = new Hono()
+app.get('/', (context) => context.text('home'))
+app.route('/async', dashboardApp)
+const server = createServer(toNodeHandler((request) => app.fetch(request)))
+server.listen(0, '127.0.0.1', () => console.log('port', (server.address() as { port: number }).port))
+`,
+  },
+  nestjs: {
+    'src/server.ts': `
+import 'reflect-metadata'
+import { Controller, Get, Module } from '@nestjs/common'
+import { NestFactory } from '@nestjs/core'
+import { mountDashboard } from './async/dashboard.js'
+
+class HomeController {
+  home() {
+    return 'home'
+  }
+}
+Controller()(HomeController)
+Get()(HomeController.prototype, 'home', Object.getOwnPropertyDescriptor(HomeController.prototype, 'home')!)
+class AppModule {}
+Module({ controllers: [HomeController] })(AppModule)
+
+const app = await NestFactory.create(AppModule, { logger: false })
+mountDashboard(app)
+await app.listen(0, '127.0.0.1')
+console.log('port', app.getHttpServer().address().port)
+`,
+  },
+}
+
+/** What create-next-app and the guide for Next.js write. */
+const NEXT_FILES: Record<string, string> = {
+  'src/app/page.tsx': 'export default function Home() {\n  return <main>home</main>\n}\n',
+  'src/app/layout.tsx': `
+import type { ReactNode } from 'react'
+
+export default function Layout({ children }: { children: ReactNode }) {
+  return (
+    <html lang="en">
+      <body>{children}</body>
+    </html>
+  )
+}
+`,
+  'src/lib/prisma.ts': `
+import { PrismaPg } from '@prisma/adapter-pg'
+import { PrismaClient } from '@/generated/prisma/client'
+
+export const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: process.env.DATABASE_URL }) })
+`,
+}
+
+const folders: string[] = []
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+
+/** A folder in the repository, where an application finds its packages. */
+function newFolder(framework: string): string {
+  const dir = `${APP}-dashboard-${framework}-${process.pid}`
+  folders.push(dir)
+  return dir
+}
+
+function write(dir: string, files: Record<string, string>) {
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(dir, path)), { recursive: true })
+    writeFileSync(join(dir, path), text)
+  }
+}
+
+/** A copy of test/.app with the mount as the command emits it. */
+async function appWith(framework: string): Promise<string> {
+  const dir = newFolder(framework)
+  cpSync(APP, dir, { recursive: true })
+  await asyncGen(dir, ['dashboard', '--framework', framework, '--yes'])
+  write(dir, SERVERS[framework]!)
+  return dir
+}
+
+/** An application of Next.js, which async-gen recognizes by its package.json. */
+async function nextApp(): Promise<string> {
+  const dir = newFolder('next')
+  const host = join(REPOSITORY, 'test/docs/host')
+  cpSync(join(host, 'nextjs'), dir, { recursive: true })
+  for (const file of ['next.d.ts', 'prelude.ts', 'targets.ts']) rmSync(join(dir, file))
+  write(dir, { ...NEXT_FILES, 'prisma/schema.prisma': readFileSync(join(host, 'schema.prisma'), 'utf8') })
+  for (const generator of ['install', 'attempt', 'dashboard']) await asyncGen(dir, [generator, '--yes'])
+  await prisma(dir, ['generate'])
+  return dir
+}
+
+interface Served {
+  origin: string
+  log: () => string
+  stop: () => Promise<void>
+}
+
+async function serve(dir: string, args: string[], port: RegExp, env: Record<string, string> = {}): Promise<Served> {
+  const server = spawn(process.execPath, args, {
+    cwd: dir,
+    env: childEnv({ DATABASE_URL: url, ...env }),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  onTestFinished(() => void server.kill('SIGKILL'))
+  let log = ''
+  for (const stream of [server.stdout, server.stderr]) stream.setEncoding('utf8').on('data', (text) => (log += text))
+  const exited = once(server, 'exit')
+  const found = await eventually(`the server of ${dir}`, async () => {
+    if (server.exitCode !== null) throw new Error(`The server ended with ${server.exitCode}:\n${log}`)
+    return port.exec(log)?.[1]
+  })
+  const stop = async () => {
+    server.kill('SIGKILL')
+    await exited
+  }
+  return { origin: `http://127.0.0.1:${found}`, log: () => log, stop }
+}
+
+/** What a browser does with the dashboard. */
+async function expectDashboard({ origin, log }: Served) {
+  const page = await fetch(`${origin}/async`)
+  const html = await page.text()
+  expect(page.status, `${html}\n${log()}`).toBe(200)
+  expect(page.headers.get('content-type')).toContain('text/html')
+  expect(page.headers.get('content-security-policy')).toContain("default-src 'none'")
+  const assets = [...html.matchAll(/(?:href|src)="(\/async\/assets\/[^"]+)"/g)].map(([, path]) => path)
+  expect(assets.length).toBeGreaterThan(0)
+  for (const path of assets) expect((await fetch(`${origin}${path}`)).status, path).toBe(200)
+  expect((await fetch(`${origin}/async/nothing`)).status).toBe(404)
+  expect(await (await fetch(origin)).text()).toContain('home')
+}
+
+async function whileServing(serving: Promise<Served>, use: (served: Served) => Promise<void>) {
+  const served = await serving
+  try {
+    await use(served)
+  } finally {
+    await served.stop()
+  }
+}
+
+async function expectRefusal({ origin }: Served) {
+  expect((await fetch(`${origin}/async`)).status).toBe(403)
+  expect(await (await fetch(origin)).text()).toContain('home')
+}
+
+describe.each(Object.keys(SERVERS))('the mount for %s', (framework) => {
+  it('compiles, shows the dashboard in development, and refuses everybody in production', async () => {
+    const dir = await appWith(framework)
+    const types = join(REPOSITORY, 'node_modules/typescript/bin/tsc')
+    await run(dir, process.execPath, [types, '--noEmit', '--pretty', 'false'])
+    const args = ['--import', 'tsx', 'src/server.ts']
+    await whileServing(serve(dir, args, /port (\d+)/), expectDashboard)
+    await whileServing(serve(dir, args, /port (\d+)/, { NODE_ENV: 'production' }), expectRefusal)
+  })
+})
+
+describe('the mount for next', () => {
+  const next = join(REPOSITORY, 'node_modules/next/dist/bin/next')
+  const env = { NEXT_TELEMETRY_DISABLED: '1', DATABASE_URL: url }
+  const serveNext = (command: string) =>
+    serve(dir, [next, command, '-p', '0', '-H', '127.0.0.1'], /http:\/\/127\.0\.0\.1:(\d+)/, env)
+  let dir: string
+
+  beforeAll(async () => {
+    dir = await nextApp()
+  })
+
+  it('is a route handler, which shows the dashboard in development', async () => {
+    await whileServing(serveNext('dev'), expectDashboard)
+  }, 600_000)
+
+  it('compiles, and refuses everybody in production', async () => {
+    await run(dir, process.execPath, [next, 'build'], { env })
+    await whileServing(serveNext('start'), expectRefusal)
+  }, 600_000)
+})
