@@ -164,10 +164,10 @@ function List({ settings, Attempt, page, input, isReversed, isFirst, pauses, can
 }
 
 const ORDERS: Record<AttemptPage['order'], [usual: string, reversed: string]> = {
-  recorded: ['Recorded last first', 'Recorded first first'],
-  due: ['Due first first', 'Due last first'],
-  ended: ['Ended last first', 'Ended first first'],
-  started: ['Started first first', 'Started first first'],
+  recorded: ['Newest first', 'Oldest first'],
+  due: ['Due soonest first', 'Due latest first'],
+  ended: ['Ended most recently first', 'Ended longest ago first'],
+  started: ['Running longest first', 'Running longest first'],
 }
 
 function Order({
