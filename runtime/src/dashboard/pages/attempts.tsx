@@ -118,8 +118,8 @@ function List({ settings, Attempt, page, input, isReversed, isFirst, pauses, can
       (pause) =>
         pause.model === Attempt.model && [ALL, target].includes(pause.target) && [ALL, method].includes(pause.method),
     )
-  return (
-    <form method="get" action={pathTo(settings, 'attempts', Attempt.name, 'confirm')} class="list">
+  const content = (
+    <>
       <div class="toolbar">
         <p class="order">
           <Order
@@ -159,6 +159,12 @@ function List({ settings, Attempt, page, input, isReversed, isFirst, pauses, can
         searched={page.searched}
         isFirst={isFirst}
       />
+    </>
+  )
+  if (!canAct) return content
+  return (
+    <form method="get" action={pathTo(settings, 'attempts', Attempt.name, 'confirm')}>
+      {content}
     </form>
   )
 }
