@@ -33,6 +33,7 @@ export async function pauseChoice(settings: DashboardSettings, parameters: URLSe
   const call = parameters.has('target')
     ? namesOf(text('target'), text('method'))
     : await namedCall(Attempt, text('call') || undefined)
+  if (action === 'pause') await checkListed(Attempt, call)
   const [until, reason] = [text('until'), text('reason')]
   if (until !== '' && timeInput(until) === undefined)
     throw new PageError(
@@ -40,6 +41,14 @@ export async function pauseChoice(settings: DashboardSettings, parameters: URLSe
       'The end of a pause is a length of time, such as 1h, or a time in UTC, such as 2026-11-01T08:30.',
     )
   return { action, Attempt, call, until, reason: reason.slice(0, 1000) }
+}
+
+/** @throws UnknownTargetError */
+async function checkListed(Attempt: AttemptClass, { target, method }: NamedCall): Promise<void> {
+  if (target === undefined) return
+  const targets = await Attempt.targets()
+  if (method === undefined) targets.find(target)
+  else targets.resolve(target, method)
 }
 
 function namesOf(target: string, method: string): NamedCall {

@@ -1,2 +1,101 @@
-export const script = `
+// Renews the parts of a page that are marked, chooses all rows of a list, and closes menus. The pages work without it.
+
+export const script = `'use strict'
+const PAUSE = 5000
+const live = document.getElementById('live')
+const parts = () => [...document.querySelectorAll('[data-live]')]
+
+let isOn = true
+let timer
+
+function isBusy(part) {
+  const selection = getSelection()
+  return part.contains(document.activeElement) || (selection && !selection.isCollapsed && part.contains(selection.anchorNode))
+}
+
+/** Keeps what the user has opened. */
+function replace(part, next) {
+  if (part.innerHTML === next.innerHTML) return
+  const open = [...part.querySelectorAll('details')].map((each) => each.open)
+  next.querySelectorAll('details').forEach((each, i) => { if (i < open.length) each.open = open[i] })
+  part.replaceWith(next)
+}
+
+async function renew() {
+  if (!isOn || document.hidden) return
+  try {
+    const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'error' })
+    if (!response.ok) throw new Error(response.statusText)
+    const page = new DOMParser().parseFromString(await response.text(), 'text/html')
+    for (const part of parts()) {
+      const next = page.getElementById(part.id)
+      if (next && !isBusy(part)) replace(part, document.adoptNode(next))
+    }
+    show('Live')
+  } catch {
+    show('No answer: trying again')
+  }
+}
+
+function show(text) {
+  state.textContent = isOn ? text : 'Paused'
+  button.textContent = isOn ? 'Pause updates' : 'Resume updates'
+}
+
+function start() {
+  clearInterval(timer)
+  if (isOn) timer = setInterval(renew, PAUSE)
+}
+
+const state = document.createElement('span')
+const button = document.createElement('button')
+if (live && parts().length > 0) {
+  button.type = 'button'
+  button.addEventListener('click', () => {
+    isOn = !isOn
+    show('Live')
+    start()
+    renew()
+  })
+  live.append(state, ' ', button)
+  show('Live')
+  start()
+  document.addEventListener('visibilitychange', renew)
+}
+
+/** The message of the last action is for once: a reload does not show it again. */
+const address = new URL(location.href)
+if (address.searchParams.has('done')) {
+  for (const name of ['done', 'changed', 'unchanged', 'unrecorded']) address.searchParams.delete(name)
+  history.replaceState(null, '', address)
+}
+
+/** A box that chooses all rows. */
+const head = document.querySelector('thead .choose')
+const boxes = [...document.querySelectorAll('tbody .choose input')]
+if (head && boxes.length > 0) {
+  const all = document.createElement('input')
+  all.type = 'checkbox'
+  all.setAttribute('aria-label', 'Choose all attempts of this page')
+  const update = () => {
+    const chosen = boxes.filter((box) => box.checked).length
+    all.checked = chosen === boxes.length
+    all.indeterminate = chosen > 0 && chosen < boxes.length
+    for (const each of document.querySelectorAll('.actions button')) each.disabled = chosen === 0
+  }
+  all.addEventListener('change', () => {
+    for (const box of boxes) box.checked = all.checked
+    update()
+  })
+  for (const box of boxes) box.addEventListener('change', update)
+  head.append(all)
+  update()
+}
+
+document.addEventListener('click', ({ target }) => {
+  for (const menu of document.querySelectorAll('.menu[open]')) if (!menu.contains(target)) menu.open = false
+})
+document.addEventListener('keydown', ({ key }) => {
+  if (key === 'Escape') for (const menu of document.querySelectorAll('.menu[open]')) menu.open = false
+})
 `

@@ -11,13 +11,13 @@ const MAX_STACK = 8000
 const MAX_CAUSES = 20
 
 /** An error of a run, with its stack and its causes. */
-export function RunError({ error, number }: { error: ShownError; number: number }) {
+export function RunError({ error, number, noun = 'Run' }: { error: ShownError; number: number; noun?: string }) {
   const entry = typeof error === 'object' && error !== null ? error : { message: error }
   const at = typeof entry.at === 'string' ? new Date(entry.at) : undefined
   return (
     <article class="error" aria-label={`Error ${number}`}>
       <p class="facts">
-        <strong>{`Run ${printable(String(entry.number ?? '?'), 20)}`}</strong>
+        <strong>{`${noun} ${printable(String(entry.number ?? '?'), 20)}`}</strong>
         {at && !Number.isNaN(at.getTime()) && <Time at={at} />}
         {typeof entry.elapsed === 'number' && <span>{`after ${durationText(entry.elapsed * 1000)}`}</span>}
         {typeof entry.worker === 'number' && <span>{`worker ${entry.worker}`}</span>}

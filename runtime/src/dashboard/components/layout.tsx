@@ -36,7 +36,7 @@ export function Layout({ settings, title, role, section, url, children }: Layout
         <a class="skip" href="#main">
           Skip to the content
         </a>
-        <header class="top">
+        <header class="site">
           <div class="bar">
             <a class="brand" href={pathTo(settings)}>
               <img src={assetUrl(settings, 'icon')} alt="" width="22" height="22" />

@@ -55,9 +55,7 @@ export function Notice({ parameters }: { parameters: URLSearchParams }) {
   return (
     <div class={`notice ${isProblem ? 'problem' : ''}`} role="status">
       <p>
-        {changed === 0 && unchanged === 0
-          ? 'Nothing was changed.'
-          : `${plural(changed, one, many)} ${printable(DONE[action]!)}.`}
+        {changed === 0 ? 'Nothing was changed.' : `${plural(changed, one, many)} ${printable(DONE[action]!)}.`}
         {unchanged > 0 &&
           ` ${plural(unchanged, one, many)} stayed as before: the status did not allow it, or another transaction had locked the row.`}
         {parameters.has('unrecorded') && ' The action was not recorded: the audit hook of this application failed.'}

@@ -7,7 +7,7 @@ import { durationText } from './text.js'
 export function Status({ name, isPaused = false }: { name: string; isPaused?: boolean }) {
   return (
     <>
-      <span class={`status ${name}`}>{name}</span>
+      <span class={`status ${name.replaceAll(' ', '-')}`}>{name}</span>
       {isPaused && <span class="status paused">paused</span>}
     </>
   )

@@ -118,8 +118,8 @@ function List({ settings, Attempt, page, input, isReversed, isFirst, pauses, can
       (pause) =>
         pause.model === Attempt.model && [ALL, target].includes(pause.target) && [ALL, method].includes(pause.method),
     )
-  return (
-    <form method="get" action={pathTo(settings, 'attempts', Attempt.name, 'confirm')} class="list">
+  const content = (
+    <>
       <div class="toolbar">
         <p class="order">
           <Order
@@ -159,15 +159,21 @@ function List({ settings, Attempt, page, input, isReversed, isFirst, pauses, can
         searched={page.searched}
         isFirst={isFirst}
       />
+    </>
+  )
+  if (!canAct) return content
+  return (
+    <form method="get" action={pathTo(settings, 'attempts', Attempt.name, 'confirm')}>
+      {content}
     </form>
   )
 }
 
 const ORDERS: Record<AttemptPage['order'], [usual: string, reversed: string]> = {
-  recorded: ['Recorded last first', 'Recorded first first'],
-  due: ['Due first first', 'Due last first'],
-  ended: ['Ended last first', 'Ended first first'],
-  started: ['Started first first', 'Started first first'],
+  recorded: ['Newest first', 'Oldest first'],
+  due: ['Due soonest first', 'Due latest first'],
+  ended: ['Ended most recently first', 'Ended longest ago first'],
+  started: ['Running longest first', 'Running longest first'],
 }
 
 function Order({

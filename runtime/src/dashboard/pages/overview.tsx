@@ -125,10 +125,10 @@ function AttemptsCards({
               count={counts.failed}
               kind={counts.failed.count > 0 ? 'failed' : ''}
             >
-              until retention
+              kept until retention
             </Card>
             <Card label="Succeeded" href={list('succeeded')} count={counts.succeeded} kind="succeeded">
-              until retention
+              kept until retention
             </Card>
           </>
         )}

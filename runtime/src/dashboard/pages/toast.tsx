@@ -70,7 +70,7 @@ export async function toastPage(context: PageContext): Promise<Response> {
             {toast.error && (
               <section class="card">
                 <h2>{`${plural(toast.failures, 'failure')} since the last value`}</h2>
-                <RunError error={{ ...toast.error, number: toast.failures }} number={toast.failures} />
+                <RunError error={{ ...toast.error, number: toast.failures }} number={toast.failures} noun="Try" />
               </section>
             )}
           </div>

@@ -74,7 +74,7 @@ export function runningStatement(table: string, filter: RowFilter, limit: number
     SELECT ${listColumns}
     FROM (SELECT * FROM "${table}" WHERE status = 'running' OFFSET 0) AS attempt
     WHERE ${where}
-    ORDER BY started_at, id
+    ORDER BY attempt.started_at, attempt.id
     LIMIT $1`
   return bound(`${table}:dashboard-running`, text, values)
 }
@@ -115,8 +115,8 @@ export function finishedStatement(query: ListQuery, status: AttemptStatus): Boun
       LIMIT $1
     )
     SELECT ${listColumns}
-    FROM newest JOIN "${table}" AS attempt USING (id)
-    ORDER BY id ${direction}`
+    FROM newest JOIN "${table}" AS attempt ON attempt.id = newest.id
+    ORDER BY attempt.id ${direction}`
   return bound(`${table}:dashboard-finished`, text, values)
 }
 
@@ -149,7 +149,7 @@ export function tokenStatement(table: string, filter: RowFilter, limit: number):
       OFFSET 0
     ) AS attempt
     ${[...ofStatus, ...where].map((condition, i) => `${i === 0 ? 'WHERE' : 'AND'} ${condition}`).join(' ')}
-    ORDER BY id DESC
+    ORDER BY attempt.id DESC
     LIMIT $1`
   return bound(`${table}:dashboard-token`, text, values)
 }
@@ -162,12 +162,13 @@ function walkOf(table: string, walk: Walk, cursor: Cursor | undefined, values: u
     where.push(`(${walk.column}, id) ${sign} (${time}::timestamptz, ${parameter(cursor.id, values)}::bigint)`)
   } else if (cursor) where.push(`id ${sign} ${parameter(cursor.id, values)}::bigint`)
   const conditions = where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''
-  return `SELECT * FROM "${table}" ${conditions} ORDER BY ${orderOf(walk)}`
+  return `SELECT * FROM "${table}" AS attempt ${conditions} ORDER BY ${orderOf(walk)}`
 }
 
+/** With the name of the row: without it, ORDER BY takes the id that is returned, which is text. */
 function orderOf({ column, isDescending }: Walk): string {
   const direction = isDescending ? 'DESC' : 'ASC'
-  return column ? `${column} ${direction}, id ${direction}` : `id ${direction}`
+  return column ? `attempt.${column} ${direction}, attempt.id ${direction}` : `attempt.id ${direction}`
 }
 
 function bound(name: string, text: string, values: unknown[]): Bound {
@@ -176,7 +177,7 @@ function bound(name: string, text: string, values: unknown[]): Bound {
 
 /** Times in microseconds, for cursors. */
 const cursorColumns = `
-      id::text,
+      attempt.id::text,
       to_json(scheduled_at) #>> '{}' AS "scheduledText",
       to_json(completed_at) #>> '{}' AS "completedText"`
 

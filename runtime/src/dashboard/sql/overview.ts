@@ -93,7 +93,7 @@ export const failuresStatement = (table: string): Statement => ({
         id, completed_at, ${cut('target', 200)} AS target, ${cut('method', 200)} AS method,
         CASE WHEN has_error THEN ${cut(`errors -> -1 ->> 'name'`, 100)} END AS name,
         -- Numbers differ from row to row: ids, times, ports.
-        CASE WHEN has_error THEN regexp_replace(${cut(`split_part(errors -> -1 ->> 'message', E'\\n', 1)`, 200)}, '\\d+', '…', 'g') END AS message
+        CASE WHEN has_error THEN regexp_replace(${cut(`split_part(errors -> -1 ->> 'message', E'\\n', 1)`, 200)}, '\\d+', '#', 'g') END AS message
       FROM (
         SELECT *, pg_column_size(errors) <= 65536 AND jsonb_typeof(errors) = 'array' AS has_error
         FROM "${table}"

@@ -32,5 +32,5 @@ export const reportsEndStatement = (table: string): Statement => ({
   planned: 'each time',
   text: `
     -- $1 how many rows were looked at, $2 id of the row before them, or null
-    SELECT id::text FROM "${table}" WHERE $2::bigint IS NULL OR id < $2 ORDER BY id DESC OFFSET $1 - 1 LIMIT 1`,
+    SELECT id::text FROM "${table}" AS report WHERE $2::bigint IS NULL OR id < $2 ORDER BY report.id DESC OFFSET $1 - 1 LIMIT 1`,
 })

@@ -22,12 +22,12 @@ const WALKS = {
   newest: {
     where: 'true',
     after: (id: string, time: string) => `id < ${id}::bigint AND ${time}::timestamptz IS NULL`,
-    order: 'id DESC',
+    order: 'toast.id DESC',
   },
   requested: {
     where: 'refresh_at IS NOT NULL',
     after: (id: string, time: string) => `(refresh_at, id) > (${time}::timestamptz, ${id}::bigint)`,
-    order: 'refresh_at, id',
+    order: 'toast.refresh_at, toast.id',
   },
 } as const
 
@@ -43,7 +43,7 @@ export const toastsStatement = (walk: ToastWalk): Statement => {
     -- $1 how many rows to look at, $2 how many to return, $3 name or null, $4 state or null, $5 id and $6 time of the row before, or null
     SELECT ${listColumns}
     FROM (
-      SELECT * FROM toasts
+      SELECT * FROM toasts AS toast
       WHERE ${where} AND ($5::bigint IS NULL OR ${after('$5', '$6')})
       ORDER BY ${order}
       LIMIT $1
@@ -69,7 +69,7 @@ export const toastsEndStatement = (walk: ToastWalk): Statement => {
     text: `
     -- $1 how many rows were looked at, $2 id and $3 time of the row before them, or null
     SELECT id::text, to_json(refresh_at) #>> '{}' AS "refreshText"
-    FROM toasts
+    FROM toasts AS toast
     WHERE ${where} AND ($2::bigint IS NULL OR ${after('$2', '$3')})
     ORDER BY ${order}
     OFFSET $1 - 1
@@ -96,7 +96,7 @@ export const refreshingToastsStatement: Statement = {
     SELECT ${listColumns}
     FROM (SELECT * FROM toasts WHERE locked_by IS NOT NULL OFFSET 0) AS toast
     WHERE $2::text IS NULL OR name = $2 OR starts_with(name, $2 || '@')
-    ORDER BY id
+    ORDER BY toast.id
     LIMIT $1`,
 }
 

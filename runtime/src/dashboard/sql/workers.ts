@@ -21,6 +21,6 @@ export const runsStatement = (table: string): Statement => ({
     SELECT
       id::text, locked_by AS worker, ${cut('target', 200)} AS target, ${cut('method', 200)} AS method, started_at AS "startedAt", progress
     FROM (SELECT * FROM "${table}" WHERE status = 'running' OFFSET 0) AS running
-    ORDER BY started_at
+    ORDER BY running.started_at
     LIMIT 500`,
 })

@@ -1,0 +1,14 @@
+import { existsSync } from 'node:fs'
+import { type Browser, chromium } from 'playwright-core'
+
+/** The Chromium of this machine: that of CHROMIUM, or of the system. Undefined where there is none. */
+export function findChromium(): string | undefined {
+  const known = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
+  return known.find((path) => path !== undefined && path !== '' && existsSync(path))
+}
+
+export async function openBrowser(): Promise<Browser> {
+  // As root, as in a container, Chromium runs without its sandbox only. The pages are our own.
+  const args = process.getuid?.() === 0 ? ['--no-sandbox'] : []
+  return await chromium.launch({ executablePath: findChromium()!, args })
+}
