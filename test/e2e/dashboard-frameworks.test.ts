@@ -3,9 +3,11 @@ import { once } from 'node:events'
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { Client } from '../dashboard/client.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { APP, asyncGen, REPOSITORY } from '../support/host.js'
+import { query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
 import { childEnv, run } from '../support/run.js'
 
@@ -179,7 +181,7 @@ async function serve(dir: string, args: string[], port: RegExp, env: Record<stri
 }
 
 /** What a browser does with the dashboard. */
-async function expectDashboard({ origin, log }: Served) {
+async function expectDashboard({ origin, log }: Omit<Served, 'stop'>) {
   const page = await fetch(`${origin}/async`)
   const html = await page.text()
   expect(page.status, `${html}\n${log()}`).toBe(200)
@@ -190,7 +192,28 @@ async function expectDashboard({ origin, log }: Served) {
   for (const path of assets) expect((await fetch(`${origin}${path}`)).status, path).toBe(200)
   expect((await fetch(`${origin}/async/nothing`)).status).toBe(404)
   expect(await (await fetch(origin)).text()).toContain('home')
+  await expectAction({ origin })
 }
+
+/** A user retries an attempt that has failed: a form, with its cookie and its token. */
+async function expectAction({ origin }: Pick<Served, 'origin'>) {
+  const [row] = await query(url, FAILED)
+  const client = new Client(async (request) => {
+    const { pathname, search } = new URL(request.url)
+    const body = request.method === 'POST' ? await request.text() : null
+    const { method, headers } = request
+    return await fetch(`${origin}${pathname}${search}`, { method, headers, body, redirect: 'manual' })
+  })
+  const asked = await client.visit(`/async/attempts/Attempt/confirm?action=retry&id=${row!.id}`)
+  expect((await client.confirm(asked)).text).toContain('1 attempt retried.')
+  expect(await query(url, 'SELECT status FROM attempts WHERE id = $1', [row!.id])).toEqual([{ status: 'pending' }])
+  const forged = client.formOf(asked.html, {}, [['csrf', 'x'.repeat(32)]])
+  expect((await client.send(forged)).status).toBe(403)
+}
+
+const FAILED = `
+  INSERT INTO attempts (target, method, status, completed_at) VALUES ('OrderClient', 'fulfill', 'failed', now())
+  RETURNING id::text`
 
 async function whileServing(serving: Promise<Served>, use: (served: Served) => Promise<void>) {
   const served = await serving
@@ -207,7 +230,7 @@ async function expectRefusal({ origin }: Served) {
 }
 
 describe.each(Object.keys(SERVERS))('the mount for %s', (framework) => {
-  it('compiles, shows the dashboard in development, and refuses everybody in production', async () => {
+  it('compiles, shows the dashboard in development, takes its forms, and refuses everybody in production', async () => {
     const dir = await appWith(framework)
     const types = join(REPOSITORY, 'node_modules/typescript/bin/tsc')
     await run(dir, process.execPath, [types, '--noEmit', '--pretty', 'false'])
@@ -228,7 +251,7 @@ describe('the mount for next', () => {
     dir = await nextApp()
   })
 
-  it('is a route handler, which shows the dashboard in development', async () => {
+  it('is a route handler, which shows the dashboard and takes its forms in development', async () => {
     await whileServing(serveNext('dev'), expectDashboard)
   }, 600_000)
 
