@@ -51,6 +51,8 @@ export class WatchedRows {
   readonly #db: Database
   readonly #tables = new Map<string, { table: WatchedTable; rows: Map<string, WatchedRow> }>()
   #polling: Promise<void> | undefined
+  /** Whether a row is watched that has not been read yet. */
+  #hasUnread = false
   #endPause = () => {}
 
   constructor(db: Database) {
@@ -78,7 +80,10 @@ export class WatchedRows {
     rows.set(key, entry)
     entry.listeners.add(listener)
     if (entry.row) listener(entry.row)
-    else this.#endPause()
+    else {
+      this.#hasUnread = true
+      this.#endPause()
+    }
     this.#polling ??= this.#poll()
     return () => {
       entry.listeners.delete(listener)
@@ -91,24 +96,27 @@ export class WatchedRows {
 
   async #poll(): Promise<void> {
     let failures = 0
+    let nextAt = 0
     await sleep(GATHERING, undefined, { ref: false })
     while (this.#tables.size > 0) {
       const started = performance.now()
-      const errors = await this.#readAll()
+      const isDue = started >= nextAt
+      const errors = await this.#readAll(isDue ? 'all' : 'unread')
       if (errors[0] && failures === 0) warn(errors[0])
       failures = errors[0] ? failures + 1 : 0
-      const afterError = failures > 0 ? PAUSE * 2 ** failures : 0
-      const pause = Math.max(PAUSE, PAUSE_FACTOR * (performance.now() - started), afterError)
-      if (this.#tables.size > 0) await this.#pause(Math.min(pause, LONGEST_PAUSE), failures > 0)
+      const now = performance.now()
+      if (isDue || failures > 0) nextAt = now + pauseAfter(now - started, failures)
+      if (this.#tables.size > 0) await this.#pause(nextAt - now, failures > 0)
     }
     this.#polling = undefined
   }
 
   /** Reads each table, also after an error in another one. */
-  async #readAll(): Promise<Error[]> {
+  async #readAll(which: Which): Promise<Error[]> {
     const errors: Error[] = []
+    this.#hasUnread = false
     for (const { table, rows } of this.#tables.values())
-      await this.#read(table, rows).catch((error: Error) => errors.push(error))
+      await this.#read(table, rows, which).catch((error: Error) => errors.push(error))
     return errors
   }
 
@@ -116,13 +124,16 @@ export class WatchedRows {
   async #pause(duration: number, whole: boolean): Promise<void> {
     const ended = new AbortController()
     if (!whole) this.#endPause = () => ended.abort()
+    if (!whole && this.#hasUnread) ended.abort()
     await sleep(duration, undefined, { ref: false, signal: ended.signal }).catch(() => sleep(GATHERING))
     this.#endPause = () => {}
   }
 
-  async #read({ statement }: WatchedTable, rows: Map<string, WatchedRow>): Promise<void> {
-    for (let more = true; more && rows.size > 0; ) {
-      const watched = [...rows].map(([key, { row }]) => ({ key, version: row?.version ?? null }))
+  async #read({ statement }: WatchedTable, rows: Map<string, WatchedRow>, which: Which): Promise<void> {
+    while (true) {
+      const entries = [...rows].filter(([, { row }]) => which === 'all' || !row)
+      if (entries.length === 0) return
+      const watched = entries.map(([key, { row }]) => ({ key, version: row?.version ?? null }))
       const changed = await this.#db.query<ChangedRow>(statement, [JSON.stringify(watched)])
       for (const row of changed) {
         const entry = rows.get(row.key)
@@ -130,9 +141,18 @@ export class WatchedRows {
         entry.row = row
         for (const listener of entry.listeners) listener(row)
       }
-      more = changed.length === PAGE
+      if (changed.length < PAGE) return
     }
   }
+}
+
+/** Which of the watched rows to read: all of them, or those that were not read yet. */
+type Which = 'all' | 'unread'
+
+/** The pause after a read that took so many milliseconds. */
+function pauseAfter(duration: number, failures: number): number {
+  const afterErrors = failures > 0 ? PAUSE * 2 ** failures : 0
+  return Math.min(Math.max(PAUSE, PAUSE_FACTOR * duration, afterErrors), LONGEST_PAUSE)
 }
 
 function warn({ message }: Error): void {
