@@ -143,6 +143,20 @@ describe('asyncEvents', () => {
     expect(await events.next()).toMatchObject({ done: true })
   })
 
+  it('ends at once if the row was deleted before, and waits for a toast that nobody has read yet', async () => {
+    const attempt = await Attempt.async(Import).nothing()
+    await rows('DELETE FROM attempts')
+    expect(await statesOf(await handler(request(idOf(attempt))))).toMatchObject([{ status: 'gone', finished: true }])
+    const oat = await prisma.oat.create({ data: { name: 'Avena' } })
+    const events = eventsOf(await handler(request(signedId(menu, oat, { secret }))))
+    expect((await events.next()).value.state).toMatchObject({ status: 'pending', finished: false })
+    await menu(oat)
+    await refreshToast(db, { name: 'oat.menu', key: `${oat.id}` })
+    const states = []
+    for await (const { state } of events) states.push(state)
+    expect(states.at(-1)).toMatchObject({ status: 'succeeded', finished: true, result: ['oat', 'rye'] })
+  })
+
   it('ends when the row is deleted', async () => {
     const attempt = await Attempt.async(Import).nothing()
     const events = eventsOf(await handler(request(idOf(attempt))))

@@ -47,7 +47,6 @@ export async function serveDashboard(
     say('Only this machine can open it. Press Ctrl-C to stop it.')
     const signal = await stopped
     server.close()
-    server.closeAllConnections()
     return { lines: [`The dashboard has stopped: it got the signal ${signal}.`], json: { signal } }
   })
 }
