@@ -1,6 +1,6 @@
-import { createRequire } from 'node:module'
 import { BaseAttempt, defineTargets } from '@async-gen/runtime'
 import { asyncDashboard } from '@async-gen/runtime/dashboard'
+import axe from 'axe-core'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
@@ -24,8 +24,6 @@ class Attempt extends BaseAttempt(db, {
     Warehouse: { restock: call },
   })),
 }) {}
-
-const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 
 // Run them where there is a Chromium: `apt-get install chromium`, or its path in CHROMIUM.
 describe.skipIf(findChromium() === undefined)('in Chromium,', () => {
@@ -81,7 +79,7 @@ describe.skipIf(findChromium() === undefined)('in Chromium,', () => {
   it.each(['light', 'dark'] as const)('axe finds nothing on any page, in the %s theme', async (colorScheme) => {
     for (const [name, path] of Object.entries(paths)) {
       const { page, context, problems } = await open(path, { colorScheme, bypassCSP: true })
-      await page.addScriptTag({ path: AXE })
+      await page.addScriptTag({ content: axe.source })
       const found = (await page.evaluate('axe.run()')) as { violations: { id: string; nodes: { html: string }[] }[] }
       expect(
         found.violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
