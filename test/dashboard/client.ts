@@ -74,7 +74,7 @@ async function pageOf(response: Response): Promise<VisitedPage> {
   return { status: response.status, html, text, headers: response.headers }
 }
 
-export function decoded(text: string): string {
+function decoded(text: string): string {
   return text.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"').replaceAll('&amp;', '&')
 }
 

@@ -111,13 +111,16 @@ describe('bulk operations change the attempts that match', () => {
     expect((await Attempt.pending())[0]!.expiresAt).toBeInstanceOf(Date)
   })
 
-  it('cancelAll cancels those that wait and those that run, and expireAll those that wait', async () => {
+  it('cancelAll cancels those that wait and those that run, expireAll and failAll end those that wait', async () => {
     for (const status of ['pending', 'running', 'failed']) await fill(2, status)
     expect(await Attempt.expireAll({ target: 'Unknown' })).toBe(0)
     expect(await Attempt.cancelAll({ status: 'running' })).toBe(2)
     expect(await Attempt.expireAll({})).toBe(2)
-    expect(await statuses()).toEqual({ cancelled: 2, expired: 2, failed: 2 })
-    for (const attempt of await Attempt.where({ status: ['cancelled', 'expired'] }))
+    await fill(3, 'pending')
+    expect(await Attempt.failAll({}, { dryRun: true })).toBe(3)
+    expect(await Attempt.failAll({})).toBe(3)
+    expect(await statuses()).toEqual({ cancelled: 2, expired: 2, failed: 5 })
+    for (const attempt of await Attempt.where({ status: ['cancelled', 'expired', 'failed'], endedAfter: '1 hour' }))
       expect(attempt.completedAt).toBeInstanceOf(Date)
   })
 
@@ -199,6 +202,7 @@ describe('bulk operations refuse', () => {
       'one or several of: pending, running',
     ],
     ['expireAll of running attempts', () => Attempt.expireAll({ status: 'running' }), 'one or several of: pending'],
+    ['failAll of running attempts', () => Attempt.failAll({ status: 'running' }), 'one or several of: pending'],
     [
       'rescheduleAll of failed attempts',
       () => Attempt.rescheduleAll({ status: 'failed' }, { to: '1 day' }),

@@ -99,6 +99,8 @@ describe('a filter finds attempts', () => {
     ['by the code of its error', { error: 'eshop' }, ['failed']],
     ['by a text with signs that LIKE knows', { error: '10% of "hosts" was lost_' }, ['failed']],
     ['not by a pattern', { error: 'Connection%lost' }, []],
+    ['by a text in its arguments, in any case', { argument: '10% OF' }, ['failed']],
+    ['by a text in its arguments and a status', { argument: 'hosts', status: 'pending' }, []],
     ['by error and method', { error: 'lost', method: 'fail' }, ['failed']],
     ['by the time of its recording, a duration', { createdAfter: '1 day', status: 'succeeded' }, ['parent']],
     ['by the time of its recording, a Date', { createdBefore: new Date(Date.now() - 86_400_000) }, ['urgent']],

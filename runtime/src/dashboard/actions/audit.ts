@@ -11,7 +11,7 @@ export type ActionFacts = Omit<DashboardAction, 'user' | 'at'>
  * Reports an action to the diagnostics channel and to `onAction`.
  * @returns false if `onAction` threw
  */
-export async function report({ settings, role }: PageContext, facts: ActionFacts): Promise<boolean> {
+async function report({ settings, role }: PageContext, facts: ActionFacts): Promise<boolean> {
   const action: DashboardAction = { ...facts, user: role.user, at: new Date() }
   if (actions.hasSubscribers) actions.publish(action)
   try {

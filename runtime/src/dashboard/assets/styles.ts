@@ -126,7 +126,7 @@ button:disabled { opacity: 0.5; cursor: not-allowed; }
 .menu li a { display: block; padding: 0.35rem 0.7rem; white-space: nowrap; text-decoration: none; border-radius: 5px; }
 .menu li a:hover { background: var(--raised); }
 
-.table { overflow-x: auto; background: var(--surface); border: 1px solid var(--line); border-radius: var(--radius); margin: 0 0 1rem; }
+.table { position: relative; overflow-x: auto; background: var(--surface); border: 1px solid var(--line); border-radius: var(--radius); margin: 0 0 1rem; }
 table { border-collapse: collapse; width: 100%; font-size: 0.93rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.6rem 0.8rem; }
 thead th { color: var(--muted); font-size: 0.8rem; font-weight: 600; border-bottom: 1px solid var(--line); background: var(--raised); white-space: nowrap; }

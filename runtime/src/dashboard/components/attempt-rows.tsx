@@ -4,6 +4,7 @@ import { pathTo } from '../links.js'
 import type { DashboardSettings } from '../options.js'
 import type { AttemptPage, ListedAttempt } from '../queries/attempts.js'
 import { Call, Status, Table, Time } from './parts.js'
+import { Progress } from './progress.js'
 import { sizeText } from './text.js'
 
 interface AttemptRowsProps {
@@ -60,7 +61,7 @@ export function AttemptRows({ settings, name, rows, order, isPaused, canChoose }
           <td>
             <Status name={row.status} isPaused={isPaused(row)} />
             {row.status === 'running' && row.progress !== null && (
-              <progress value={row.progress} max={1} aria-label={`Progress of attempt ${row.id}`} />
+              <Progress value={row.progress} label={`Progress of attempt ${row.id}`} />
             )}
           </td>
           <td class="time">

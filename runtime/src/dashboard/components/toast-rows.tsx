@@ -3,6 +3,7 @@ import { pathTo } from '../links.js'
 import type { DashboardSettings } from '../options.js'
 import { type ListedToast, stateOf } from '../queries/toasts.js'
 import { Name, Status, Table, Time } from './parts.js'
+import { Progress } from './progress.js'
 import { durationText, sizeText } from './text.js'
 
 /** A list of toasts. */
@@ -39,7 +40,7 @@ export function ToastRows({ settings, rows }: { settings: DashboardSettings; row
           <td>
             <Status name={stateOf(toast)} />
             {toast.lockedBy !== null && toast.progress !== null && (
-              <progress value={toast.progress} max={1} aria-label={`Progress of ${printable(toast.name, 60)}`} />
+              <Progress value={toast.progress} label={`Progress of ${printable(toast.name, 60)}`} />
             )}
           </td>
           <td class="time">

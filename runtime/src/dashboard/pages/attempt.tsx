@@ -6,6 +6,7 @@ import { AttemptFacts } from '../components/attempt-facts.js'
 import { RunError } from '../components/errors.js'
 import { Layout } from '../components/layout.js'
 import { Call, Live, Status } from '../components/parts.js'
+import { ProgressLine } from '../components/progress.js'
 import { plural } from '../components/text.js'
 import { Timeline } from '../components/timeline.js'
 import { Value } from '../components/value.js'
@@ -52,7 +53,13 @@ export async function attemptPage(context: PageContext): Promise<Response> {
         {matching.map((pause) => (
           <p key={`${pause.target}.${pause.method}`} class="notice problem">{`${describePause(pause)}.`}</p>
         ))}
-        <Progress attempt={attempt} />
+        {attempt.progress !== null && (
+          <ProgressLine
+            value={attempt.progress}
+            message={attempt.progressMessage}
+            label={attempt.status === 'running' ? 'Progress' : 'Progress of the latest run'}
+          />
+        )}
         <div class="columns">
           <div>
             <Content attempt={attempt} />
@@ -94,22 +101,6 @@ function Actions({
           {ATTEMPT_ACTIONS[action].label}
         </a>
       ))}
-    </p>
-  )
-}
-
-function Progress({ attempt: { progress, progressMessage, status } }: { attempt: ShownAttempt }) {
-  if (progress === null) return null
-  const percent = `${Math.round(Math.min(1, Math.max(0, progress)) * 100)} %`
-  return (
-    <p class="progress">
-      <progress
-        value={Math.min(1, Math.max(0, progress))}
-        max={1}
-        aria-label={status === 'running' ? 'Progress' : 'Progress of the latest run'}
-      />
-      <span>{percent}</span>
-      {progressMessage && <bdi>{printable(progressMessage, 500)}</bdi>}
     </p>
   )
 }

@@ -6,6 +6,7 @@ import { Layout } from '../components/layout.js'
 import { withNotice } from '../components/notice.js'
 import { cursorOf, Pages } from '../components/pages.js'
 import { Empty, Status, Table, Time } from '../components/parts.js'
+import { Progress } from '../components/progress.js'
 import { durationText } from '../components/text.js'
 import { csrfToken } from '../csrf.js'
 import { pathTo, withQuery } from '../links.js'
@@ -97,7 +98,7 @@ function ReportRows({ context: { settings, role }, rows }: { context: PageContex
           <td>
             <Status name={reportState(report)} />
             {report.lockedBy !== null && report.progress !== null && (
-              <progress value={report.progress} max={1} aria-label={`Progress of report ${report.id}`} />
+              <Progress value={report.progress} label={`Progress of report ${report.id}`} />
             )}
           </td>
           <td class="time">{report.cachedAt ? <Time at={report.cachedAt} /> : <span class="closed">not yet</span>}</td>

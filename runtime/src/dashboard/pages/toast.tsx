@@ -6,6 +6,7 @@ import { RunError } from '../components/errors.js'
 import { Layout } from '../components/layout.js'
 import { withNotice } from '../components/notice.js'
 import { Live, Name, Status, Time } from '../components/parts.js'
+import { ProgressLine } from '../components/progress.js'
 import { durationText, plural } from '../components/text.js'
 import { Value } from '../components/value.js'
 import { csrfToken } from '../csrf.js'
@@ -45,11 +46,7 @@ export async function toastPage(context: PageContext): Promise<Response> {
           )}
         </header>
         {toast.progress !== null && (
-          <p class="progress">
-            <progress value={toast.progress} max={1} aria-label="Progress" />
-            <span>{`${Math.round(toast.progress * 100)} %`}</span>
-            {toast.progressMessage && <bdi>{printable(toast.progressMessage, 500)}</bdi>}
-          </p>
+          <ProgressLine value={toast.progress} message={toast.progressMessage} label="Progress" />
         )}
         <div class="columns">
           <div>

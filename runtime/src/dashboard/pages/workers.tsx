@@ -1,6 +1,7 @@
 import { printable } from '../../core/printable.js'
 import { Layout } from '../components/layout.js'
 import { Empty, Live, Status, Time } from '../components/parts.js'
+import { Progress } from '../components/progress.js'
 import { plural } from '../components/text.js'
 import { pathTo } from '../links.js'
 import type { DashboardSettings } from '../options.js'
@@ -82,9 +83,7 @@ function RunLine({ settings, run, now }: { settings: DashboardSettings; run: Run
         <bdi>{printable(run.name, 120)}</bdi>
       </a>
       {run.startedAt && <Time at={run.startedAt} now={now.getTime()} />}
-      {run.progress !== null && (
-        <progress value={run.progress} max={1} aria-label={`Progress of ${printable(run.name, 60)}`} />
-      )}
+      {run.progress !== null && <Progress value={run.progress} label={`Progress of ${printable(run.name, 60)}`} />}
     </li>
   )
 }

@@ -42,7 +42,7 @@ async function countOf(db: Database, table: string, status: AttemptStatus): Prom
 }
 
 /** How many rows a table has. */
-export async function countAll(db: Database, table: string): Promise<Count> {
+async function countAll(db: Database, table: string): Promise<Count> {
   const [row] = await db.query<{ count: number }>(countAllStatement(table), [])
   if (row!.count <= MAX_COUNTED) return { count: row!.count, isEstimate: false }
   const [size] = await db.query<{ rows: number }>(tableSizeStatement, [table])

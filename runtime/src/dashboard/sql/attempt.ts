@@ -9,7 +9,7 @@ export const MAX_VALUE = 64 * 1024
 export const MAX_STORED = 16 * 2 ** 20
 
 /** How many errors of an attempt a page shows: the latest ones. */
-export const MAX_ERRORS = 50
+const MAX_ERRORS = 50
 
 /** The largest error that is shown with its causes, in bytes. Of others, the texts of the error itself are shown. */
 const MAX_ERROR = 64 * 1024

@@ -29,7 +29,7 @@ export const dueStatement = (table: string): Statement => ({
       ) AS waiting,
       (
         SELECT count(*)::int AS running
-        FROM (SELECT FROM "${table}" WHERE status = 'running' LIMIT ${MAX_COUNTED + 1}) AS counted
+        FROM (SELECT FROM "${table}" WHERE status = 'running' ORDER BY locked_by LIMIT ${MAX_COUNTED + 1}) AS counted
       ) AS running`,
 })
 

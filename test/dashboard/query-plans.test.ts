@@ -1,0 +1,113 @@
+import { BaseAttempt, defineTargets } from '@async-gen/runtime'
+import { asyncDashboard } from '@async-gen/runtime/dashboard'
+import { runMigrations } from 'graphile-worker'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { testDatabase } from '../support/database.js'
+import { grow } from '../support/grown.js'
+import { plansOf, scansOf, sentBy } from '../support/plans.js'
+import { Client } from './client.js'
+
+const url = await testDatabase()
+const { db } = await import('../.app/src/async/database.js')
+const { MonthlySales } = await import('../.app/src/async/reports/monthly_sales.js')
+
+/** How many pages a statement may touch. The table of attempts has some 10,000. */
+const MAX_PAGES = 2500
+
+class Attempt extends BaseAttempt(db, {
+  model: 'Attempt',
+  table: 'attempts',
+  targets: defineTargets(() => ({ OrderClient: { fulfill: async () => {} } })),
+}) {}
+
+/** A user agent without cached answers. */
+const client = () => new Client(asyncDashboard(db, { attempts: [Attempt], reports: [MonthlySales] }))
+const LIST = '/async/attempts/Attempt'
+
+const pages: Record<string, string> = {
+  'the overview': '/async',
+  'the overview of a day': '/async?span=day',
+  'all attempts': LIST,
+  'all attempts, reversed': `${LIST}?order=reversed`,
+  'all attempts after one': `${LIST}?after=100000`,
+  'pending attempts': `${LIST}?status=pending`,
+  'pending attempts of a call': `${LIST}?status=pending&call=OrderClient.fulfill`,
+  'running attempts': `${LIST}?status=running`,
+  'succeeded attempts': `${LIST}?status=succeeded`,
+  'succeeded attempts after one': `${LIST}?status=succeeded&after=2026-01-01T00:00:00%2B00:00~7`,
+  'failed attempts of a call': `${LIST}?status=failed&call=OrderClient.fulfill`,
+  'succeeded attempts of a target without any': `${LIST}?status=succeeded&call=OrderClient`,
+  'succeeded attempts of a method after one': `${LIST}?status=succeeded&call=Bulk1.method1&after=150000`,
+  'succeeded attempts with a text in their arguments': `${LIST}?status=succeeded&argument=nothing`,
+  'attempts with an error': `${LIST}?error=econnrefused`,
+  'attempts with another error': `${LIST}?error=nothing`,
+  'attempts with a token': `${LIST}?token=order-failed7`,
+  'attempts of a call': `${LIST}?call=OrderClient.fulfill`,
+  'attempts of a time': `${LIST}?status=succeeded&since=1h&before=1m`,
+  'one attempt': `${LIST}/1`,
+  'one attempt with many children': `${LIST}/2`,
+  'the question before failed attempts are retried': `${LIST}/confirm?action=retry&all=1&status=failed`,
+  toasts: '/async/toasts',
+  'toasts of a name': '/async/toasts?name=oat.breakfast',
+  'toasts of another name': '/async/toasts?name=none',
+  'toasts of a key': '/async/toasts?key=7',
+  'queued toasts': '/async/toasts?state=queued',
+  'empty toasts': '/async/toasts?state=empty',
+  'refreshing toasts': '/async/toasts?state=refreshing',
+  'one toast': '/async/toasts/7',
+  reports: '/async/reports',
+  workers: '/async/workers',
+  pauses: '/async/pauses',
+}
+
+let explainer: pg.Client
+
+beforeAll(async () => {
+  await runMigrations({ connectionString: url })
+  await grow(url, 200_000)
+  explainer = new pg.Client({ connectionString: url })
+  await explainer.connect()
+  await explainer.query('SET jit = off')
+})
+
+afterAll(() => explainer.end())
+
+describe('beside 200,000 finished rows, each query of a page finds its rows by an index:', () => {
+  for (const [name, path] of Object.entries(pages)) {
+    it(name, async () => {
+      const statements = await sentBy(async () => expect((await client().visit(path)).status).toBe(200))
+      for (const statement of statements) {
+        for (const plan of await plansOf(explainer, statement)) {
+          const shown = `${statement.text}\n${JSON.stringify(plan, null, 1)}`
+          expect(scansOf(plan), shown).toEqual([])
+          expect(plan['Shared Hit Blocks'] + plan['Shared Read Blocks'], shown).toBeLessThan(MAX_PAGES)
+        }
+      }
+    })
+  }
+})
+
+it('estimates counts where it would have to read more than 10,000 rows, and says so', async () => {
+  const { text } = await client().visit(LIST)
+  expect(text).toMatch(/all about 2\d0K pending 1\d\d .* succeeded about 2\d0K failed 100 /)
+})
+
+it('says where a page has ended before it has looked at all rows', async () => {
+  const { text } = await client().visit(`${LIST}?call=Nobody`)
+  expect(text).toContain('No attempt matches so far. This page has looked at 10,000 attempts.')
+})
+
+it('asks the database once in a second for the overview, however many tabs are open', async () => {
+  const tabs = client()
+  await tabs.visit('/async')
+  let sent = 0
+  const { query } = db
+  db.query = (...args) => {
+    sent++
+    return query(...args)
+  }
+  await Promise.all(Array.from({ length: 10 }, () => tabs.visit('/async')))
+  db.query = query
+  expect(sent).toBe(0)
+})
