@@ -125,7 +125,7 @@ describe.skipIf(findChromium() === undefined)('in Chromium,', () => {
 
   it('the script chooses all rows of a page, and shows a message only once', async () => {
     const { page, context } = await open(paths.attempts!)
-    await page.getByLabel('Choose all attempts of this page').check()
+    await page.getByLabel('Choose all rows of this page').check()
     const boxes = await page.locator('tbody input[type=checkbox]').count()
     expect(await page.locator('tbody input:checked').count()).toBe(boxes)
     await page.goto(`${dashboard.url}/async/pauses?done=pause&changed=1`)

@@ -48,6 +48,8 @@ const pages: Record<string, string> = {
   'one attempt': `${LIST}/1`,
   'one attempt with many children': `${LIST}/2`,
   'the question before failed attempts are retried': `${LIST}/confirm?action=retry&all=1&status=failed`,
+  'the question before toasts are refreshed': '/async/toasts/confirm?all=1&name=none',
+  'the question before reports are built': '/async/reports/confirm?all=1',
   toasts: '/async/toasts',
   'toasts of a name': '/async/toasts?name=oat.breakfast',
   'toasts of another name': '/async/toasts?name=none',

@@ -80,6 +80,24 @@ export function Table({
   )
 }
 
+/** The head of the column of boxes. The script adds a box for all rows. */
+export function ChooseHead() {
+  return (
+    <th class="choose" scope="col">
+      <span class="hidden">Choose</span>
+    </th>
+  )
+}
+
+/** The box that chooses a row. */
+export function Choose({ id, label }: { id: string; label: string }) {
+  return (
+    <td class="choose">
+      <input type="checkbox" name="id" value={id} aria-label={label} />
+    </td>
+  )
+}
+
 /** What a page says where there is nothing to list. */
 export function Empty({ children }: { children: ComponentChildren }) {
   return <p class="empty">{children}</p>
