@@ -146,6 +146,28 @@ describe.skipIf(findChromium() === undefined)('in Chromium,', () => {
     await context.close()
   })
 
+  it('a list shows what was recorded meanwhile, unless rows of it are chosen', async () => {
+    const { page, context } = await open('/async/attempts/Attempt')
+    const record = async () =>
+      (
+        await query(
+          url,
+          `INSERT INTO attempts (target, method, scheduled_at) VALUES ('Warehouse', 'restock', now() + interval '1 day') RETURNING id`,
+        )
+      )[0].id
+    const rowOf = async (id: string) => page.getByLabel(`Choose attempt ${id}`, { exact: true })
+    const first = await record()
+    await (await rowOf(first)).waitFor({ timeout: 60_000 })
+    await (await rowOf(first)).check()
+    const [second] = [await record(), await page.evaluate('renew()')]
+    expect(await (await rowOf(second)).count()).toBe(0)
+    expect(await (await rowOf(first)).isChecked()).toBe(true)
+    await (await rowOf(first)).uncheck()
+    await page.evaluate('document.activeElement.blur()')
+    await (await rowOf(second)).waitFor({ timeout: 60_000 })
+    await context.close()
+  })
+
   it('of two users who act on the same attempt, the second learns that it was too late', async () => {
     const [{ id }] = await query(
       url,

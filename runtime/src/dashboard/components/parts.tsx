@@ -42,9 +42,19 @@ function roughly(milliseconds: number): number {
   return Math.floor(milliseconds / unit) * unit
 }
 
-/** A name or another short text from a row, on one line. */
+/** A name or another short text from a row, on one line. It may break after a dot. */
 export function Name({ text, length = 200 }: { text: string; length?: number }) {
-  return <bdi class="name">{printable(text, length)}</bdi>
+  const parts = printable(text, length).split(/(?<=\.)(?=\w)/)
+  return (
+    <bdi class="name">
+      {parts.map((part, i) => (
+        <>
+          {i > 0 && <wbr />}
+          {part}
+        </>
+      ))}
+    </bdi>
+  )
 }
 
 /** The name of a call: the target, and the method. */

@@ -98,7 +98,7 @@ function Names({ settings, names }: { settings: DashboardSettings; names: readon
       <th scope="col" class="number">
         Failing
       </th>
-      <th scope="col" class="number">
+      <th scope="col" class="number wide">
         Mean time
       </th>
       <th scope="col" class="number wide">
@@ -123,7 +123,7 @@ function Names({ settings, names }: { settings: DashboardSettings; names: readon
             <td class="number">{countText(count)}</td>
             <td class="number wide">{countText(stale)}</td>
             <td class={`number ${failing > 0 ? 'bad' : ''}`}>{countText(failing)}</td>
-            <td class="number">{elapsed === null ? '' : durationText(elapsed * 1000)}</td>
+            <td class="number wide">{elapsed === null ? '' : durationText(elapsed * 1000)}</td>
             <td class="number wide">{slowest === null ? '' : durationText(slowest * 1000)}</td>
             <td class="wide time">{oldest && <Time at={oldest} />}</td>
           </tr>
