@@ -2,7 +2,13 @@ import type { AttemptClass } from '../../attempt/attempt.js'
 import type { WorkerInfo } from '../../core/living-workers.js'
 import type { PageContext } from '../page.js'
 import { MAX_COUNTED } from '../sql/counts.js'
-import { dueStatement, failuresStatement, throughputStatement, toastsDueStatement } from '../sql/overview.js'
+import {
+  dueStatement,
+  failuresStatement,
+  throughputStatement,
+  toastsDueStatement,
+  withoutJit,
+} from '../sql/overview.js'
 import { type Count, countsByStatus, type StatusCounts } from './counts.js'
 import { currentPauses } from './pauses.js'
 
@@ -127,7 +133,10 @@ export async function throughput(
 ): Promise<Part[]> {
   const { label, seconds, parts, sample, maxAge } = span
   const rows = await cache.get(`throughput ${label} ${table}`, maxAge, () =>
-    db.query<PartRow>(throughputStatement(table), [seconds, parts, sample]),
+    db.transaction(async (query) => {
+      await query(withoutJit, [])
+      return await query<PartRow>(throughputStatement(table), [seconds, parts, sample])
+    }),
   )
   const result = Array.from(
     { length: parts },
