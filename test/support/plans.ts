@@ -56,7 +56,8 @@ export async function plansOf(explainer: pg.Client, { text, values, name }: Sent
 }
 
 function asText(value: unknown): string {
-  if (Array.isArray(value)) return `{${value.map((item) => JSON.stringify(`${item}`)).join(',')}}`
+  if (Array.isArray(value))
+    return `{${value.map((item) => (item === null ? 'NULL' : JSON.stringify(`${item}`))).join(',')}}`
   if (value instanceof Date) return value.toISOString()
   return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }

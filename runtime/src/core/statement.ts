@@ -12,6 +12,8 @@ export interface Statement {
    * After five executions of a prepared statement, it may use one plan for all values.
    */
   planned?: 'each time'
+  /** Set if a null in its lists matches nothing. Short lists are padded with nulls: see `padLists`. */
+  padded?: 'lists'
   /** Set if a locked row is an answer for the caller: the error is thrown, and the statement is not tried again. */
   noRetryWhenLocked?: true
   /** Set if the outcome of a run depends on the statement: it is tried again for ten minutes, in place of three seconds. */
@@ -20,3 +22,18 @@ export interface Statement {
 
 /** Runs a statement and returns its rows, on the pool or in a transaction of the host's. */
 export type Query = <Row>(statement: Statement, values: unknown[]) => Promise<Row[]>
+
+/** PostgreSQL assumes that a list of unknown length has 10 items. */
+const LONGER_THAN_ASSUMED = 11
+
+/**
+ * Pads short lists with nulls. Otherwise a plan for the given short list looks cheaper to PostgreSQL than its one plan for all lists, and
+ * it plans the prepared statement each time, which takes longer than to run it.
+ */
+export function padLists(values: unknown[]): unknown[] {
+  return values.map((value) =>
+    Array.isArray(value) && value.length < LONGER_THAN_ASSUMED
+      ? Object.assign(new Array(LONGER_THAN_ASSUMED).fill(null), value)
+      : value,
+  )
+}
