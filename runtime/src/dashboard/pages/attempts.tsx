@@ -22,7 +22,9 @@ export async function attemptsPage(context: PageContext): Promise<Response> {
   const isReversed = url.searchParams.get('order') === 'reversed'
   const cursor = cursorOf(url.searchParams)
   const [page, counts, pauses, targets] = await Promise.all([
-    filterOf(Attempt, input).then((filter) => attemptPage(Attempt, filter, isReversed, cursor)),
+    context.cache.get(`list ${url.pathname}${url.search}`, 1000, async () =>
+      attemptPage(Attempt, await filterOf(Attempt, input), isReversed, cursor),
+    ),
     countsByStatus(context, Attempt),
     currentPauses(context),
     Attempt.targets(),
