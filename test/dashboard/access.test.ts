@@ -1,6 +1,8 @@
+import { BaseAttempt, defineTargets } from '@async-gen/runtime'
 import { asyncDashboard, type DashboardOptions } from '@async-gen/runtime/dashboard'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
+import { Client, linksOf, listedIds } from './client.js'
 
 await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -61,4 +63,35 @@ it('refuses options that do not exist, and values that are not valid', () => {
   expect(() => handler({ autorize: () => true } as object)).toThrow(expect.objectContaining({ code: 'UNKNOWN_OPTION' }))
   expect(() => handler({ basePath: '//evil.example' })).toThrow(invalid)
   expect(() => handler({ frameAncestors: ["'none'; script-src *"] })).toThrow(invalid)
+})
+
+describe('with several classes', () => {
+  const called = { fulfill: async () => {} }
+  const subclasses: Record<string, object> = {}
+  const targets = defineTargets(() => ({ OrderClient: called }), { subclasses })
+  class Calls extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {}
+  class UrgentCalls extends Calls {}
+  Object.assign(subclasses, { UrgentCalls })
+
+  it('a subclass shows its own attempts only, and cannot pause those of the others', async () => {
+    const other = await Calls.async(called).fulfill()
+    const urgent = await UrgentCalls.async(called).fulfill()
+    const client = new Client(asyncDashboard(db, { attempts: [UrgentCalls] }))
+    expect(listedIds(await client.visit('/async/attempts/UrgentCalls'))).toEqual([String(urgent.id)])
+    expect((await client.visit(`/async/attempts/UrgentCalls/${other.id}`)).status).toBe(404)
+    const asked = await client.visit(`/async/attempts/UrgentCalls/confirm?action=cancel&id=${other.id}`)
+    expect((await client.confirm(asked)).status).toBe(404)
+    expect((await Calls.find(other.id))!.isPending).toBe(true)
+    expect((await client.visit('/async/attempts/UrgentCalls/confirm?action=cancel&all=1')).text).toContain(
+      'Cancel 1 attempt?',
+    )
+    expect((await client.visit('/async/pauses/confirm?action=pause&model=Attempt')).status).toBe(404)
+  })
+
+  it('each has a page, and the overview has numbers of each', async () => {
+    const client = new Client(asyncDashboard(db, { attempts: [Attempt, Calls], basePath: '/' }))
+    expect((await client.visit('/')).text).toMatch(/Attempt Due \d.*Calls Due \d/)
+    expect((await client.visit('/?class=Calls')).text).toContain('Throughput of Calls')
+    expect(linksOf(await client.visit('/attempts/Calls'), 'Attempt')).toContain('/attempts/Attempt')
+  })
 })

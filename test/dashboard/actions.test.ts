@@ -178,7 +178,7 @@ describe('on pauses, toasts and reports', () => {
       url,
       `INSERT INTO toasts (id, name, key, value, cached_at, value_epoch) VALUES (7, 'oat.breakfast', '7', '1', now(), 0)`,
     )
-    expect((await act('/async/toasts/7/refresh')).text).toContain('1 refresh requested.')
+    expect((await act('/async/toasts/confirm?id=7')).text).toContain('1 refresh requested.')
     const [row] = await query(url, 'SELECT value, epoch, refresh_at <= now() AS due FROM toasts')
     expect(row).toEqual({ value: 1, epoch: 1, due: true })
     const jobs = await query(url, `SELECT key FROM graphile_worker.jobs WHERE key = 'toast:7'`)
@@ -187,12 +187,48 @@ describe('on pauses, toasts and reports', () => {
 
   it('requests the build of a report that nobody has read', async () => {
     const report = await MonthlySales.create({} as never)
-    expect((await act(`/async/reports/MonthlySales/${report.id}/build`)).text).toContain('1 build requested.')
+    expect((await act(`/async/reports/confirm?id=MonthlySales/${report.id}`)).text).toContain('1 build requested.')
     expect(await report.isStale()).toBe(true)
     const [toast] = await query(url, 'SELECT name, key, refresh_at <= now() AS due FROM toasts')
     expect(toast).toEqual({ name: 'MonthlySales.build', key: String(report.id), due: true })
     expect((await client.visit('/async/reports')).text).toContain('not built')
-    expect((await act('/async/reports/MonthlySales/999/build')).status).toBe(404)
+    expect((await act('/async/reports/confirm?id=MonthlySales/999')).text).toContain('Nothing was changed.')
+    expect((await client.visit('/async/reports/confirm?id=Other/1')).status).toBe(404)
+  })
+})
+
+describe('on several toasts and reports', () => {
+  const REFRESHED = 'SELECT key FROM toasts WHERE refresh_at IS NOT NULL ORDER BY key'
+
+  beforeEach(() =>
+    query(
+      url,
+      `INSERT INTO toasts (id, name, key, value, cached_at, value_epoch, failures)
+      SELECT 100 + i, CASE WHEN i < 4 THEN 'oat.breakfast@2' ELSE 'shop.dashboard' END, i::text, '1', now(), 0, i % 2 FROM generate_series(1, 6) AS i`,
+    ),
+  )
+
+  it('refreshes the chosen toasts', async () => {
+    const asked = await client.visit('/async/toasts/confirm?id=101&id=105')
+    expect(asked.text).toContain('Refresh 2 toasts?')
+    expect((await client.confirm(asked)).text).toContain('2 refreshes requested.')
+    expect((await query(url, REFRESHED)).map(({ key }) => key)).toEqual(['1', '5'])
+    expect(seen).toEqual([expect.objectContaining({ action: 'refresh', ids: ['101', '105'], changed: 2 })])
+  })
+
+  it('counts the toasts that match, of all versions of their code, and refreshes these', async () => {
+    const asked = await client.visit('/async/toasts/confirm?all=1&name=oat.breakfast&state=failing')
+    expect(asked.text).toContain('Refresh 2 toasts?')
+    expect((await client.confirm(asked)).text).toContain('2 refreshes requested.')
+    expect((await query(url, REFRESHED)).map(({ key }) => key)).toEqual(['1', '3'])
+  })
+
+  it('builds all reports of a class', async () => {
+    for (const month of ['January', 'February']) await MonthlySales.create({ month } as never)
+    const asked = await client.visit('/async/reports/confirm?all=1&type=MonthlySales')
+    expect(asked.text).toContain('Build 2 reports?')
+    expect((await client.confirm(asked)).text).toContain('2 builds requested.')
+    expect(await query(url, `${REFRESHED.replace('WHERE', `WHERE name = 'MonthlySales.build' AND`)}`)).toHaveLength(2)
   })
 })
 

@@ -125,7 +125,7 @@ describe.skipIf(findChromium() === undefined)('in Chromium,', () => {
 
   it('the script chooses all rows of a page, and shows a message only once', async () => {
     const { page, context } = await open(paths.attempts!)
-    await page.getByLabel('Choose all attempts of this page').check()
+    await page.getByLabel('Choose all rows of this page').check()
     const boxes = await page.locator('tbody input[type=checkbox]').count()
     expect(await page.locator('tbody input:checked').count()).toBe(boxes)
     await page.goto(`${dashboard.url}/async/pauses?done=pause&changed=1`)
@@ -143,6 +143,28 @@ describe.skipIf(findChromium() === undefined)('in Chromium,', () => {
     await page.getByRole('button', { name: 'Resume updates' }).click()
     await page.getByText('88 %').waitFor({ timeout: 60_000 })
     expect(problems).toEqual([])
+    await context.close()
+  })
+
+  it('a list shows what was recorded meanwhile, unless rows of it are chosen', async () => {
+    const { page, context } = await open('/async/attempts/Attempt')
+    const record = async () =>
+      (
+        await query(
+          url,
+          `INSERT INTO attempts (target, method, scheduled_at) VALUES ('Warehouse', 'restock', now() + interval '1 day') RETURNING id`,
+        )
+      )[0].id
+    const rowOf = async (id: string) => page.getByLabel(`Choose attempt ${id}`, { exact: true })
+    const first = await record()
+    await (await rowOf(first)).waitFor({ timeout: 60_000 })
+    await (await rowOf(first)).check()
+    const [second] = [await record(), await page.evaluate('renew()')]
+    expect(await (await rowOf(second)).count()).toBe(0)
+    expect(await (await rowOf(first)).isChecked()).toBe(true)
+    await (await rowOf(first)).uncheck()
+    await page.evaluate('document.activeElement.blur()')
+    await (await rowOf(second)).waitFor({ timeout: 60_000 })
     await context.close()
   })
 

@@ -70,7 +70,12 @@ export class Client {
 
 async function pageOf(response: Response): Promise<VisitedPage> {
   const html = await response.text()
-  const text = decoded(html.replace(/<(script|style)\b.*?<\/\1>/gs, ' ').replace(/<[^>]+>/g, ' ')).replace(/\s+/g, ' ')
+  const text = decoded(
+    html
+      .replaceAll('<wbr/>', '')
+      .replace(/<(script|style)\b.*?<\/\1>/gs, ' ')
+      .replace(/<[^>]+>/g, ' '),
+  ).replace(/\s+/g, ' ')
   return { status: response.status, html, text, headers: response.headers }
 }
 

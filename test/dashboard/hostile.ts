@@ -19,7 +19,7 @@ export async function hostileRows(url: string): Promise<string[]> {
     { name: { nested: SCRIPT }, message: ['a', SCRIPT], cause: SCRIPT, errors: [1, null, { message: SCRIPT }] },
     { number: 1, at: '2026-01-01', name: 'Error', message: MARKS, stack: 'x'.repeat(100_000) },
   ]
-  const deep = `${'['.repeat(5000)}1${']'.repeat(5000)}`
+  const deep = `${'['.repeat(10_000)}1${']'.repeat(10_000)}`
   let causes: object = { name: 'Error', message: 'the innermost' }
   for (let i = 0; i < 500; i++) causes = { name: 'Error', message: `cause ${i}`, cause: causes }
   const rows: [name: string, args: string, errors: string][] = [

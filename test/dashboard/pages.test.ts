@@ -1,4 +1,4 @@
-import { BaseAttempt, defineTargets } from '@async-gen/runtime'
+import { BaseAttempt, connect, defineTargets } from '@async-gen/runtime'
 import { asyncDashboard } from '@async-gen/runtime/dashboard'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
@@ -8,6 +8,7 @@ import { fill } from './scenery.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
+const { prisma } = await import('../.app/src/db.js')
 const { MonthlySales } = await import('../.app/src/async/reports/monthly_sales.js')
 
 const called = { fulfill: async () => {}, deliverAll: async () => {}, restock: async () => {} }
@@ -110,6 +111,40 @@ describe('the list of attempts', () => {
     const page = await client.visit(`${LIST}?status=succeeded&call=OrderClient.fulfill`)
     expect(nextOf(page)).toContain('status=succeeded&call=OrderClient.fulfill')
     expect(linksOf(page, 'failed')[0]).toBe(`${LIST}?status=failed&call=OrderClient.fulfill`)
+  })
+})
+
+describe('columns that the host has added', () => {
+  it('can be filtered by, and are shown', async () => {
+    await query(url, 'ALTER TABLE attempts ADD COLUMN account_id int')
+    const fields = [
+      { name: 'id', kind: 'scalar', type: 'BigInt' },
+      { name: 'accountId', dbName: 'account_id', kind: 'scalar', type: 'Int' },
+    ]
+    const models = { Attempt: { fields } }
+    const extended = connect(Object.create(prisma, { _runtimeDataModel: { value: { models } } }), {
+      connectionString: url,
+    })
+    class Extended extends BaseAttempt(extended, {
+      model: 'Attempt',
+      table: 'attempts',
+      targets: await Attempt.targets(),
+    }) {}
+    const other = new Client(asyncDashboard(extended, { attempts: [Extended] }))
+    const [row] = await query(
+      url,
+      `INSERT INTO attempts (target, method, account_id) VALUES ('Warehouse', 'restock', 7) RETURNING id`,
+    )
+    const list = '/async/attempts/Extended'
+    expect(listedIds(await other.visit(`${list}?field=accountId&value=7`))).toEqual([row.id])
+    expect(listedIds(await other.visit(`${list}?field=accountId&value=`))).not.toContain(row.id)
+    expect((await other.visit(`${list}/${row.id}`)).text).toContain('accountId 7')
+    const wrong = await other.visit(`${list}?field=accountId&value=seven`)
+    expect([wrong.status, wrong.text]).toEqual([
+      400,
+      expect.stringContaining('A value of the filter does not fit its column.'),
+    ])
+    await extended.close()
   })
 })
 

@@ -3,6 +3,9 @@ interface Entry {
   value: Promise<unknown>
 }
 
+/** How many answers are kept. A filter that users enter makes an answer of its own. */
+const MAX_ENTRIES = 100
+
 /** What the pages of this process have read a moment ago: however many tabs are open, they cost one query. */
 export class ReadCache {
   readonly #entries = new Map<string, Entry>()
@@ -12,9 +15,14 @@ export class ReadCache {
     const known = this.#entries.get(key)
     if (known && performance.now() - known.at < maxAge) return (await known.value) as Value
     const value = read()
+    this.#entries.delete(key)
     this.#entries.set(key, { at: performance.now(), value })
+    const [oldest] = this.#entries.keys()
+    if (this.#entries.size > MAX_ENTRIES) this.#entries.delete(oldest!)
     // The next page tries again.
-    value.catch(() => this.#entries.delete(key))
+    value.catch(() => {
+      if (this.#entries.get(key)?.value === value) this.#entries.delete(key)
+    })
     return await value
   }
 

@@ -1,7 +1,7 @@
 import type { Database } from '../core/database.js'
 import { accessOf } from './access.js'
 import { ReadCache } from './cache.js'
-import { type DashboardConnection, type DashboardOptions, settingsOf } from './options.js'
+import { type DashboardConnection, type DashboardOptions, type DashboardRole, settingsOf } from './options.js'
 import { problemPage, refusal } from './respond.js'
 import { route } from './routes.js'
 
@@ -20,12 +20,14 @@ export function asyncDashboard(db: Database, options: DashboardOptions): Dashboa
   const settings = settingsOf(options)
   const cache = new ReadCache()
   return async (request, connection = {}) => {
+    let role: DashboardRole | undefined
     try {
       const access = await accessOf(settings, request, connection)
       if ('refused' in access) return refusal(settings, access.refused)
-      return await route({ db, settings, role: access.role, request, cache })
+      role = access.role
+      return await route({ db, settings, role, request, cache })
     } catch (error) {
-      return problemPage(settings, error)
+      return problemPage(settings, error, role)
     }
   }
 }

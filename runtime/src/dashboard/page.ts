@@ -16,7 +16,7 @@ export interface PageContext {
 
 /** A page that is sent with another status than 200. */
 export class PageError extends Error {
-  readonly status: 400 | 403 | 404 | 405 | 409 | 413
+  readonly status: 400 | 403 | 404 | 405 | 413
   constructor(status: PageError['status'], message: string) {
     super(message)
     this.status = status

@@ -6,11 +6,13 @@ import { type PageContext, PageError } from './page.js'
 import { actOnAttempts } from './pages/act.js'
 import { attemptPage } from './pages/attempt.js'
 import { attemptsPage } from './pages/attempts.js'
+import { actOnReports, confirmBuildPage } from './pages/build.js'
 import { confirmPage } from './pages/confirm.js'
 import { overviewPage } from './pages/overview.js'
 import { actOnPause, confirmPausePage, pausesPage } from './pages/pauses.js'
-import { buildReport, confirmBuildPage, reportsPage } from './pages/reports.js'
-import { confirmRefreshPage, refreshToast, toastPage } from './pages/toast.js'
+import { actOnToasts, confirmRefreshPage } from './pages/refresh.js'
+import { reportsPage } from './pages/reports.js'
+import { toastPage } from './pages/toast.js'
 import { toastsPage } from './pages/toasts.js'
 import { workersPage } from './pages/workers.js'
 import { seeOther } from './respond.js'
@@ -43,7 +45,7 @@ async function show(context: PageContext): Promise<Response> {
       return second === undefined ? await attemptsPage(context) : await attemptPage(context)
     }
     case 'toasts':
-      if (second === 'refresh') return await confirmRefreshPage(mayAct(context))
+      if (first === 'confirm') return await confirmRefreshPage(mayAct(context))
       return first === undefined ? await toastsPage(context) : await toastPage(context)
     case 'reports':
       return first === undefined ? await reportsPage(context) : await confirmBuildPage(mayAct(context))
@@ -63,10 +65,10 @@ async function act(context: PageContext): Promise<Response> {
   switch (`${path[0]}/${path.at(-1)}`) {
     case 'attempts/act':
       return await actOnAttempts(context, form)
-    case 'toasts/refresh':
-      return await refreshToast(context)
-    case 'reports/build':
-      return await buildReport(context)
+    case 'toasts/act':
+      return await actOnToasts(context, form)
+    case 'reports/act':
+      return await actOnReports(context, form)
     case 'pauses/act':
       return await actOnPause(context, form)
     default:

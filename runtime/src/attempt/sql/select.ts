@@ -202,7 +202,7 @@ function finishedGroups(table: string, status: AttemptStatus): string {
  * A common table expression that finds each target and method with one access to an index, however many rows have them. It goes from the
  * last to the first: retention deletes rows at the beginning of each group, and their entries stay in the index until the next VACUUM.
  */
-function groups(table: string, name: string, where: string): string {
+export function groups(table: string, name: string, where: string): string {
   return `${name} AS (
       (SELECT target, method FROM "${table}" WHERE ${where} ORDER BY target DESC, method DESC LIMIT 1)
       UNION ALL

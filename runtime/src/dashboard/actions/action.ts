@@ -20,14 +20,12 @@ export interface DashboardAction {
   subject: string
   /** The model of the attempts or of the pause. */
   model?: string
-  /** The ids of the attempts or the report, if they were chosen one by one. */
+  /** The ids of the rows of attempts, toasts or reports, if they were chosen one by one. */
   ids?: string[]
-  /** The filter, if all attempts that match it were chosen. Times are ISO 8601. */
+  /** The filter, if all that match it were chosen. */
   filter?: Record<string, unknown>
   /** What was paused or resumed: `OrderClient`, `OrderClient.fulfill`; undefined for all calls of the model. */
   paused?: string | undefined
-  /** The name and the key of the toast. */
-  toast?: { name: string; key: string }
   /** How many attempts, pauses, toasts or reports were changed. */
   changed: number
   /** The message of the error that ended the action. */

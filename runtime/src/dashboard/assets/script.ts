@@ -1,4 +1,4 @@
-// Renews the parts of a page that are marked, chooses all rows of a list, and closes menus. The pages work without it.
+// Renews the parts of a page that are marked, adds a box that chooses all rows of a list, and closes menus. The pages work without it.
 
 export const script = `'use strict'
 const PAUSE = 5000
@@ -10,7 +10,7 @@ let timer
 
 function isBusy(part) {
   const selection = getSelection()
-  return part.contains(document.activeElement) || (selection && !selection.isCollapsed && part.contains(selection.anchorNode))
+  return part.contains(document.activeElement) || part.querySelector('input:checked') || (selection && !selection.isCollapsed && part.contains(selection.anchorNode))
 }
 
 /** Keeps what the user has opened. */
@@ -19,6 +19,7 @@ function replace(part, next) {
   const open = [...part.querySelectorAll('details')].map((each) => each.open)
   next.querySelectorAll('details').forEach((each, i) => { if (i < open.length) each.open = open[i] })
   part.replaceWith(next)
+  prepareBoxes()
 }
 
 async function renew() {
@@ -70,27 +71,35 @@ if (address.searchParams.has('done')) {
   history.replaceState(null, '', address)
 }
 
-/** A box that chooses all rows. */
-const head = document.querySelector('thead .choose')
-const boxes = [...document.querySelectorAll('tbody .choose input')]
-if (head && boxes.length > 0) {
+/** Adds a box that chooses all rows. */
+function prepareBoxes() {
+  const head = document.querySelector('thead .choose')
+  if (!head || head.querySelector('input')) return
   const all = document.createElement('input')
   all.type = 'checkbox'
-  all.setAttribute('aria-label', 'Choose all attempts of this page')
-  const update = () => {
-    const chosen = boxes.filter((box) => box.checked).length
-    all.checked = chosen === boxes.length
-    all.indeterminate = chosen > 0 && chosen < boxes.length
-    for (const each of document.querySelectorAll('.actions button')) each.disabled = chosen === 0
-  }
+  all.setAttribute('aria-label', 'Choose all rows of this page')
   all.addEventListener('change', () => {
-    for (const box of boxes) box.checked = all.checked
-    update()
+    for (const box of boxes()) box.checked = all.checked
   })
-  for (const box of boxes) box.addEventListener('change', update)
   head.append(all)
   update()
 }
+
+const boxes = () => [...document.querySelectorAll('tbody .choose input')]
+
+function update() {
+  const all = document.querySelector('thead .choose input')
+  if (!all) return
+  const chosen = boxes().filter((box) => box.checked).length
+  all.checked = chosen > 0 && chosen === boxes().length
+  all.indeterminate = chosen > 0 && chosen < boxes().length
+  for (const each of document.querySelectorAll('.actions button')) each.disabled = chosen === 0
+}
+
+document.addEventListener('change', ({ target }) => {
+  if (target.closest('.choose')) update()
+})
+prepareBoxes()
 
 document.addEventListener('click', ({ target }) => {
   for (const menu of document.querySelectorAll('.menu[open]')) if (!menu.contains(target)) menu.open = false

@@ -146,9 +146,8 @@ h1 .name { overflow-wrap: anywhere; }
 td progress { display: block; width: 6rem; margin-top: 0.35rem; }
 progress { accent-color: var(--busy); height: 0.5rem; }
 
-.status { display: inline-flex; align-items: center; gap: 0.35rem; border-radius: 99px; padding: 0.08rem 0.6rem 0.08rem 0.5rem; font-size: 0.82rem; font-weight: 550; background: var(--none-ground); color: var(--none); white-space: nowrap; }
+.status { margin-right: 0.3rem; display: inline-flex; align-items: center; gap: 0.35rem; border-radius: 99px; padding: 0.08rem 0.6rem 0.08rem 0.5rem; font-size: 0.82rem; font-weight: 550; background: var(--none-ground); color: var(--none); white-space: nowrap; }
 .status::before { content: ''; width: 0.45rem; height: 0.45rem; border-radius: 50%; background: currentcolor; }
-.status + .status { margin-left: 0.3rem; }
 .status.pending, .status.queued { background: var(--wait-ground); color: var(--wait); }
 .status.running, .status.refreshing, .status.building { background: var(--busy-ground); color: var(--busy); }
 .status.succeeded, .status.fresh, .status.built { background: var(--good-ground); color: var(--good); }

@@ -3,7 +3,7 @@ import { printable } from '../../core/printable.js'
 import { pathTo } from '../links.js'
 import type { DashboardSettings } from '../options.js'
 import type { AttemptPage, ListedAttempt } from '../queries/attempts.js'
-import { Call, Status, Table, Time } from './parts.js'
+import { Call, Choose, ChooseHead, Status, Table, Time } from './parts.js'
 import { Progress } from './progress.js'
 import { sizeText } from './text.js'
 
@@ -24,11 +24,7 @@ const TIMES = { recorded: 'Recorded', due: 'Due', ended: 'Ended', started: 'Star
 export function AttemptRows({ settings, name, rows, order, isPaused, canChoose }: AttemptRowsProps) {
   const head = (
     <>
-      {canChoose && (
-        <th class="choose" scope="col">
-          <span class="hidden">Choose</span>
-        </th>
-      )}
+      {canChoose && <ChooseHead />}
       <th scope="col">Call</th>
       <th scope="col">Status</th>
       <th scope="col">{TIMES[order]}</th>
@@ -44,11 +40,7 @@ export function AttemptRows({ settings, name, rows, order, isPaused, canChoose }
     <Table label="Attempts" head={head}>
       {rows.map((row) => (
         <tr key={row.id}>
-          {canChoose && (
-            <td class="choose">
-              <input type="checkbox" name="id" value={row.id} aria-label={`Choose attempt ${row.id}`} />
-            </td>
-          )}
+          {canChoose && <Choose id={row.id} label={`Choose attempt ${row.id}`} />}
           <th scope="row">
             <a href={pathTo(settings, 'attempts', name, row.id)}>
               <Call target={row.target} method={row.method} />

@@ -42,9 +42,19 @@ function roughly(milliseconds: number): number {
   return Math.floor(milliseconds / unit) * unit
 }
 
-/** A name or another short text from a row, on one line. */
+/** A name or another short text from a row, on one line. It may break after a dot. */
 export function Name({ text, length = 200 }: { text: string; length?: number }) {
-  return <bdi class="name">{printable(text, length)}</bdi>
+  const parts = printable(text, length).split(/(?<=\.)(?=\w)/)
+  return (
+    <bdi class="name">
+      {parts.map((part, i) => (
+        <>
+          {i > 0 && <wbr />}
+          {part}
+        </>
+      ))}
+    </bdi>
+  )
 }
 
 /** The name of a call: the target, and the method. */
@@ -77,6 +87,24 @@ export function Table({
         <tbody>{children}</tbody>
       </table>
     </section>
+  )
+}
+
+/** The head of the column of boxes. The script adds a box for all rows. */
+export function ChooseHead() {
+  return (
+    <th class="choose" scope="col">
+      <span class="hidden">Choose</span>
+    </th>
+  )
+}
+
+/** The box that chooses a row. */
+export function Choose({ id, label }: { id: string; label: string }) {
+  return (
+    <td class="choose">
+      <input type="checkbox" name="id" value={id} aria-label={label} />
+    </td>
   )
 }
 

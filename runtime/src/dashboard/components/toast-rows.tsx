@@ -2,14 +2,22 @@ import { printable } from '../../core/printable.js'
 import { pathTo } from '../links.js'
 import type { DashboardSettings } from '../options.js'
 import { type ListedToast, stateOf } from '../queries/toasts.js'
-import { Name, Status, Table, Time } from './parts.js'
+import { Choose, ChooseHead, Name, Status, Table, Time } from './parts.js'
 import { Progress } from './progress.js'
 import { durationText, sizeText } from './text.js'
 
+interface ToastRowsProps {
+  settings: DashboardSettings
+  rows: readonly ListedToast[]
+  /** Whether each row can be chosen. */
+  canChoose: boolean
+}
+
 /** A list of toasts. */
-export function ToastRows({ settings, rows }: { settings: DashboardSettings; rows: readonly ListedToast[] }) {
+export function ToastRows({ settings, rows, canChoose }: ToastRowsProps) {
   const head = (
     <>
+      {canChoose && <ChooseHead />}
       <th scope="col">Toast</th>
       <th scope="col">State</th>
       <th scope="col">Computed</th>
@@ -28,6 +36,7 @@ export function ToastRows({ settings, rows }: { settings: DashboardSettings; row
     <Table label="Toasts" head={head}>
       {rows.map((toast) => (
         <tr key={toast.id}>
+          {canChoose && <Choose id={toast.id} label={`Choose toast ${toast.id}`} />}
           <th scope="row">
             <a href={pathTo(settings, 'toasts', toast.id)}>
               <Name text={toast.name} length={100} />

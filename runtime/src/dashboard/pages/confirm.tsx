@@ -6,6 +6,7 @@ import {
   isAttemptAction,
   statusesOf,
 } from '../actions/attempts.js'
+import { chosenIds } from '../chosen.js'
 import { ConfirmForm } from '../components/confirm-form.js'
 import { Hidden } from '../components/hidden.js'
 import { Layout } from '../components/layout.js'
@@ -16,9 +17,6 @@ import { classOf } from '../models.js'
 import { type PageContext, PageError } from '../page.js'
 import { type FilterInput, filterInput, filterOf, filterParameters } from '../queries/filter.js'
 import { htmlResponse } from '../respond.js'
-
-/** How many attempts can be chosen one by one. */
-const MAX_CHOSEN = 500
 
 /** What an action is about to change. */
 export interface Choice {
@@ -70,13 +68,7 @@ export async function confirmPage(context: PageContext): Promise<Response> {
 export function choiceOf(parameters: URLSearchParams): Choice {
   const action = parameters.get('action')
   if (!isAttemptAction(action)) throw new PageError(400, 'There is no such action.')
-  const ids = [...new Set(parameters.getAll('id'))]
-  if (!ids.every((id) => /^-?\d{1,18}$/.test(id))) throw new PageError(400, 'An id is a whole number.')
-  if (ids.length > MAX_CHOSEN) throw new PageError(400, `At most ${MAX_CHOSEN} attempts can be chosen one by one.`)
-  const isAll = parameters.get('all') === '1'
-  if (ids.length === 0 && !isAll)
-    throw new PageError(400, 'No attempt was chosen. Go back and choose some, or choose all that match.')
-  return { action, ids: isAll ? [] : ids, input: filterInput(parameters) }
+  return { action, ids: chosenIds(parameters, 'attempt'), input: filterInput(parameters) }
 }
 
 async function countOf(Attempt: AttemptClass, { action, input }: Choice): Promise<number> {

@@ -1,21 +1,16 @@
 import type { ComponentChildren } from 'preact'
 import { printable } from '../../core/printable.js'
-import { reported } from '../actions/audit.js'
-import { ConfirmForm } from '../components/confirm-form.js'
 import { RunError } from '../components/errors.js'
 import { Layout } from '../components/layout.js'
-import { withNotice } from '../components/notice.js'
 import { Live, Name, Status, Time } from '../components/parts.js'
 import { ProgressLine } from '../components/progress.js'
 import { durationText, plural } from '../components/text.js'
 import { Value } from '../components/value.js'
-import { csrfToken } from '../csrf.js'
-import { pathTo } from '../links.js'
+import { pathTo, withQuery } from '../links.js'
 import { idOf } from '../models.js'
 import { type PageContext, PageError } from '../page.js'
 import { readToast, type ShownToast, stateOf } from '../queries/toasts.js'
-import { htmlResponse, seeOther } from '../respond.js'
-import { refreshStatement } from '../sql/toasts.js'
+import { htmlResponse } from '../respond.js'
 
 /** One toast: its value, and the state of its refresh. */
 export async function toastPage(context: PageContext): Promise<Response> {
@@ -39,7 +34,7 @@ export async function toastPage(context: PageContext): Promise<Response> {
           </div>
           {!role.readOnly && (
             <p class="buttons">
-              <a class="button primary" href={pathTo(settings, 'toasts', toast.id, 'refresh')}>
+              <a class="button primary" href={withQuery(pathTo(settings, 'toasts', 'confirm'), { id: toast.id })}>
                 Refresh
               </a>
             </p>
@@ -106,45 +101,6 @@ function Facts({ toast }: { toast: ShownToast }) {
         )}
       </dl>
     </section>
-  )
-}
-
-/** Asks before a refresh is requested. */
-export async function confirmRefreshPage(context: PageContext): Promise<Response> {
-  const { settings, role, request } = context
-  const toast = await toastOf(context)
-  const { token, headers } = csrfToken(settings, request)
-  const title = `Refresh ${toast.name} of ${toast.key}?`
-  return htmlResponse(
-    settings,
-    <Layout settings={settings} role={role} section="toasts" title={title}>
-      <ConfirmForm
-        title={title}
-        meaning="The value becomes stale, and a worker computes it again. Readers get the value that is there until then."
-        action={pathTo(settings, 'toasts', toast.id, 'refresh')}
-        fields={{ csrf: token }}
-        label="Refresh"
-        back={pathTo(settings, 'toasts', toast.id)}
-      />
-    </Layout>,
-    { headers },
-  )
-}
-
-/** Requests a refresh. */
-export async function refreshToast(context: PageContext): Promise<Response> {
-  const { db, settings, cache } = context
-  const toast = await toastOf(context)
-  const { name, key } = toast
-  const { changed, isRecorded } = await reported(
-    context,
-    { action: 'refresh', subject: `${name} of ${key}`, toast: { name, key } },
-    async () => (await db.query(refreshStatement, [toast.id])).length,
-  )
-  cache.clear()
-  return seeOther(
-    settings,
-    withNotice(pathTo(settings, 'toasts', toast.id), { action: 'refresh', changed, isRecorded }),
   )
 }
 

@@ -1,4 +1,5 @@
 import { printable } from '../../core/printable.js'
+import { Chooser } from '../components/chooser.js'
 import { Layout } from '../components/layout.js'
 import { cursorOf, Pages } from '../components/pages.js'
 import { Empty, Name, Table, Time } from '../components/parts.js'
@@ -21,7 +22,7 @@ import { MAX_SUMMARIZED } from '../sql/toasts.js'
 /** The list of toasts, and what they cost by name. */
 export async function toastsPage(context: PageContext): Promise<Response> {
   const { settings, role, url } = context
-  const filter = filterOf(url.searchParams)
+  const filter = toastFilter(url.searchParams)
   const cursor = cursorOf(url.searchParams)
   const [names, page] = await Promise.all([toastNames(context), toastPage(context, filter, cursor)])
   const list = pathTo(settings, 'toasts')
@@ -44,11 +45,18 @@ export async function toastsPage(context: PageContext): Promise<Response> {
         ))}
       </nav>
       <Filter list={list} filter={filter} names={names} />
-      {page.rows.length > 0 ? (
-        <ToastRows settings={settings} rows={page.rows} />
-      ) : (
-        <Empty>{names.length === 0 ? 'No toast was read yet.' : 'No toast matches.'}</Empty>
-      )}
+      <Chooser
+        noun="toasts"
+        action={role.readOnly || page.rows.length === 0 ? undefined : pathTo(settings, 'toasts', 'confirm')}
+        actions={[{ name: 'refresh', label: 'Refresh' }]}
+        parameters={parameters}
+      >
+        {page.rows.length > 0 ? (
+          <ToastRows settings={settings} rows={page.rows} canChoose={!role.readOnly} />
+        ) : (
+          <Empty>{names.length === 0 ? 'No toast was read yet.' : 'No toast matches.'}</Empty>
+        )}
+      </Chooser>
       <Pages
         label="toasts"
         list={list}
@@ -61,8 +69,11 @@ export async function toastsPage(context: PageContext): Promise<Response> {
   )
 }
 
-/** @throws PageError */
-function filterOf(parameters: URLSearchParams): ToastFilter {
+/**
+ * The filter that the user has chosen.
+ * @throws PageError
+ */
+export function toastFilter(parameters: URLSearchParams): ToastFilter {
   const [name, key, state] = ['name', 'key', 'state'].map(
     (field) => parameters.get(field)?.trim().toWellFormed() ?? '',
   ) as [string, string, string]
@@ -87,7 +98,7 @@ function Names({ settings, names }: { settings: DashboardSettings; names: readon
       <th scope="col" class="number">
         Failing
       </th>
-      <th scope="col" class="number">
+      <th scope="col" class="number wide">
         Mean time
       </th>
       <th scope="col" class="number wide">
@@ -112,7 +123,7 @@ function Names({ settings, names }: { settings: DashboardSettings; names: readon
             <td class="number">{countText(count)}</td>
             <td class="number wide">{countText(stale)}</td>
             <td class={`number ${failing > 0 ? 'bad' : ''}`}>{countText(failing)}</td>
-            <td class="number">{elapsed === null ? '' : durationText(elapsed * 1000)}</td>
+            <td class="number wide">{elapsed === null ? '' : durationText(elapsed * 1000)}</td>
             <td class="number wide">{slowest === null ? '' : durationText(slowest * 1000)}</td>
             <td class="wide time">{oldest && <Time at={oldest} />}</td>
           </tr>

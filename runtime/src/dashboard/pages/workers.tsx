@@ -1,6 +1,6 @@
 import { printable } from '../../core/printable.js'
 import { Layout } from '../components/layout.js'
-import { Empty, Live, Status, Time } from '../components/parts.js'
+import { Empty, Live, Name, Status, Time } from '../components/parts.js'
 import { Progress } from '../components/progress.js'
 import { plural } from '../components/text.js'
 import { pathTo } from '../links.js'
@@ -80,7 +80,7 @@ function RunLine({ settings, run, now }: { settings: DashboardSettings; run: Run
   return (
     <li>
       <a href={href}>
-        <bdi>{printable(run.name, 120)}</bdi>
+        <Name text={run.name} length={120} />
       </a>
       {run.startedAt && <Time at={run.startedAt} now={now.getTime()} />}
       {run.progress !== null && <Progress value={run.progress} label={`Progress of ${printable(run.name, 60)}`} />}

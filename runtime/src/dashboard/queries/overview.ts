@@ -2,8 +2,15 @@ import type { AttemptClass } from '../../attempt/attempt.js'
 import type { WorkerInfo } from '../../core/living-workers.js'
 import type { PageContext } from '../page.js'
 import { MAX_COUNTED } from '../sql/counts.js'
-import { dueStatement, failuresStatement, throughputStatement, toastsDueStatement } from '../sql/overview.js'
+import {
+  dueStatement,
+  failuresStatement,
+  throughputStatement,
+  toastsDueStatement,
+  withoutJit,
+} from '../sql/overview.js'
 import { type Count, countsByStatus, type StatusCounts } from './counts.js'
+import { currentPauses } from './pauses.js'
 
 /** The state of one table of attempts. */
 export interface AttemptsState {
@@ -53,8 +60,8 @@ export interface Span {
 }
 
 export const SPANS: Record<'hour' | 'day', Span> = {
-  hour: { label: 'Last hour', seconds: 60, parts: 60, sample: 300, maxAge: 15_000 },
-  day: { label: 'Last day', seconds: 1800, parts: 48, sample: 300, maxAge: 60_000 },
+  hour: { label: 'Last hour', seconds: 60, parts: 60, sample: 150, maxAge: 15_000 },
+  day: { label: 'Last day', seconds: 1800, parts: 48, sample: 150, maxAge: 60_000 },
 }
 
 /** What happened in a part of a span. */
@@ -70,12 +77,16 @@ export interface Part {
 /** The overview of a moment. All tabs share its queries. */
 export async function attemptStates(context: PageContext): Promise<AttemptsState[]> {
   const { settings, db, cache } = context
+  const paused = new Set((await currentPauses(context)).map(({ model }) => model))
   return await Promise.all(
     settings.attempts.map(async (Attempt) => {
       const { table } = Attempt.store
       const [[state], counts] = await Promise.all([
         cache.get(`due ${table}`, 1000, () =>
-          db.query<Omit<AttemptsState, 'Attempt' | 'counts' | 'isMore'>>(dueStatement(table), [Attempt.model]),
+          db.query<Omit<AttemptsState, 'Attempt' | 'counts' | 'isMore'>>(
+            dueStatement(table, paused.has(Attempt.model)),
+            [Attempt.model],
+          ),
         ),
         countsByStatus(context, Attempt),
       ])
@@ -122,7 +133,10 @@ export async function throughput(
 ): Promise<Part[]> {
   const { label, seconds, parts, sample, maxAge } = span
   const rows = await cache.get(`throughput ${label} ${table}`, maxAge, () =>
-    db.query<PartRow>(throughputStatement(table), [seconds, parts, sample]),
+    db.transaction(async (query) => {
+      await query(withoutJit, [])
+      return await query<PartRow>(throughputStatement(table), [seconds, parts, sample])
+    }),
   )
   const result = Array.from(
     { length: parts },

@@ -1,7 +1,8 @@
+import { SMALLEST_ID } from '../../core/row-id.js'
 import { type ReportClass, toastOf } from '../../report/report.js'
 import type { PageContext } from '../page.js'
 import type { Cursor } from '../sql/attempts.js'
-import { reportsEndStatement, reportsStatement } from '../sql/reports.js'
+import { reportIdsStatement, reportsEndStatement, reportsStatement } from '../sql/reports.js'
 import { PAGE } from './attempts.js'
 
 export interface ListedReport {
@@ -59,4 +60,19 @@ export async function reportPage(
   if (rows.length > PAGE) return { rows: rows.slice(0, PAGE), next: { id: rows[PAGE - 1]!.id } }
   const [last] = await db.query<{ id: string }>(reportsEndStatement(table), [WINDOW, before])
   return { rows, next: last, ...(last && settings.reports.length > 0 && { searched: WINDOW }) }
+}
+
+/** The ids of all reports of some classes, the oldest first. It reads the whole table, in short statements. */
+export async function* reportIds(
+  { db }: PageContext,
+  table: string,
+  classes: readonly ReportClass[],
+): AsyncGenerator<{ id: string; type: string }> {
+  const types = classes.filter(({ store }) => store.table === table).map(({ type }) => type)
+  for (let last = String(SMALLEST_ID); ; ) {
+    const rows: { id: string; type: string }[] = await db.query(reportIdsStatement(table), [WINDOW, last])
+    yield* rows.filter(({ type }) => types.includes(type))
+    if (rows.length < WINDOW) return
+    last = rows.at(-1)!.id
+  }
 }

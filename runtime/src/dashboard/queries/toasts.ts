@@ -1,8 +1,11 @@
 import type { StoredErrorText } from '../../core/error-text.js'
+import { SMALLEST_ID } from '../../core/row-id.js'
 import type { PageContext } from '../page.js'
 import type { Cursor } from '../sql/attempts.js'
 import {
+  matchingToastsStatement,
   refreshingToastsStatement,
+  refreshStatement,
   type ToastWalk,
   toastNamesStatement,
   toastStatement,
@@ -119,6 +122,31 @@ export async function toastPage(
   if (named === null && state === undefined) return { rows, next: undefined }
   const [last] = await db.query<ListedToast>(toastsEndStatement(walk), [WINDOW, ...before])
   return { rows, next: last && cursorOf(last, walk), ...(last && { searched: WINDOW }) }
+}
+
+/** The ids of all toasts that match, in pages. It reads the whole table, in short statements. */
+export async function* matchingToasts(
+  { db }: PageContext,
+  { name, key, state }: ToastFilter,
+): AsyncGenerator<string[]> {
+  const filter = [key === '' ? null : [key, JSON.stringify(key)], name === '' ? null : name, state ?? null]
+  for (let last: string | null = String(SMALLEST_ID); last !== null; ) {
+    const values: unknown[] = [WINDOW, last, ...filter]
+    const [page]: { last: string | null; ids: string[] | null }[] = await db.query(matchingToastsStatement, values)
+    if (page?.ids) yield page.ids
+    last = page?.last ?? null
+  }
+}
+
+/** How many refreshes one statement requests. It locks their rows for some milliseconds. */
+const BATCH = 500
+
+/** Requests refreshes. Returns how many toasts there were. */
+export async function refreshToasts({ db }: PageContext, ids: readonly string[]): Promise<number> {
+  let changed = 0
+  for (let from = 0; from < ids.length; from += BATCH)
+    changed += (await db.query(refreshStatement, [ids.slice(from, from + BATCH)])).length
+  return changed
 }
 
 export async function toastNames({ db, cache }: PageContext): Promise<ToastName[]> {

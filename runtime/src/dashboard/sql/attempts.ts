@@ -1,5 +1,5 @@
 import type { AttemptStatus, RowFilter } from '../../attempt/row.js'
-import { conditions, parameter } from '../../attempt/sql/select.js'
+import { conditions, groups, parameter } from '../../attempt/sql/select.js'
 import type { Statement } from '../../core/statement.js'
 import { cut, preview } from './cut.js'
 
@@ -87,23 +87,11 @@ export function finishedStatement(query: ListQuery, status: AttemptStatus): Boun
   const { table, filter, cursor, limit, walk } = query
   const values: unknown[] = [limit]
   const direction = walk.isDescending ? 'DESC' : 'ASC'
-  const of = (name: 'target' | 'method') =>
-    filter[name] === undefined ? [] : [`${name} = ${parameter(filter[name], values)}::text`]
-  const where = [`status = '${status}'`, ...of('target'), ...of('method')].join(' AND ')
+  const calls = callsOf(table, status, filter, values)
   const after = cursor ? `AND id ${walk.isDescending ? '<' : '>'} ${parameter(cursor.id, values)}::bigint` : ''
   const text = `
     -- $1 how many rows to return; then the values of the filter and the cursor
-    WITH RECURSIVE calls AS (
-      (SELECT target, method FROM "${table}" WHERE ${where} ORDER BY target DESC, method DESC LIMIT 1)
-      UNION ALL
-      SELECT next.target, next.method
-      FROM calls AS previous, LATERAL (
-        SELECT target, method FROM "${table}"
-        WHERE ${where} AND (target, method) < (previous.target, previous.method)
-        ORDER BY target DESC, method DESC
-        LIMIT 1
-      ) AS next
-    ), newest AS MATERIALIZED (
+    WITH RECURSIVE ${calls}, newest AS MATERIALIZED (
       SELECT found.id
       FROM calls, LATERAL (
         SELECT id FROM "${table}"
@@ -120,6 +108,33 @@ export function finishedStatement(query: ListQuery, status: AttemptStatus): Boun
   return bound(`${table}:dashboard-finished`, text, values)
 }
 
+/**
+ * The targets and methods of the rows of a finished status that match. Each is found by one access to the index: with the target and the
+ * method in one comparison, PostgreSQL would read all rows of the last method to find the one before.
+ */
+function callsOf(table: string, status: AttemptStatus, { target, method }: RowFilter, values: unknown[]): string {
+  if (target !== undefined && method !== undefined) {
+    const [ofTarget, ofMethod] = [target, method].map((name) => `${parameter(name, values)}::text`)
+    return `calls (target, method) AS (VALUES (${ofTarget}, ${ofMethod}))`
+  }
+  if (target === undefined) {
+    return `${groups(table, 'all_calls', `status = '${status}'`)}, calls AS (
+      SELECT target, method FROM all_calls WHERE method = ${parameter(method, values)}::text
+    )`
+  }
+  const where = `status = '${status}' AND target = ${parameter(target, values)}::text`
+  return `calls AS (
+      (SELECT target, method FROM "${table}" WHERE ${where} ORDER BY method DESC LIMIT 1)
+      UNION ALL
+      SELECT next.target, next.method
+      FROM calls AS previous, LATERAL (
+        SELECT target, method FROM "${table}" WHERE ${where} AND method < previous.method
+        ORDER BY method DESC
+        LIMIT 1
+      ) AS next
+    )`
+}
+
 /** The rows with a token: at most one for each method. */
 export function tokenStatement(table: string, filter: RowFilter, limit: number): Bound {
   const values: unknown[] = [limit, filter.idempotenceToken]
@@ -128,20 +143,7 @@ export function tokenStatement(table: string, filter: RowFilter, limit: number):
   const ofStatus = statuses ? [`status::text = ANY (${parameter(statuses, values)}::text[])`] : []
   const text = `
     -- $1 how many rows to return, $2 token; then the values of the filter
-    WITH RECURSIVE calls AS (
-      (
-        SELECT target, method FROM "${table}" WHERE idempotence_token IS NOT NULL
-        ORDER BY target DESC, method DESC LIMIT 1
-      )
-      UNION ALL
-      SELECT next.target, next.method
-      FROM calls AS previous, LATERAL (
-        SELECT target, method FROM "${table}"
-        WHERE idempotence_token IS NOT NULL AND (target, method) < (previous.target, previous.method)
-        ORDER BY target DESC, method DESC
-        LIMIT 1
-      ) AS next
-    )
+    WITH RECURSIVE ${groups(table, 'calls', 'idempotence_token IS NOT NULL')}
     SELECT ${listColumns}
     FROM calls, LATERAL (
       SELECT * FROM "${table}"

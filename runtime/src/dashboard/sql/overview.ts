@@ -6,10 +6,14 @@ import { cut } from './cut.js'
 /** How many failed attempts are grouped: the latest ones. */
 export const MAX_GROUPED = 1000
 
-/** What waits and what runs, as far as rows are counted. Paused rows wait, but are not due. */
-export const dueStatement = (table: string): Statement => ({
-  name: `${table}:dashboard-due`,
+/**
+ * What waits and what runs, as far as rows are counted. Paused rows wait, but are not due.
+ * @param hasPauses whether a pause of the model is in force: each row is compared with it
+ */
+export const dueStatement = (table: string, hasPauses: boolean): Statement => ({
+  name: `${table}:dashboard-due${hasPauses ? '-paused' : ''}`,
   text: `
+    -- $1 model
     SELECT waiting.due, waiting.paused, waiting."oldestDue", running.running
     FROM
       (
@@ -20,7 +24,7 @@ export const dueStatement = (table: string): Statement => ({
             extract(epoch FROM clock_timestamp() - min(scheduled_at) FILTER (WHERE NOT is_paused AND isfinite(scheduled_at))), 0
           )::float8 AS "oldestDue"
         FROM (
-          SELECT scheduled_at, ${isPaused('attempt', '$1')} AS is_paused
+          SELECT scheduled_at, ${hasPauses ? isPaused('attempt', '$1') : '$1::text IS NULL'} AS is_paused
           FROM "${table}" AS attempt
           WHERE status = 'pending' AND scheduled_at <= now()
           ORDER BY scheduled_at
@@ -47,6 +51,15 @@ export const throughputStatement = (table: string): Statement => ({
     )
     ${(['succeeded', 'failed'] as const).map((status) => endedInParts(table, status)).join(' UNION ALL ')}`,
 })
+
+/**
+ * For the next statement of a transaction. The planner expects more rows than the limits of `throughputStatement` let it read, so PostgreSQL
+ * would compile that statement, which takes longer than its execution.
+ */
+export const withoutJit: Statement = {
+  name: 'async-gen:dashboard-without-jit',
+  text: `SELECT set_config('jit', 'off', true)`,
+}
 
 function endedInParts(table: string, status: 'succeeded' | 'failed'): string {
   const rows = `

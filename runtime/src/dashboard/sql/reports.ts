@@ -34,3 +34,12 @@ export const reportsEndStatement = (table: string): Statement => ({
     -- $1 how many rows were looked at, $2 id of the row before them, or null
     SELECT id::text FROM "${table}" AS report WHERE $2::bigint IS NULL OR id < $2 ORDER BY report.id DESC OFFSET $1 - 1 LIMIT 1`,
 })
+
+/** The next reports by id. */
+export const reportIdsStatement = (table: string): Statement => ({
+  name: `${table}:dashboard-ids`,
+  planned: 'each time',
+  text: `
+    -- $1 how many rows, $2 id of the row before them
+    SELECT report.id::text, type FROM "${table}" AS report WHERE id > $2::bigint ORDER BY report.id LIMIT $1`,
+})

@@ -48,13 +48,7 @@ export const toastsStatement = (walk: ToastWalk): Statement => {
       ORDER BY ${order}
       LIMIT $1
     ) AS toast
-    WHERE ($3::text IS NULL OR name = $3 OR starts_with(name, $3 || '@'))
-      AND CASE $4::text
-        WHEN 'failing' THEN failures > 0
-        WHEN 'empty' THEN cached_at IS NULL
-        WHEN 'queued' THEN locked_by IS NULL
-        ELSE true
-      END
+    WHERE ${isNamed('$3')} AND ${isInState('$4')}
     ORDER BY ${order}
     LIMIT $2`,
   }
@@ -84,7 +78,7 @@ export const toastsOfKeyStatement: Statement = {
     -- $1 keys, $2 name or null, $3 how many
     SELECT ${listColumns}
     FROM toasts
-    WHERE key = ANY ($1::text[]) AND ($2::text IS NULL OR name = $2 OR starts_with(name, $2 || '@'))
+    WHERE key = ANY ($1::text[]) AND ${isNamed('$2')}
     ORDER BY name
     LIMIT $3`,
 }
@@ -95,7 +89,7 @@ export const refreshingToastsStatement: Statement = {
   text: `
     SELECT ${listColumns}
     FROM (SELECT * FROM toasts WHERE locked_by IS NOT NULL OFFSET 0) AS toast
-    WHERE $2::text IS NULL OR name = $2 OR starts_with(name, $2 || '@')
+    WHERE ${isNamed('$2')}
     ORDER BY toast.id
     LIMIT $1`,
 }
@@ -132,16 +126,54 @@ export const toastStatement: Statement = {
     WHERE id = $1::bigint`,
 }
 
-/** Makes a value stale and requests a refresh now, as `expire` does. A refresh that runs is repeated. */
+/** The ids of the toasts that match, among the next rows by id. */
+export const matchingToastsStatement: Statement = {
+  name: 'toasts:dashboard-matching',
+  planned: 'each time',
+  text: `
+    -- $1 how many rows to look at, $2 id of the row before them, $3 keys or null, $4 name or null, $5 state or null
+    SELECT max(id)::text AS last, array_agg(id ORDER BY id) FILTER (WHERE matches)::text[] AS ids
+    FROM (
+      SELECT id, ($3::text[] IS NULL OR key = ANY ($3)) AND ${isNamed('$4')} AND ${isInState('$5')} AS matches
+      FROM toasts
+      WHERE id > $2::bigint
+      ORDER BY id
+      LIMIT $1
+    ) AS toast`,
+}
+
+/**
+ * Makes values stale and requests refreshes now, as `expire` does. Refreshes that run are repeated. All callers lock rows in the same order, to
+ * avoid deadlocks.
+ */
 export const refreshStatement: Statement = {
   name: 'toasts:dashboard-refresh',
   once: true,
   text: `
+    WITH chosen AS (
+      SELECT id FROM toasts WHERE id = ANY ($1::bigint[]) ORDER BY key, name FOR UPDATE
+    )
     UPDATE toasts SET
       epoch = ${increment('epoch')},
       wanted_epoch = ${increment('epoch')},
       refresh_at = least(refresh_at, clock_timestamp()),
       updated_at = clock_timestamp()
-    WHERE id = $1::bigint
-    RETURNING ${cut('name', 1000)} AS name, ${cut('key', 2000)} AS key`,
+    FROM chosen
+    WHERE toasts.id = chosen.id
+    RETURNING toasts.id::text`,
+}
+
+/** Names end with the version of the code, if it has one. */
+function isNamed(name: string): string {
+  return `(${name}::text IS NULL OR name = ${name} OR starts_with(name, ${name} || '@'))`
+}
+
+function isInState(state: string): string {
+  return `CASE ${state}::text
+        WHEN 'failing' THEN failures > 0
+        WHEN 'empty' THEN cached_at IS NULL
+        WHEN 'queued' THEN refresh_at IS NOT NULL AND locked_by IS NULL
+        WHEN 'refreshing' THEN locked_by IS NOT NULL
+        ELSE true
+      END`
 }

@@ -1,0 +1,116 @@
+import type { ComponentChildren } from 'preact'
+import type { PauseRow } from '../../attempt/pause-store.js'
+import type { WorkerInfo } from '../../core/living-workers.js'
+import { pathTo, withQuery } from '../links.js'
+import type { DashboardSettings } from '../options.js'
+import { type Count, countTextOf } from '../queries/counts.js'
+import type { AttemptsState, ToastsState } from '../queries/overview.js'
+import { durationText, plural } from './text.js'
+
+/** The numbers of one table of attempts. */
+export function AttemptsCards({
+  settings,
+  state,
+  isOnly,
+}: {
+  settings: DashboardSettings
+  state: AttemptsState
+  isOnly: boolean
+}) {
+  const { Attempt, due, paused, oldestDue, running, isMore, counts } = state
+  const list = (status: string) => withQuery(pathTo(settings, 'attempts', Attempt.name), { status })
+  return (
+    <section aria-label={isOnly ? 'Attempts' : `Attempts of ${Attempt.name}`}>
+      {!isOnly && <h2>{Attempt.name}</h2>}
+      <ul class="cards">
+        <Card label="Due" href={list('pending')} count={{ count: due, isEstimate: isMore }} isMore={isMore}>
+          {due > 0 ? `the oldest for ${durationText(oldestDue * 1000)}` : 'nothing waits'}
+          {paused > 0 && `, ${countTextOf({ count: paused, isEstimate: false })} paused`}
+        </Card>
+        <Card label="Running" href={list('running')} count={{ count: running, isEstimate: false }} kind="running">
+          now
+        </Card>
+        {counts && (
+          <>
+            <Card
+              label="Failed"
+              href={list('failed')}
+              count={counts.failed}
+              kind={counts.failed.count > 0 ? 'failed' : ''}
+            >
+              kept until retention
+            </Card>
+            <Card label="Succeeded" href={list('succeeded')} count={counts.succeeded} kind="succeeded">
+              kept until retention
+            </Card>
+          </>
+        )}
+      </ul>
+    </section>
+  )
+}
+
+/** The numbers of workers, toasts and pauses. */
+export function OtherCards({
+  settings,
+  toasts,
+  workers,
+  pauses,
+}: { settings: DashboardSettings; toasts: ToastsState } & {
+  workers: readonly WorkerInfo[]
+  pauses: readonly PauseRow[]
+}) {
+  return (
+    <ul class="cards">
+      <Card
+        label="Workers"
+        href={pathTo(settings, 'workers')}
+        count={{ count: workers.length, isEstimate: false }}
+        kind={workers.length === 0 ? 'failed' : ''}
+      >
+        alive
+      </Card>
+      <Card
+        label="Toasts to refresh"
+        href={withQuery(pathTo(settings, 'toasts'), { state: 'queued' })}
+        count={{ count: toasts.due, isEstimate: false }}
+      >
+        {toasts.due > 0 ? `the oldest for ${durationText(toasts.oldestDue * 1000)}` : 'nothing waits'}
+        {toasts.running > 0 && `, ${plural(toasts.running, 'computation')} now`}
+      </Card>
+      <Card
+        label="Failing toasts"
+        href={withQuery(pathTo(settings, 'toasts'), { state: 'failing' })}
+        count={{ count: toasts.failing, isEstimate: false }}
+        kind={toasts.failing > 0 ? 'failed' : ''}
+      >
+        and tried again
+      </Card>
+      <Card label="Pauses" href={pathTo(settings, 'pauses')} count={{ count: pauses.length, isEstimate: false }}>
+        in force
+      </Card>
+    </ul>
+  )
+}
+
+interface CardProps {
+  label: string
+  href: string
+  count: Count
+  /** Whether there are more than were counted. */
+  isMore?: boolean
+  kind?: string
+  children: ComponentChildren
+}
+
+function Card({ label, href, count, isMore = false, kind = '', children }: CardProps) {
+  return (
+    <li>
+      <a class={`stat ${kind}`} href={href}>
+        <span class="label">{label}</span>
+        <strong>{isMore ? `${count.count.toLocaleString('en')}+` : countTextOf(count)}</strong>
+        <span class="under">{children}</span>
+      </a>
+    </li>
+  )
+}
