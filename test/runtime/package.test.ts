@@ -14,7 +14,7 @@ it('every entry is found by compilers that do not read `exports`', () => {
 
 it('no declaration imports a package that a host may not have', () => {
   const optional = Object.keys(manifest.peerDependenciesMeta)
-  for (const entry of ['index.d.ts', 'testing/index.d.ts']) {
+  for (const entry of ['index.d.ts', 'dashboard/index.d.ts', 'testing/index.d.ts']) {
     const imported = importsOf(join(DIST, entry), new Set())
     expect(imported).toContain('pg')
     expect(imported.filter((name) => optional.includes(name))).toEqual([])
