@@ -2,6 +2,7 @@ import type { AttemptClass } from '../attempt/attempt.js'
 import type { Database } from '../core/database.js'
 import { AsyncGenError } from '../core/errors.js'
 import { refuseUnknownOptions } from '../core/known-options.js'
+import { isResponse, isRights } from '../core/response.js'
 import { type EventsAccess, type EventsSubject, secretOf, verifyId } from './signed-id.js'
 import {
   attemptState,
@@ -55,8 +56,8 @@ export function asyncEvents(db: Database, options: AsyncEventsOptions): (request
     if (verified === 'expired') return refusal(410, 'The id has expired. Load the page again.')
     const { subject, expiresAt } = verified
     const access = await authorize(request, subject)
-    if (access instanceof Response) return access
-    if (!access) return refusal(403, 'This request may not follow what the id names.')
+    if (isResponse(access)) return access
+    if (access !== true && !isRights(access)) return refusal(403, 'This request may not follow what the id names.')
     const lastEventId = request.headers.get('last-event-id')
     // A browser does not connect again after this status.
     if (hasReceivedLast(lastEventId)) return new Response(null, { status: 204 })
