@@ -272,4 +272,23 @@ describe('each action', () => {
     const error = expect.stringContaining('It must be a time in the future')
     expect(seen).toEqual([expect.objectContaining({ action: 'pause', paused: 'OrderClient', changed: 0, error })])
   })
+
+  it('reaches onAction with what was changed before an error', async () => {
+    let retries = 0
+    const targets = defineTargets(() => ({ OrderClient: { fulfill: async () => {} } }))
+    class Fragile extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {
+      override async retry() {
+        if (++retries > 1) throw new Error('the network is down')
+        await super.retry()
+      }
+    }
+    const fragile = new Client(
+      asyncDashboard(db, { attempts: [Fragile], onAction: (action) => void seen.push(action) }),
+    )
+    const [first, second] = await idsOf('failed')
+    const asked = await fragile.visit(`/async/attempts/Fragile/confirm?action=retry&id=${first}&id=${second}`)
+    expect((await fragile.confirm(asked)).status).toBe(500)
+    expect([await statusOf(first!), await statusOf(second!)]).toEqual(['pending', 'failed'])
+    expect(seen).toEqual([expect.objectContaining({ ids: [first, second], changed: 1, error: 'the network is down' })])
+  })
 })

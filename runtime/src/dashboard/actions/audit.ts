@@ -4,6 +4,9 @@ import type { DashboardAction } from './action.js'
 
 const actions = channel('async-gen:dashboard')
 
+/** Counts what an action has changed. */
+export type AddChanged = (changed: number) => void
+
 /** What an action says of itself. */
 export type ActionFacts = Omit<DashboardAction, 'user' | 'at'>
 
@@ -23,17 +26,23 @@ async function report({ settings, role }: PageContext, facts: ActionFacts): Prom
   }
 }
 
-/** Runs an action and reports it, also if it throws. */
+/**
+ * Runs an action and reports it, also if it throws.
+ * @param run adds what it has changed as it goes on, so that the report of an action that throws has it too
+ */
 export async function reported(
   context: PageContext,
   facts: Omit<ActionFacts, 'changed' | 'error'>,
-  run: () => Promise<number>,
+  run: (add: AddChanged) => Promise<void>,
 ): Promise<{ changed: number; isRecorded: boolean }> {
+  let changed = 0
   try {
-    const changed = await run()
-    return { changed, isRecorded: await report(context, { ...facts, changed }) }
+    await run((more) => {
+      changed += more
+    })
   } catch (error) {
-    await report(context, { ...facts, changed: 0, error: error instanceof Error ? error.message : String(error) })
+    await report(context, { ...facts, changed, error: error instanceof Error ? error.message : String(error) })
     throw error
   }
+  return { changed, isRecorded: await report(context, { ...facts, changed }) }
 }
