@@ -79,7 +79,7 @@ export class WatchedRows {
     const entry = rows.get(key) ?? { row: undefined, listeners: new Set() }
     rows.set(key, entry)
     entry.listeners.add(listener)
-    if (entry.row) listener(entry.row)
+    if (entry.row) notify(listener, entry.row)
     else {
       this.#hasUnread = true
       this.#endPause()
@@ -139,7 +139,7 @@ export class WatchedRows {
         const entry = rows.get(row.key)
         if (!entry) continue
         entry.row = row
-        for (const listener of entry.listeners) listener(row)
+        for (const listener of entry.listeners) notify(listener, row)
       }
       if (changed.length < PAGE) return
     }
@@ -148,6 +148,17 @@ export class WatchedRows {
 
 /** Which of the watched rows to read: all of them, or those that were not read yet. */
 type Which = 'all' | 'unread'
+
+/** An error of one listener must not keep the row from the others, nor other rows from theirs. */
+function notify(listener: RowListener, row: ChangedRow): void {
+  try {
+    listener(row)
+  } catch (error) {
+    process.emitWarning(`asyncEvents could not send a row to a client: ${(error as Error).message}`, {
+      code: 'EVENT_NOT_SENT',
+    })
+  }
+}
 
 /** The pause after a read that took so many milliseconds. */
 function pauseAfter(duration: number, failures: number): number {
