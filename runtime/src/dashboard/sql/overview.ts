@@ -63,7 +63,10 @@ export const withoutJit: Statement = {
 
 function endedInParts(table: string, status: 'succeeded' | 'failed'): string {
   const rows = `
-          SELECT completed_at, greatest(0, extract(epoch FROM completed_at - started_at)) AS seconds
+          SELECT
+            completed_at,
+            -- Rows that were written by hand may have begun at no time.
+            CASE WHEN isfinite(started_at) THEN greatest(0, extract(epoch FROM completed_at - started_at)) END AS seconds
           FROM "${table}"
           WHERE status = '${status}'
             AND completed_at >= part.start AND completed_at < part.start + $1 * interval '1 second'`
