@@ -62,7 +62,9 @@ import { dashboardApp } from './async/dashboard.js'
 const app = new Hono()
 app.get('/', (context) => context.text('home'))
 app.route('/async', dashboardApp)
-const server = createServer(toNodeHandler((request) => app.fetch(request)))
+// As @hono/node-server passes them.
+const bindingsOf = ({ remoteAddress }: { remoteAddress?: string | undefined }) => ({ incoming: { socket: { remoteAddress } } })
+const server = createServer(toNodeHandler((request, connection) => app.fetch(request, bindingsOf(connection))))
 server.listen(0, '127.0.0.1', () => console.log('port', (server.address() as { port: number }).port))
 `,
   },
