@@ -266,6 +266,14 @@ describe('each action', () => {
     expect(await statusOf(id)).toBe('pending')
   })
 
+  it('does not wait for an audit hook that never ends', async () => {
+    const client = new Client(asyncDashboard(db, { attempts: [Attempt], onAction: () => new Promise(() => {}) }))
+    const [id] = await idsOf('failed')
+    const asked = await client.visit(`${LIST}/confirm?action=retry&id=${id}`)
+    expect((await client.confirm(asked)).text).toContain('The action was not recorded')
+    expect(await statusOf(id!)).toBe('pending')
+  }, 30_000)
+
   it('reaches onAction also where it fails', async () => {
     const failed = await act('/async/pauses/confirm?action=pause&model=Attempt&call=OrderClient&until=2020-01-01')
     expect(failed.text).toContain('It must be a time in the future')
