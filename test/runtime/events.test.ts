@@ -293,6 +293,22 @@ function fail(message: string): never {
   throw new Error(message)
 }
 
+it('decrypts a row once for all clients that follow it, and keeps it closed to the others', async () => {
+  const decrypt = vi.spyOn(encryptor, 'decrypt')
+  const attempt = await Attempt.create({ target: Import, method: 'card', args: [], encryptor })
+  await Attempt.perform(attempt.id)
+  let asked = 0
+  const mixed = asyncEvents(db, { authorize: () => ({ decrypt: asked++ % 2 === 0 }), attempts: [Attempt], secret })
+  decrypt.mockClear()
+  const streams = await Promise.all(Array.from({ length: 20 }, () => mixed(request(idOf(attempt)))))
+  const states = (await Promise.all(streams.map(statesOf))).map(([state]) => state!)
+  expect(states.map(({ encrypted }) => encrypted)).toEqual(states.map((_, i) => (i % 2 === 0 ? undefined : true)))
+  expect(states[0]).toMatchObject({ result: { card: '4111' } })
+  expect(JSON.stringify(states[1])).not.toContain('4111')
+  expect(decrypt).toHaveBeenCalledTimes(1)
+  decrypt.mockRestore()
+})
+
 describe('a client that connects again', () => {
   it('gets no event that it has, and the next change', async () => {
     const attempt = await Attempt.async(Import).nothing()
@@ -351,6 +367,8 @@ describe('a signed id', () => {
       `${other}.${signature}`,
       `${payload}.${plain}`,
       `${id}.x`,
+      `${id}==`,
+      `${id} `,
       foreign,
     ]) {
       expect((await handler(request(wrong))).status, wrong).toBe(403)
