@@ -320,7 +320,7 @@ const MAX_NAME_LENGTH = 63
 function prepared(statement: Statement, given: unknown[], generation: number): pg.QueryConfig {
   const { text } = statement
   if (statement.planned) return { text, values: given, types }
-  const values = statement.padded ? padLists(given) : given
+  const values = statement.padded ? padLists(given, statement.padded) : given
   const name = generation === 0 ? statement.name : `${generation}:${statement.name}`
   if (name.length <= MAX_NAME_LENGTH) return { name, text, values, types }
   return { name: createHash('sha256').update(name).digest('hex').slice(0, MAX_NAME_LENGTH), text, values, types }
