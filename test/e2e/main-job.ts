@@ -34,7 +34,7 @@ export function describeMainJob(shape: Shape) {
       env = { DATABASE_URL: url }
       assembleHost(shape, dir)
       await installHost(dir)
-    }, 180_000)
+    }, 600_000)
 
     afterAll(async () => {
       await worker?.stop()

@@ -71,7 +71,7 @@ describe('a team’s own attempts', () => {
     for (const edit of [...edits, ...ownEdits]) applyEdit(dir, edit)
     await prisma(dir, ['generate'], { env })
     await prisma(dir, ['migrate', 'deploy'], { env })
-  }, 180_000)
+  }, 600_000)
 
   afterAll(async () => {
     await worker?.stop()
