@@ -3,11 +3,8 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
 
 const runtime = (file: string) => fileURLToPath(new URL(`runtime/src/${file}`, import.meta.url))
 
-/** Tests whose files share a process and what it has loaded. */
-const SHARING = {
-  include: ['test/{generators,docs}/**/*.test.ts'],
-  exclude: ['test/generators/{stage,upgrade}.test.ts'],
-}
+/** Their files share a process, and what it has loaded. Those that are left out mock modules. */
+const SHARING = 'test/{generators,docs}/!(stage|upgrade).test.ts'
 
 const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   test: {
@@ -31,11 +28,8 @@ export default defineConfig({
     // Most of the time, many tests wait for processes.
     maxWorkers: 3,
     projects: [
-      project('sharing', { ...SHARING, isolate: false }),
-      // They connect to a database of their own when they are imported, or mock modules.
-      project('isolated', {
-        include: ['test/{chaos,e2e,runtime,support}/**/*.test.ts', ...SHARING.exclude],
-      }),
+      project('sharing', { include: [SHARING], isolate: false }),
+      project('isolated', { include: ['test/**/*.test.ts'], exclude: [SHARING] }),
     ],
   },
 })
