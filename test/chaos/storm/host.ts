@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { APP, assembleHost, installHost, installedAsyncGen, REPOSITORY } from '../../support/host.js'
+import { APP, assembleHost, installedAsyncGen, installHost, REPOSITORY } from '../../support/host.js'
 import { prisma } from '../../support/prisma.js'
 
 const FILES = join(REPOSITORY, 'test', 'hosts', 'chaos')
