@@ -1,4 +1,5 @@
 // Rows that somebody wrote by hand, with whatever the tables take: they end, or are refused, and hold up none of the others.
+import { randomBytes } from 'node:crypto'
 import {
   attemptTask,
   BaseAttempt,
@@ -187,7 +188,7 @@ const read = (found: InstanceType<typeof Attempt>) => {
   const { id, status, priority, numAttempts, scheduledAt, startedAt, completedAt, isStarted, isFinished, parentId } =
     found
   const { createdAt } = found
-  if (!found.encryptor) expect(found.errors.every(({ message }) => message !== null)).toBe(true)
+  if (found.encryptor === null) expect(found.errors.every(({ message }) => message !== null)).toBe(true)
   expect([scheduledAt, createdAt].every((each) => each instanceof Date)).toBe(true)
   return { id, status, priority, numAttempts, startedAt, completedAt, isStarted, isFinished, parentId }
 }
@@ -200,7 +201,7 @@ describe('rows that were written by hand', () => {
         const inserted = []
         for (const row of odd) inserted.push(await insert('attempts', row))
         for (const { refused } of inserted)
-          if (refused !== undefined) expect(refused).toMatch(/attempts_|index row|out of range/)
+          if (refused !== undefined) expect(refused).toMatch(/attempts_|index row|out of range|more than 2000 bytes/)
         const healthy = await Attempt.createMany(
           ['a', 'b', 'c'].map((name) => ({ target: Work, method: 'note', args: [name] })),
         )
@@ -263,6 +264,27 @@ describe('rows that were written by hand', () => {
     const attempt = await Attempt.find(BigInt(id!))
     expect(attempt).toMatchObject({ isFailed: true, numAttempts: 2147483647 })
     expect(attempt!.errors.at(-1)).toMatchObject({ name: 'TooManyRuns' })
+  })
+
+  it('P17: a call whose target or method is too long for the indexes is refused when it is inserted', async () => {
+    const long = 'x'.repeat(1_000_000)
+    for (const row of [
+      { target: long, method: 'note' },
+      { target: 'Work', method: long },
+    ])
+      expect(await insert('attempts', row)).toEqual({ refused: expect.stringContaining('have more than 2000 bytes') })
+
+    const longest = await insert('attempts', {
+      target: randomBytes(996)
+        .toString('latin1')
+        .replaceAll(/[^!-~]/g, 'x'),
+      method: 'y'.repeat(1004),
+    })
+    await maintain()
+    expect(await Attempt.find(BigInt(longest.id!))).toMatchObject({
+      isPending: true,
+      errors: [{ code: 'UNKNOWN_TARGET' }],
+    })
   })
 
   it('P17: an unknown worker or report does not delay other rows', async () => {

@@ -93,7 +93,8 @@ async function plansOf({ text, values, name }: Sent): Promise<Node[]> {
 }
 
 function asText(value: unknown): string {
-  if (Array.isArray(value)) return `{${value.map((item) => JSON.stringify(`${item}`)).join(',')}}`
+  if (Array.isArray(value))
+    return `{${value.map((item) => (item === null ? 'NULL' : JSON.stringify(`${item}`))).join(',')}}`
   if (value instanceof Date) return value.toISOString()
   return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }

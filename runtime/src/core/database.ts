@@ -24,7 +24,7 @@ import {
   openTransaction,
 } from './prisma/transaction.js'
 import { type RetryOptions, retry, retryAfter } from './retry.js'
-import type { Query, Statement } from './statement.js'
+import { padLists, type Query, type Statement } from './statement.js'
 import { hasNotCommitted, isTransient } from './transient-errors.js'
 
 export interface ConnectOptions {
@@ -317,9 +317,10 @@ const types: pg.CustomTypesConfig = {
 const MAX_NAME_LENGTH = 63
 
 /** PostgreSQL truncates longer names, so two of them could become equal. */
-function prepared(statement: Statement, values: unknown[], generation: number): pg.QueryConfig {
+function prepared(statement: Statement, given: unknown[], generation: number): pg.QueryConfig {
   const { text } = statement
-  if (statement.planned) return { text, values, types }
+  if (statement.planned) return { text, values: given, types }
+  const values = statement.padded ? padLists(given, statement.padded) : given
   const name = generation === 0 ? statement.name : `${generation}:${statement.name}`
   if (name.length <= MAX_NAME_LENGTH) return { name, text, values, types }
   return { name: createHash('sha256').update(name).digest('hex').slice(0, MAX_NAME_LENGTH), text, values, types }

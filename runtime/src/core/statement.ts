@@ -12,6 +12,8 @@ export interface Statement {
    * After five executions of a prepared statement, it may use one plan for all values.
    */
   planned?: 'each time'
+  /** How its short lists are padded. Set if that does not change the answer: see `padLists`. */
+  padded?: ListPadding
   /** Set if a locked row is an answer for the caller: the error is thrown, and the statement is not tried again. */
   noRetryWhenLocked?: true
   /** Set if the outcome of a run depends on the statement: it is tried again for ten minutes, in place of three seconds. */
@@ -20,3 +22,21 @@ export interface Statement {
 
 /** Runs a statement and returns its rows, on the pool or in a transaction of the host's. */
 export type Query = <Row>(statement: Statement, values: unknown[]) => Promise<Row[]>
+
+/** With nulls, or with the first item again. To PostgreSQL, nulls do not make `= ANY (list)` longer, but they do `unnest(list)`. */
+export type ListPadding = 'with nulls' | 'with the first item'
+
+/** PostgreSQL assumes that a list of unknown length has 10 items. */
+const LONGER_THAN_ASSUMED = 11
+
+/**
+ * Pads short lists. Otherwise a plan for the given short list looks cheaper to PostgreSQL than its one plan for all lists, and it plans the
+ * prepared statement each time, which takes longer than to run it.
+ */
+export function padLists(values: unknown[], padding: ListPadding): unknown[] {
+  return values.map((value) => {
+    if (!Array.isArray(value) || value.length >= LONGER_THAN_ASSUMED) return value
+    const fill = padding === 'with nulls' ? null : value[0]
+    return Object.assign(new Array(LONGER_THAN_ASSUMED).fill(fill), value)
+  })
+}

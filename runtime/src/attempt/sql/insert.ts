@@ -94,6 +94,7 @@ const byToken = `
 export function findByTokensStatement(table: string, within?: readonly ReadColumn[]): Statement {
   return {
     name: `${table}:find-by-tokens${within ? '-within' : ''}`,
+    padded: 'with nulls',
     text: `
       -- $1 targets, $2 methods, $3 idempotence tokens
       SELECT ${within ? columnsWithin('attempt', within) : 'attempt.*'}

@@ -14,6 +14,7 @@ export const runStatements = (table: string) =>
     claim: {
       name: `${table}:claim`,
       once: true,
+      padded: 'with the first item',
       text: `
       -- $1 ids, $2 worker, $3 model
       UPDATE "${table}" SET
@@ -73,6 +74,7 @@ export const runStatements = (table: string) =>
     // The same for many runs. Rows that are locked are left out.
     succeedTogether: {
       name: `${table}:succeed-together`,
+      padded: 'with nulls',
       text: `
       -- $1 ids, $2 run numbers, $3 workers, $4 results
       WITH run AS (

@@ -1,5 +1,6 @@
 /**
- * The condition that a run of a row may begin: the row is pending and due, has not expired, and is not paused.
+ * The condition that a run of a row may begin: the row is pending and due, has not expired, and is not paused. Whether there are pauses at
+ * all is read once for all rows: to look for a pause of each row costs more than the rest of a claim.
  *
  * @param row the name of the row in the statement
  * @param model the parameter with the name of the model: `$3`
@@ -7,7 +8,7 @@
 export function isStartable(row: string, model: string): string {
   return `${row}.status::text = 'pending' AND ${row}.scheduled_at <= clock_timestamp()
           AND (${row}.expires_at IS NULL OR ${row}.expires_at > clock_timestamp())
-          AND NOT ${isPaused(row, model)}`
+          AND (NOT (SELECT EXISTS (SELECT FROM async_pauses WHERE async_pauses.model = ${model})) OR NOT ${isPaused(row, model)})`
 }
 
 /** The condition that a pause which has not ended matches a row. With `now()`, the planner can read the pauses once for all rows. */

@@ -1,6 +1,6 @@
 import type { Statement } from '../statement.js'
 import type { PrismaClientLike, TransactionOf } from './client.js'
-import { RunningOperations } from './running-operations.js'
+import { trackedOperations } from './running-operations.js'
 
 /** A transaction that stays open until `commit` or `rollback` is called. */
 export interface OpenTransaction<Client> {
@@ -24,9 +24,9 @@ export function openTransaction<Client extends PrismaClientLike>(
   timeout: number,
 ): Promise<Omit<OpenTransaction<Client>, 'cancelStatement'>> {
   const rolledBack = new Error('rolled back on request')
-  const operations = new RunningOperations()
+  const operations = trackedOperations(prisma)
   return new Promise((resolve, reject) => {
-    const ended: Promise<void> = operations.trackedBy(prisma).$transaction(
+    const ended: Promise<void> = operations.client.$transaction(
       (tx: TransactionOf<Client>) =>
         new Promise<void>((commit, fail) => {
           resolve({
@@ -36,8 +36,7 @@ export function openTransaction<Client extends PrismaClientLike>(
               return ended
             },
             rollback: async () => {
-              operations.close()
-              await Promise.race([operations.settled(), ended.catch(() => {})])
+              await Promise.race([operations.close(tx), ended.catch(() => {})])
               fail(rolledBack)
               await ended.catch(() => {})
             },

@@ -48,6 +48,7 @@ export const statements = {
 
   readMany: {
     name: 'toasts:read-many',
+    padded: 'with nulls',
     text: `
       SELECT name, key, ${readColumns}
       FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::text[]) AS id (name, key)) AS requested
