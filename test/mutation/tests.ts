@@ -2,7 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
+import type { TestProjectInlineConfiguration } from 'vitest/config'
 import { createVitest, type TestSpecification, type Vite, type Vitest } from 'vitest/node'
+import config from '../../vitest.config.js'
 import { REPOSITORY } from '../support/host.js'
 import { type PostgresServer, query } from '../support/postgres.js'
 import type { MutationEvent, Plan } from './runner.js'
@@ -20,21 +22,30 @@ export class Tests {
   /** @param texts the text that the tests read in place of a file's, by its path */
   static async start(texts: ReadonlyMap<string, string>): Promise<Tests> {
     const plugin: Vite.Plugin = { name: 'mutation', enforce: 'pre', transform: (_code, id) => texts.get(id) }
+    // The projects of the repository share processes. Here, each file has one of its own.
+    const projects = config.test!.projects as TestProjectInlineConfiguration[]
+    const { setupFiles, pool, testTimeout, alias } = projects.find(({ test }) => test!.name === 'isolated')!.test!
     const vitest = await createVitest(
       'test',
+      { root: REPOSITORY, config: false, watch: false, related: [...texts.keys()] },
       {
-        root: REPOSITORY,
-        watch: false,
-        maxWorkers: 1,
-        hookTimeout: 30_000,
-        silent: true,
-        reporters: [{}],
-        cache: false,
-        related: [...texts.keys()],
-        runner: 'test/mutation/runner.ts',
-        execArgv: ['--no-warnings'],
+        plugins: [plugin],
+        test: {
+          include: ['test/**/*.test.ts'],
+          exclude: ['**/node_modules/**', 'test/.*/**', 'test/hosts/**'],
+          globalSetup: config.test!.globalSetup!,
+          setupFiles: setupFiles!,
+          pool: pool!,
+          testTimeout: testTimeout!,
+          hookTimeout: 30_000,
+          alias: alias!,
+          maxWorkers: 1,
+          silent: true,
+          reporters: [{}],
+          runner: 'test/mutation/runner.ts',
+          execArgv: ['--no-warnings'],
+        },
       },
-      { plugins: [plugin] },
     )
     return new Tests(vitest)
   }
