@@ -18,6 +18,8 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
     alias: [
       { find: /^@async-gen\/runtime$/, replacement: runtime('index.ts') },
       { find: /^@async-gen\/runtime\/dashboard$/, replacement: runtime('dashboard/index.ts') },
+      { find: /^@async-gen\/runtime\/events$/, replacement: runtime('events/index.ts') },
+      { find: /^@async-gen\/runtime\/http$/, replacement: runtime('http/index.ts') },
       { find: /^@async-gen\/runtime\/testing$/, replacement: runtime('testing/index.ts') },
     ],
   },

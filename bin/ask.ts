@@ -79,6 +79,7 @@ export async function askForCommand(): Promise<string[]> {
         { value: 'install', label: 'install', hint: 'run this first: cached methods, tasks and the worker' },
         { value: 'attempt', label: 'attempt', hint: 'background jobs, recorded in your transactions' },
         { value: 'reports', label: 'reports', hint: 'reports that the worker builds' },
+        { value: 'dashboard', label: 'dashboard', hint: 'a web page over attempts, toasts, reports and workers' },
         { value: 'deploy', label: 'deploy', hint: 'run the worker in production' },
         { value: 'upgrade', label: 'upgrade', hint: 'merge newer templates with your edits' },
         { value: 'doctor', label: 'doctor', hint: 'check for problems' },

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import { GENERATORS, type GeneratorName } from '../generators/definitions/generator.js'
+import { FRAMEWORKS, GENERATORS, type GeneratorName } from '../generators/definitions/generator.js'
 import { UsageError } from '../generators/host/errors.js'
 import {
   type Flags,
@@ -66,6 +66,21 @@ const COMMANDS: CommandDefinition[] = [
         command.option('--model <name>', 'the model of the reports, if your schema already has a Report: SalesReport'),
       ),
     run: (input) => runGenerator('reports', input),
+  },
+  {
+    usage: 'dashboard',
+    description: 'add a web page over attempts, toasts, reports and workers to your application',
+    examples: ['npx async-gen dashboard', 'npx async-gen dashboard --framework fastify'],
+    addFlags: (command) =>
+      withGeneratorFlags(
+        command.addOption(
+          new Option(
+            '--framework <name>',
+            'what your application answers requests with (default: what package.json names)',
+          ).choices(FRAMEWORKS),
+        ),
+      ),
+    run: (input) => runGenerator('dashboard', input),
   },
   {
     usage: 'deploy <kind>',
@@ -217,6 +232,7 @@ Examples:
   $ npx async-gen install                 # first: toasts, tasks and the worker process
   $ npx async-gen attempt                 # background jobs; \`attempt EmailAttempt\` adds a second model
   $ npx async-gen reports MonthlySales    # reports that the worker builds
+  $ npx async-gen dashboard               # a web page that shows all of it, in your application
   $ npx async-gen deploy systemd          # the configuration that runs the worker in production
   $ npx async-gen attempt --diff          # shows every line that would change
   $ npx async-gen upgrade                 # merges newer templates with your edits

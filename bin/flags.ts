@@ -12,6 +12,7 @@ export interface Flags {
   model?: string
   encrypted?: boolean
   invalidateOn?: string[]
+  framework?: string
   migration?: 'keep' | 'drop' | 'delete' | 'delete-unchecked'
   onConflict?: 'mine' | 'theirs' | 'merge'
   dryRun?: boolean

@@ -39,6 +39,7 @@ export interface RecordedRun {
   encrypted?: boolean
   invalidateOn?: string[]
   clientSource?: ClientSource
+  framework?: string
 }
 
 interface Settings {
@@ -130,6 +131,7 @@ const SHAPE: Record<keyof Manifest, Check> = {
       encrypted: optional((value) => typeof value === 'boolean'),
       invalidateOn: optional(isTexts),
       clientSource: optional(isRecord),
+      framework: optional(isName),
     }),
   ),
   files: entries((key) => isEmittedPath(parseFileKey(key as string).path), object({ owner: isText, hash: isText })),

@@ -66,6 +66,7 @@ function withRecordedRun(
     ...(answers.model && { model: answers.model }),
     ...(answers.encrypted && { encrypted: true }),
     ...(answers.invalidateOn?.length && { invalidateOn: answers.invalidateOn }),
+    ...(answers.framework && { framework: answers.framework }),
     ...(generator.name === 'install' && answers.clientSource && { clientSource: answers.clientSource }),
   }
   const { schema, config, migrations } = { ...manifest?.settings, ...locationFlags(place) }

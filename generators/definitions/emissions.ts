@@ -100,7 +100,8 @@ function clientImport({ path, name }: ClientExport, from: string, ext: string): 
   return `import ${binding} from '${specifier(path, from, ext)}'`
 }
 
-function specifier(path: string, from: string, ext: string): string {
+/** How a module of the host is imported from a folder. */
+export function specifier(path: string, from: string, ext: string): string {
   if (isModuleName(path)) return path
   const file = relative(from, path)
   const relativePath = file.startsWith('.') ? file : `./${file}`

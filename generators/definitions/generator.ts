@@ -20,10 +20,24 @@ export interface GeneratorAnswers {
   encrypted?: boolean | undefined
   /** The models whose changes make toasts stale: `Oat`, `Topping.oat`. */
   invalidateOn?: string[] | undefined
+  /** The framework that shows the dashboard. */
+  framework?: string | undefined
+  /** What the generators have written in this host before. */
+  generated: GeneratedClasses
 }
 
-export const GENERATORS = ['install', 'attempt', 'reports', 'deploy'] as const
+/** The names of the classes of attempts, and of the reports. */
+export interface GeneratedClasses {
+  attempts: string[]
+  reports: string[]
+}
+
+export const GENERATORS = ['install', 'attempt', 'reports', 'dashboard', 'deploy'] as const
 export type GeneratorName = (typeof GENERATORS)[number]
+
+/** What can show the dashboard, in the order in which it is looked for in package.json. */
+export const FRAMEWORKS = ['nestjs', 'next', 'fastify', 'hono', 'express', 'http'] as const
+export type Framework = (typeof FRAMEWORKS)[number]
 
 /** One generator: data, and pure functions. */
 export interface Generator {

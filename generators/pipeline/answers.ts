@@ -1,6 +1,7 @@
 import { isAbsolute, normalize } from 'node:path/posix'
 import { MANIFEST, type Manifest } from '../changes/manifest.js'
-import type { Generator, GeneratorAnswers } from '../definitions/generator.js'
+import { detectFramework, parseFramework } from '../definitions/dashboard.js'
+import type { GeneratedClasses, Generator, GeneratorAnswers } from '../definitions/generator.js'
 import { className } from '../definitions/names.js'
 import { HostError, UsageError } from '../host/errors.js'
 import { fileInPath } from '../host/files.js'
@@ -19,6 +20,7 @@ export interface GivenAnswers {
   model?: string | undefined
   encrypted?: boolean | undefined
   invalidateOn?: string[] | undefined
+  framework?: string | undefined
   /** Asks the user; absent if nobody can answer, as in CI. */
   chooseClient?: ChooseClient | undefined
 }
@@ -39,25 +41,34 @@ export async function resolveAnswers(
   const dir = folder(host, manifest, given.dir)
   requireNoFile(host, dir)
   const { notes, ...client } = await answerClient(host, manifest, dir, given)
+  const isDashboard = generator.name === 'dashboard'
   const answers: GeneratorAnswers = {
-    names: [...new Set(given.names.map((name) => generator.parseName?.(name) ?? className(name)))],
+    names: isDashboard ? [] : [...new Set(given.names.map((name) => generator.parseName?.(name) ?? className(name)))],
     dir,
     ...client,
+    generated: generatedClasses(manifest),
     model: generator.name === 'reports' ? reportModel(manifest, given.model) : undefined,
   }
   const before = manifest?.generators[generator.owner(answers)]
   const invalidateOn = [...new Set([...(before?.invalidateOn ?? []), ...(given.invalidateOn ?? [])])]
-  return { answers: { ...answers, encrypted: given.encrypted ?? before?.encrypted, invalidateOn }, notes }
+  const framework = isDashboard ? frameworkOf(host, before?.framework, given) : undefined
+  return { answers: { ...answers, encrypted: given.encrypted ?? before?.encrypted, invalidateOn, framework }, notes }
 }
 
 /** The answers that all generators share, from the manifest. */
-export function sharedAnswers(host: Host, { settings }: Manifest): SharedAnswers {
+export function sharedAnswers(host: Host, manifest: Manifest): SharedAnswers {
+  const { settings } = manifest
   requireNoFile(host, settings.dir)
   const { path, name = 'default' } = parseClient(settings.client)
-  return { dir: settings.dir, client: { path, name }, urlVariables: settings.urlVariables ?? [DATABASE_URL] }
+  return {
+    dir: settings.dir,
+    client: { path, name },
+    urlVariables: settings.urlVariables ?? [DATABASE_URL],
+    generated: generatedClasses(manifest),
+  }
 }
 
-export type SharedAnswers = Pick<GeneratorAnswers, 'dir' | 'client' | 'urlVariables'>
+export type SharedAnswers = Pick<GeneratorAnswers, 'dir' | 'client' | 'urlVariables' | 'generated'>
 
 /** The emitted code imports the client, so its module has to exist. */
 export function requireClient({ root }: Host, { path }: ClientExport) {
@@ -67,6 +78,21 @@ export function requireClient({ root }: Host, { path }: ClientExport) {
     message: `The module ${path}, which exported the PrismaClient, no longer exists.`,
     remedy: 'Name the new module first: npx async-gen install --client src/db.ts#prisma',
   })
+}
+
+/** The framework on the command line (plop has it as a name), else the recorded one, else the one that package.json names. */
+function frameworkOf(host: Host, recorded: string | undefined, { framework, names }: GivenAnswers): string {
+  const given = framework ?? names[0]
+  return given === undefined ? (recorded ?? detectFramework(host)) : parseFramework(given)
+}
+
+/** The classes that runs of `attempt` and `reports` have written. */
+export function generatedClasses(manifest: Manifest | null): GeneratedClasses {
+  const runs = Object.entries(manifest?.generators ?? {})
+  return {
+    attempts: runs.flatMap(([owner, { generator }]) => (generator === 'attempt' ? [owner.split(' ')[1]!] : [])),
+    reports: runs.flatMap(([, { generator, names }]) => (generator === 'reports' ? names : [])),
+  }
 }
 
 /** The model on the command line, else the only one in the manifest, else `Report`. */

@@ -2,13 +2,14 @@ import nodePlop from 'node-plop'
 import type { ActionConfig, Actions, NodePlopAPI } from 'plop'
 import { type Emission, type Staged, stage, type Templates } from '../changes/stage.js'
 import { attempt } from '../definitions/attempt.js'
+import { dashboard } from '../definitions/dashboard.js'
 import { deploy } from '../definitions/deploy.js'
 import type { Generator, GeneratorAnswers } from '../definitions/generator.js'
 import { install } from '../definitions/install.js'
 import { reports } from '../definitions/reports.js'
 import type { Host } from '../host/inspect.js'
 
-export const generators = [install, attempt, reports, deploy]
+export const generators = [install, attempt, reports, dashboard, deploy]
 
 /** Registers the generators with plop, each with its actions. */
 export function register(plop: NodePlopAPI, actionsOf: (generator: Generator) => Actions) {

@@ -9,7 +9,7 @@ import { testDatabase } from '../support/database.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { codeBlocks } from './blocks.js'
 import { documentedCommands } from './commands.js'
-import { compileErrors, framework, runErrors, shop } from './compile.js'
+import { compileErrors, framework, runErrors, shop, shopWithPages } from './compile.js'
 import { fileOf } from './guide.js'
 
 const blocks = (...languages: string[]) => codeBlocks().filter((block) => languages.includes(block.language))
@@ -17,6 +17,7 @@ const code = blocks('ts', 'tsx')
 
 /** Pages that show an application of a framework. Those of the other pages are parts of the shop. */
 const FRAMEWORKS: Record<string, ReturnType<typeof framework>> = {
+  'docs/dashboard.md': shopWithPages,
   'docs/generators.md': framework('nextjs'),
   'docs/nestjs.md': framework('nestjs'),
   'docs/nextjs.md': framework('nextjs'),

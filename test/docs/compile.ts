@@ -57,6 +57,21 @@ async function makeShop(dir: string) {
 
 export const shop: Host = { make: makeShop, keeps: 'src/async/targets.ts' }
 
+/** The shop with pages that a browser runs. */
+export const shopWithPages: Host = {
+  make: async (dir) => {
+    await makeShop(dir)
+    const { compilerOptions } = SHOP_SETTINGS
+    const options = { ...compilerOptions, jsx: 'react-jsx', lib: ['es2023', 'dom', 'dom.iterable'] }
+    write(
+      dir,
+      'tsconfig.json',
+      JSON.stringify({ ...SHOP_SETTINGS, compilerOptions: options, include: ['**/*.ts', '**/*.tsx'] }),
+    )
+  },
+  keeps: '',
+}
+
 const SHOP_SETTINGS = {
   extends: join(APP, 'tsconfig.json'),
   compilerOptions: { declaration: false, declarationMap: false },

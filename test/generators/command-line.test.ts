@@ -134,6 +134,7 @@ describe('the command line', () => {
         'install',
         'attempt',
         'reports',
+        'dashboard',
         'deploy',
         'upgrade',
         'diff',
@@ -287,6 +288,7 @@ describe('the command line', () => {
     expect(typed(['async-gen', 'in'])).toBe('install info')
     expect(typed(['async-gen', 'reports', '--mo'])).toBe('--model')
     expect(typed(['async-gen', 'deploy', 'k'])).toBe('kubernetes')
+    expect(typed(['async-gen', 'dashboard', '--framework', 'ne'])).toBe('nestjs next')
     expect(typed(['async-gen', 'destroy', 're'])).toBe('reports')
     expect(typed(['async-gen', 'destroy', 'attempt', '--migration', 'd'])).toBe('drop delete delete-unchecked')
     expect(typed(['async-gen', 'upgrade', '--on-conflict', 'm'])).toBe('mine merge')

@@ -56,6 +56,7 @@ const RUNS: [GeneratorName, string[]][] = [
   ['install', []],
   ['attempt', ['EmailAttempt']],
   ['reports', ['MonthlySales']],
+  ['dashboard', []],
 ]
 
 describe.concurrent('a host with', () => {

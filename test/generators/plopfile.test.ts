@@ -6,10 +6,16 @@ import plopfile from '../../generators/commands/plopfile.js'
 import { sampleHost } from './sample-host.js'
 
 describe("a host's own plopfile", () => {
-  it('has the three generators, with their prompts', async () => {
+  it('has the generators, with their prompts', async () => {
     const plop = await nodePlop()
     plopfile(plop)
-    expect(plop.getGeneratorList().map(({ name }) => name)).toEqual(['install', 'attempt', 'reports', 'deploy'])
+    expect(plop.getGeneratorList().map(({ name }) => name)).toEqual([
+      'install',
+      'attempt',
+      'reports',
+      'dashboard',
+      'deploy',
+    ])
     expect(plop.getGenerator('attempt').prompts).toMatchObject([{ name: 'name', default: 'Attempt' }])
   })
 

@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type Emission, render, stage } from '../../generators/changes/stage.js'
 import { attempt } from '../../generators/definitions/attempt.js'
+import { dashboard } from '../../generators/definitions/dashboard.js'
 import { deploy } from '../../generators/definitions/deploy.js'
+import { FRAMEWORKS } from '../../generators/definitions/generator.js'
 import { install } from '../../generators/definitions/install.js'
 import { reports } from '../../generators/definitions/reports.js'
 import type { Host } from '../../generators/host/inspect.js'
@@ -16,6 +18,7 @@ const answers = {
   dir: 'src/async',
   client: { path: 'src/db.ts', name: 'prisma' },
   names: [],
+  generated: { attempts: ['Attempt', 'EmailAttempt'], reports: ['MonthlySales'] },
 }
 
 function emissions(esm: boolean): Emission[] {
@@ -40,6 +43,9 @@ function emissions(esm: boolean): Emission[] {
     ...attempt.emissions(host, answers),
     ...attempt.emissions(host, { ...answers, names: ['EmailAttempt'], encrypted: true }),
     ...reports.emissions(host, { ...answers, names: ['MonthlySales'] }),
+    ...FRAMEWORKS.flatMap((framework) =>
+      dashboard.emissions(host, { ...answers, dir: `src/${framework}/async`, framework }),
+    ),
     ...['systemd', 'docker', 'kubernetes', 'pm2', 'procfile'].flatMap((kind) =>
       deploy.emissions(host, { ...answers, names: [kind] }),
     ),

@@ -14,10 +14,12 @@ it('every entry is found by compilers that do not read `exports`', () => {
 
 it('no declaration imports a package that a host may not have', () => {
   const optional = Object.keys(manifest.peerDependenciesMeta)
-  for (const entry of ['index.d.ts', 'dashboard/index.d.ts', 'testing/index.d.ts']) {
-    const imported = importsOf(join(DIST, entry), new Set())
-    expect(imported).toContain('pg')
+  const entries = Object.values(manifest.exports).flatMap((entry) => (typeof entry === 'string' ? [] : [entry.types]))
+  expect(entries).toContain('./dist/events/index.d.ts')
+  for (const entry of entries) {
+    const imported = importsOf(join(DIST, '..', entry), new Set())
     expect(imported.filter((name) => optional.includes(name))).toEqual([])
+    if (entry === manifest.types) expect(imported).toContain('pg')
   }
   expect(manifest.dependencies, 'the types of pg are part of ours').toHaveProperty('@types/pg')
 })

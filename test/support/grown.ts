@@ -1,4 +1,5 @@
 import { BaseAttempt, type Database, defineTargets, defineToast, pruneToasts, sweep } from '@async-gen/runtime'
+import { asyncEvents, signedId } from '@async-gen/runtime/events'
 import { query } from './postgres.js'
 
 /** The rows that the operations look for: as many in each table, whatever its size. They are the oldest, so that a walk from the newest is long. */
@@ -115,5 +116,24 @@ export function operations(db: Database) {
     'read a toast': () => breakfast.peek({ id: 7, updatedAt: new Date(0) }),
     'read many toasts': () => breakfast.many(oats),
     'prune toasts': () => pruneToasts(db),
+    'follow attempts and toasts': async () => {
+      const attempts = await Attempt.where({}, { limit: 150 })
+      const options = { secret: 'x'.repeat(32) }
+      const ids = [
+        ...attempts.map((attempt) => signedId(attempt, options)),
+        ...oats.map((oat) => signedId(breakfast, oat, options)),
+      ]
+      const handler = asyncEvents(db, { ...options, attempts: [Attempt], authorize: () => true })
+      const responses = await Promise.all(ids.map((id) => handler(new Request(`http://localhost/?id=${id}`))))
+      await Promise.all(responses.map(readFirstEvent))
+    },
   } satisfies Record<string, () => Promise<unknown>>
+}
+
+async function readFirstEvent({ body }: Response): Promise<void> {
+  const reader = body!.getReader()
+  // The first chunk tells how soon to connect again.
+  await reader.read()
+  await reader.read()
+  await reader.cancel()
 }

@@ -14,6 +14,7 @@ import { parseClient } from '../../pipeline/client-answer.js'
 import { installCommand, RUNTIME } from '../../pipeline/install-command.js'
 import { otherVersion } from '../../pipeline/installed-version.js'
 import { ejectedPath, staleTemplates } from '../../pipeline/templates.js'
+import { dashboardFindings } from './dashboard.js'
 import { type Definitions, readMigration } from './definitions.js'
 import type { Finding } from './finding.js'
 
@@ -28,6 +29,7 @@ export function projectFindings(host: Host, manifest: Manifest): Finding[] {
     ...missingClient(host, manifest),
     ...installedPackages(host),
     ...behind(manifest),
+    ...dashboardFindings(host, manifest),
     ...otherVersion(host).map((message) => ({
       severity: 'warning' as const,
       code: 'OTHER_VERSION',

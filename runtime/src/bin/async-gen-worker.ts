@@ -29,7 +29,7 @@ import { aliveLines, type DatabaseProblem, pauseLines, readDatabase } from './st
 import { type CommandName, parseCommandLine, UsageError } from './usage.js'
 
 const ACTIONS: Record<
-  Exclude<CommandName, 'attempts'>,
+  Exclude<CommandName, 'attempts' | 'dashboard'>,
   (file: string | undefined, flags: Flags) => Promise<CommandResult>
 > = {
   run: runHere,
@@ -63,6 +63,7 @@ async function main(args: string[]): Promise<number | undefined> {
   try {
     const found = parseCommandLine(args, version)
     if (typeof found === 'string') return print({ lines: [found], json: { text: found } }, json)
+    if (found.command === 'dashboard') return await showDashboard(found.module, found.flags)
     if (found.subcommand) return await runAttempts(found.subcommand, found.flags, json)
     return print(await ACTIONS[found.command as keyof typeof ACTIONS](found.module, found.flags), json)
   } catch (error) {
@@ -84,6 +85,12 @@ async function runAttempts(subcommand: ParsedSubcommand, flags: Flags, json: boo
   } catch (error) {
     return await endWith(printError(error, json))
   }
+}
+
+/** Only this command loads the dashboard. */
+async function showDashboard(module: string | undefined, flags: Flags): Promise<number> {
+  const { serveDashboard } = await import('./dashboard.js')
+  return await endWith(print(await serveDashboard(module, flags, (line) => void writeOut(`${line}\n`)), false))
 }
 
 /** Ends the process when its output is written: modules of the host may keep timers and connections open. */

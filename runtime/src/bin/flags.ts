@@ -22,6 +22,7 @@ export const FLAGS = {
     type: 'string',
     help: ['--timeout <seconds>', 'how long to wait until a worker has started (default: 30) or stopped (default: 60)'],
   },
+  port: { type: 'string', help: ['--port <n>', 'the port of the dashboard. Default: 9395'] },
   status: { type: 'string', help: ['--status <status>', 'attempts with this status, or several: failed,expired'] },
   pending: { type: 'boolean', help: ['--pending', 'the same as --status pending'] },
   running: { type: 'boolean', help: ['--running', 'the same as --status running'] },

@@ -62,6 +62,13 @@ export const COMMANDS = {
     flags: ['json'],
     examples: ['clear', 'clear src/async/worker.ts'],
   },
+  dashboard: {
+    summary: 'shows the dashboard on this machine, for development, until Ctrl-C or SIGTERM',
+    details: 'To mount it in your application, for your team and in production: npx async-gen dashboard',
+    takesModule: true,
+    flags: ['port'],
+    examples: ['dashboard', 'dashboard --port 4000', 'dashboard src/async/worker.ts'],
+  },
   attempts: {
     summary: 'lists, shows, retries, cancels, expires, reschedules, pauses and resumes attempts',
     details: ATTEMPTS_DETAILS,

@@ -2,6 +2,7 @@
 
 import type { AsyncLocalStorage } from 'node:async_hooks'
 import type * as runtime from '@async-gen/runtime'
+import type { DashboardHandler } from '@async-gen/runtime/dashboard'
 import type { PrismaPg as Adapter } from '@prisma/adapter-pg'
 import type { Attempt as AttemptClass } from './src/async/attempt.js'
 import type { db as database } from './src/async/database.js'
@@ -82,6 +83,8 @@ declare global {
   const tasks: URL
   const beforeAll: (setUp: () => unknown) => void
   const customerToken: string
+  const dashboard: DashboardHandler
+  const isSignedIn: (cookie: string | null) => Promise<boolean>
   const args: { customerToken: string; orderNumber: number }
   const tomorrow: Date
   const addUpOrdersOf: (month: string) => Promise<number>

@@ -4,6 +4,7 @@ import type { AttemptClass } from '../../attempt/attempt.js'
 import { rootOf } from '../../attempt/subclasses.js'
 import type { Database } from '../../core/database.js'
 import { AsyncGenError } from '../../core/errors.js'
+import type { ReportClass } from '../../report/report.js'
 import { findWorkerModule, loadModule } from '../../worker/module.js'
 import { UsageError } from '../usage.js'
 
@@ -48,16 +49,32 @@ export async function hostClass(worker: string | undefined, model: string | unde
 
 /** The classes of attempts beside the worker module, by their models. None if a module does not load: for what is only shown. */
 export async function loadedClasses(worker: string | undefined): Promise<Map<string, AttemptClass>> {
+  return await classesBeside(worker).catch(() => new Map())
+}
+
+/** The classes of attempts beside the worker module, by their models. */
+export async function classesBeside(worker: string | undefined): Promise<Map<string, AttemptClass>> {
   const module = findWorkerModule(process.cwd(), worker)
-  return await attemptClasses(dirname(module), extname(module)).catch(() => new Map())
+  return await attemptClasses(dirname(module), extname(module))
+}
+
+/** The classes of reports in the folder reports/ beside the worker module. */
+export async function reportsBeside(worker: string | undefined): Promise<ReportClass[]> {
+  const module = findWorkerModule(process.cwd(), worker)
+  const folder = join(dirname(module), 'reports')
+  if (!existsSync(folder)) return []
+  const classes = new Set<ReportClass>()
+  for (const file of modulesIn(folder, extname(module))) {
+    for (const exported of Object.values(await loadModule(file))) if (isReportClass(exported)) classes.add(exported)
+  }
+  return [...classes]
 }
 
 /** The classes that extend BaseAttempt(…), by their models. Only modules that mention it are imported. */
 async function attemptClasses(folder: string, extension: string): Promise<Map<string, AttemptClass>> {
-  const files = readdirSync(folder)
-    .filter((file) => extname(file) === extension && !/\.(d|test|spec|factory)\.[cm]?[jt]s$/.test(file))
-    .map((file) => join(folder, file))
-    .filter((file) => /\bBaseAttempt\b|\bextends \w*Attempt\b/.test(readFileSync(file, 'utf8')))
+  const files = modulesIn(folder, extension).filter((file) =>
+    /\bBaseAttempt\b|\bextends \w*Attempt\b/.test(readFileSync(file, 'utf8')),
+  )
   const classes = new Map<string, AttemptClass>()
   for (const file of files) {
     const module = await loadModule(file)
@@ -66,6 +83,17 @@ async function attemptClasses(folder: string, extension: string): Promise<Map<st
     }
   }
   return classes
+}
+
+function modulesIn(folder: string, extension: string): string[] {
+  return readdirSync(folder)
+    .filter((file) => extname(file) === extension && !/\.(d|test|spec|factory)\.[cm]?[jt]s$/.test(file))
+    .map((file) => join(folder, file))
+}
+
+/** By its shape, like `isAttemptClass`. */
+function isReportClass(value: unknown): value is ReportClass {
+  return typeof value === 'function' && 'store' in value && 'task' in value && 'type' in value
 }
 
 /** By its shape: the host may have another copy of this package. */

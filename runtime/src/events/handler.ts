@@ -1,0 +1,138 @@
+import type { AttemptClass } from '../attempt/attempt.js'
+import type { Database } from '../core/database.js'
+import { AsyncGenError } from '../core/errors.js'
+import { refuseUnknownOptions } from '../core/known-options.js'
+import { type EventsAccess, type EventsSubject, secretOf, verifyId } from './signed-id.js'
+import {
+  attemptState,
+  GONE,
+  jsonOfState,
+  type LiveAttempt,
+  type LiveState,
+  type LiveToast,
+  NOT_REQUESTED,
+  toastState,
+} from './state.js'
+import { eventStream, hasReceivedLast, type LiveEvent } from './stream.js'
+import { attemptsTable, toastsTable } from './tables.js'
+import { type ChangedRow, NO_ROW, watchedRowsOf } from './watched-rows.js'
+
+export interface AsyncEventsOptions {
+  /**
+   * Whether a request may follow what its id names: ask your session. With `{ decrypt: true }`, encrypted results and errors are sent too.
+   * A Response is sent as it is, such as a redirect.
+   */
+  authorize: (request: Request, subject: EventsSubject) => EventsAccess | Promise<EventsAccess>
+  /** The classes whose attempts may be followed. Default: none. Toasts and reports need no class. */
+  attempts?: readonly AttemptClass[]
+  /** The secret of `signedId`. Default: the environment variable ASYNC_GEN_SECRET. */
+  secret?: string | undefined
+}
+
+const OPTIONS = ['authorize', 'attempts', 'secret']
+
+/**
+ * Server-sent events about one attempt, toast or report: `GET …?id=<signedId(attempt)>`. The first event comes at once, the others when the
+ * state changes, and the stream ends with what it follows. The data of each event is a `LiveState`.
+ *
+ * @throws AsyncGenError NOT_AUTHORIZED, NO_SECRET, UNKNOWN_OPTION
+ */
+export function asyncEvents(db: Database, options: AsyncEventsOptions): (request: Request) => Promise<Response> {
+  refuseUnknownOptions('asyncEvents', options, OPTIONS)
+  const { authorize, attempts = [] } = options
+  if (typeof authorize !== 'function')
+    throw new AsyncGenError(
+      'NOT_AUTHORIZED',
+      'asyncEvents needs the option `authorize`: a function that returns whether a request may follow what its id names.',
+    )
+  const secret = secretOf(options.secret, 'asyncEvents')
+  const classes = new Map(attempts.map((Attempt) => [Attempt.model, Attempt]))
+
+  return async (request) => {
+    if (request.method !== 'GET') return refusal(405, 'Only GET is answered here.', { allow: 'GET' })
+    const verified = verifyId(new URL(request.url).searchParams.get('id') ?? '', secret)
+    if (verified === 'invalid') return refusal(403, 'The id was not signed with the secret of this server.')
+    if (verified === 'expired') return refusal(410, 'The id has expired. Load the page again.')
+    const { subject, expiresAt } = verified
+    const access = await authorize(request, subject)
+    if (access instanceof Response) return access
+    if (!access) return refusal(403, 'This request may not follow what the id names.')
+    const lastEventId = request.headers.get('last-event-id')
+    // A browser does not connect again after this status.
+    if (hasReceivedLast(lastEventId)) return new Response(null, { status: 204 })
+
+    const decrypt = typeof access === 'object' && access.decrypt === true
+    const follow = followerOf(db, classes, subject, { decrypt, lastVersion: lastEventId })
+    return new Response(eventStream({ follow, expiresAt, signal: request.signal }), { headers: HEADERS })
+  }
+}
+
+const HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  // `no-transform` keeps middleware from compressing the stream, which would hold events back.
+  'cache-control': 'no-store, no-transform',
+  // nginx would hold them back too.
+  'x-accel-buffering': 'no',
+  'x-content-type-options': 'nosniff',
+}
+
+function refusal(status: number, text: string, headers: Record<string, string> = {}): Response {
+  return new Response(`${text}\n`, {
+    status,
+    headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store', ...headers },
+  })
+}
+
+interface ClientOptions {
+  decrypt: boolean
+  /** The version of the row that the client has; null if it has none. */
+  lastVersion: string | null
+}
+
+type Follower = (send: (event: LiveEvent) => void) => () => void
+
+/** @throws AsyncGenError INVALID_OPTION for attempts of a class that `asyncEvents` did not get */
+function followerOf(
+  db: Database,
+  classes: Map<string, AttemptClass>,
+  subject: EventsSubject,
+  { decrypt, lastVersion }: ClientOptions,
+): Follower {
+  if (subject.kind === 'attempt') {
+    const Attempt = classes.get(subject.model)
+    if (!Attempt)
+      throw new AsyncGenError(
+        'INVALID_OPTION',
+        `asyncEvents: \`attempts\` does not list the class of the model "${subject.model}", one of whose attempts a client follows.`,
+      )
+    const table = attemptsTable(Attempt.store.table)
+    const stateOf = (row: ChangedRow) => attemptState(row as ChangedRow & LiveAttempt, Attempt, decrypt)
+    return (send) =>
+      watchedRowsOf(Attempt.db).watch(
+        table,
+        subject.id,
+        eventsFor(send, lastVersion, stateOf, () => GONE),
+      )
+  }
+  const key = JSON.stringify([subject.name, subject.kind === 'report' ? subject.id : subject.key])
+  const stateOf = (row: ChangedRow) => toastState(row as ChangedRow & LiveToast)
+  const missing = (hadRow: boolean) => (hadRow ? GONE : NOT_REQUESTED)
+  return (send) => watchedRowsOf(db).watch(toastsTable, key, eventsFor(send, lastVersion, stateOf, missing))
+}
+
+/** Sends an event for each row that differs from what the client has. */
+function eventsFor(
+  send: (event: LiveEvent) => void,
+  lastVersion: string | null,
+  stateOf: (row: ChangedRow) => LiveState,
+  missing: (hadRow: boolean) => LiveState,
+): (row: ChangedRow) => void {
+  let sent = lastVersion
+  return (row) => {
+    const hadRow = sent !== null && sent !== NO_ROW
+    if (row.version === sent) return
+    sent = row.version
+    const state = row.version === NO_ROW ? missing(hadRow) : stateOf(row)
+    send({ version: row.version, json: jsonOfState(state), finished: state.finished })
+  }
+}
