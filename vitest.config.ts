@@ -1,16 +1,18 @@
 import { fileURLToPath } from 'node:url'
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
 
 const runtime = (file: string) => fileURLToPath(new URL(`runtime/src/${file}`, import.meta.url))
 
-export default defineConfig({
+/** Their files share a process, and what it has loaded. Those that are left out mock modules. */
+const SHARING = 'test/{generators,docs}/!(stage|upgrade).test.ts'
+
+const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['**/node_modules/**', 'test/.*/**', 'test/hosts/**'],
-    globalSetup: 'test/support/global-setup.ts',
+    name,
+    ...test,
+    exclude: ['**/node_modules/**', 'test/.*/**', 'test/hosts/**', ...(test?.exclude ?? [])],
     setupFiles: 'test/support/setup.ts',
     pool: 'forks',
-    maxWorkers: 2,
     testTimeout: 180_000,
     hookTimeout: 180_000,
     alias: [
@@ -19,6 +21,18 @@ export default defineConfig({
       { find: /^@async-gen\/runtime\/events$/, replacement: runtime('events/index.ts') },
       { find: /^@async-gen\/runtime\/http$/, replacement: runtime('http/index.ts') },
       { find: /^@async-gen\/runtime\/testing$/, replacement: runtime('testing/index.ts') },
+    ],
+  },
+})
+
+export default defineConfig({
+  test: {
+    globalSetup: 'test/support/global-setup.ts',
+    // Most of the time, many tests wait for processes.
+    maxWorkers: 3,
+    projects: [
+      project('sharing', { include: [SHARING], isolate: false }),
+      project('isolated', { include: ['test/**/*.test.ts'], exclude: [SHARING] }),
     ],
   },
 })

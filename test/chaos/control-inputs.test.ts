@@ -7,9 +7,10 @@ import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { COMMANDS, parseCommandLine, UsageError } from '../../runtime/src/bin/usage.js'
 import { type DaemonFolders, launchSettingsOf, list, nextNumber, start, stop } from '../../runtime/src/worker/daemon.js'
 import { REPOSITORY } from '../support/host.js'
+import { compiled } from '../support/programs.js'
 import { childEnv } from '../support/run.js'
 
-const BIN = join(REPOSITORY, 'runtime/src/bin/async-gen-worker.ts')
+const BIN = compiled('runtime/src/bin/async-gen-worker.ts')
 
 /** Words that are nearly right, and words that are not. */
 const word = fc.oneof(
@@ -63,9 +64,8 @@ describe('a command line of async-gen-worker', () => {
     fc.assert(
       fc.property(fc.array(word, { maxLength: 5 }), fc.boolean(), (words, json) => {
         const args = [...words, ...(json ? ['--json'] : [])]
-        const tsx = import.meta.resolve('tsx')
         const options = { cwd, env: childEnv(), encoding: 'utf8', timeout: 60_000 } as const
-        const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', tsx, BIN, ...args], options)
+        const { status, stdout, stderr } = spawnSync(process.execPath, [BIN, ...args], options)
         expect([0, 1, 2, 3, 4]).toContain(status)
         expect(stdout + stderr).not.toMatch(/^ +at /m)
         if (args.some((each) => /^--json(=|$)/.test(each))) expect(JSON.parse(stdout)).toMatchObject({ version: 1 })
@@ -101,8 +101,11 @@ describe('a command line of async-gen-worker', () => {
     [['--help', '--json']],
     [['status', '--json=1']],
   ])('with --json prints one object: %j', (args) => {
-    const tsx = ['--import', 'tsx', BIN, ...args]
-    const { stdout, stderr } = spawnSync(process.execPath, tsx, { cwd: REPOSITORY, env: childEnv(), encoding: 'utf8' })
+    const { stdout, stderr } = spawnSync(process.execPath, [BIN, ...args], {
+      cwd: REPOSITORY,
+      env: childEnv(),
+      encoding: 'utf8',
+    })
     expect(JSON.parse(stdout)).toMatchObject({ version: 1 })
     expect(stderr).toBe('')
   })

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { prisma } from '../.app/src/db.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
+import { compiled } from '../support/programs.js'
 import { childEnv, run } from '../support/run.js'
 import { Attempt } from './host/attempt.js'
 import { db } from './host/database.js'
@@ -14,8 +15,8 @@ import { Probe } from './host/targets.js'
 import { breakfast } from './host/toasts.js'
 import { effect, sql, url } from './scene.js'
 
-const BIN = join(REPOSITORY, 'runtime/src/bin/async-gen-worker.ts')
-const HOST = join(REPOSITORY, 'test/chaos/host/worker.ts')
+const BIN = compiled('runtime/src/bin/async-gen-worker.ts')
+const HOST = compiled('test/chaos/host/worker.ts')
 
 let dir: string
 let traces: string[]
@@ -136,7 +137,7 @@ describe('P15: async-gen-worker', () => {
   it('ends at a signal before the worker has started, also as the first process of a container', async () => {
     const loading = join(dir, 'worker.mjs')
     writeFileSync(loading, 'console.log("loading"); setInterval(() => {}, 1000)')
-    const early = spawn(process.execPath, ['--import', 'tsx', BIN, 'run', loading], { env: childEnv() })
+    const early = spawn(process.execPath, [BIN, 'run', loading], { env: childEnv() })
     await once(early.stdout, 'data')
     early.kill('SIGTERM')
     // Its own exit code: the default action, which a container's first process does not have, would leave none.
@@ -157,8 +158,8 @@ describe('P15: async-gen-worker', () => {
   it('also has its name of version 0.1.0, async-worker, for older scripts', async () => {
     const { bin } = JSON.parse(readFileSync(join(REPOSITORY, 'runtime/package.json'), 'utf8'))
     expect(Object.keys(bin)).toEqual(['async-gen-worker', 'async-worker'])
-    const old = join(REPOSITORY, 'runtime', bin['async-worker'].replace('dist', 'src').replace('.js', '.ts'))
-    const { stdout } = await run(REPOSITORY, process.execPath, ['--import', 'tsx', old, '--help'])
+    const old = compiled(join('runtime', bin['async-worker']))
+    const { stdout } = await run(REPOSITORY, process.execPath, [old, '--help'])
     expect(stdout).toMatch(/^Usage: async-gen-worker /)
   })
 
@@ -174,7 +175,7 @@ describe('P15: async-gen-worker', () => {
   it('prints the lines for .gitignore if git does not ignore its files', async () => {
     await run(dir, 'git', ['init', '-q'])
     const inRepository = (...args: string[]) =>
-      run(dir, process.execPath, ['--import', import.meta.resolve('tsx'), BIN, ...args], { env: { DATABASE_URL: url } })
+      run(dir, process.execPath, [BIN, ...args], { env: { DATABASE_URL: url } })
     const { stdout } = await inRepository('start', HOST, '--pid-dir', 'pids')
     expect(stdout).toMatch(/^Git does not ignore the pid files and logs. Add to .gitignore: \/log\/ \/pids\/$/m)
     writeFileSync(join(dir, '.gitignore'), '/log/\n/pids/\n')
@@ -200,7 +201,7 @@ describe('P15: async-gen-worker', () => {
 
   it('rejects an invalid environment variable by name before it loads the worker module', async () => {
     const options = { env: { ASYNC_WORKER_ONCE: 'yes' }, exitCodes: [1] }
-    const { stderr } = await run(REPOSITORY, process.execPath, ['--import', 'tsx', BIN, 'run', HOST], options)
+    const { stderr } = await run(REPOSITORY, process.execPath, [BIN, 'run', HOST], options)
     expect(stderr).toBe('ASYNC_WORKER_ONCE is "yes". It must be 1 or true, 0 or false.\n')
   })
 })
@@ -210,7 +211,7 @@ const pidFile = () => join(dir, 'pids/async-gen-worker.1.pid')
 const asyncWorker = (...args: string[]) => asyncWorkerOn(url, ...args)
 
 const asyncWorkerOn = (database: string, ...args: string[]) =>
-  run(REPOSITORY, process.execPath, ['--import', 'tsx', BIN, ...args], {
+  run(REPOSITORY, process.execPath, [BIN, ...args], {
     env: { DATABASE_URL: database },
     exitCodes: [0, 1, 2, 3, 4],
   })

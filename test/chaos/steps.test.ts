@@ -83,8 +83,9 @@ describe('a worker whose call ignores its signal', () => {
 
 describe('a worker that hangs during a run', () => {
   /** A worker that hangs after a step of the run, and whose session PostgreSQL has ended, as it does after some minutes. */
-  async function hangingAt(step: string): Promise<WorkerProcess> {
-    const hanging = await worker({ DIE_AT: step, DIE_BY: 'SIGSTOP' }, { file: 'dying-worker.ts', visible: false })
+  async function hangingAt(step: string, more = 0): Promise<WorkerProcess> {
+    const settings = { DIE_AT: step, DIE_BY: 'SIGSTOP', HANG_MORE: `${more}` }
+    const hanging = await worker(settings, { file: 'dying-worker.ts', visible: false })
     await eventually('the run', async () => (await sql(`SELECT FROM attempts WHERE status = 'running'`)).length === 1)
     await eventually('the hang', async () => isStopped(hanging.pid))
     await sql(
@@ -97,17 +98,27 @@ describe('a worker that hangs during a run', () => {
 
   const times = async (effect: string) => (await effects()).filter(({ what }) => what === effect).length
 
-  it.each(['claimed', 'called'])(
-    'P13, P17: after the step "%s": changes nothing if it continues after another worker',
-    async (step) => {
+  // It continues its run, or it first notices that its session was lost.
+  it.each([
+    ['claimed', 0],
+    ['called', 0],
+    ['claimed', 2000],
+    ['called', 2000],
+  ])(
+    'P13, P17: after the step "%s": changes nothing if it continues %i ms after another worker',
+    async (step, more) => {
       const attempt = await Attempt.async(Probe).once('written', 0)
-      const zombie = await hangingAt(step)
+      const zombie = await hangingAt(step, more)
       await worker()
       await eventually('the end of the attempt', async () => (await attempt.reload()).isFinished)
       const { result, completedAt } = attempt
 
       zombie.kill('SIGCONT')
-      await eventually('its log line', async () => zombie.log().includes('"outcome":"superseded"'))
+      await eventually('its log line', async () => zombie.log().includes('"outcome":"superseded"'), 60_000).catch(
+        (error: Error) => {
+          throw new Error(`${error.message} Its log:\n${zombie.log()}`)
+        },
+      )
       expect(await attempt.reload()).toMatchObject({ status: 'succeeded', numAttempts: 2, result, completedAt })
       expect(await times('written')).toBe(1)
     },

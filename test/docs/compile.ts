@@ -82,6 +82,8 @@ export function framework(name: 'nestjs' | 'nextjs'): Host {
   const make: Host['make'] = async (dir, blocks) => {
     cpSync(join(HOST, name), dir, { recursive: true })
     write(dir, 'prisma/schema.prisma', '')
+    // The repository ends here, for a formatter: Biome would be started for each file.
+    mkdirSync(join(dir, '.git'))
     copyFileSync(join(HOST, 'schema.prisma'), join(dir, 'prisma', 'schema.prisma'))
     const clients = blocks.filter((block) => /prisma(\.service)?\.ts$/.test(fileOf(block.text) ?? ''))
     for (const client of clients) write(dir, fileOf(client.text)!, client.text)

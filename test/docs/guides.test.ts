@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, inject, it } from 'vitest'
+import { freePort } from '../../runtime/src/testing/free-port.js'
 import { PACKAGES } from '../support/host.js'
 import { createDatabase } from '../support/postgres.js'
 import { SPEC_TIMEOUTS } from '../support/run.js'
@@ -56,7 +56,7 @@ describe.skipIf(!hasCommands('script', 'curl'))(
     it('gets the answers of docs/express.md from that application', async ({ skip }) => {
       skip(!made)
       reader.env.DATABASE_URL = await createDatabase(inject('postgres'))
-      reader.env.PORT = await freePort()
+      reader.env.PORT = String(await freePort())
       await reader.run('npx prisma migrate deploy')
       await reader.follow('docs/express.md', {
         commands: {},
@@ -75,11 +75,4 @@ describe.skipIf(!hasCommands('script', 'curl'))(
 
 function hasCommands(...names: string[]) {
   return names.every((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status === 0)
-}
-
-async function freePort() {
-  const server = createServer().listen(0)
-  const { port } = server.address() as { port: number }
-  await new Promise((closed) => server.close(closed))
-  return String(port)
 }

@@ -108,6 +108,25 @@ export default function Layout({ children }: { children: ReactNode }) {
   )
 }
 `,
+  'src/app/order/route.ts': `
+import { signedId } from '@async-gen/runtime/events'
+import { Attempt } from '@/async/attempt'
+import { OrderClient } from '@/lib/order-client'
+
+export async function POST() {
+  const attempt = await Attempt.async(OrderClient).fulfill({ orderNumber: 1 })
+  return new Response(signedId(attempt))
+}
+`,
+  'src/app/events/route.ts': `
+import { asyncEvents } from '@async-gen/runtime/events'
+import { Attempt } from '@/async/attempt'
+import { db } from '@/async/database'
+
+const events = asyncEvents(db, { attempts: [Attempt], authorize: () => true })
+
+export const GET = (request: Request) => events(request)
+`,
   'src/lib/prisma.ts': `
 import { PrismaPg } from '@prisma/adapter-pg'
 import { PrismaClient } from '@/generated/prisma/client'
@@ -115,6 +134,14 @@ import { PrismaClient } from '@/generated/prisma/client'
 export const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: process.env.DATABASE_URL }) })
 `,
 }
+
+/** The list of the calls, in place of the empty one that the command writes. */
+const NEXT_TARGETS = `
+import { defineTargets } from '@async-gen/runtime'
+import { OrderClient } from '../lib/order-client'
+
+export const targets = defineTargets(() => ({ OrderClient }))
+`
 
 const folders: string[] = []
 afterAll(() => {
@@ -152,6 +179,7 @@ async function nextApp(): Promise<string> {
   for (const file of ['next.d.ts', 'prelude.ts', 'targets.ts']) rmSync(join(dir, file))
   write(dir, { ...NEXT_FILES, 'prisma/schema.prisma': readFileSync(join(host, 'schema.prisma'), 'utf8') })
   for (const generator of ['install', 'attempt', 'dashboard']) await asyncGen(dir, [generator, '--yes'])
+  write(dir, { 'src/async/targets.ts': NEXT_TARGETS })
   await prisma(dir, ['generate'])
   return dir
 }
@@ -226,6 +254,20 @@ const FAILED = `
   INSERT INTO attempts (target, method, status, completed_at) VALUES ('OrderClient', 'fulfill', 'failed', now())
   RETURNING id::text`
 
+/** A page records a call, and follows it with the id that it got. */
+async function expectLiveState({ origin }: Served) {
+  const id = await (await fetch(`${origin}/order`, { method: 'POST' })).text()
+  const response = await fetch(`${origin}/events?id=${id}`)
+  expect(response.headers.get('content-type')).toContain('text/event-stream')
+  let received = ''
+  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+    received += chunk
+    if (!received.includes('"status":"cancelled"') && received.includes('"status":"pending"'))
+      await query(url, `UPDATE attempts SET status = 'cancelled', completed_at = now() WHERE status = 'pending'`)
+  }
+  expect(received).toContain('"status":"cancelled","finished":true')
+}
+
 async function whileServing(serving: Promise<Served>, use: (served: Served) => Promise<void>) {
   const served = await serving
   try {
@@ -253,7 +295,7 @@ describe.each(Object.keys(SERVERS))('the mount for %s', (framework) => {
 
 describe('the mount for next', () => {
   const next = join(REPOSITORY, 'node_modules/next/dist/bin/next')
-  const env = { NEXT_TELEMETRY_DISABLED: '1', DATABASE_URL: url }
+  const env = { NEXT_TELEMETRY_DISABLED: '1', DATABASE_URL: url, ASYNC_GEN_SECRET: 'x'.repeat(32) }
   const serveNext = (command: string) =>
     serve(dir, [next, command, '-p', '0', '-H', '127.0.0.1'], /http:\/\/127\.0\.0\.1:(\d+)/, env)
   let dir: string
@@ -262,12 +304,18 @@ describe('the mount for next', () => {
     dir = await nextApp()
   })
 
-  it('is a route handler, which shows the dashboard and takes its forms in development', async () => {
-    await whileServing(serveNext('dev'), expectDashboard)
+  it('is a route handler. In development it shows the dashboard, beside one of events', async () => {
+    await whileServing(serveNext('dev'), async (served) => {
+      await expectDashboard(served)
+      await expectLiveState(served)
+    })
   }, 600_000)
 
-  it('compiles, and refuses everybody in production', async () => {
+  it('compiles. In production it refuses everybody, beside a route handler of events', async () => {
     await run(dir, process.execPath, [next, 'build'], { env })
-    await whileServing(serveNext('start'), expectRefusal)
+    await whileServing(serveNext('start'), async (served) => {
+      await expectRefusal(served)
+      await expectLiveState(served)
+    })
   }, 600_000)
 })

@@ -4,7 +4,7 @@ import { basename, join, relative } from 'node:path'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { assembleHost, installHost, npxAsyncGen, REPOSITORY } from '../support/host.js'
+import { assembleHost, installedAsyncGen, installHost, REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
 import { run } from '../support/run.js'
@@ -33,7 +33,7 @@ describe('a host with two models of attempts, a subclass, and targets that recor
     env = { DATABASE_URL: await createDatabase(inject('postgres')) }
     assembleHost('single', dir)
     await installHost(dir)
-    for (const args of [['install'], ['attempt'], ['attempt', 'AccountAttempt']]) await npxAsyncGen(dir, args)
+    for (const args of [['install'], ['attempt'], ['attempt', 'AccountAttempt']]) await installedAsyncGen(dir, args)
     cpSync(join(REPOSITORY, 'test', 'hosts', 'two-attempts'), dir, { recursive: true })
     applyEdit(dir, listed)
     await prisma(dir, ['generate'], { env })
@@ -55,7 +55,7 @@ console.log(plop.getGeneratorList().map(({ name }) => name).join())`
   })
 
   it('compiles', async () => {
-    await run(dir, 'npx', ['--no', 'tsc', '--noEmit', '--strict'])
+    await run(dir, join(dir, 'node_modules/.bin/tsc'), ['--noEmit', '--strict'])
   })
 
   it('loads its ES modules in any order', async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { assembleHost, installHost, npxAsyncGen, REPOSITORY } from '../support/host.js'
+import { assembleHost, installedAsyncGen, installHost, REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
 import { run, SPEC_TIMEOUTS } from '../support/run.js'
@@ -64,14 +64,14 @@ describe('a team’s own attempts', () => {
       ['attempt', 'EmailAttempt', '--encrypted'],
       ['reports', 'MonthlySales'],
     ]) {
-      await npxAsyncGen(dir, args)
+      await installedAsyncGen(dir, args)
     }
     addTeamFiles(dir)
     cpSync(join(REPOSITORY, 'test', 'hosts', 'own-attempts'), dir, { recursive: true })
     for (const edit of [...edits, ...ownEdits]) applyEdit(dir, edit)
     await prisma(dir, ['generate'], { env })
     await prisma(dir, ['migrate', 'deploy'], { env })
-  }, 180_000)
+  }, 600_000)
 
   afterAll(async () => {
     await worker?.stop()
@@ -79,7 +79,7 @@ describe('a team’s own attempts', () => {
   })
 
   it('A17, A21: compile, and leave schema and database in step', async () => {
-    await run(dir, 'npx', ['--no', 'tsc', '--noEmit', '--strict'])
+    await run(dir, join(dir, 'node_modules/.bin/tsc'), ['--noEmit', '--strict'])
     const against = ['--from-config-datasource', '--to-schema', 'prisma/schema.prisma', '--exit-code']
     const { stdout } = await prisma(dir, ['migrate', 'diff', ...against], { env })
     expect(stdout).toContain('No difference detected')
@@ -88,8 +88,8 @@ describe('a team’s own attempts', () => {
   it('A16, A17: have specs that pass, each model its own', async () => {
     const { stdout } = await run(
       dir,
-      'npx',
-      ['--no', 'vitest', 'run', 'src/async/test/email_attempt.test.ts', ...SPEC_TIMEOUTS],
+      join(dir, 'node_modules/.bin/vitest'),
+      ['run', 'src/async/test/email_attempt.test.ts', ...SPEC_TIMEOUTS],
       { env },
     )
     expect(stdout).toMatch(/Test Files +1 passed \(1\)/)
@@ -127,7 +127,7 @@ describe('a team’s own attempts', () => {
 
   it('are found by async-gen-worker attempts, which decrypts only when asked, and calls their overrides', async () => {
     const attempts = (...args: string[]) =>
-      run(dir, 'npx', ['--no', 'async-gen-worker', 'attempts', ...args], { env, exitCodes: [0, 1, 2] })
+      run(dir, join(dir, 'node_modules/.bin/async-gen-worker'), ['attempts', ...args], { env, exitCodes: [0, 1, 2] })
     const several = await attempts()
     expect(several).toMatchObject({ code: 2, stdout: '' })
     expect(several.stderr).toContain('There are several models of attempts: Attempt, EmailAttempt. Choose one')

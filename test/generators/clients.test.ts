@@ -1,7 +1,8 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, inject, it, onTestFinished } from 'vitest'
+import { afterAll, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { destroy } from '../../generators/commands/destroy.js'
 import { generate } from '../../generators/commands/generate.js'
 import { upgrade } from '../../generators/commands/upgrade.js'
@@ -112,6 +113,18 @@ it('an application on NestJS records in a transaction of its service, and its wo
   expect(host.files()).toEqual([...start, 'src/async/targets.ts'].sort())
 }, 300_000)
 
+let nest: Promise<string> | undefined
+afterAll(async () => {
+  if (nest) rmSync(await nest, { recursive: true, force: true })
+})
+
+async function installNest(): Promise<string> {
+  const dir = mkdtempSync(join(tmpdir(), 'async-gen-nest-'))
+  const packages = ['@nestjs/common@11', 'reflect-metadata@0.2', 'rxjs@7']
+  await run(dir, 'npm', ['install', '--prefix', dir, '--no-audit', '--no-fund', ...packages])
+  return dir
+}
+
 /** A host of CommonJS, with decorators, inside the repository, so that it shares its packages. */
 function makeHost(files: Record<string, string>) {
   mkdirSync(join(REPOSITORY, 'test', '.matrix'), { recursive: true })
@@ -168,10 +181,8 @@ function makeHost(files: Record<string, string>) {
     remove: (path: string) => rmSync(join(root, path)),
     /** Beside the repository's packages, and not in place of them. */
     installNest: async () => {
-      const packages = ['@nestjs/common@11', 'reflect-metadata@0.2', 'rxjs@7']
-      await run(root, 'npm', ['install', '--prefix', '.nest', '--no-audit', '--no-fund', ...packages])
-      renameSync(join(root, '.nest/node_modules'), join(root, 'node_modules'))
-      rmSync(join(root, '.nest'), { recursive: true })
+      nest ??= installNest()
+      cpSync(join(await nest, 'node_modules'), join(root, 'node_modules'), { recursive: true, verbatimSymlinks: true })
     },
     generateAll: async () => {
       const install = await generate({ cwd: root, generator: 'install', names: [] })

@@ -3,10 +3,10 @@ import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { commandLine } from '../../bin/commands.js'
 import { version } from '../../generators/host/own-package.js'
-import { builtCommandLine } from './built.js'
+import { compiled } from '../support/programs.js'
 import { type SampleHost, sampleHost } from './sample-host.js'
 
-const bin = builtCommandLine()
+const bin = compiled('bin/async-gen.ts')
 
 // Each of these starts a process, some of them several.
 vi.setConfig({ testTimeout: 180_000 })
@@ -75,7 +75,7 @@ describe('the command line', () => {
       return next(specifier, context)
     }`
       const register = `import { register } from 'node:module'; register(${JSON.stringify(dataUrl(hooks))})`
-      const { status, stdout, stderr } = node(process.cwd(), {}, ['--import', dataUrl(register), bin(), ...args])
+      const { status, stdout, stderr } = node(process.cwd(), {}, ['--import', dataUrl(register), bin, ...args])
       expect(status).toBe(0)
       expect(stdout).toMatch(/^Usage: async-gen|^\d+\.\d+\.\d+/)
       expect(stderr).toContain('loads commander')
@@ -332,7 +332,7 @@ function asyncGen(host: SampleHost, ...args: string[]) {
 }
 
 function asyncGenIn(host: SampleHost, env: NodeJS.ProcessEnv, ...args: string[]) {
-  return node(host.root, env, [bin(), ...args])
+  return node(host.root, env, [bin, ...args])
 }
 
 function node(cwd: string, env: NodeJS.ProcessEnv, args: string[]) {

@@ -146,11 +146,15 @@ describe('in handlePerformError', () => {
     expect(JSON.stringify(await rows('SELECT * FROM attempts'))).not.toContain('no answer')
   })
 
-  it('changes nothing once the run is no longer this worker’s', async () => {
+  it.each([
+    ['is another one', 'num_attempts = 2', { status: 'running', num_attempts: 2 }],
+    ['is another worker’s', 'locked_by = 2000000000', { status: 'running', num_attempts: 1 }],
+    ['was cancelled by SQL', `status = 'cancelled'`, { status: 'cancelled', num_attempts: 1 }],
+  ])('changes nothing once the run %s', async (_, change, row) => {
     let thrown: unknown
     class Late extends Attempt {
       override async handlePerformError() {
-        await rows('UPDATE attempts SET num_attempts = num_attempts + 1')
+        await rows(`UPDATE attempts SET ${change}`)
         await this.fail().catch((error) => {
           thrown = error
         })
@@ -159,9 +163,7 @@ describe('in handlePerformError', () => {
     const attempt = await Late.async(Work).break()
     await attempt.perform()
     expect(thrown).toBeInstanceOf(InvalidStateError)
-    expect(await rows('SELECT status::text, num_attempts FROM attempts')).toEqual([
-      { status: 'running', num_attempts: 2 },
-    ])
+    expect(await rows('SELECT status::text, num_attempts FROM attempts')).toEqual([row])
   })
 })
 

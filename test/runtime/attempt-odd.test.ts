@@ -75,7 +75,7 @@ let holding: Array<() => void> = []
 const hold = () => new Promise<void>((resolve) => holding.push(resolve))
 
 /** What a call that is held does besides. */
-type Then = 'write' | 'spawn' | 'fail'
+type Then = 'write' | 'spawn' | 'fail' | 'snooze'
 
 const Odd = {
   fail: async (how: keyof typeof THROWN) => {
@@ -93,12 +93,13 @@ const Odd = {
     return args[0]
   },
   hold: async (then?: Then) => {
-    const { signal, tx } = Attempt.current()
+    const { signal, tx, snooze } = Attempt.current()
     signals.push(signal)
     if (then === 'write') await (await tx()).order.create({ data: { number: 1, customerToken: 'tok' } })
     await hold()
     if (then === 'spawn') await Attempt.async(Odd).note('child')
     if (then === 'fail') throw new Error('late')
+    return then === 'snooze' ? snooze('1 minute') : undefined
   },
   linger: async () => {
     const { tx } = Attempt.current()
@@ -264,6 +265,16 @@ describe('a row that was changed by hand', () => {
     expect(await rows('SELECT FROM "Order"')).toEqual([])
   })
 
+  it.each([undefined, 'fail', 'snooze'] as const)(
+    'P9: to cancelled while it runs, stays cancelled, also if the call ends with: %s',
+    async (then) => {
+      const { id, end } = await begun(then)
+      await rows(`UPDATE attempts SET status = 'cancelled' WHERE id = $1`, [id])
+      await end()
+      expect(await Attempt.find(id)).toMatchObject({ status: 'cancelled', numAttempts: 1, snoozes: 0 })
+    },
+  )
+
   it('P9: to expired while it runs, stays expired, though the call fails', async () => {
     const { id, end } = await begun('fail')
     await rows(`UPDATE attempts SET status = 'expired' WHERE id = $1`, [id])
@@ -326,7 +337,7 @@ describe('a superseded run', () => {
     ['elsewhere', Elsewhere, 1],
     ['elsewhere, after the count was set back by hand', Elsewhere, 0],
   ] as const)('P13, P17: and goes on %s, is ended by nobody but the run that goes on', async (_, Next, count) => {
-    for (const how of ['fail', undefined] as const) {
+    for (const how of ['fail', 'snooze', undefined] as const) {
       const { id } = await Attempt.async(Odd).hold(how)
       const first = Attempt.perform(id)
       await eventually('the first run', async () => holding.length === 1)

@@ -28,6 +28,12 @@ const Import = {
     progress(0.5, 'half')
     await gate()
   },
+  all: async () => {
+    const { progress } = Attempt.current()
+    progress(0.5)
+    await gate()
+    progress(1)
+  },
   report: async (done: number, message?: string) => {
     Attempt.current().progress(done, message)
   },
@@ -161,6 +167,19 @@ describe('progress of a call', () => {
     const attempt = await Attempt.async(Import).inTransaction()
     await attempt.perform()
     expect(await attempt.reload()).toMatchObject({ status: 'succeeded', priority: 30, progress: null })
+  })
+
+  it.each([
+    ['the next run', 1],
+    ['a run of another worker with the same number', 0],
+  ])('of a superseded run is not stored in the row of %s', async (_, count) => {
+    const attempt = await Attempt.async(Import).all()
+    const first = Attempt.perform(attempt.id)
+    await eventually('the first report', async () => (await attempt.reload()).progress === 0.5)
+    await rows(`UPDATE attempts SET num_attempts = $1, locked_by = 2000000000`, [count + 1])
+    proceed()
+    await first
+    expect(await attempt.reload()).toMatchObject({ status: 'running', numAttempts: count + 1, progress: 0.5 })
   })
 
   it('costs a serializable call one more try, and no run', async () => {

@@ -25,7 +25,6 @@ const note = (name: number | string) => ({ target: Work, method: 'note' as const
 
 /** Leaves pages with room in them, so that a row's place says nothing about when it was inserted. */
 beforeEach(async () => {
-  await work()
   await rows('TRUNCATE attempts, graphile_worker._private_jobs CASCADE')
   await rows(
     `INSERT INTO attempts (target, method, args) SELECT 'Work', 'note', '["before"]' FROM generate_series(1, 3000)`,

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { BaseAttempt, connect, defineTargets, hasToast, isSerializationFailure, sweep } from '@async-gen/runtime'
 import { refreshNow } from '@async-gen/runtime/testing'
 import { PrismaPg } from '@prisma/adapter-pg'
+import pg from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { gate } from '../support/gate.js'
@@ -15,7 +16,9 @@ const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
 await query(inject('postgres').url, `ALTER DATABASE "${name}" SET default_transaction_isolation = 'serializable'`)
 
 /** What a COMMIT of the PrismaClient does before its answer is lost; nothing is lost by default. */
-let losesCommit: 'after committing' | 'before committing' | undefined
+let losesCommit: 'after committing' | 'before committing' | 'while committing' | undefined
+/** What happens before the connection is lost. */
+let beforeLoss = async () => {}
 const factory = new PrismaPg({ connectionString: url, max: 20 })
 const connectAdapter = factory.connect.bind(factory)
 factory.connect = async () => {
@@ -26,8 +29,11 @@ factory.connect = async () => {
     const execute = transaction.executeRaw.bind(transaction)
     transaction.executeRaw = async (statement) => {
       if (statement.sql !== 'COMMIT' || !losesCommit) return await execute(statement)
-      await execute({ ...statement, sql: losesCommit === 'before committing' ? 'ROLLBACK' : 'COMMIT' })
+      const how = losesCommit
       losesCommit = undefined
+      if (how === 'while committing') setTimeout(() => execute(statement), 500)
+      else await execute({ ...statement, sql: how === 'before committing' ? 'ROLLBACK' : 'COMMIT' })
+      await beforeLoss()
       throw new Error('Connection terminated unexpectedly')
     }
     return transaction
@@ -48,6 +54,10 @@ const Orders = {
     const tx = await Attempt.current().tx()
     await tx.newsletter.count()
     await tx.newsletter.create({ data: { subject } })
+  },
+  async writeAndSnooze(subject: string) {
+    await Orders.write(subject)
+    return Attempt.current().snooze('1 hour')
   },
   async lose(how: string) {
     calls++
@@ -83,8 +93,8 @@ async function trouble(code: string, times: number, condition: string, table = '
     CREATE TRIGGER trouble BEFORE INSERT OR UPDATE ON ${table} FOR EACH ROW WHEN (${condition}) EXECUTE FUNCTION trouble()`)
 }
 
-/** Has the answer to the next statement of that name be lost: the statement is carried out, at once or a while later. */
-function loseAnswer(statement: RegExp, delay = 0): Promise<unknown> {
+/** Has the answer to the next statement of that name be lost: the statement is carried out, at once or after something else. */
+function loseAnswer(statement: RegExp, after?: Promise<unknown>): Promise<unknown> {
   const { pool } = db
   const send = pool.query
   let isSent = (_: unknown) => {}
@@ -92,7 +102,7 @@ function loseAnswer(statement: RegExp, delay = 0): Promise<unknown> {
     const sent = async () => await (send as (...args: unknown[]) => unknown).call(pool, config, ...rest)
     if (!statement.test(config.name ?? '')) return await sent()
     pool.query = send
-    if (delay > 0) isSent(sleep(delay).then(sent))
+    if (after) isSent(after.then(sent))
     else await sent()
     throw new Error('Connection terminated unexpectedly')
   }) as typeof send
@@ -188,21 +198,48 @@ describe('a claim whose answer was lost', () => {
     expect(await attempt.reload()).toMatchObject({ status: 'succeeded', numAttempts: 1 })
   })
 
-  it('is released by the sweep if it commits later, and its run is not counted', async () => {
+  /** Records an attempt whose claim commits when `perform` has given up. */
+  const claimedLate = async () => {
     const { id } = await Attempt.create({ target: Orders, method: 'plain', maxAttempts: 1 })
-    const late = loseAnswer(/^attempts:claim$/, 1000)
+    const [locked, performed] = [gate(), gate()]
     // Somebody has locked the row meanwhile, so that it cannot be claimed again.
-    const locked = prisma.$transaction(async (tx) => {
-      await tx.$executeRaw`SELECT FROM attempts WHERE id = ${id} FOR UPDATE`
-      await sleep(900)
-    })
-    await sleep(100)
+    const lock = prisma.$transaction(
+      async (tx) => {
+        await tx.$executeRaw`SELECT FROM attempts WHERE id = ${id} FOR UPDATE`
+        locked.open()
+        await performed.opened
+      },
+      { timeout: 60_000 },
+    )
+    await locked.opened
+    const late = loseAnswer(/^attempts:claim$/, lock)
     expect(await Attempt.perform(id)).toBe(null)
-    await locked
+    performed.open()
     await late
     expect(await Attempt.find(id)).toMatchObject({ status: 'running', numAttempts: 1 })
+    return id
+  }
+
+  it('is released by the sweep if it commits later, and its run is not counted', async () => {
+    const id = await claimedLate()
     await sweep(db)
     expect(await Attempt.find(id)).toMatchObject({ status: 'pending', numAttempts: 0, errors: [] })
+  })
+
+  it('is not released if somebody has cancelled the row since', async () => {
+    const id = await claimedLate()
+    await rows(`UPDATE attempts SET status = 'cancelled'`)
+    await sweep(db)
+    expect(await Attempt.find(id)).toMatchObject({ status: 'cancelled', numAttempts: 1 })
+  })
+
+  it('does not make the call run if another worker has claimed the row', async () => {
+    const { id } = await Attempt.async(Orders).plain()
+    await rows(`UPDATE attempts SET status = 'running', num_attempts = 1, locked_by = 2000000000`)
+    loseAnswer(/^attempts:claim$/)
+    await Attempt.perform(id)
+    expect(calls).toBe(0)
+    expect(await Attempt.find(id)).toMatchObject({ status: 'running', numAttempts: 1 })
   })
 
   it('of a toast is found as well', async () => {
@@ -246,6 +283,48 @@ describe('a call whose transaction conflicts with another one', () => {
     await attempt.perform()
     expect(await attempt.reload()).toMatchObject({ status: 'succeeded', numAttempts: 1 })
     expect([calls, await prisma.newsletter.count()]).toEqual([1, 1])
+  })
+
+  it('runs once if its COMMIT takes effect after the connection was lost', async () => {
+    const attempt = await Attempt.async(Orders).write('once')
+    losesCommit = 'while committing'
+    await attempt.perform()
+    expect(await attempt.reload()).toMatchObject({ status: 'succeeded', numAttempts: 1 })
+    expect([calls, await prisma.newsletter.count()]).toEqual([1, 1])
+  })
+
+  it('snoozes once if only the answer to its COMMIT was lost', async () => {
+    const attempt = await Attempt.async(Orders).writeAndSnooze('once')
+    losesCommit = 'after committing'
+    await attempt.perform()
+    expect(await attempt.reload()).toMatchObject({ status: 'pending', numAttempts: 0, snoozes: 1 })
+    expect([calls, await prisma.newsletter.count()]).toEqual([1, 1])
+  })
+
+  it('snoozes in its second try if its COMMIT was lost', async () => {
+    const attempt = await Attempt.async(Orders).writeAndSnooze('once')
+    losesCommit = 'before committing'
+    await attempt.perform()
+    expect(await attempt.reload()).toMatchObject({ status: 'pending', numAttempts: 0, snoozes: 1 })
+    expect([calls, await prisma.newsletter.count()]).toEqual([2, 1])
+  })
+
+  it('is released by the sweep if a lock hides whether its COMMIT was lost', async () => {
+    const { id } = await Attempt.async(Orders, { maxAttempts: 1 }).write('once')
+    const psql = new pg.Client({ connectionString: url })
+    await psql.connect()
+    losesCommit = 'before committing'
+    beforeLoss = async () => {
+      await psql.query('BEGIN')
+      await psql.query('SELECT FROM attempts FOR UPDATE')
+    }
+    await Attempt.perform(id)
+    beforeLoss = async () => {}
+    await psql.query('ROLLBACK')
+    await psql.end()
+    expect(await Attempt.find(id)).toMatchObject({ status: 'running', numAttempts: 1 })
+    await sweep(db)
+    expect(await Attempt.find(id)).toMatchObject({ status: 'pending', numAttempts: 0, errors: [] })
   })
 
   it('runs again in the same run if its COMMIT was lost', async () => {

@@ -59,7 +59,16 @@ beforeAll(async () => {
     expect(edited, `${file} has no longer ${from}`).toBe(true)
   }
   writeFileSync(join(dir, 'vitest.config.mjs'), 'export default {}\n')
-  const args = ['run', '--root', dir, '--reporter=json', ...SPEC_TIMEOUTS, '--pool=forks', '--maxWorkers=2']
+  const args = [
+    'run',
+    '--root',
+    dir,
+    '--reporter=json',
+    ...SPEC_TIMEOUTS,
+    '--pool=forks',
+    '--maxWorkers=2',
+    '--no-isolate',
+  ]
   const vitest = join(REPOSITORY, 'node_modules', '.bin', 'vitest')
   const { stdout } = await run(dir, vitest, args, { env: { DATABASE_URL: url }, exitCodes: [1] })
   files = JSON.parse(stdout).testResults

@@ -6,6 +6,7 @@ import type { TestProject } from 'vitest/node'
 import { APP } from './host.js'
 import { createDatabase, type PostgresServer, startPostgres } from './postgres.js'
 import { prisma, schemaEngineLine } from './prisma.js'
+import { compilePrograms } from './programs.js'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -24,9 +25,12 @@ export default async function setup(project: TestProject) {
     throw error
   }
   project.provide('postgres', server)
-  // Read by installHost, in each process that runs test files.
+  const programs = await compilePrograms()
+  // Read in each process that runs test files: by `compiled`, and by `installHost`.
+  process.env.TEST_PROGRAMS = programs.dir
   process.env.TEST_MODULES = mkdtempSync(join(tmpdir(), 'async-gen-modules-'))
   return async () => {
+    programs.remove()
     rmSync(process.env.TEST_MODULES!, { recursive: true, force: true })
     await stop()
   }

@@ -98,9 +98,9 @@ function graphileWorkerRange() {
   return major > 22 || (major === 22 && minor >= 18) ? '^0.18.0' : '^0.17.3'
 }
 
-/** Runs the CLI that is installed in the host. */
-export function npxAsyncGen(dir: string, args: string[], options: RunOptions = {}) {
-  return run(dir, 'npx', ['--no', 'async-gen', ...args], options)
+/** Runs the CLI that is installed in the host, as `npx async-gen` would. */
+export function installedAsyncGen(dir: string, args: string[], options: RunOptions = {}) {
+  return run(dir, join(dir, 'node_modules', '.bin', 'async-gen'), args, options)
 }
 
 /** Runs the built CLI of this repository in a host that has it not installed. */

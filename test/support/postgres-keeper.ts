@@ -6,11 +6,11 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import * as fs from 'node:fs'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../runtime/src/testing/free-port.js'
 import { dropDatabases } from './postgres.js'
 
 /** Faster than a database that anyone wants to keep, and reachable from this machine only. */
@@ -206,13 +206,4 @@ function hydrateSymlinks(native: string) {
 function reachableByAll(path: string): boolean {
   const open = (fs.statSync(path).mode & 0o001) !== 0
   return open && (dirname(path) === path || reachableByAll(dirname(path)))
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address ? address.port : 0
 }

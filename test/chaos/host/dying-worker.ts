@@ -1,5 +1,5 @@
 // A worker that kills itself after one step of a run (DIE_AT), as after a power failure. With DIE_BY=SIGSTOP, it hangs instead
-// until it gets SIGCONT.
+// until it gets SIGCONT. Then it first notices what has happened meanwhile, for HANG_MORE milliseconds.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runWorker } from '@async-gen/runtime'
 import { Attempt } from './attempt.js'
@@ -7,13 +7,13 @@ import { db } from './database.js'
 
 type Step = 'claimed' | 'called' | 'stored' | 'committed' | 'failing' | 'failed'
 
-let { DIE_AT: end, DIE_BY: signal = 'SIGKILL' } = process.env
+let { DIE_AT: end, DIE_BY: signal = 'SIGKILL', HANG_MORE: more = '0' } = process.env
 
 async function at<Result>(step: Step, result: Result): Promise<Result> {
   if (end === step) {
     end = undefined
     process.kill(process.pid, signal)
-    if (signal === 'SIGKILL') await sleep(10_000)
+    await sleep(signal === 'SIGKILL' ? 10_000 : Number(more))
   }
   return result
 }

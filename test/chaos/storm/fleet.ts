@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../../runtime/src/testing/free-port.js'
 import { eventually } from '../../support/eventually.js'
 import { childEnv } from '../../support/run.js'
 
@@ -193,13 +193,4 @@ function workerCommand(host: string): string {
   const { bin } = JSON.parse(readFileSync(file, 'utf8'))
   const [path] = typeof bin === 'string' ? [bin] : (Object.values(bin) as string[])
   return join(dirname(file), path!)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { APP, assembleHost, installHost, npxAsyncGen, REPOSITORY } from '../../support/host.js'
+import { APP, assembleHost, installedAsyncGen, installHost, REPOSITORY } from '../../support/host.js'
 import { prisma } from '../../support/prisma.js'
 
 const FILES = join(REPOSITORY, 'test', 'hosts', 'chaos')
@@ -11,7 +11,7 @@ export async function installChaosHost(): Promise<string> {
   const dir = mkdtempSync(join(tmpdir(), 'async-gen-chaos-'))
   assembleHost('single', dir)
   await installHost(dir)
-  for (const generator of ['install', 'attempt']) await npxAsyncGen(dir, [generator, '--yes'])
+  for (const generator of ['install', 'attempt']) await installedAsyncGen(dir, [generator, '--yes'])
   await prisma(dir, ['generate'])
   addFiles(dir)
   return dir

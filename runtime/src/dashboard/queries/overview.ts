@@ -53,15 +53,17 @@ export interface Span {
   /** The length of a part, in seconds. */
   seconds: number
   parts: number
-  /** How many rows of each part are read. */
+  /** How many rows are read at each end of a part. */
   sample: number
+  /** Of how many rows of each part the run time is read. */
+  timed: number
   /** How long the answer is used, in milliseconds. */
   maxAge: number
 }
 
 export const SPANS: Record<'hour' | 'day', Span> = {
-  hour: { label: 'Last hour', seconds: 60, parts: 60, sample: 150, maxAge: 15_000 },
-  day: { label: 'Last day', seconds: 1800, parts: 48, sample: 150, maxAge: 60_000 },
+  hour: { label: 'Last hour', seconds: 60, parts: 60, sample: 150, timed: 50, maxAge: 15_000 },
+  day: { label: 'Last day', seconds: 1800, parts: 48, sample: 150, timed: 50, maxAge: 60_000 },
 }
 
 /** What happened in a part of a span. */
@@ -131,11 +133,11 @@ export async function throughput(
   { store: { table } }: AttemptClass,
   span: Span,
 ): Promise<Part[]> {
-  const { label, seconds, parts, sample, maxAge } = span
+  const { label, seconds, parts, sample, timed, maxAge } = span
   const rows = await cache.get(`throughput ${label} ${table}`, maxAge, () =>
     db.transaction(async (query) => {
       await query(withoutJit, [])
-      return await query<PartRow>(throughputStatement(table), [seconds, parts, sample])
+      return await query<PartRow>(throughputStatement(table), [seconds, parts, sample, timed])
     }),
   )
   const result = Array.from(

@@ -44,7 +44,7 @@ export const dueStatement = (table: string, hasPauses: boolean): Statement => ({
 export const throughputStatement = (table: string): Statement => ({
   name: `${table}:dashboard-throughput`,
   text: `
-    -- $1 length of a part (s), $2 how many parts, $3 how many rows to read at each end of a part
+    -- $1 length of a part (s), $2 how many parts, $3 how many rows to read at each end of a part, $4 of how many to read the run time
     WITH part AS (
       SELECT number, now() - ($2::int - number) * $1::int * interval '1 second' AS start
       FROM generate_series(0, $2::int - 1) AS number
@@ -61,35 +61,42 @@ export const withoutJit: Statement = {
   text: `SELECT set_config('jit', 'off', true)`,
 }
 
+/** In seconds. Rows that were written by hand may have begun at no time. */
+const runTime = 'CASE WHEN isfinite(started_at) THEN greatest(0, extract(epoch FROM completed_at - started_at)) END'
+
 function endedInParts(table: string, status: 'succeeded' | 'failed'): string {
-  const rows = `
-          SELECT
-            completed_at,
-            -- Rows that were written by hand may have begun at no time.
-            CASE WHEN isfinite(started_at) THEN greatest(0, extract(epoch FROM completed_at - started_at)) END AS seconds
+  // Rows that are only counted are read from the index alone.
+  const rowsOf = (columns: string) => `
+          SELECT ${columns}
           FROM "${table}"
           WHERE status = '${status}'
             AND completed_at >= part.start AND completed_at < part.start + $1 * interval '1 second'`
   const spanOf = (name: string) => `extract(epoch FROM max(${name}.completed_at) - min(${name}.completed_at))::float8`
   return `
     SELECT
-      part.number, '${status}' AS status, first.count, first.span AS "firstSpan", first.median, first.slow,
+      part.number, '${status}' AS status, first.count, first.span AS "firstSpan", measured.median, measured.slow,
       last.count AS "lastCount", last.span AS "lastSpan", extract(epoch FROM last.start - first.end)::float8 AS between
     FROM
-      part,
-      LATERAL (
-        SELECT
-          count(*)::int AS count, max(completed_at) AS end, ${spanOf('early')} AS span,
-          (percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds))::float8 AS median,
-          (percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds))::float8 AS slow
-        FROM (${rows}
+      part
+      CROSS JOIN LATERAL (
+        SELECT count(*)::int AS count, max(completed_at) AS end, ${spanOf('early')} AS span
+        FROM (${rowsOf('completed_at')}
           ORDER BY completed_at
           LIMIT $3
         ) AS early
       ) AS first
+      CROSS JOIN LATERAL (
+        SELECT
+          (percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds))::float8 AS median,
+          (percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds))::float8 AS slow
+        FROM (${rowsOf(`${runTime} AS seconds`)}
+          ORDER BY completed_at
+          LIMIT $4
+        ) AS timed
+      ) AS measured
       LEFT JOIN LATERAL (
         SELECT count(*)::int AS count, min(completed_at) AS start, ${spanOf('late')} AS span
-        FROM (${rows}
+        FROM (${rowsOf('completed_at')}
           ORDER BY completed_at DESC
           LIMIT $3
         ) AS late
