@@ -3,7 +3,7 @@ import pg from 'pg'
 import { type Duration, milliseconds } from './duration.js'
 import { AsyncGenError, notMigrated } from './errors.js'
 import { listWorkers, type WorkerInfo } from './living-workers.js'
-import { PARSERS } from './postgres/parsers.js'
+import { TYPES } from './postgres/parsers.js'
 import { RuntimePool } from './postgres/pool.js'
 import {
   delegateOf,
@@ -309,21 +309,16 @@ function isRetryable({ once, noRetryWhenLocked }: Statement, error: unknown): bo
 /** The SQLSTATE of a lock timeout. */
 export const LOCK_NOT_AVAILABLE = '55P03'
 
-const types: pg.CustomTypesConfig = {
-  getTypeParser: (type: number, format?: 'text' | 'binary') =>
-    PARSERS.get(type) ?? pg.types.getTypeParser(type, format as 'text'),
-}
-
 const MAX_NAME_LENGTH = 63
 
 /** PostgreSQL truncates longer names, so two of them could become equal. */
 function prepared(statement: Statement, given: unknown[], generation: number): pg.QueryConfig {
   const { text } = statement
-  if (statement.planned) return { text, values: given, types }
+  if (statement.planned) return { text, values: given, types: TYPES }
   const values = statement.padded ? padLists(given, statement.padded) : given
   const name = generation === 0 ? statement.name : `${generation}:${statement.name}`
-  if (name.length <= MAX_NAME_LENGTH) return { name, text, values, types }
-  return { name: createHash('sha256').update(name).digest('hex').slice(0, MAX_NAME_LENGTH), text, values, types }
+  if (name.length <= MAX_NAME_LENGTH) return { name, text, values, types: TYPES }
+  return { name: createHash('sha256').update(name).digest('hex').slice(0, MAX_NAME_LENGTH), text, values, types: TYPES }
 }
 
 // The host's pool or a pooler may have other settings. With a lock timeout of seconds, one locked table does not delay the work on the

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { TYPES } from './parsers.js'
 import { StartupOptions } from './startup-options.js'
 
 /** How long opening a connection may take, in milliseconds. Waiting for a free connection of the pool may take longer. */
@@ -26,7 +27,8 @@ export class RuntimePool extends pg.Pool {
         this.once('end', () => connections.delete(this))
       }
     }
-    super({ connectionString: startup.url, max, allowExitOnIdle: true, Client: Connection })
+    // Graphile Worker uses this pool too, and pg's own parser of times takes several times as long.
+    super({ connectionString: startup.url, max, allowExitOnIdle: true, Client: Connection, types: TYPES })
     this.#startup = startup
     this.#connections = connections
     // A getter, because the options change when a pooler rejects them.
