@@ -89,6 +89,17 @@ describe('inRollback(prisma, run)', () => {
     })
   })
 
+  it('rejects a perform that runs at the same time as another, and so could not store its end', async () => {
+    const performed = inRollback(prisma, async (tx) => {
+      const first = await Attempt.async(Service, { tx }).addShipment(1, false)
+      const second = await Attempt.async(Service, { tx }).addShipment(1, false)
+      return await Promise.allSettled([perform(first), perform(second)])
+    })
+    const outcomes = await performed
+    expect(outcomes).toContainEqual(expect.objectContaining({ status: 'rejected' }))
+    expect(outcomes).not.toContainEqual({ status: 'fulfilled', value: undefined })
+  })
+
   it('ends a call at its time limit, and cancels its statement', async () => {
     await inRollback(prisma, async (tx) => {
       const attempt = await Attempt.async(Service, { tx, timeout: '200ms' }).sleep()

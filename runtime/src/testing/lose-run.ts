@@ -24,7 +24,8 @@ export async function loseRun(given: AttemptRecord | AttemptClass, id?: RowId): 
   const claimed = await claimAsDue(attempt)
   await handToLostWorker(attempt.constructor as AttemptClass, claimed)
   // The run is superseded, so the worker's code stores nothing and rolls the transaction back.
-  await performClaimed(attempt, claimed)
+  const notStored = await performClaimed(attempt, claimed)
+  if (notStored) throw notStored.thrown
 }
 
 async function found(Attempt: AttemptClass, id: RowId): Promise<AttemptRecord> {

@@ -33,7 +33,8 @@ export async function run(attempt: AttemptRecord): Promise<RunReport | undefined
  *     expect(await perform(attempt)).toEqual({ parcel: 'parcel-7' })
  *
  * @param options `rethrow`: whether an error of the call is thrown. Default: true. It is recorded in the row in any case.
- * @throws what the call threw; InvalidStateError unless the attempt is pending; AsyncGenError CALL_NOT_RUN if it is paused, expired or locked
+ * @throws what the call threw; why the end of the run could not be stored; InvalidStateError unless the attempt is pending;
+ * AsyncGenError CALL_NOT_RUN if it is paused, expired or locked
  */
 export async function perform<Attempt extends AttemptRecord>(
   attempt: Attempt,
@@ -73,8 +74,14 @@ export async function claimAsDue(attempt: AttemptRecord) {
   throw new AsyncGenError('CALL_NOT_RUN', `perform() could not run ${label}: ${why}.`)
 }
 
-/** Runs a claimed call, and finds out what it threw: the row has only a description of the error. */
-async function reportErrorOf(attempt: AttemptRecord, runClaimed: () => Promise<void>): Promise<RunReport> {
+/**
+ * Runs a claimed call, and finds out what it threw: the row has only a description of the error.
+ * @throws why the end of the run could not be stored
+ */
+async function reportErrorOf(
+  attempt: AttemptRecord,
+  runClaimed: () => Promise<Thrown | undefined>,
+): Promise<RunReport> {
   const own = Object.getOwnPropertyDescriptor(attempt, 'handlePerformError')
   const { handlePerformError } = attempt
   const report: RunReport = { error: undefined }
@@ -83,7 +90,8 @@ async function reportErrorOf(attempt: AttemptRecord, runClaimed: () => Promise<v
     await handlePerformError.call(attempt, thrown)
   }
   try {
-    await runClaimed()
+    const notStored = await runClaimed()
+    if (notStored) throw notStored.thrown
     return report
   } finally {
     if (own) Object.defineProperty(attempt, 'handlePerformError', own)
