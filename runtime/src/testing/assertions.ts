@@ -7,6 +7,7 @@ import type { AttemptStatus } from '../attempt/row.js'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { refuseUnknownOptions } from '../core/known-options.js'
 import { isTransactionOpen } from '../core/prisma/open-transactions.js'
+import { requireArgument } from './arguments.js'
 import { comparedPart, type ExpectedArgs, type Mismatch, mismatchesOf, show } from './match.js'
 import {
   type ArgsOfCallee,
@@ -70,6 +71,7 @@ export function expectAttempt<Class extends AttemptClass>(
   Attempt: Class,
   { tx }: WithinTransaction<ClientOf<Class>> = {},
 ): AttemptExpectation<Class> {
+  requireArgument('expectAttempt', 'class', Attempt)
   const check = (target: object, method: string, args?: readonly unknown[], options?: RecordedAs) =>
     checkRecorded(Attempt, { target, method, args, options }, tx)
   const toHaveRecorded = async (...call: Parameters<typeof check>) => {
@@ -156,6 +158,8 @@ async function checkRecorded(
   { target: callee, method, args: given, options = {} }: ExpectedCall,
   tx: WithinTransaction['tx'],
 ): Promise<CheckResult> {
+  requireArgument('expect', 'class', Attempt)
+  if (given !== undefined) requireArgument('toHaveRecorded', 'arguments', given)
   refuseUnknownOptions('toHaveRecorded', options, OPTIONS)
   const targets = await Attempt.targets()
   const { target, args } = callOf(callee, given)

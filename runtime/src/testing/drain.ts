@@ -9,6 +9,7 @@ import type { TransactionLike } from '../core/prisma/client.js'
 import { sweptTables } from '../core/swept-table.js'
 import { refreshDue } from '../toast/refresh.js'
 import { toastsOf } from '../toast/registry.js'
+import { requireArgument } from './arguments.js'
 import { contextsOf, withinOptional } from './database-context.js'
 import {
   type CallsOf,
@@ -61,9 +62,10 @@ export interface DrainResult {
  *     await drain(db)
  *     expect(await prisma.shipment.count()).toBe(1)
  *
- * @throws the first error of a call or a toast; AsyncGenError DRAIN_LIMIT, ATTEMPT_CLASS_UNKNOWN, UNKNOWN_OPTION
+ * @throws the first error of a call or a toast; AsyncGenError DRAIN_LIMIT, ATTEMPT_CLASS_UNKNOWN, UNKNOWN_OPTION, INVALID_OPTION
  */
 export async function drain(db: Database, options: DrainOptions = {}): Promise<DrainResult> {
+  requireArgument('drain', 'Database', db)
   refuseUnknownOptions('drain', options, OPTIONS)
   return await withinOptional(db, options.tx, () =>
     contextsOf(db).runAhead((advance) => new Drain(db, options).run(advance)),

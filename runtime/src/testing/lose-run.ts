@@ -4,6 +4,7 @@ import type { ClaimedRun } from '../attempt/run-store.js'
 import { InvalidStateError } from '../core/errors.js'
 import type { RowId } from '../core/row-id.js'
 import type { Statement } from '../core/statement.js'
+import { requireArgument } from './arguments.js'
 import { claimAsDue } from './run.js'
 
 /**
@@ -20,6 +21,7 @@ import { claimAsDue } from './run.js'
 export async function loseRun(attempt: AttemptRecord): Promise<void>
 export async function loseRun(Attempt: AttemptClass, id: RowId): Promise<void>
 export async function loseRun(given: AttemptRecord | AttemptClass, id?: RowId): Promise<void> {
+  requireArgument('loseRun', typeof given === 'function' ? 'class' : 'Attempt', given)
   const attempt = typeof given === 'function' ? await found(given, id!) : given
   const claimed = await claimAsDue(attempt)
   await handToLostWorker(attempt.constructor as AttemptClass, claimed)

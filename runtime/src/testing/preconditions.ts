@@ -3,6 +3,7 @@ import { AsyncGenError } from '../core/errors.js'
 import type { Statement } from '../core/statement.js'
 import { type SweptTable, sweptTables } from '../core/swept-table.js'
 import { toastsOf } from '../toast/registry.js'
+import { requireArgument } from './arguments.js'
 
 /**
  * Throws if a worker runs on the same database, because it would process the rows of your specs:
@@ -11,6 +12,7 @@ import { toastsOf } from '../toast/registry.js'
  * @throws AsyncGenError WORKER_RUNNING
  */
 export async function requireNoWorker(db: Database): Promise<void> {
+  requireArgument('requireNoWorker', 'Database', db)
   const worker = (await db.workers())[0]
   if (!worker) return
   throw new AsyncGenError(
@@ -32,6 +34,7 @@ export async function requireNoWorker(db: Database): Promise<void> {
  * @throws AsyncGenError NOT_A_TEST_DATABASE
  */
 export async function requireTestDatabase(db: Database): Promise<void> {
+  requireArgument('requireTestDatabase', 'Database', db)
   if (process.env.NODE_ENV === 'production') throw notForTests('NODE_ENV is "production".')
   const host = hostOf(db)
   if (isNear(host)) return

@@ -4,6 +4,7 @@ import { AsyncGenError } from '../core/errors.js'
 import type { OneOf, PrismaClientLike, TransactionOf } from '../core/prisma/client.js'
 import type { Statement } from '../core/statement.js'
 import { sweptTables } from '../core/swept-table.js'
+import { requireArgument } from './arguments.js'
 import { contextsOf } from './database-context.js'
 
 export interface RollbackOptions {
@@ -32,6 +33,8 @@ export async function inRollback<Client extends PrismaClientLike, Result>(
   run: (tx: TransactionOf<OneOf<Client>>) => Promise<Result>,
   { timeout = '1 minute' }: RollbackOptions = {},
 ): Promise<Result> {
+  requireArgument('inRollback', 'PrismaClient', prisma)
+  requireArgument('inRollback', 'function', run)
   const databases = databasesOf(prisma)
   const rolledBack = new RolledBack<Result>()
   const limit = milliseconds(timeout, 'timeout')

@@ -2,6 +2,7 @@ import type { AttemptClass, AttemptRecord } from '../attempt/attempt.js'
 import { claim } from '../attempt/claim.js'
 import { performClaimed } from '../attempt/lifecycle.js'
 import { AsyncGenError, InvalidStateError } from '../core/errors.js'
+import { requireArgument } from './arguments.js'
 import { contextsOf } from './database-context.js'
 import { waitOf } from './due.js'
 
@@ -40,6 +41,7 @@ export async function perform<Attempt extends AttemptRecord>(
   attempt: Attempt,
   { rethrow = true }: { rethrow?: boolean } = {},
 ): Promise<Attempt['result']> {
+  requireArgument('perform', 'Attempt', attempt)
   const claimed = await claimAsDue(attempt)
   const { error } = await reportErrorOf(attempt, () => performClaimed(attempt, claimed))
   if (error && rethrow) throw error.thrown

@@ -2,6 +2,7 @@ import type { Database } from '../core/database.js'
 import { refreshToast } from '../toast/refresh.js'
 import { toastsOf } from '../toast/registry.js'
 import type { Toast } from '../toast/types.js'
+import { requireArgument } from './arguments.js'
 
 /** Refreshes a toast as the worker does. It does nothing if no refresh is due. */
 export async function refreshNow<Parent>(
@@ -9,6 +10,8 @@ export async function refreshNow<Parent>(
   toast: Pick<Toast<Parent, unknown>, 'toastName' | 'keyOf'>,
   parent: Parent,
 ): Promise<void> {
+  requireArgument('refreshNow', 'Database', db)
+  requireArgument('refreshNow', 'toast', toast)
   await refreshToast(db, { name: toast.toastName, key: toast.keyOf(parent) })
 }
 
@@ -17,5 +20,6 @@ export async function refreshNow<Parent>(
  * `beforeAll(() => computeInline(db))`. An error of the computation is recorded, and the read returns as usual.
  */
 export function computeInline(db: Database, inline = true): void {
+  requireArgument('computeInline', 'Database', db)
   toastsOf(db).inline = inline
 }
