@@ -1,5 +1,14 @@
-import { BaseAttempt, connect, defineTargets, defineToast, recordTarget } from '@async-gen/runtime'
-import { drain, expectAttempt, inline, inRollback, perform, recorded, refreshNow } from '@async-gen/runtime/testing'
+import { BaseAttempt, connect, defineTargets, defineToast, hasToast, recordTarget } from '@async-gen/runtime'
+import {
+  computeInline,
+  drain,
+  expectAttempt,
+  inline,
+  inRollback,
+  perform,
+  recorded,
+  refreshNow,
+} from '@async-gen/runtime/testing'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { afterAll, describe, expect, it } from 'vitest'
 import { PrismaClient } from '../.app/src/generated/prisma/client.js'
@@ -166,6 +175,40 @@ describe('inRollback(prisma, run)', () => {
       expect(await drain(db)).toMatchObject({ refreshed: 1 })
     })
     expect(await name.peek(shelf)).toMatchObject({ error: 'Data not yet available' })
+  })
+
+  it('computes the toast of a record that the transaction has created', async () => {
+    const title = hasToast(db, 'oat', 'kit_title', { compute: ({ name }) => ({ title: `Oat ${name}` }) })
+    await inRollback(prisma, async (tx) => {
+      const first = await tx.oat.create({ data: { name: '1' } })
+      await title(first)
+      await refreshNow(db, title, first)
+      expect(await title(first)).toMatchObject({ title: 'Oat 1' })
+      const second = await tx.oat.create({ data: { name: '2' } })
+      await title(second)
+      expect(await drain(db)).toMatchObject({ refreshed: 1 })
+      expect(await title(second)).toMatchObject({ title: 'Oat 2' })
+      computeInline(db)
+      expect(await title(await tx.oat.create({ data: { name: '3' } }))).toMatchObject({ title: 'Oat 3' })
+      computeInline(db, false)
+      await title.expire(second)
+      await tx.oat.delete({ where: { id: second.id } })
+      expect(await drain(db)).toMatchObject({ refreshed: 1 })
+    })
+  })
+
+  it('says so if `load` of a toast does not see the record that the transaction has created', async () => {
+    const title = hasToast(db, 'oat', 'kit_loaded', {
+      load: (id) => prisma.oat.findUnique({ where: { id } }),
+      compute: ({ name }) => ({ title: `Oat ${name}` }),
+    })
+    await inRollback(prisma, async (tx) => {
+      const oat = await tx.oat.create({ data: { name: '1' } })
+      await title(oat)
+      await expect(refreshNow(db, title, oat)).rejects.toMatchObject({ code: 'OUTSIDE_ROLLBACK' })
+      await title.expire(oat)
+      await expect(drain(db)).rejects.toThrow('it reads with the PrismaClient, which does not see that transaction')
+    })
   })
 
   it('throws what the function throws, after the rollback', async () => {

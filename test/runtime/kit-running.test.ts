@@ -1,5 +1,5 @@
 import { BaseAttempt, defineTargets, defineToast } from '@async-gen/runtime'
-import { drain, inline, perform } from '@async-gen/runtime/testing'
+import { drain, inline, perform, refreshNow } from '@async-gen/runtime/testing'
 import { afterAll, afterEach, describe, expect, expectTypeOf, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
@@ -343,5 +343,29 @@ describe('inline(Attempt)', () => {
     const recording = other.$transaction((tx) => Attempt.async(Service, { tx }).note('one'))
     await expect(recording).rejects.toMatchObject({ code: 'TRANSACTION_NOT_WATCHED' })
     await other.$disconnect()
+  })
+})
+
+describe('refreshNow(db, toast, parent)', () => {
+  const shelf = defineToast(db, 'kit.refreshed', {
+    load: async (id: number) => ({ id, updatedAt: new Date(0) }),
+    compute: async ({ id }) => {
+      ran.push(`shelf ${id}`)
+      return { id }
+    },
+  })
+  const parent = (id: number) => ({ id, updatedAt: new Date(0) })
+
+  it('computes a value although no read has requested it, and computes it again', async () => {
+    await refreshNow(db, shelf, parent(1))
+    expect(await shelf.peek(parent(1))).toMatchObject({ id: 1 })
+    await refreshNow(db, shelf, parent(1))
+    expect(ran).toEqual(['shelf 1', 'shelf 1'])
+  })
+
+  it('refuses a toast that another process computes', async () => {
+    await shelf(parent(1))
+    await query(url, "UPDATE toasts SET locked_by = 1 WHERE name = 'kit.refreshed'")
+    await expect(refreshNow(db, shelf, parent(1))).rejects.toMatchObject({ code: 'CALL_NOT_RUN' })
   })
 })

@@ -59,6 +59,7 @@ export const REMEDIES = {
     'Do what the message says: add or select `updatedAt`, set `expireIn` or `expireIf`, or set DateStyle to ISO.',
   NO_WORKER_MODULE:
     'Name the worker module: `async-gen-worker run src/async/worker.ts`. `npx async-gen install` creates one.',
+  OUTSIDE_ROLLBACK: 'Have the code use the `tx` of the test, or test it without `inRollback`: with `testDatabase()`.',
   OWN_ROW_CHANGED: 'Return `snooze()` from the call, or set only `status` and `scheduled_at` of its row.',
   PARENT_GONE: 'If you deleted the record, do nothing: its toasts are removed too.',
   PAYLOAD_TOO_LARGE: 'Make the value smaller, or store it elsewhere and keep a reference to it.',
