@@ -1,5 +1,5 @@
 import { BaseAttempt, defineTargets, defineToast } from '@async-gen/runtime'
-import { drain, inline, perform, refreshNow } from '@async-gen/runtime/testing'
+import { drain, failOnce, inline, perform, refreshNow } from '@async-gen/runtime/testing'
 import { afterAll, afterEach, describe, expect, expectTypeOf, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
@@ -151,6 +151,24 @@ describe('drain(db)', () => {
     await expect(drain(db)).rejects.toThrow(TypeError)
     expect(ran).toEqual(['hook'])
     expect(await failing.reload()).toMatchObject({ status: 'pending', numAttempts: 1 })
+  })
+
+  it('names the attempt in the cause of the error, at the end of the causes that it has', async () => {
+    const { id } = await Attempt.async(Service).fail()
+    const message = `drain() stopped at Attempt ${id} (Service.fail). With { throwErrors: false } it goes on.`
+    await expect(drain(db)).rejects.toMatchObject({ message: 'no answer', cause: { message } })
+    const error = new Error('outer', { cause: new Error('inner') })
+    for (let i = 0; i < 2; i++) {
+      failOnce(Service, 'note', error)
+      const attempt = await Attempt.async(Service, { maxAttempts: 1 }).note('one')
+      await expect(drain(db)).rejects.toMatchObject({
+        message: 'outer',
+        cause: {
+          message: 'inner',
+          cause: { message: expect.stringContaining(`Attempt ${attempt.id} (`) },
+        },
+      })
+    }
   })
 
   it('goes on after errors with throwErrors: false, and counts how runs end', async () => {
