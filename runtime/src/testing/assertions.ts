@@ -263,13 +263,13 @@ const WORDS: Record<string, string> = {
   scheduledAt: 'for another time',
   priority: 'with another priority',
   idempotenceToken: 'with another token',
-  status: 'and has another status',
+  status: 'with another status',
 }
 
 /** The end of a first line: that only options differ. */
 function butFor(mismatches: Mismatch[]): string {
   const words = mismatches.map(({ path }) => WORDS[path])
-  return words.includes(undefined) ? '.' : ` so. It was recorded, but ${words.join(', ')}.`
+  return words.includes(undefined) ? '.' : ` as expected. It was recorded, but ${words.join(', ')}.`
 }
 
 /** How many calls a message lists. */

@@ -35,7 +35,7 @@ export async function requireNoWorker(db: Database): Promise<void> {
  */
 export async function requireTestDatabase(db: Database): Promise<void> {
   requireArgument('requireTestDatabase', 'Database', db)
-  if (process.env.NODE_ENV === 'production') throw notForTests('NODE_ENV is "production".')
+  if (process.env.NODE_ENV === 'production') throw inProduction('Specs write to the database.')
   const host = hostOf(db)
   if (isNear(host)) return
   const [database] = await db.query<{ name: string }>(nameOfDatabase, [])
@@ -47,6 +47,13 @@ export async function requireTestDatabase(db: Database): Promise<void> {
         `The table ${table.table} of the database ${database!.name} on ${host} holds work of more than an hour ago.`,
       )
   }
+}
+
+export function inProduction(what: string): AsyncGenError {
+  return new AsyncGenError(
+    'NOT_A_TEST_DATABASE',
+    `NODE_ENV is "production". ${what} Unset NODE_ENV, or set it to "test".`,
+  )
 }
 
 function notForTests(why: string): AsyncGenError {

@@ -69,7 +69,10 @@ export async function claimAsDue(attempt: AttemptRecord) {
     )
   }
   await attempt.reload()
-  if (!attempt.isPending) throw new InvalidStateError(`Cannot perform ${label}: its status is ${attempt.status}.`)
+  if (!attempt.isPending) {
+    const remedy = attempt.isRunning ? ' If loseRun() has run it, drain(db) releases it first.' : ''
+    throw new InvalidStateError(`Cannot perform ${label}: its status is ${attempt.status}.${remedy}`)
+  }
   const why = attempt.hasExpired
     ? `it has expired at ${attempt.expiresAt!.toISOString()}`
     : 'it is paused, or another transaction has locked its row'

@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { AsyncGenError } from '../core/errors.js'
 import { refuseUnknownOptions } from '../core/known-options.js'
 import { onConnection, quoteName, type RunSql } from '../core/postgres/connection.js'
 import { embeddedPostgres } from './embedded-postgres.js'
 import { digestOfMigrations, type Migrations, migrate, readMigrations } from './migrations.js'
+import { inProduction } from './preconditions.js'
 
 export interface TestDatabaseOptions {
   /** The folder of Prisma's migrations. Default: `prisma/migrations` in the working directory. */
@@ -38,8 +38,7 @@ export interface TestDatabase {
 export async function testDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   refuseUnknownOptions('testDatabase', options, ['migrations', 'template'])
   const { migrations: folder = 'prisma/migrations', template } = options
-  if (process.env.NODE_ENV === 'production')
-    throw new AsyncGenError('NOT_A_TEST_DATABASE', 'NODE_ENV is "production", so testDatabase() creates no database.')
+  if (process.env.NODE_ENV === 'production') throw inProduction('testDatabase() creates no database then.')
   const migrations = template === undefined ? readMigrations(folder) : undefined
   const given = process.env.DATABASE_URL
   const { url: server, release } = given ? { url: given, release: async () => {} } : await embeddedPostgres()

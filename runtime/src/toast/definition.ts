@@ -175,7 +175,7 @@ export class ToastDefinition<Parent, Result, Placeholder, Loaded> {
 
   async #expire(parent: Parent, { tx }: Pick<ReadOptions, 'tx'> = {}): Promise<void> {
     if (!tx && isTransactionOpen(this.#db.prisma)) {
-      warnOfForgottenTransaction(`The toast ${this.#baseName} was expired`)
+      warnOfForgottenTransaction(`The toast ${this.#baseName} was expired`, this.#db.transactionOfTest !== undefined)
     }
     await this.#registry.store.expire(this.#requestOf(parent), tx)
   }

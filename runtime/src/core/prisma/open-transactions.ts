@@ -73,13 +73,16 @@ const warned = new Set<string>()
  * Warns, once for each place in the host's code, that something was done outside of the transaction that is open there.
  * @param action the beginning of the message: `A call was recorded`
  */
-export function warnOfForgottenTransaction(action: string): void {
+export function warnOfForgottenTransaction(action: string, isTest: boolean): void {
   const place = hostPlace(new Error().stack)
   if (warned.has(place)) return
   warned.add(place)
   process.emitWarning(
-    `${action} outside of the transaction that is open at ${place}. It happens even if that transaction rolls back. ` +
-      'Pass the transaction: { tx }.',
+    isTest
+      ? `${action} without { tx } at ${place}. In this test it belongs to the transaction of inRollback(). In production it happens ` +
+          'even if a transaction that is open there rolls back. If there is one, pass it: { tx }.'
+      : `${action} outside of the transaction that is open at ${place}. It happens even if that transaction rolls back. ` +
+          'Pass the transaction: { tx }.',
     { code: 'FORGOTTEN_TRANSACTION' },
   )
 }
@@ -87,6 +90,7 @@ export function warnOfForgottenTransaction(action: string): void {
 /** The folder of this package's code, `src` or `dist`. */
 const RUNTIME = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
+ * @param isTest whether the transaction is that of a test, in which it happens nevertheless
 /** The first frame of a stack that is not in this package. */
 function hostPlace(stack = ''): string {
   const frame = stack
