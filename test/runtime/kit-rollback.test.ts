@@ -211,6 +211,42 @@ describe('inRollback(prisma, run)', () => {
     })
   })
 
+  it('refuses another transaction of the client, which would commit', async () => {
+    const inside = () => prisma.$transaction((own) => own.order.create({ data: { number: 1 } }))
+    await inRollback(prisma, async (tx) => {
+      await expect(inside()).rejects.toThrow(
+        /kit-rollback.test.ts:\d+:\d+ opens a transaction of the PrismaClient inside/,
+      )
+      await expect(prisma.$transaction([prisma.order.create({ data: { number: 1 } })])).rejects.toMatchObject({
+        code: 'OUTSIDE_ROLLBACK',
+      })
+      await tx.$transaction((nested) => nested.order.create({ data: { number: 2 } }))
+      expect(await tx.order.count()).toBe(1)
+    })
+    expect(await leftovers()).toMatchObject({ orders: 0 })
+    await inside()
+    await prisma.order.deleteMany()
+  })
+
+  it('names the functions of the kit that still run at its end, because an await is missing', async () => {
+    const forgotten = inRollback(prisma, async (tx) => {
+      await Attempt.async(Service, { tx }).note('one')
+      drain(db)
+    })
+    await expect(forgotten).rejects.toThrow('and drain() still ran. Write `await` before each.')
+    const failed = inRollback(prisma, async () => {
+      drain(db)
+      throw new TypeError('in the test')
+    })
+    await expect(failed).rejects.toThrow(TypeError)
+  })
+
+  it('warns that a call without { tx } is in the transaction only because of the test', async () => {
+    const warned = new Promise<Error>((resolve) => process.once('warning', resolve))
+    await inRollback(prisma, async () => void (await Attempt.async(Service).note('one')))
+    expect((await warned).message).toContain('In this test it belongs to the transaction of inRollback().')
+  })
+
   it('throws what the function throws, after the rollback', async () => {
     const failing = inRollback(prisma, async (tx) => {
       await Attempt.async(Service, { tx }).note('one')

@@ -36,6 +36,7 @@ export const REMEDIES = {
   MIGRATION_FAILED: 'Correct the migration that the message names, or the order of the migrations.',
   NEEDS_ITSELF: 'Change one of the toasts in the message: a computation cannot wait for its own value.',
   NOT_AUTHORIZED: 'Pass `authorize`: a function that says who may send the request.',
+  NOT_AWAITED: 'Write `await` before the functions that the message names.',
   NOT_A_TEST_DATABASE: 'Set DATABASE_URL to a database for tests: its name contains "test", or it is on this machine.',
   NOT_A_TRANSACTION: 'Pass the `tx` that `$transaction` gives to its callback, or leave `tx` out.',
   NOT_IMPLEMENTED: 'Add a method `build()` to the class of the report.',

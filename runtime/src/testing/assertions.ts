@@ -8,6 +8,7 @@ import { type Duration, milliseconds } from '../core/duration.js'
 import { refuseUnknownOptions } from '../core/known-options.js'
 import { isTransactionOpen } from '../core/prisma/open-transactions.js'
 import { requireArgument } from './arguments.js'
+import { tracked } from './awaited.js'
 import { comparedPart, type ExpectedArgs, type Mismatch, mismatchesOf, show } from './match.js'
 import {
   type ArgsOfCallee,
@@ -75,7 +76,7 @@ export function expectAttempt<Class extends AttemptClass>(
   const check = (target: object, method: string, args?: readonly unknown[], options?: RecordedAs) =>
     checkRecorded(Attempt, { target, method, args, options }, tx)
   const toHaveRecorded = async (...call: Parameters<typeof check>) => {
-    const { pass, matches, message, actual, expected } = await check(...call)
+    const { pass, matches, message, actual, expected } = await tracked('toHaveRecorded()', () => check(...call))
     if (pass) return matches
     throw new AssertionError({
       message: message(),
@@ -86,7 +87,7 @@ export function expectAttempt<Class extends AttemptClass>(
     })
   }
   const notToHaveRecorded = async (...call: Parameters<typeof check>) => {
-    const { pass, message } = await check(...call)
+    const { pass, message } = await tracked('not.toHaveRecorded()', () => check(...call))
     if (pass)
       throw new AssertionError({ message: message(), operator: 'not.toHaveRecorded', stackStartFn: notToHaveRecorded })
   }
@@ -106,7 +107,8 @@ export const attemptMatchers = {
     args?: readonly unknown[],
     options?: RecordedAs & WithinTransaction,
   ): Promise<{ pass: boolean; message: () => string; actual: unknown; expected: unknown }> {
-    const { matches: _, ...result } = await checkRecorded(Attempt, { target, method, args, options }, options?.tx)
+    const check = () => checkRecorded(Attempt, { target, method, args, options }, options?.tx)
+    const { matches: _, ...result } = await tracked('toHaveRecorded()', check)
     return result
   },
 }

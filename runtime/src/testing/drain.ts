@@ -10,6 +10,7 @@ import { sweptTables } from '../core/swept-table.js'
 import { refreshDue } from '../toast/refresh.js'
 import { toastsOf } from '../toast/registry.js'
 import { requireArgument } from './arguments.js'
+import { tracked } from './awaited.js'
 import { contextsOf, withinOptional } from './database-context.js'
 import {
   type CallsOf,
@@ -67,9 +68,8 @@ export interface DrainResult {
 export async function drain(db: Database, options: DrainOptions = {}): Promise<DrainResult> {
   requireArgument('drain', 'Database', db)
   refuseUnknownOptions('drain', options, OPTIONS)
-  return await withinOptional(db, options.tx, () =>
-    contextsOf(db).runAhead((advance) => new Drain(db, options).run(advance)),
-  )
+  const run = () => contextsOf(db).runAhead((advance) => new Drain(db, options).run(advance))
+  return await tracked('drain()', () => withinOptional(db, options.tx, run))
 }
 
 const OPTIONS = ['until', 'recursive', 'limit', 'tx', 'throwErrors', 'attempts']

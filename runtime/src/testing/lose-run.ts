@@ -5,6 +5,7 @@ import { InvalidStateError } from '../core/errors.js'
 import type { RowId } from '../core/row-id.js'
 import type { Statement } from '../core/statement.js'
 import { requireArgument } from './arguments.js'
+import { tracked } from './awaited.js'
 import { claimAsDue } from './run.js'
 
 /**
@@ -22,7 +23,10 @@ export async function loseRun(attempt: AttemptRecord): Promise<void>
 export async function loseRun(Attempt: AttemptClass, id: RowId): Promise<void>
 export async function loseRun(given: AttemptRecord | AttemptClass, id?: RowId): Promise<void> {
   requireArgument('loseRun', typeof given === 'function' ? 'class' : 'Attempt', given)
-  const attempt = typeof given === 'function' ? await found(given, id!) : given
+  await tracked('loseRun()', async () => lose(typeof given === 'function' ? await found(given, id!) : given))
+}
+
+async function lose(attempt: AttemptRecord): Promise<void> {
   const claimed = await claimAsDue(attempt)
   await handToLostWorker(attempt.constructor as AttemptClass, claimed)
   // The run is superseded, so the worker's code stores nothing and rolls the transaction back.

@@ -3,6 +3,7 @@ import { claim } from '../attempt/claim.js'
 import { performClaimed } from '../attempt/lifecycle.js'
 import { AsyncGenError, InvalidStateError } from '../core/errors.js'
 import { requireArgument } from './arguments.js'
+import { tracked } from './awaited.js'
 import { contextsOf } from './database-context.js'
 import { waitOf } from './due.js'
 
@@ -42,6 +43,13 @@ export async function perform<Attempt extends AttemptRecord>(
   { rethrow = true }: { rethrow?: boolean } = {},
 ): Promise<Attempt['result']> {
   requireArgument('perform', 'Attempt', attempt)
+  return await tracked('perform()', () => performNow(attempt, rethrow))
+}
+
+async function performNow<Attempt extends AttemptRecord>(
+  attempt: Attempt,
+  rethrow: boolean,
+): Promise<Attempt['result']> {
   const claimed = await claimAsDue(attempt)
   const { error } = await reportErrorOf(attempt, () => performClaimed(attempt, claimed))
   if (error && rethrow) throw error.thrown

@@ -4,6 +4,7 @@ import { refreshDue } from '../toast/refresh.js'
 import { toastsOf } from '../toast/registry.js'
 import type { Toast } from '../toast/types.js'
 import { requireArgument } from './arguments.js'
+import { tracked } from './awaited.js'
 
 /**
  * Refreshes a toast as the worker does, whether or not a refresh was requested. An error of the computation is recorded, as the worker
@@ -19,6 +20,14 @@ export async function refreshNow<Parent>(
 ): Promise<void> {
   requireArgument('refreshNow', 'Database', db)
   requireArgument('refreshNow', 'toast', toast)
+  await tracked('refreshNow()', () => refresh(db, toast, parent))
+}
+
+async function refresh<Parent>(
+  db: Database,
+  toast: Pick<Toast<Parent, unknown>, 'toastName' | 'keyOf' | 'expire'>,
+  parent: Parent,
+): Promise<void> {
   const id = { name: toast.toastName, key: toast.keyOf(parent) }
   let result = await refreshDue(db, id)
   if (result.outcome === 'nothing to do') {
