@@ -35,16 +35,25 @@ describe('without authorize, the dashboard', () => {
       dashboard(get('http://localhost/async', { host: 'attacker.example' })),
       dashboard(get('http://localhost/async', { 'x-forwarded-for': '203.0.113.7' })),
       dashboard(get(), { remoteAddress: '192.168.1.7' }),
+      ...['x-forwarded-host', 'x-forwarded-proto', 'forwarded', 'via', 'x-real-ip', 'cf-connecting-ip'].map((header) =>
+        dashboard(get('http://localhost/async', { [header]: '203.0.113.7' })),
+      ),
     ]
     for (const response of await Promise.all(refused)) expect(response.status).toBe(403)
   })
 })
 
 describe('authorize', () => {
-  it('lets nobody in where it returns false, or nothing', async () => {
-    for (const answer of [false, null, undefined]) {
-      expect((await handler({ authorize: () => answer })(get())).status).toBe(403)
+  it('lets nobody in where it returns false, nothing, or something that is no role', async () => {
+    for (const answer of [false, null, undefined, '', 'ada', 0, 1, [], [{ id: 1 }], () => true]) {
+      expect((await handler({ authorize: () => answer as never })(get())).status, String(answer)).toBe(403)
     }
+  })
+
+  it('may name the user by a string only', async () => {
+    const name = { authorize: () => ({ user: { toString: () => 'ada' } }) as never }
+    expect((await handler(name)(get())).status).toBe(500)
+    expect((await handler({ authorize: () => ({ user: '<b>ada</b>' }) })(get())).status).toBe(200)
   })
 
   it('may send a response of its own, such as a redirect to the login', async () => {

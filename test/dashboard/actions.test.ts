@@ -266,10 +266,37 @@ describe('each action', () => {
     expect(await statusOf(id)).toBe('pending')
   })
 
+  it('does not wait for an audit hook that never ends', async () => {
+    const client = new Client(asyncDashboard(db, { attempts: [Attempt], onAction: () => new Promise(() => {}) }))
+    const [id] = await idsOf('failed')
+    const asked = await client.visit(`${LIST}/confirm?action=retry&id=${id}`)
+    expect((await client.confirm(asked)).text).toContain('The action was not recorded')
+    expect(await statusOf(id!)).toBe('pending')
+  }, 30_000)
+
   it('reaches onAction also where it fails', async () => {
     const failed = await act('/async/pauses/confirm?action=pause&model=Attempt&call=OrderClient&until=2020-01-01')
     expect(failed.text).toContain('It must be a time in the future')
     const error = expect.stringContaining('It must be a time in the future')
     expect(seen).toEqual([expect.objectContaining({ action: 'pause', paused: 'OrderClient', changed: 0, error })])
+  })
+
+  it('reaches onAction with what was changed before an error', async () => {
+    let retries = 0
+    const targets = defineTargets(() => ({ OrderClient: { fulfill: async () => {} } }))
+    class Fragile extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {
+      override async retry() {
+        if (++retries > 1) throw new Error('the network is down')
+        await super.retry()
+      }
+    }
+    const fragile = new Client(
+      asyncDashboard(db, { attempts: [Fragile], onAction: (action) => void seen.push(action) }),
+    )
+    const [first, second] = await idsOf('failed')
+    const asked = await fragile.visit(`/async/attempts/Fragile/confirm?action=retry&id=${first}&id=${second}`)
+    expect((await fragile.confirm(asked)).status).toBe(500)
+    expect([await statusOf(first!), await statusOf(second!)]).toEqual(['pending', 'failed'])
+    expect(seen).toEqual([expect.objectContaining({ ids: [first, second], changed: 1, error: 'the network is down' })])
   })
 })

@@ -223,6 +223,15 @@ describe('the other pages', () => {
     }
   })
 
+  it('stay small where targets.ts lists thousands of names', async () => {
+    const names = Array.from({ length: 10_000 }, (_, i) => [`Target${i}`, called])
+    const targets = defineTargets(() => Object.fromEntries(names))
+    class Many extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {}
+    const many = new Client(asyncDashboard(db, { attempts: [Many] }))
+    for (const path of ['/async/attempts/Many', '/async/pauses'])
+      expect((await many.visit(path)).html.length, path).toBeLessThan(150_000)
+  })
+
   it('list the pauses, and mark the attempts that wait for them', async () => {
     await Attempt.pause('Newsletter', { reason: 'a typo in the subject' })
     const fresh = new Client(asyncDashboard(db, { attempts: [Attempt] }))

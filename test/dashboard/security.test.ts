@@ -36,6 +36,7 @@ describe('a form', () => {
     ['of a subdomain', { 'sec-fetch-site': 'same-site' }, []],
     ['without its token', {}, [['csrf', '']]],
     ['with another token', {}, [['csrf', 'A'.repeat(32)]]],
+    ['with a token of more bytes than letters', {}, [['csrf', 'é'.repeat(32)]]],
     ['without its cookie', { cookie: '' }, []],
     ['with a cookie that an attacker has set', { cookie: `async-gen-csrf=${'A'.repeat(32)}` }, []],
   ]
@@ -80,6 +81,39 @@ describe('a form', () => {
     )
     expect(secure.headers.get('set-cookie')).toContain('; Secure')
     expect(page.html.match(/(href|action)="[^"]*csrf/)).toBeNull()
+  })
+})
+
+describe('an id', () => {
+  it('may be any that a column of type bigint can hold', async () => {
+    const ids = ['9223372036854775807', '-9223372036854775808']
+    await query(
+      url,
+      `INSERT INTO attempts (id, target, method, status, completed_at) SELECT id, 'OrderClient', 'fulfill', 'failed', now() FROM unnest($1::bigint[]) AS id`,
+      [ids],
+    )
+    const client = clientOf()
+    for (const id of ids) {
+      expect((await client.visit(`${LIST}/${id}`)).text).toContain(`#${id}`)
+      expect((await client.visit(`${LIST}?after=${id}`)).status).toBe(200)
+      expect((await client.confirm(await client.visit(`${LIST}/confirm?action=retry&id=${id}`))).status).toBe(200)
+      expect(await statusOf(id)).toBe('pending')
+    }
+    await query(url, 'DELETE FROM attempts WHERE id = ANY ($1)', [ids])
+  })
+
+  it('that no row can have is not found, and the page says what was looked for', async () => {
+    for (const id of ['9223372036854775808', '-9223372036854775809', '9'.repeat(40), '1e3', '0x1', '%00']) {
+      expect((await clientOf().visit(`${LIST}/${id}`)).text).toContain('There is no such attempt.')
+      expect((await clientOf().visit(`/async/toasts/${id}`)).text).toContain('There is no such toast.')
+      expect((await clientOf().visit(`${LIST}/confirm?action=retry&id=${id}`)).status).toBe(400)
+      expect((await clientOf().visit(`${LIST}?after=${id}`)).status).toBe(400)
+    }
+  })
+
+  it('counts once, however it is written and how often', async () => {
+    const { text } = await clientOf().visit(`${LIST}/confirm?action=retry&id=7&id=07&id=7`)
+    expect(text).toContain('Retry attempt 7?')
   })
 })
 
@@ -207,6 +241,18 @@ describe('hostile rows', () => {
       expect(html, path).not.toMatch(/<script>|<img src="?x/i)
       expect(html, path).not.toMatch(/(?!\n)\p{Cc}|(?![\u200c\u200d])\p{Cf}/u)
     }
+  })
+
+  it('with numbers and times that have no sum and no difference break no overview', async () => {
+    await query(
+      url,
+      `INSERT INTO toasts (name, key, elapsed) SELECT 'endless', number, number::float8 FROM unnest('{NaN,Infinity,-Infinity,1.7e308,1.6e308,-1.7e308}'::text[]) AS number`,
+    )
+    await query(
+      url,
+      `INSERT INTO attempts (target, method, status, started_at, completed_at) SELECT 'endless', 'run', 'succeeded', time::timestamptz, now() FROM unnest('{infinity,-infinity}'::text[]) AS time`,
+    )
+    for (const path of ['/async', '/async/toasts']) expect((await clientOf().visit(path)).status, path).toBe(200)
   })
 
   it('are cut before they reach this process', async () => {

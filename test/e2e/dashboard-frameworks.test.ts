@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { get } from 'node:http'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { Client } from '../dashboard/client.js'
@@ -62,7 +63,9 @@ import { dashboardApp } from './async/dashboard.js'
 const app = new Hono()
 app.get('/', (context) => context.text('home'))
 app.route('/async', dashboardApp)
-const server = createServer(toNodeHandler((request) => app.fetch(request)))
+// As @hono/node-server passes them.
+const bindingsOf = ({ remoteAddress }: { remoteAddress?: string | undefined }) => ({ incoming: { socket: { remoteAddress } } })
+const server = createServer(toNodeHandler((request, connection) => app.fetch(request, bindingsOf(connection))))
 server.listen(0, '127.0.0.1', () => console.log('port', (server.address() as { port: number }).port))
 `,
   },
@@ -220,7 +223,15 @@ async function expectDashboard({ origin, log }: Omit<Served, 'stop'>) {
   for (const path of assets) expect((await fetch(`${origin}${path}`)).status, path).toBe(200)
   expect((await fetch(`${origin}/async/nothing`)).status).toBe(404)
   expect(await (await fetch(origin)).text()).toContain('home')
+  expect(await statusAs('attacker.example', origin)).toBe(403)
   await expectAction({ origin })
+}
+
+/** What a page of another site gets, whose name leads to this machine. */
+async function statusAs(host: string, origin: string): Promise<number | undefined> {
+  const [response] = await once(get(`${origin}/async`, { headers: { host } }), 'response')
+  response.resume()
+  return response.statusCode
 }
 
 /** A user retries an attempt that has failed: a form, with its cookie and its token. */

@@ -51,7 +51,7 @@ describe('a host with two models of attempts, a subclass, and targets that recor
 const plop = await nodePlop('plopfile.mjs')
 console.log(plop.getGeneratorList().map(({ name }) => name).join())`
     const { stdout } = await run(dir, process.execPath, ['--input-type=module', '--eval', list])
-    expect(stdout).toBe('install,attempt,reports,deploy\n')
+    expect(stdout).toBe('install,attempt,reports,dashboard,deploy\n')
   })
 
   it('compiles', async () => {

@@ -6,6 +6,7 @@ import { AesGcmEncryptor, BaseAttempt, defineTargets, hasToast, type ToastComput
 import { asyncEvents, type EventsSubject, type LiveState, type SignableRow, signedId } from '@async-gen/runtime/events'
 import { toNodeHandler } from '@async-gen/runtime/http'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { attemptsTable } from '../../runtime/src/events/tables.js'
 import { watchedRowsOf } from '../../runtime/src/events/watched-rows.js'
 import { refreshToast } from '../../runtime/src/toast/refresh.js'
 import { db } from '../.app/src/async/database.js'
@@ -245,6 +246,69 @@ describe('asyncEvents', () => {
   })
 })
 
+describe('an error of one row', () => {
+  it('of an encryptor of the host closes its content, and keeps no event from other clients', async () => {
+    const failing = {
+      name: 'failing',
+      encrypt: (content: string) => content,
+      decrypt: (): string => {
+        throw new Error('no key')
+      },
+    }
+    class Failing extends BaseAttempt(db, {
+      model: 'Attempt',
+      table: 'attempts',
+      targets: defineTargets({ Import }),
+      encryptors: [failing],
+    }) {}
+    const [sealed, plain] = await Promise.all([
+      Failing.create({ target: Import, method: 'nothing', args: [], encryptor: failing }),
+      Failing.async(Import).nothing(),
+    ])
+    await rows(`UPDATE attempts SET status = 'succeeded', result = '"secret"'`)
+    const decrypting = asyncEvents(db, { authorize: () => ({ decrypt: true }), attempts: [Failing], secret })
+    const streams = await Promise.all([sealed, plain].map((row) => decrypting(request(idOf(row)))))
+    const [first, second] = (await Promise.all(streams.map(statesOf))).map(([state]) => state)
+    expect(first).toMatchObject({ status: 'succeeded', encrypted: true })
+    expect(first).not.toHaveProperty('result')
+    expect(second).toMatchObject({ status: 'succeeded', result: 'secret' })
+  })
+
+  it('or of a listener is a warning, and the other listeners get theirs', async () => {
+    const attempt = await Attempt.async(Import).nothing()
+    const table = attemptsTable(Attempt.store.table)
+    const warned = once(process, 'warning')
+    const unwatch: (() => void)[] = []
+    const got = new Promise((resolve) => {
+      for (const listener of [() => fail('cannot be sent'), resolve])
+        unwatch.push(watchedRowsOf(db).watch(table, `${attempt.id}`, listener))
+    })
+    expect(await got).toMatchObject({ key: `${attempt.id}` })
+    expect((await warned)[0]).toMatchObject({ code: 'EVENT_NOT_SENT' })
+    for (const end of unwatch) end()
+  })
+})
+
+function fail(message: string): never {
+  throw new Error(message)
+}
+
+it('decrypts a row once for all clients that follow it, and keeps it closed to the others', async () => {
+  const decrypt = vi.spyOn(encryptor, 'decrypt')
+  const attempt = await Attempt.create({ target: Import, method: 'card', args: [], encryptor })
+  await Attempt.perform(attempt.id)
+  let asked = 0
+  const mixed = asyncEvents(db, { authorize: () => ({ decrypt: asked++ % 2 === 0 }), attempts: [Attempt], secret })
+  decrypt.mockClear()
+  const streams = await Promise.all(Array.from({ length: 20 }, () => mixed(request(idOf(attempt)))))
+  const states = (await Promise.all(streams.map(statesOf))).map(([state]) => state!)
+  expect(states.map(({ encrypted }) => encrypted)).toEqual(states.map((_, i) => (i % 2 === 0 ? undefined : true)))
+  expect(states[0]).toMatchObject({ result: { card: '4111' } })
+  expect(JSON.stringify(states[1])).not.toContain('4111')
+  expect(decrypt).toHaveBeenCalledTimes(1)
+  decrypt.mockRestore()
+})
+
 describe('a client that connects again', () => {
   it('gets no event that it has, and the next change', async () => {
     const attempt = await Attempt.async(Import).nothing()
@@ -303,6 +367,8 @@ describe('a signed id', () => {
       `${other}.${signature}`,
       `${payload}.${plain}`,
       `${id}.x`,
+      `${id}==`,
+      `${id} `,
       foreign,
     ]) {
       expect((await handler(request(wrong))).status, wrong).toBe(403)
@@ -346,6 +412,15 @@ describe('authorize', () => {
     const get = async () => (await deciding(request(idOf(attempt), { headers: { cookie: 'session=1' } }))).status
     expect([await get(), await get(), await get()]).toEqual([403, 401, 403])
     expect(seen[0]).toEqual(['session=1', { kind: 'attempt', model: 'Attempt', id: `${attempt.id}` }])
+  })
+
+  it('refuses where its answer is no role, and passes a Response of any class on', async () => {
+    const id = idOf(await Attempt.async(Import).nothing())
+    const get = async (answer: unknown) =>
+      await asyncEvents(db, { authorize: () => answer as never, attempts: [Attempt], secret })(request(id))
+    for (const answer of [null, undefined, '', 'ada', 1, [], () => true]) expect((await get(answer)).status).toBe(403)
+    const foreign = { status: 401, headers: new Headers(), body: null }
+    expect(await get(foreign)).toBe(foreign)
   })
 
   it('is not asked for other methods, nor for an id that is not valid', async () => {

@@ -46,7 +46,7 @@ describe('the presence of a process', () => {
     session.query = (() => new Promise(() => {})) as never
     await eventually('the loss', async () => lost.aborted)
     expect(lost.reason).toMatchObject({ code: 'SESSION_LOST' })
-    expect(await livingLocks()).not.toContain(id)
+    await eventually('the end of its lock', async () => !(await livingLocks()).includes(id))
 
     db.openSession = () => database().openSession()
     expect((await presenceOf(db)).id).toBeGreaterThan(id)

@@ -13,14 +13,20 @@ const LARGEST_ID = 2n ** 63n - 1n
  * @throws AsyncGenError INVALID_ID for what is no whole number, and for numbers that JavaScript has rounded
  */
 export function rowIdOf(id: unknown, what: string): bigint {
-  const isWhole =
-    typeof id === 'bigint' || Number.isSafeInteger(id) || (typeof id === 'string' && /^-?\d{1,19}$/.test(id))
-  const value = isWhole ? BigInt(id as RowId) : undefined
-  if (value !== undefined && value <= LARGEST_ID && value >= SMALLEST_ID) return value
+  const value = rowIdIn(id)
+  if (value !== undefined) return value
   throw new AsyncGenError(
     'INVALID_ID',
     `${what}: ${shown(id)} is not an id. An id is a bigint, a whole number up to ${Number.MAX_SAFE_INTEGER}, or its digits as text: "12".`,
   )
+}
+
+/** The same, but undefined for what is no id. */
+export function rowIdIn(id: unknown): bigint | undefined {
+  const isWhole =
+    typeof id === 'bigint' || Number.isSafeInteger(id) || (typeof id === 'string' && /^-?\d{1,19}$/.test(id))
+  const value = isWhole ? BigInt(id as RowId) : undefined
+  return value !== undefined && value <= LARGEST_ID && value >= SMALLEST_ID ? value : undefined
 }
 
 function shown(id: unknown): string {

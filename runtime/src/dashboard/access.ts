@@ -1,3 +1,5 @@
+import { AsyncGenError } from '../core/errors.js'
+import { isResponse, isRights } from '../core/response.js'
 import type { DashboardConnection, DashboardRole, DashboardSettings } from './options.js'
 
 /** Who sends the request, or the response that refuses it. */
@@ -18,13 +20,12 @@ export async function accessOf(
   if (isResponse(answer)) return { refused: answer }
   if (answer === true) return { role: {} }
   // A function that returns nothing refuses.
-  if (!answer) return { refused: 'You may not use this dashboard.' }
-  return { role: answer }
-}
-
-/** By its shape: a framework may have a class of its own. */
-function isResponse(answer: unknown): answer is Response {
-  return typeof answer === 'object' && answer !== null && 'status' in answer && 'headers' in answer
+  if (!isRights(answer)) return { refused: 'You may not use this dashboard.' }
+  if (answer.user === undefined || answer.user === null || typeof answer.user === 'string') return { role: answer }
+  throw new AsyncGenError(
+    'INVALID_OPTION',
+    `asyncDashboard: authorize returned { user } of type ${typeof answer.user}. It must be the name of the user, a string.`,
+  )
 }
 
 /**
@@ -33,11 +34,29 @@ function isResponse(answer: unknown): answer is Response {
  */
 function isLocal(request: Request, { remoteAddress }: DashboardConnection): boolean {
   if (remoteAddress !== undefined && !isLoopback(remoteAddress)) return false
-  if (['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].some((header) => request.headers.has(header))) return false
+  if ([...request.headers.keys()].some(isOfProxy)) return false
   const named = request.headers.get('host')
   const { hostname } = new URL(request.url)
   return isLoopback(hostname) && (named === null || isLoopback(hostnameOf(named)))
 }
+
+/** Names of headers that proxies and tunnels add. `Headers` has them in lower case. */
+function isOfProxy(header: string): boolean {
+  return header.startsWith('x-forwarded-') || OF_PROXIES.includes(header)
+}
+
+const OF_PROXIES = [
+  'forwarded',
+  'via',
+  'x-real-ip',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'x-original-forwarded-for',
+  'true-client-ip',
+  'cf-connecting-ip',
+  'fastly-client-ip',
+  'fly-client-ip',
+]
 
 function hostnameOf(host: string): string {
   return URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname : ''

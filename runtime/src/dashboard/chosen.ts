@@ -1,3 +1,4 @@
+import { rowIdIn } from '../core/row-id.js'
 import { PageError } from './page.js'
 
 /** How many rows can be chosen one by one. */
@@ -9,9 +10,13 @@ const MAX_CHOSEN = 500
  * @throws PageError
  */
 export function chosenIds(parameters: URLSearchParams, noun: string): string[] {
-  const ids = chosenTexts(parameters, noun)
-  if (!ids.every((id) => /^-?\d{1,18}$/.test(id))) throw new PageError(400, 'An id is a whole number.')
-  return ids
+  const ids = chosenTexts(parameters, noun).map((text) => {
+    const id = rowIdIn(text)
+    if (id === undefined) throw new PageError(400, 'An id is a whole number.')
+    return String(id)
+  })
+  // `7` and `07` are the same.
+  return [...new Set(ids)]
 }
 
 /** The same where an id is not all that names a row. */

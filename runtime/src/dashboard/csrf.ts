@@ -45,6 +45,8 @@ function cookieOf({ headers }: Request): string | undefined {
   return value !== undefined && /^[\w-]{32}$/.test(value) ? value : undefined
 }
 
-function equals(one: string, other: string): boolean {
-  return one.length === other.length && timingSafeEqual(Buffer.from(one), Buffer.from(other))
+function equals(...texts: [string, string]): boolean {
+  const [one, other] = texts.map((text) => Buffer.from(text)) as [Buffer, Buffer]
+  // Compared in bytes: of two texts with as many characters, one may have more bytes.
+  return one.length === other.length && timingSafeEqual(one, other)
 }

@@ -34,7 +34,7 @@ export interface DashboardOptions {
   authorize?: ((request: Request) => Authorization | Promise<Authorization>) | undefined
   /** The path under which the host mounts the dashboard. Default: `/async`. */
   basePath?: string | undefined
-  /** Called after each action. If it throws, the user sees that the action was not recorded. */
+  /** Called after each action. If it throws, or takes longer than 10 s, the user sees that the action was not recorded. */
   onAction?: ((action: DashboardAction) => void | Promise<void>) | undefined
   /** Who may show the dashboard in a frame, as in the header Content-Security-Policy: `["'self'", 'https://admin.example']`. Default: nobody. */
   frameAncestors?: readonly string[] | undefined

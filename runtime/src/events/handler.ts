@@ -2,6 +2,7 @@ import type { AttemptClass } from '../attempt/attempt.js'
 import type { Database } from '../core/database.js'
 import { AsyncGenError } from '../core/errors.js'
 import { refuseUnknownOptions } from '../core/known-options.js'
+import { isResponse, isRights } from '../core/response.js'
 import { type EventsAccess, type EventsSubject, secretOf, verifyId } from './signed-id.js'
 import {
   attemptState,
@@ -47,6 +48,7 @@ export function asyncEvents(db: Database, options: AsyncEventsOptions): (request
     )
   const secret = secretOf(options.secret, 'asyncEvents')
   const classes = new Map(attempts.map((Attempt) => [Attempt.model, Attempt]))
+  const [closed, decrypted] = [new WeakMap<ChangedRow, LiveEvent>(), new WeakMap<ChangedRow, LiveEvent>()]
 
   return async (request) => {
     if (request.method !== 'GET') return refusal(405, 'Only GET is answered here.', { allow: 'GET' })
@@ -55,14 +57,15 @@ export function asyncEvents(db: Database, options: AsyncEventsOptions): (request
     if (verified === 'expired') return refusal(410, 'The id has expired. Load the page again.')
     const { subject, expiresAt } = verified
     const access = await authorize(request, subject)
-    if (access instanceof Response) return access
-    if (!access) return refusal(403, 'This request may not follow what the id names.')
+    if (isResponse(access)) return access
+    if (access !== true && !isRights(access)) return refusal(403, 'This request may not follow what the id names.')
     const lastEventId = request.headers.get('last-event-id')
     // A browser does not connect again after this status.
     if (hasReceivedLast(lastEventId)) return new Response(null, { status: 204 })
 
     const decrypt = typeof access === 'object' && access.decrypt === true
-    const follow = followerOf(db, classes, subject, { decrypt, lastVersion: lastEventId })
+    const made = decrypt ? decrypted : closed
+    const follow = followerOf(db, classes, subject, { decrypt, lastVersion: lastEventId, made })
     return new Response(eventStream({ follow, expiresAt, signal: request.signal }), { headers: HEADERS })
   }
 }
@@ -87,6 +90,8 @@ interface ClientOptions {
   decrypt: boolean
   /** The version of the row that the client has; null if it has none. */
   lastVersion: string | null
+  /** The events of rows, so that a value is decrypted and written as JSON once for all clients that follow it. */
+  made: WeakMap<ChangedRow, LiveEvent>
 }
 
 type Follower = (send: (event: LiveEvent) => void) => () => void
@@ -96,7 +101,7 @@ function followerOf(
   db: Database,
   classes: Map<string, AttemptClass>,
   subject: EventsSubject,
-  { decrypt, lastVersion }: ClientOptions,
+  { decrypt, ...client }: ClientOptions,
 ): Follower {
   if (subject.kind === 'attempt') {
     const Attempt = classes.get(subject.model)
@@ -111,19 +116,19 @@ function followerOf(
       watchedRowsOf(Attempt.db).watch(
         table,
         subject.id,
-        eventsFor(send, lastVersion, stateOf, () => GONE),
+        eventsFor(send, client, stateOf, () => GONE),
       )
   }
   const key = JSON.stringify([subject.name, subject.kind === 'report' ? subject.id : subject.key])
   const stateOf = (row: ChangedRow) => toastState(row as ChangedRow & LiveToast)
   const missing = (hadRow: boolean) => (hadRow ? GONE : NOT_REQUESTED)
-  return (send) => watchedRowsOf(db).watch(toastsTable, key, eventsFor(send, lastVersion, stateOf, missing))
+  return (send) => watchedRowsOf(db).watch(toastsTable, key, eventsFor(send, client, stateOf, missing))
 }
 
 /** Sends an event for each row that differs from what the client has. */
 function eventsFor(
   send: (event: LiveEvent) => void,
-  lastVersion: string | null,
+  { lastVersion, made }: Omit<ClientOptions, 'decrypt'>,
   stateOf: (row: ChangedRow) => LiveState,
   missing: (hadRow: boolean) => LiveState,
 ): (row: ChangedRow) => void {
@@ -132,7 +137,13 @@ function eventsFor(
     const hadRow = sent !== null && sent !== NO_ROW
     if (row.version === sent) return
     sent = row.version
-    const state = row.version === NO_ROW ? missing(hadRow) : stateOf(row)
-    send({ version: row.version, json: jsonOfState(state), finished: state.finished })
+    if (row.version === NO_ROW) return send(eventOf(row, missing(hadRow)))
+    const event = made.get(row) ?? eventOf(row, stateOf(row))
+    made.set(row, event)
+    send(event)
   }
+}
+
+function eventOf({ version }: ChangedRow, state: LiveState): LiveEvent {
+  return { version, json: jsonOfState(state), finished: state.finished }
 }

@@ -1,6 +1,6 @@
 import type { AttemptClass } from '../attempt/attempt.js'
 import type { AttemptStatus, StoredError } from '../attempt/row.js'
-import { DecryptionError, type ErrorRecord, isInstance, UnknownEncryptorError } from '../core/errors.js'
+import type { ErrorRecord } from '../core/errors.js'
 import { type Json, jsonOf } from '../core/serialize.js'
 
 /**
@@ -24,7 +24,7 @@ export interface LiveState<Result = Json> {
   result?: Result
   /** The error of the last run. Absent after a success, and if no run has failed. It has no stack. */
   error?: LiveError
-  /** Set if content was left out because it is encrypted: `authorize` did not return `{ decrypt: true }`, or the key is missing. */
+  /** Set if content was left out because it is encrypted: `authorize` did not return `{ decrypt: true }`, or it does not decrypt. */
   encrypted?: true
 }
 
@@ -71,7 +71,8 @@ export function attemptState(row: LiveAttempt, { content }: AttemptClass, decryp
     else if (isObject(row.error)) state.error = briefly(content.decodeError(row.error, owner))
     return state
   } catch (error) {
-    if (isInstance(error, DecryptionError, UnknownEncryptorError)) return hidden(state, row)
+    // An encryptor of the host may throw anything.
+    if (row.encryptor !== null) return hidden(state, row)
     throw error
   }
 }

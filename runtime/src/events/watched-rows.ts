@@ -22,6 +22,9 @@ export type RowListener = (row: ChangedRow) => void
 /** How many rows one statement reads, because each may have a large value. */
 export const PAGE = 100
 
+/** How many rows one statement looks at. It is sent again while it finds as many changes as it reads, so it is not longer. */
+const CHUNK = 1000
+
 /** The version of a row that does not exist. */
 export const NO_ROW = 'none'
 
@@ -79,7 +82,7 @@ export class WatchedRows {
     const entry = rows.get(key) ?? { row: undefined, listeners: new Set() }
     rows.set(key, entry)
     entry.listeners.add(listener)
-    if (entry.row) listener(entry.row)
+    if (entry.row) notify(listener, entry.row)
     else {
       this.#hasUnread = true
       this.#endPause()
@@ -130,24 +133,40 @@ export class WatchedRows {
   }
 
   async #read({ statement }: WatchedTable, rows: Map<string, WatchedRow>, which: Which): Promise<void> {
-    while (true) {
-      const entries = [...rows].filter(([, { row }]) => which === 'all' || !row)
-      if (entries.length === 0) return
-      const watched = entries.map(([key, { row }]) => ({ key, version: row?.version ?? null }))
-      const changed = await this.#db.query<ChangedRow>(statement, [JSON.stringify(watched)])
-      for (const row of changed) {
-        const entry = rows.get(row.key)
-        if (!entry) continue
-        entry.row = row
-        for (const listener of entry.listeners) listener(row)
+    const wanted = [...rows].filter(([, { row }]) => which === 'all' || !row)
+    for (let from = 0; from < wanted.length; from += CHUNK) {
+      let chunk = wanted.slice(from, from + CHUNK)
+      for (let isMore = true; isMore; ) {
+        // Without those that nobody follows any more: their versions are not kept, so they would be read again and again.
+        chunk = chunk.filter(([key, entry]) => rows.get(key) === entry)
+        if (chunk.length === 0) break
+        const watched = chunk.map(([key, { row }]) => ({ key, version: row?.version ?? null }))
+        const changed = await this.#db.query<ChangedRow>(statement, [JSON.stringify(watched)])
+        for (const row of changed) {
+          const entry = rows.get(row.key)
+          if (!entry) continue
+          entry.row = row
+          for (const listener of entry.listeners) notify(listener, row)
+        }
+        isMore = changed.length === PAGE
       }
-      if (changed.length < PAGE) return
     }
   }
 }
 
 /** Which of the watched rows to read: all of them, or those that were not read yet. */
 type Which = 'all' | 'unread'
+
+/** An error of one listener must not keep the row from the others, nor other rows from theirs. */
+function notify(listener: RowListener, row: ChangedRow): void {
+  try {
+    listener(row)
+  } catch (error) {
+    process.emitWarning(`asyncEvents could not send a row to a client: ${(error as Error).message}`, {
+      code: 'EVENT_NOT_SENT',
+    })
+  }
+}
 
 /** The pause after a read that took so many milliseconds. */
 function pauseAfter(duration: number, failures: number): number {

@@ -26,7 +26,10 @@ export interface DashboardAction {
   filter?: Record<string, unknown>
   /** What was paused or resumed: `OrderClient`, `OrderClient.fulfill`; undefined for all calls of the model. */
   paused?: string | undefined
-  /** How many attempts, pauses, toasts or reports were changed. */
+  /**
+   * How many attempts, pauses, toasts or reports were changed; with `error`, before it. Only for a filter of attempts, that number is in the
+   * message of the error, if it is known.
+   */
   changed: number
   /** The message of the error that ended the action. */
   error?: string

@@ -3,6 +3,7 @@ import type { AttemptFilter, RescheduleOptions } from '../../attempt/binding.js'
 import { CHANGES, type Change, type ChangeOne, changeOne, rescheduling } from '../../attempt/change.js'
 import type { AttemptStatus } from '../../attempt/row.js'
 import type { DashboardActionName } from './action.js'
+import type { AddChanged } from './audit.js'
 
 /** An action on attempts. */
 export type AttemptAction = Extract<DashboardActionName, 'retry' | 'cancel' | 'expire' | 'fail' | 'run-now'>
@@ -59,20 +60,22 @@ export function statusesOf(action: AttemptAction): readonly AttemptStatus[] {
   return CHANGES[changeOf(action)].statuses
 }
 
-/** Changes attempts one by one. Returns how many it has changed, and why the others stay. */
+/** Changes attempts one by one. Returns how many stay as they are. */
 export async function changeEach(
   Attempt: AttemptClass,
   action: AttemptAction,
   ids: readonly string[],
-): Promise<{ changed: number; problems: string[] }> {
+  add: AddChanged,
+): Promise<number> {
   const change = changeOf(action)
   const run: ChangeOne = change === 'reschedule' ? await rescheduling(Attempt, 0) : (attempt) => attempt[change]()
-  const problems: string[] = []
+  let unchanged = 0
   for (const id of ids) {
     const { problem } = await changeOne(Attempt, change, id, run)
-    if (problem !== undefined) problems.push(problem)
+    if (problem === undefined) add(1)
+    else unchanged++
   }
-  return { changed: ids.length - problems.length, problems }
+  return unchanged
 }
 
 /** Changes all attempts that match, or with `dryRun` counts them. */

@@ -1,3 +1,4 @@
+import { rowIdIn } from '../../core/row-id.js'
 import { withQuery } from '../links.js'
 import { PageError } from '../page.js'
 import type { Cursor } from '../sql/attempts.js'
@@ -46,7 +47,7 @@ export function cursorOf(parameters: URLSearchParams): Cursor | undefined {
   const after = parameters.get('after')
   if (!after) return undefined
   const [, time, id] =
-    /^(?:(-?infinity|\d{4,6}-\d\d-\d\dT[\d:.]{8,15}[\d:+-]{0,9}(?: BC)?)~)?(-?\d{1,18})$/.exec(after) ?? []
-  if (id === undefined) throw new PageError(400, 'The address of this page is not valid.')
+    /^(?:(-?infinity|\d{4,6}-\d\d-\d\dT[\d:.]{8,15}[\d:+-]{0,9}(?: BC)?)~)?(-?\d{1,19})$/.exec(after) ?? []
+  if (id === undefined || rowIdIn(id) === undefined) throw new PageError(400, 'The address of this page is not valid.')
   return { id, ...(time !== undefined && { time }) }
 }

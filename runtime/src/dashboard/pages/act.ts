@@ -30,11 +30,9 @@ export async function actOnAttempts(context: PageContext, form: URLSearchParams)
             : `${plural(ids.length, 'attempt')} of ${Attempt.name}`,
       ...(isAll ? { filter: { ...filter } } : { ids }),
     },
-    async () => {
-      if (isAll) return await changeMatching(Attempt, action, filter, false)
-      const result = await changeEach(Attempt, action, ids)
-      unchanged = result.problems.length
-      return result.changed
+    async (add) => {
+      if (isAll) add(await changeMatching(Attempt, action, filter, false))
+      else unchanged = await changeEach(Attempt, action, ids, add)
     },
   )
   cache.clear()

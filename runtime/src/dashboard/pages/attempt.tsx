@@ -21,7 +21,7 @@ import { htmlResponse } from '../respond.js'
 export async function attemptPage(context: PageContext): Promise<Response> {
   const { settings, role, url, path } = context
   const Attempt = classOf(settings, path[1])
-  const id = idOf(path[2])
+  const id = idOf(path[2], 'attempt')
   const [attempt, family, pauses] = await Promise.all([
     readAttempt(Attempt, id, role.decrypt === true),
     readChildren(Attempt, id),

@@ -5,7 +5,7 @@ import { Filters } from '../components/filters.js'
 import { Layout } from '../components/layout.js'
 import { cursorOf } from '../components/pages.js'
 import { pathTo, withQuery } from '../links.js'
-import { classOf } from '../models.js'
+import { classOf, offeredCalls } from '../models.js'
 import type { DashboardSettings } from '../options.js'
 import type { PageContext } from '../page.js'
 import { attemptPage } from '../queries/attempts.js'
@@ -21,19 +21,15 @@ export async function attemptsPage(context: PageContext): Promise<Response> {
   const input = filterInput(url.searchParams)
   const isReversed = url.searchParams.get('order') === 'reversed'
   const cursor = cursorOf(url.searchParams)
-  const [page, counts, pauses, targets] = await Promise.all([
+  const [page, counts, pauses, calls] = await Promise.all([
     context.cache.get(`list ${url.pathname}${url.search}`, 1000, async () =>
       attemptPage(Attempt, await filterOf(Attempt, input), isReversed, cursor),
     ),
     countsByStatus(context, Attempt),
     currentPauses(context),
-    Attempt.targets(),
+    offeredCalls([Attempt]),
   ])
   const list = pathTo(settings, 'attempts', Attempt.name)
-  const calls = [...targets.names()].flatMap(([target, methods]) => [
-    target,
-    ...methods.map((method) => `${target}.${method}`),
-  ])
   return htmlResponse(
     settings,
     <Layout settings={settings} role={role} section="attempts" title={titleOf(Attempt, settings)} url={url}>

@@ -62,10 +62,8 @@ export async function actOnReports(context: PageContext, form: URLSearchParams):
       subject: isAll ? `all reports${type === '' ? '' : ` of ${type}`}` : names.join(', '),
       ...(isAll ? { filter: { type } } : { ids: chosen.map(({ id }) => String(id)) }),
     },
-    async () => {
-      let count = 0
-      for await (const report of isAll ? allReports(context, type) : chosen) count += await build(report)
-      return count
+    async (add) => {
+      for await (const report of isAll ? allReports(context, type) : chosen) add(await build(report))
     },
   )
   cache.clear()
@@ -85,7 +83,7 @@ async function build({ Report, id }: ChosenReport): Promise<number> {
 function chosenReports({ settings }: PageContext, parameters: URLSearchParams): ChosenReport[] {
   return chosenTexts(parameters, 'report').map((text) => {
     const slash = text.lastIndexOf('/')
-    return { Report: reportClass(settings, text.slice(0, slash)), id: idOf(text.slice(slash + 1)) }
+    return { Report: reportClass(settings, text.slice(0, slash)), id: idOf(text.slice(slash + 1), 'report') }
   })
 }
 

@@ -11,6 +11,7 @@ import { PauseForm } from '../components/pause-form.js'
 import { plural } from '../components/text.js'
 import { csrfToken } from '../csrf.js'
 import { pathTo, withQuery } from '../links.js'
+import { offeredCalls } from '../models.js'
 import type { DashboardSettings } from '../options.js'
 import type { PageContext } from '../page.js'
 import { currentPauses } from '../queries/pauses.js'
@@ -27,12 +28,7 @@ export async function pausesPage(context: PageContext): Promise<Response> {
       return { pause, problem: unmatchedReason(db, pause, targets) }
     }),
   )
-  const targets = await Promise.all(classes.map(async (Attempt) => (await Attempt.targets()).names()))
-  const calls = new Set(
-    targets.flatMap((names) =>
-      [...names].flatMap(([target, methods]) => [target, ...methods.map((method) => `${target}.${method}`)]),
-    ),
-  )
+  const calls = await offeredCalls(classes)
   return htmlResponse(
     settings,
     <Layout settings={settings} role={role} section="pauses" title="Pauses" url={url}>
@@ -42,7 +38,7 @@ export async function pausesPage(context: PageContext): Promise<Response> {
       ) : (
         <PauseRows settings={settings} pauses={pauses} canAct={!role.readOnly} />
       )}
-      {!role.readOnly && classes.length > 0 && <PauseForm settings={settings} classes={classes} calls={[...calls]} />}
+      {!role.readOnly && classes.length > 0 && <PauseForm settings={settings} classes={classes} calls={calls} />}
     </Layout>,
   )
 }
@@ -147,7 +143,7 @@ export async function actOnPause(context: PageContext, form: URLSearchParams): P
   const { changed, isRecorded } = await reported(
     context,
     { action, subject: nameOf(choice), model: Attempt.model, paused },
-    () => changePause(choice),
+    async (add) => add(await changePause(choice)),
   )
   cache.clear()
   return seeOther(settings, withNotice(pathTo(settings, 'pauses'), { action, changed, isRecorded }))

@@ -53,11 +53,9 @@ export async function actOnToasts(context: PageContext, form: URLSearchParams): 
   const { changed, isRecorded } = await reported(
     context,
     { action: 'refresh', subject, ...(isAll ? { filter: { ...filter } } : { ids }) },
-    async () => {
-      if (!isAll) return await refreshToasts(context, ids)
-      let total = 0
-      for await (const matching of matchingToasts(context, filter)) total += await refreshToasts(context, matching)
-      return total
+    async (add) => {
+      if (!isAll) return await refreshToasts(context, ids, add)
+      for await (const matching of matchingToasts(context, filter)) await refreshToasts(context, matching, add)
     },
   )
   cache.clear()

@@ -105,7 +105,7 @@ function Facts({ toast }: { toast: ShownToast }) {
 }
 
 async function toastOf(context: PageContext): Promise<ShownToast> {
-  const toast = await readToast(context, idOf(context.path[1]))
+  const toast = await readToast(context, idOf(context.path[1], 'toast'))
   if (toast) return toast
   throw new PageError(404, 'There is no such toast. It may have been removed with its record.')
 }

@@ -141,12 +141,17 @@ export async function* matchingToasts(
 /** How many refreshes one statement requests. It locks their rows for some milliseconds. */
 const BATCH = 500
 
-/** Requests refreshes. Returns how many toasts there were. */
-export async function refreshToasts({ db }: PageContext, ids: readonly string[]): Promise<number> {
-  let changed = 0
+/**
+ * Requests refreshes.
+ * @param add gets how many toasts there were, after each batch
+ */
+export async function refreshToasts(
+  { db }: PageContext,
+  ids: readonly string[],
+  add: (toasts: number) => void,
+): Promise<void> {
   for (let from = 0; from < ids.length; from += BATCH)
-    changed += (await db.query(refreshStatement, [ids.slice(from, from + BATCH)])).length
-  return changed
+    add((await db.query(refreshStatement, [ids.slice(from, from + BATCH)])).length)
 }
 
 export async function toastNames({ db, cache }: PageContext): Promise<ToastName[]> {

@@ -61,6 +61,9 @@ export const withoutJit: Statement = {
   text: `SELECT set_config('jit', 'off', true)`,
 }
 
+/** In seconds. Rows that were written by hand may have begun at no time. */
+const runTime = 'CASE WHEN isfinite(started_at) THEN greatest(0, extract(epoch FROM completed_at - started_at)) END'
+
 function endedInParts(table: string, status: 'succeeded' | 'failed'): string {
   // Rows that are only counted are read from the index alone.
   const rowsOf = (columns: string) => `
@@ -86,7 +89,7 @@ function endedInParts(table: string, status: 'succeeded' | 'failed'): string {
         SELECT
           (percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds))::float8 AS median,
           (percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds))::float8 AS slow
-        FROM (${rowsOf('greatest(0, extract(epoch FROM completed_at - started_at)) AS seconds')}
+        FROM (${rowsOf(`${runTime} AS seconds`)}
           ORDER BY completed_at
           LIMIT $4
         ) AS timed

@@ -6,6 +6,9 @@ import { cut, plainJson, preview } from './cut.js'
 /** How many toasts are grouped by name: the newest ones. */
 export const MAX_SUMMARIZED = 5000
 
+/** The longest computation that counts: about 30 years, in seconds. */
+const LONGEST = 1e9
+
 // "stateOf" of queries/toasts.ts decides the state from these columns.
 const stateColumns = `
       cached_at AS "cachedAt", elapsed, failures, locked_by AS "lockedBy", progress, expires_at AS "expiresAt",
@@ -103,11 +106,17 @@ export const toastNamesStatement: Statement = {
       count(*) FILTER (WHERE failures > 0)::int AS failing,
       count(*) FILTER (WHERE cached_at IS NULL)::int AS empty,
       count(*) FILTER (WHERE refresh_at IS NOT NULL OR (cached_at IS NOT NULL AND epoch IS DISTINCT FROM value_epoch))::int AS stale,
-      avg(elapsed)::float8 AS elapsed, max(elapsed)::float8 AS slowest,
+      avg(seconds)::float8 AS elapsed, max(seconds)::float8 AS slowest,
       min(cached_at) FILTER (WHERE isfinite(cached_at)) AS oldest, sum(count(*)) OVER ()::int AS total
-    FROM (SELECT * FROM toasts ORDER BY id DESC LIMIT ${MAX_SUMMARIZED}) AS newest
+    FROM (
+      -- Rows that were written by hand may hold numbers whose sum is too large for the type.
+      SELECT *, CASE WHEN elapsed BETWEEN 0 AND ${LONGEST} THEN elapsed END AS seconds
+      FROM toasts
+      ORDER BY id DESC
+      LIMIT ${MAX_SUMMARIZED}
+    ) AS newest
     GROUP BY name
-    ORDER BY avg(elapsed) * count(*) DESC NULLS LAST
+    ORDER BY avg(seconds) * count(*) DESC NULLS LAST
     LIMIT 50`,
 }
 
