@@ -105,6 +105,7 @@ describe('requireTestDatabase', () => {
     })
     await expect(requireTestDatabase(databaseOn('localhost', url))).rejects.toMatchObject({
       code: 'NOT_A_TEST_DATABASE',
+      message: 'NODE_ENV is "production". Specs write to the database. Unset NODE_ENV, or set it to "test".',
     })
   })
 

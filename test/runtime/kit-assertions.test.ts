@@ -105,7 +105,7 @@ describe('expectAttempt(Attempt).toHaveRecorded', () => {
     const options = { scheduledWithin: '1 minute', priority: 5, token: 'b', status: 'running' } as const
     const { message } = await failureOf(toHaveRecorded(OrderClient, 'fulfill', [{ orderNumber: 7 }], options))
     expect(message).toContain(
-      'so. It was recorded, but for another time, with another priority, with another token, and has another status.',
+      'as expected. It was recorded, but for another time, with another priority, with another token, with another status.',
     )
     expect(message).toContain("- idempotenceToken: 'b'\n+ idempotenceToken: 'a'")
     expect(message).toContain('- scheduledAt: within 1 minute, by ')

@@ -166,6 +166,13 @@ describe('loseRun(attempt)', () => {
     expect(await prisma.order.count()).toBe(0)
   })
 
+  it('says how to run the call again', async () => {
+    const attempt = await Attempt.async(Sums).add(1, 2)
+    await loseRun(attempt)
+    await expect(loseRun(attempt)).rejects.toThrow('If loseRun() has run it, drain(db) releases it first.')
+    await drain(db)
+  })
+
   it('refuses an attempt that has ended or does not exist', async () => {
     const attempt = await Attempt.async(Sums).add(1, 2)
     await perform(attempt)

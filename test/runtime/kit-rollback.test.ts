@@ -1,5 +1,14 @@
-import { BaseAttempt, connect, defineTargets, defineToast, recordTarget } from '@async-gen/runtime'
-import { drain, expectAttempt, inline, inRollback, perform, recorded, refreshNow } from '@async-gen/runtime/testing'
+import { BaseAttempt, connect, defineTargets, defineToast, hasToast, recordTarget } from '@async-gen/runtime'
+import {
+  computeInline,
+  drain,
+  expectAttempt,
+  inline,
+  inRollback,
+  perform,
+  recorded,
+  refreshNow,
+} from '@async-gen/runtime/testing'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { afterAll, describe, expect, it } from 'vitest'
 import { PrismaClient } from '../.app/src/generated/prisma/client.js'
@@ -89,6 +98,17 @@ describe('inRollback(prisma, run)', () => {
     })
   })
 
+  it('rejects a perform that runs at the same time as another, and so could not store its end', async () => {
+    const performed = inRollback(prisma, async (tx) => {
+      const first = await Attempt.async(Service, { tx }).addShipment(1, false)
+      const second = await Attempt.async(Service, { tx }).addShipment(1, false)
+      return await Promise.allSettled([perform(first), perform(second)])
+    })
+    const outcomes = await performed
+    expect(outcomes).toContainEqual(expect.objectContaining({ status: 'rejected' }))
+    expect(outcomes).not.toContainEqual({ status: 'fulfilled', value: undefined })
+  })
+
   it('ends a call at its time limit, and cancels its statement', async () => {
     await inRollback(prisma, async (tx) => {
       const attempt = await Attempt.async(Service, { tx, timeout: '200ms' }).sleep()
@@ -155,6 +175,76 @@ describe('inRollback(prisma, run)', () => {
       expect(await drain(db)).toMatchObject({ refreshed: 1 })
     })
     expect(await name.peek(shelf)).toMatchObject({ error: 'Data not yet available' })
+  })
+
+  it('computes the toast of a record that the transaction has created', async () => {
+    const title = hasToast(db, 'oat', 'kit_title', { compute: ({ name }) => ({ title: `Oat ${name}` }) })
+    await inRollback(prisma, async (tx) => {
+      const first = await tx.oat.create({ data: { name: '1' } })
+      await title(first)
+      await refreshNow(db, title, first)
+      expect(await title(first)).toMatchObject({ title: 'Oat 1' })
+      const second = await tx.oat.create({ data: { name: '2' } })
+      await title(second)
+      expect(await drain(db)).toMatchObject({ refreshed: 1 })
+      expect(await title(second)).toMatchObject({ title: 'Oat 2' })
+      computeInline(db)
+      expect(await title(await tx.oat.create({ data: { name: '3' } }))).toMatchObject({ title: 'Oat 3' })
+      computeInline(db, false)
+      await title.expire(second)
+      await tx.oat.delete({ where: { id: second.id } })
+      expect(await drain(db)).toMatchObject({ refreshed: 1 })
+    })
+  })
+
+  it('says so if `load` of a toast does not see the record that the transaction has created', async () => {
+    const title = hasToast(db, 'oat', 'kit_loaded', {
+      load: (id) => prisma.oat.findUnique({ where: { id } }),
+      compute: ({ name }) => ({ title: `Oat ${name}` }),
+    })
+    await inRollback(prisma, async (tx) => {
+      const oat = await tx.oat.create({ data: { name: '1' } })
+      await title(oat)
+      await expect(refreshNow(db, title, oat)).rejects.toMatchObject({ code: 'OUTSIDE_ROLLBACK' })
+      await title.expire(oat)
+      await expect(drain(db)).rejects.toThrow('it reads with the PrismaClient, which does not see that transaction')
+    })
+  })
+
+  it('refuses another transaction of the client, which would commit', async () => {
+    const inside = () => prisma.$transaction((own) => own.order.create({ data: { number: 1 } }))
+    await inRollback(prisma, async (tx) => {
+      await expect(inside()).rejects.toThrow(
+        /kit-rollback.test.ts:\d+:\d+ opens a transaction of the PrismaClient inside/,
+      )
+      await expect(prisma.$transaction([prisma.order.create({ data: { number: 1 } })])).rejects.toMatchObject({
+        code: 'OUTSIDE_ROLLBACK',
+      })
+      await tx.$transaction((nested) => nested.order.create({ data: { number: 2 } }))
+      expect(await tx.order.count()).toBe(1)
+    })
+    expect(await leftovers()).toMatchObject({ orders: 0 })
+    await inside()
+    await prisma.order.deleteMany()
+  })
+
+  it('names the functions of the kit that still run at its end, because an await is missing', async () => {
+    const forgotten = inRollback(prisma, async (tx) => {
+      await Attempt.async(Service, { tx }).note('one')
+      drain(db)
+    })
+    await expect(forgotten).rejects.toThrow('and drain() still ran. Write `await` before each.')
+    const failed = inRollback(prisma, async () => {
+      drain(db)
+      throw new TypeError('in the test')
+    })
+    await expect(failed).rejects.toThrow(TypeError)
+  })
+
+  it('warns that a call without { tx } is in the transaction only because of the test', async () => {
+    const warned = new Promise<Error>((resolve) => process.once('warning', resolve))
+    await inRollback(prisma, async () => void (await Attempt.async(Service).note('one')))
+    expect((await warned).message).toContain('In this test it belongs to the transaction of inRollback().')
   })
 
   it('throws what the function throws, after the rollback', async () => {

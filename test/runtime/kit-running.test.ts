@@ -1,5 +1,5 @@
 import { BaseAttempt, defineTargets, defineToast } from '@async-gen/runtime'
-import { drain, inline, perform } from '@async-gen/runtime/testing'
+import { drain, failOnce, inline, perform, refreshNow } from '@async-gen/runtime/testing'
 import { afterAll, afterEach, describe, expect, expectTypeOf, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
@@ -151,6 +151,24 @@ describe('drain(db)', () => {
     await expect(drain(db)).rejects.toThrow(TypeError)
     expect(ran).toEqual(['hook'])
     expect(await failing.reload()).toMatchObject({ status: 'pending', numAttempts: 1 })
+  })
+
+  it('names the attempt in the cause of the error, at the end of the causes that it has', async () => {
+    const { id } = await Attempt.async(Service).fail()
+    const message = `drain() stopped at Attempt ${id} (Service.fail). With { throwErrors: false } it goes on.`
+    await expect(drain(db)).rejects.toMatchObject({ message: 'no answer', cause: { message } })
+    const error = new Error('outer', { cause: new Error('inner') })
+    for (let i = 0; i < 2; i++) {
+      failOnce(Service, 'note', error)
+      const attempt = await Attempt.async(Service, { maxAttempts: 1 }).note('one')
+      await expect(drain(db)).rejects.toMatchObject({
+        message: 'outer',
+        cause: {
+          message: 'inner',
+          cause: { message: expect.stringContaining(`Attempt ${attempt.id} (`) },
+        },
+      })
+    }
   })
 
   it('goes on after errors with throwErrors: false, and counts how runs end', async () => {
@@ -343,5 +361,29 @@ describe('inline(Attempt)', () => {
     const recording = other.$transaction((tx) => Attempt.async(Service, { tx }).note('one'))
     await expect(recording).rejects.toMatchObject({ code: 'TRANSACTION_NOT_WATCHED' })
     await other.$disconnect()
+  })
+})
+
+describe('refreshNow(db, toast, parent)', () => {
+  const shelf = defineToast(db, 'kit.refreshed', {
+    load: async (id: number) => ({ id, updatedAt: new Date(0) }),
+    compute: async ({ id }) => {
+      ran.push(`shelf ${id}`)
+      return { id }
+    },
+  })
+  const parent = (id: number) => ({ id, updatedAt: new Date(0) })
+
+  it('computes a value although no read has requested it, and computes it again', async () => {
+    await refreshNow(db, shelf, parent(1))
+    expect(await shelf.peek(parent(1))).toMatchObject({ id: 1 })
+    await refreshNow(db, shelf, parent(1))
+    expect(ran).toEqual(['shelf 1', 'shelf 1'])
+  })
+
+  it('refuses a toast that another process computes', async () => {
+    await shelf(parent(1))
+    await query(url, "UPDATE toasts SET locked_by = 1 WHERE name = 'kit.refreshed'")
+    await expect(refreshNow(db, shelf, parent(1))).rejects.toMatchObject({ code: 'CALL_NOT_RUN' })
   })
 })

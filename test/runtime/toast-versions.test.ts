@@ -1,6 +1,6 @@
 import { connect, hasToast } from '@async-gen/runtime'
-import { refreshNow } from '@async-gen/runtime/testing'
 import { afterAll, describe, expect, it } from 'vitest'
+import { refreshToast } from '../../runtime/src/toast/refresh.js'
 import { testDatabase } from '../support/database.js'
 
 const url = await testDatabase()
@@ -10,6 +10,10 @@ afterAll(() => db.close())
 
 let names = 0
 
+/** What a worker does for a job: nothing, unless a refresh is due. */
+const refresh = <Oat>(toast: { toastName: string; keyOf(oat: Oat): string }, oat: Oat) =>
+  refreshToast(db, { name: toast.toastName, key: toast.keyOf(oat) })
+
 /** A toast whose value tells how often it was computed. */
 async function toastOfOat() {
   const counted = { computations: 0 }
@@ -18,7 +22,7 @@ async function toastOfOat() {
   })
   const oat = await prisma.oat.create({ data: { name: 'steel-cut' } })
   await toast(oat)
-  await refreshNow(db, toast, oat)
+  await refresh(toast, oat)
   const setClock = (minutes: number) => new Date(oat.updatedAt.getTime() + minutes * 60_000)
   const change = (name: string, minutes: number) =>
     prisma.oat.update({ where: { id: oat.id }, data: { name, updatedAt: setClock(minutes) } })
@@ -30,7 +34,7 @@ type ToastOfOat = Awaited<ReturnType<typeof toastOfOat>>
 /** A read, and what a worker does thereafter. */
 async function readAndRefresh({ toast }: ToastOfOat, oat: ToastOfOat['oat']) {
   const reading = await toast(oat)
-  await refreshNow(db, toast, oat)
+  await refresh(toast, oat)
   return reading
 }
 
@@ -84,7 +88,7 @@ describe('a reader with an old copy of the parent', () => {
     const changed = await each.change('rolled', 1)
     await each.toast(changed)
     for (let i = 0; i < 10; i++) {
-      const refreshing = refreshNow(db, each.toast, changed)
+      const refreshing = refresh(each.toast, changed)
       await Promise.all([each.toast(each.oat), each.toast(changed), each.toast.many([changed, each.oat])])
       await refreshing
     }

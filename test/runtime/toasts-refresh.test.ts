@@ -60,7 +60,7 @@ describe('an outage', () => {
     const oat = await createOat()
     for (let i = 0; i < 20; i++) {
       await breakfast(oat)
-      await refreshNow(db, breakfast, oat)
+      await refreshToast(db, { name: breakfast.toastName, key: breakfast.keyOf(oat) })
     }
     expect(tries).toBe(1)
     const first = await rowOf(breakfast)

@@ -22,7 +22,11 @@ const INTERRUPTED_AGAIN = 60_000
  * Has `perform`, or an override of it, run the call of a claimed run, and ends the run if an override did not. The class assigns it, so
  * that attempts have no such method in public.
  */
-export let performClaimed: (attempt: AttemptLifecycle, claimed: ClaimedRun, signal?: AbortSignal) => Promise<void>
+export let performClaimed: (
+  attempt: AttemptLifecycle,
+  claimed: ClaimedRun,
+  signal?: AbortSignal,
+) => Promise<Thrown | undefined>
 
 /** What an attempt does: it runs its call, handles the error, and ends. Methods that change the row change this object with it. */
 export abstract class AttemptLifecycle extends AttemptFields {
@@ -141,16 +145,20 @@ export abstract class AttemptLifecycle extends AttemptFields {
     performClaimed = (attempt, claimed, signal) => attempt.#performClaimed(claimed, signal)
   }
 
-  async #performClaimed(claimed: ClaimedRun, signal?: AbortSignal): Promise<void> {
+  async #performClaimed(claimed: ClaimedRun, signal?: AbortSignal): Promise<Thrown | undefined> {
     const run = this.#own(claimed, signal)
     try {
       await this.perform(signal ? { signal } : {})
     } catch (thrown) {
       if (run.phase === 'claimed') await this.#execute(run, { thrown })
-      else if (run.hookError?.thrown !== thrown) warnOfHook('perform', this.#label, thrown)
+      else if (run.hookError?.thrown !== thrown) {
+        const isNotStored = run.notStored?.thrown === thrown
+        warnOfHook('perform', this.#label, thrown, isNotStored ? NOT_STORED : undefined)
+      }
     }
     if (run.phase === 'claimed' && this.isRunning) await this.#execute(run, 'postpone')
     this.#disown(run)
+    return run.notStored
   }
 
   protected override get content(): Content {
@@ -199,6 +207,9 @@ export abstract class AttemptLifecycle extends AttemptFields {
         (outcome) => this.#end(run, outcome),
       )
       return run.hookError
+    } catch (thrown) {
+      run.notStored = { thrown }
+      throw thrown
     } finally {
       this.#disown(run)
     }
@@ -339,10 +350,17 @@ function reasonOfNoCall({ hasExpired, isDue, expiresAt, scheduledAt }: AttemptFi
   return 'its row is locked, or the clock of the database says that it is not due yet'
 }
 
-/** A hook threw after its run had ended, which changes nothing. */
-function warnOfHook(hook: 'perform' | 'handleSuccess', label: string, thrown: unknown): void {
+const NOT_STORED = 'could not store the end of the run'
+
+/** A hook threw after its run had ended, which changes nothing, or the database refused to store the end. */
+function warnOfHook(
+  hook: 'perform' | 'handleSuccess',
+  label: string,
+  thrown: unknown,
+  what = 'threw after the run had ended',
+): void {
   const { name, message } = describeError(thrown)
-  process.emitWarning(`${hook}() of ${label} threw after the run had ended: ${name}: ${message}`, {
+  process.emitWarning(`${hook}() of ${label} ${what}: ${name}: ${message}`, {
     code: hook === 'perform' ? 'PERFORM_THREW' : 'HANDLE_SUCCESS_THREW',
   })
 }

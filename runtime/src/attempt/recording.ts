@@ -35,7 +35,7 @@ export async function recordCalls(
 ): Promise<Recorded[]> {
   if (calls.length === 0) return []
   if (!tx && (isTransactionOpen(Attempt.db.prisma) || isCallsTransactionOpen()))
-    warnOfForgottenTransaction(`A call of ${Attempt.name} was recorded`)
+    warnOfForgottenTransaction(`A call of ${Attempt.name} was recorded`, Attempt.db.transactionOfTest !== undefined)
   const attempts = await named(
     Attempt,
     calls.map((call) => copied(Attempt, call)),

@@ -24,6 +24,8 @@ export class AttemptRun {
   error: Thrown | undefined
   /** What `handlePerformError` threw. */
   hookError: Thrown | undefined
+  /** Why the end of the run could not be stored. */
+  notStored: Thrown | undefined
   readonly #store: RunStore
   readonly #content: Content
   readonly #owner: ContentOwner

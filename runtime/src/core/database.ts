@@ -179,13 +179,13 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 
   /** Finds a record of a model by its fields. Null if there is none. */
   async findRecord(model: string, where: object): Promise<object | null> {
-    return await delegateOf(this.prisma, model).findFirst({ where })
+    return await this.#delegateOf(model).findFirst({ where })
   }
 
   /** Which of these records of a model exist, with the given fields only. */
   async existing(model: string, records: Record<string, unknown>[]): Promise<Record<string, unknown>[]> {
     const select = Object.fromEntries(Object.keys(records[0] ?? {}).map((field) => [field, true]))
-    return records.length === 0 ? [] : await delegateOf(this.prisma, model).findMany({ where: { OR: records }, select })
+    return records.length === 0 ? [] : await this.#delegateOf(model).findMany({ where: { OR: records }, select })
   }
 
   /** Finds out which startup settings the server accepts. Await it before `openSession`, which uses them. */
@@ -236,6 +236,11 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     const pool = this.#pool
     this.#pool = undefined
     if (pool && pool !== this.#options.pool) await pool.end()
+  }
+
+  /** The queries of a model, in the transaction of a test if there is one. */
+  #delegateOf(model: string): ReturnType<typeof delegateOf> {
+    return delegateOf(this.transactionOfTest ?? this.prisma, model)
   }
 
   async #transactionOn<Result>(pool: pg.Pool, run: (query: Query) => Promise<Result>): Promise<Result> {

@@ -36,6 +36,7 @@ export const REMEDIES = {
   MIGRATION_FAILED: 'Correct the migration that the message names, or the order of the migrations.',
   NEEDS_ITSELF: 'Change one of the toasts in the message: a computation cannot wait for its own value.',
   NOT_AUTHORIZED: 'Pass `authorize`: a function that says who may send the request.',
+  NOT_AWAITED: 'Write `await` before the functions that the message names.',
   NOT_A_TEST_DATABASE: 'Set DATABASE_URL to a database for tests: its name contains "test", or it is on this machine.',
   NOT_A_TRANSACTION: 'Pass the `tx` that `$transaction` gives to its callback, or leave `tx` out.',
   NOT_IMPLEMENTED: 'Add a method `build()` to the class of the report.',
@@ -59,6 +60,7 @@ export const REMEDIES = {
     'Do what the message says: add or select `updatedAt`, set `expireIn` or `expireIf`, or set DateStyle to ISO.',
   NO_WORKER_MODULE:
     'Name the worker module: `async-gen-worker run src/async/worker.ts`. `npx async-gen install` creates one.',
+  OUTSIDE_ROLLBACK: 'Have the code use the `tx` of the test, or test it without `inRollback`: with `testDatabase()`.',
   OWN_ROW_CHANGED: 'Return `snooze()` from the call, or set only `status` and `scheduled_at` of its row.',
   PARENT_GONE: 'If you deleted the record, do nothing: its toasts are removed too.',
   PAYLOAD_TOO_LARGE: 'Make the value smaller, or store it elsewhere and keep a reference to it.',

@@ -7,6 +7,8 @@ import type { AttemptStatus } from '../attempt/row.js'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { refuseUnknownOptions } from '../core/known-options.js'
 import { isTransactionOpen } from '../core/prisma/open-transactions.js'
+import { requireArgument } from './arguments.js'
+import { tracked } from './awaited.js'
 import { comparedPart, type ExpectedArgs, type Mismatch, mismatchesOf, show } from './match.js'
 import {
   type ArgsOfCallee,
@@ -70,10 +72,11 @@ export function expectAttempt<Class extends AttemptClass>(
   Attempt: Class,
   { tx }: WithinTransaction<ClientOf<Class>> = {},
 ): AttemptExpectation<Class> {
+  requireArgument('expectAttempt', 'class', Attempt)
   const check = (target: object, method: string, args?: readonly unknown[], options?: RecordedAs) =>
     checkRecorded(Attempt, { target, method, args, options }, tx)
   const toHaveRecorded = async (...call: Parameters<typeof check>) => {
-    const { pass, matches, message, actual, expected } = await check(...call)
+    const { pass, matches, message, actual, expected } = await tracked('toHaveRecorded()', () => check(...call))
     if (pass) return matches
     throw new AssertionError({
       message: message(),
@@ -84,7 +87,7 @@ export function expectAttempt<Class extends AttemptClass>(
     })
   }
   const notToHaveRecorded = async (...call: Parameters<typeof check>) => {
-    const { pass, message } = await check(...call)
+    const { pass, message } = await tracked('not.toHaveRecorded()', () => check(...call))
     if (pass)
       throw new AssertionError({ message: message(), operator: 'not.toHaveRecorded', stackStartFn: notToHaveRecorded })
   }
@@ -104,7 +107,8 @@ export const attemptMatchers = {
     args?: readonly unknown[],
     options?: RecordedAs & WithinTransaction,
   ): Promise<{ pass: boolean; message: () => string; actual: unknown; expected: unknown }> {
-    const { matches: _, ...result } = await checkRecorded(Attempt, { target, method, args, options }, options?.tx)
+    const check = () => checkRecorded(Attempt, { target, method, args, options }, options?.tx)
+    const { matches: _, ...result } = await tracked('toHaveRecorded()', check)
     return result
   },
 }
@@ -156,6 +160,8 @@ async function checkRecorded(
   { target: callee, method, args: given, options = {} }: ExpectedCall,
   tx: WithinTransaction['tx'],
 ): Promise<CheckResult> {
+  requireArgument('expect', 'class', Attempt)
+  if (given !== undefined) requireArgument('toHaveRecorded', 'arguments', given)
   refuseUnknownOptions('toHaveRecorded', options, OPTIONS)
   const targets = await Attempt.targets()
   const { target, args } = callOf(callee, given)
@@ -259,13 +265,13 @@ const WORDS: Record<string, string> = {
   scheduledAt: 'for another time',
   priority: 'with another priority',
   idempotenceToken: 'with another token',
-  status: 'and has another status',
+  status: 'with another status',
 }
 
 /** The end of a first line: that only options differ. */
 function butFor(mismatches: Mismatch[]): string {
   const words = mismatches.map(({ path }) => WORDS[path])
-  return words.includes(undefined) ? '.' : ` so. It was recorded, but ${words.join(', ')}.`
+  return words.includes(undefined) ? '.' : ` as expected. It was recorded, but ${words.join(', ')}.`
 }
 
 /** How many calls a message lists. */

@@ -1,6 +1,7 @@
 import { runInNewContext } from 'node:vm'
 import type { Database } from '../core/database.js'
 import { type Duration, milliseconds } from '../core/duration.js'
+import { requireArgument } from './arguments.js'
 import { contextsOf, type MovedClock } from './database-context.js'
 
 /** The clock of one database in this process. */
@@ -23,6 +24,7 @@ export interface TestClock {
  * Graphile Worker and your own SQL keep the real time. If fake timers of vitest or Jest have replaced Date, the clock follows their Date.
  */
 export async function testClock(db: Database): Promise<TestClock> {
+  requireArgument('testClock', 'Database', db)
   const contexts = contextsOf(db)
   contexts.clock ??= new Clock()
   const { clock } = contexts

@@ -9,6 +9,8 @@ import type { TransactionLike } from '../core/prisma/client.js'
 import { sweptTables } from '../core/swept-table.js'
 import { refreshDue } from '../toast/refresh.js'
 import { toastsOf } from '../toast/registry.js'
+import { requireArgument } from './arguments.js'
+import { tracked } from './awaited.js'
 import { contextsOf, withinOptional } from './database-context.js'
 import {
   type CallsOf,
@@ -61,13 +63,13 @@ export interface DrainResult {
  *     await drain(db)
  *     expect(await prisma.shipment.count()).toBe(1)
  *
- * @throws the first error of a call or a toast; AsyncGenError DRAIN_LIMIT, ATTEMPT_CLASS_UNKNOWN, UNKNOWN_OPTION
+ * @throws the first error of a call or a toast, with its attempt in `cause`; AsyncGenError DRAIN_LIMIT, ATTEMPT_CLASS_UNKNOWN, UNKNOWN_OPTION, INVALID_OPTION
  */
 export async function drain(db: Database, options: DrainOptions = {}): Promise<DrainResult> {
+  requireArgument('drain', 'Database', db)
   refuseUnknownOptions('drain', options, OPTIONS)
-  return await withinOptional(db, options.tx, () =>
-    contextsOf(db).runAhead((advance) => new Drain(db, options).run(advance)),
-  )
+  const run = () => contextsOf(db).runAhead((advance) => new Drain(db, options).run(advance))
+  return await tracked('drain()', () => withinOptional(db, options.tx, run))
 }
 
 const OPTIONS = ['until', 'recursive', 'limit', 'tx', 'throwErrors', 'attempts']
@@ -189,7 +191,7 @@ class Drain {
       return
     }
     this.#result[outcomeOf(attempt, report)]++
-    this.#throw(report.error)
+    this.#throw(report.error, `${Attempt.name} ${id} (${attempt.target}.${attempt.method})`)
   }
 
   async #refresh({ id, name, key }: DueRefresh): Promise<void> {
@@ -199,12 +201,14 @@ class Drain {
     else if (result.outcome === 'nothing to do') this.#lockedIn('toasts').push(id)
     else if (result.outcome === 'failed') {
       this.#result.failed++
-      this.#throw({ thrown: result.error })
+      this.#throw({ thrown: result.error }, `the toast ${name} of ${key}`)
     }
   }
 
-  #throw(error: RunReport['error']): void {
-    if (error && (this.#options.throwErrors ?? true)) throw error.thrown
+  #throw(error: RunReport['error'], origin: string): void {
+    if (!error || !(this.#options.throwErrors ?? true)) return
+    addOrigin(error.thrown, origin)
+    throw error.thrown
   }
 
   /** Counts a run. */
@@ -232,6 +236,22 @@ class Drain {
     const known = waits.filter((wait) => wait !== undefined)
     return known.length === 0 ? undefined : Math.min(...known)
   }
+}
+
+/** What an error of `drain` came from, as the cause of the error: test runners print it. */
+class DrainStopped extends Error {
+  override readonly name = 'DrainStopped'
+}
+
+function addOrigin(thrown: unknown, origin: string): void {
+  let error = thrown
+  while (error instanceof Error && error.cause instanceof Error && !(error.cause instanceof DrainStopped)) {
+    error = error.cause
+  }
+  if (!(error instanceof Error && (error.cause === undefined || error.cause instanceof DrainStopped))) return
+  const value = new DrainStopped(`drain() stopped at ${origin}. With { throwErrors: false } it goes on.`)
+  // Returns false for a frozen error, which stays as it is.
+  Reflect.defineProperty(error, 'cause', { value, configurable: true, writable: true })
 }
 
 function outcomeOf(attempt: AttemptRecord, { error }: RunReport): keyof DrainResult {

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { AttemptClass, AttemptRecord } from '../attempt/attempt.js'
 import { AsyncGenError } from '../core/errors.js'
 import { afterCommit } from '../core/prisma/open-transactions.js'
+import { requireArgument } from './arguments.js'
 import { run } from './run.js'
 
 /** How deep calls may record calls that run inline. */
@@ -27,6 +28,7 @@ const originals = new WeakMap<AttemptClass, PropertyDescriptor | undefined>()
  * @param on false: calls wait for a worker again
  */
 export function inline(Attempt: AttemptClass, on = true): void {
+  requireArgument('inline', 'class', Attempt)
   if (on === originals.has(Attempt)) return
   if (on) {
     originals.set(Attempt, Object.getOwnPropertyDescriptor(Attempt, 'createMany'))

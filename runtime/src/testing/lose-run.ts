@@ -4,6 +4,8 @@ import type { ClaimedRun } from '../attempt/run-store.js'
 import { InvalidStateError } from '../core/errors.js'
 import type { RowId } from '../core/row-id.js'
 import type { Statement } from '../core/statement.js'
+import { requireArgument } from './arguments.js'
+import { tracked } from './awaited.js'
 import { claimAsDue } from './run.js'
 
 /**
@@ -20,11 +22,16 @@ import { claimAsDue } from './run.js'
 export async function loseRun(attempt: AttemptRecord): Promise<void>
 export async function loseRun(Attempt: AttemptClass, id: RowId): Promise<void>
 export async function loseRun(given: AttemptRecord | AttemptClass, id?: RowId): Promise<void> {
-  const attempt = typeof given === 'function' ? await found(given, id!) : given
+  requireArgument('loseRun', typeof given === 'function' ? 'class' : 'Attempt', given)
+  await tracked('loseRun()', async () => lose(typeof given === 'function' ? await found(given, id!) : given))
+}
+
+async function lose(attempt: AttemptRecord): Promise<void> {
   const claimed = await claimAsDue(attempt)
   await handToLostWorker(attempt.constructor as AttemptClass, claimed)
   // The run is superseded, so the worker's code stores nothing and rolls the transaction back.
-  await performClaimed(attempt, claimed)
+  const notStored = await performClaimed(attempt, claimed)
+  if (notStored) throw notStored.thrown
 }
 
 async function found(Attempt: AttemptClass, id: RowId): Promise<AttemptRecord> {

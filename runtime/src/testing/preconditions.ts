@@ -3,6 +3,7 @@ import { AsyncGenError } from '../core/errors.js'
 import type { Statement } from '../core/statement.js'
 import { type SweptTable, sweptTables } from '../core/swept-table.js'
 import { toastsOf } from '../toast/registry.js'
+import { requireArgument } from './arguments.js'
 
 /**
  * Throws if a worker runs on the same database, because it would process the rows of your specs:
@@ -11,6 +12,7 @@ import { toastsOf } from '../toast/registry.js'
  * @throws AsyncGenError WORKER_RUNNING
  */
 export async function requireNoWorker(db: Database): Promise<void> {
+  requireArgument('requireNoWorker', 'Database', db)
   const worker = (await db.workers())[0]
   if (!worker) return
   throw new AsyncGenError(
@@ -32,7 +34,8 @@ export async function requireNoWorker(db: Database): Promise<void> {
  * @throws AsyncGenError NOT_A_TEST_DATABASE
  */
 export async function requireTestDatabase(db: Database): Promise<void> {
-  if (process.env.NODE_ENV === 'production') throw notForTests('NODE_ENV is "production".')
+  requireArgument('requireTestDatabase', 'Database', db)
+  if (process.env.NODE_ENV === 'production') throw inProduction('Specs write to the database.')
   const host = hostOf(db)
   if (isNear(host)) return
   const [database] = await db.query<{ name: string }>(nameOfDatabase, [])
@@ -44,6 +47,13 @@ export async function requireTestDatabase(db: Database): Promise<void> {
         `The table ${table.table} of the database ${database!.name} on ${host} holds work of more than an hour ago.`,
       )
   }
+}
+
+export function inProduction(what: string): AsyncGenError {
+  return new AsyncGenError(
+    'NOT_A_TEST_DATABASE',
+    `NODE_ENV is "production". ${what} Unset NODE_ENV, or set it to "test".`,
+  )
 }
 
 function notForTests(why: string): AsyncGenError {

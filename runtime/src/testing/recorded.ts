@@ -4,6 +4,8 @@ import type { AttemptOf, Callee, NotListed, WithinTransaction } from '../attempt
 import type { AttemptFields } from '../attempt/fields.js'
 import { TargetRecord } from '../attempt/record-target.js'
 import type { ArgsOf, MethodOf } from '../attempt/targets.js'
+import { requireArgument } from './arguments.js'
+import { tracked } from './awaited.js'
 import { withinOptional } from './database-context.js'
 import { type ExpectedArgs, mismatchesOf } from './match.js'
 
@@ -46,9 +48,12 @@ export async function recorded<
   filter: RecordedFilter<C, M> & { target?: C extends Callee<TargetsOf<Class>> ? C : NotListed } = {},
   { tx }: WithinTransaction<ClientOf<Class>> = {},
 ): Promise<AttemptOf<InstanceType<Class>, TargetOf<C>, M>[]> {
+  requireArgument('recorded', 'class', Attempt)
   const { target: callee, args, ...columns } = filter
+  if (args !== undefined) requireArgument('recorded', 'arguments', args)
   const { target, args: expected } = callOf(callee as object | undefined, args)
-  const found = await attemptsWhere(Attempt, { ...columns, ...(target && { target }) }, tx)
+  const where = { ...columns, ...(target && { target }) }
+  const found = await tracked('recorded()', () => attemptsWhere(Attempt, where, tx))
   return found.filter((attempt) => !expected || argsMismatches(expected, attempt).length === 0) as never
 }
 

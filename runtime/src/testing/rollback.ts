@@ -2,8 +2,11 @@ import { connectedDatabases, type Database } from '../core/database.js'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError } from '../core/errors.js'
 import type { OneOf, PrismaClientLike, TransactionOf } from '../core/prisma/client.js'
+import { refuseTransactionsWithin } from '../core/prisma/open-transactions.js'
 import type { Statement } from '../core/statement.js'
 import { sweptTables } from '../core/swept-table.js'
+import { requireArgument } from './arguments.js'
+import { requireAwaited } from './awaited.js'
 import { contextsOf } from './database-context.js'
 
 export interface RollbackOptions {
@@ -25,13 +28,16 @@ export interface RollbackOptions {
  * not see the rows of the transaction, and what it writes stays.
  *
  * @param prisma the PrismaClient that `connect` got, or one that was extended from it or from which it was extended
- * @throws what the function throws, after the rollback; AsyncGenError DATABASE_AMBIGUOUS
+ * @throws what the function throws, after the rollback; AsyncGenError DATABASE_AMBIGUOUS; INVALID_OPTION; NOT_AWAITED if it ends while a
+ * function of the test kit still runs. Inside, another `$transaction` of the client rejects with OUTSIDE_ROLLBACK, because it would commit.
  */
 export async function inRollback<Client extends PrismaClientLike, Result>(
   prisma: Client,
   run: (tx: TransactionOf<OneOf<Client>>) => Promise<Result>,
   { timeout = '1 minute' }: RollbackOptions = {},
 ): Promise<Result> {
+  requireArgument('inRollback', 'PrismaClient', prisma)
+  requireArgument('inRollback', 'function', run)
   const databases = databasesOf(prisma)
   const rolledBack = new RolledBack<Result>()
   const limit = milliseconds(timeout, 'timeout')
@@ -39,7 +45,8 @@ export async function inRollback<Client extends PrismaClientLike, Result>(
   try {
     await prisma.$transaction(
       async (tx: TransactionOf<OneOf<Client>>) => {
-        rolledBack.result = await within(databases, tx as never, () => run(tx))
+        refuseTransactionsWithin(tx as never, otherTransaction)
+        rolledBack.result = await within(databases, tx as never, () => requireAwaited(() => run(tx)))
         throw rolledBack
       },
       { timeout: limit, maxWait: limit },
@@ -48,6 +55,14 @@ export async function inRollback<Client extends PrismaClientLike, Result>(
     if (error !== rolledBack) throw error
   }
   return rolledBack.result as Result
+}
+
+function otherTransaction(place: string): Error {
+  return new AsyncGenError(
+    'OUTSIDE_ROLLBACK',
+    `${place} opens a transaction of the PrismaClient inside of inRollback(). It would commit, and its rows would stay. ` +
+      'Pass `tx` to this code, or test it without inRollback(), with testDatabase().',
+  )
 }
 
 const registered = new WeakSet<Database>()

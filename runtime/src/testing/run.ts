@@ -2,6 +2,8 @@ import type { AttemptClass, AttemptRecord } from '../attempt/attempt.js'
 import { claim } from '../attempt/claim.js'
 import { performClaimed } from '../attempt/lifecycle.js'
 import { AsyncGenError, InvalidStateError } from '../core/errors.js'
+import { requireArgument } from './arguments.js'
+import { tracked } from './awaited.js'
 import { contextsOf } from './database-context.js'
 import { waitOf } from './due.js'
 
@@ -33,11 +35,20 @@ export async function run(attempt: AttemptRecord): Promise<RunReport | undefined
  *     expect(await perform(attempt)).toEqual({ parcel: 'parcel-7' })
  *
  * @param options `rethrow`: whether an error of the call is thrown. Default: true. It is recorded in the row in any case.
- * @throws what the call threw; InvalidStateError unless the attempt is pending; AsyncGenError CALL_NOT_RUN if it is paused, expired or locked
+ * @throws what the call threw; why the end of the run could not be stored; InvalidStateError unless the attempt is pending;
+ * AsyncGenError CALL_NOT_RUN if it is paused, expired or locked
  */
 export async function perform<Attempt extends AttemptRecord>(
   attempt: Attempt,
   { rethrow = true }: { rethrow?: boolean } = {},
+): Promise<Attempt['result']> {
+  requireArgument('perform', 'Attempt', attempt)
+  return await tracked('perform()', () => performNow(attempt, rethrow))
+}
+
+async function performNow<Attempt extends AttemptRecord>(
+  attempt: Attempt,
+  rethrow: boolean,
 ): Promise<Attempt['result']> {
   const claimed = await claimAsDue(attempt)
   const { error } = await reportErrorOf(attempt, () => performClaimed(attempt, claimed))
@@ -66,15 +77,24 @@ export async function claimAsDue(attempt: AttemptRecord) {
     )
   }
   await attempt.reload()
-  if (!attempt.isPending) throw new InvalidStateError(`Cannot perform ${label}: its status is ${attempt.status}.`)
+  if (!attempt.isPending) {
+    const remedy = attempt.isRunning ? ' If loseRun() has run it, drain(db) releases it first.' : ''
+    throw new InvalidStateError(`Cannot perform ${label}: its status is ${attempt.status}.${remedy}`)
+  }
   const why = attempt.hasExpired
     ? `it has expired at ${attempt.expiresAt!.toISOString()}`
     : 'it is paused, or another transaction has locked its row'
   throw new AsyncGenError('CALL_NOT_RUN', `perform() could not run ${label}: ${why}.`)
 }
 
-/** Runs a claimed call, and finds out what it threw: the row has only a description of the error. */
-async function reportErrorOf(attempt: AttemptRecord, runClaimed: () => Promise<void>): Promise<RunReport> {
+/**
+ * Runs a claimed call, and finds out what it threw: the row has only a description of the error.
+ * @throws why the end of the run could not be stored
+ */
+async function reportErrorOf(
+  attempt: AttemptRecord,
+  runClaimed: () => Promise<Thrown | undefined>,
+): Promise<RunReport> {
   const own = Object.getOwnPropertyDescriptor(attempt, 'handlePerformError')
   const { handlePerformError } = attempt
   const report: RunReport = { error: undefined }
@@ -83,7 +103,8 @@ async function reportErrorOf(attempt: AttemptRecord, runClaimed: () => Promise<v
     await handlePerformError.call(attempt, thrown)
   }
   try {
-    await runClaimed()
+    const notStored = await runClaimed()
+    if (notStored) throw notStored.thrown
     return report
   } finally {
     if (own) Object.defineProperty(attempt, 'handlePerformError', own)

@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { AsyncGenError } from '../core/errors.js'
+import { refuseUnknownOptions } from '../core/known-options.js'
 import { onConnection, quoteName, type RunSql } from '../core/postgres/connection.js'
 import { embeddedPostgres } from './embedded-postgres.js'
 import { digestOfMigrations, type Migrations, migrate, readMigrations } from './migrations.js'
+import { inProduction } from './preconditions.js'
 
 export interface TestDatabaseOptions {
   /** The folder of Prisma's migrations. Default: `prisma/migrations` in the working directory. */
@@ -32,14 +33,12 @@ export interface TestDatabase {
  * The server is that of DATABASE_URL, whose role may create databases. Without DATABASE_URL, the package `embedded-postgres` starts one for
  * this process, which ends when its last database is dropped. Databases of processes that were killed are deleted a day later, by a call that creates a template.
  *
- * @throws AsyncGenError NO_TEST_SERVER, NO_MIGRATIONS, MIGRATION_FAILED, NOT_A_TEST_DATABASE if NODE_ENV is `production`
+ * @throws AsyncGenError NO_TEST_SERVER, NO_MIGRATIONS, MIGRATION_FAILED, UNKNOWN_OPTION, NOT_A_TEST_DATABASE if NODE_ENV is `production`
  */
-export async function testDatabase({
-  migrations: folder = 'prisma/migrations',
-  template,
-}: TestDatabaseOptions = {}): Promise<TestDatabase> {
-  if (process.env.NODE_ENV === 'production')
-    throw new AsyncGenError('NOT_A_TEST_DATABASE', 'NODE_ENV is "production", so testDatabase() creates no database.')
+export async function testDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
+  refuseUnknownOptions('testDatabase', options, ['migrations', 'template'])
+  const { migrations: folder = 'prisma/migrations', template } = options
+  if (process.env.NODE_ENV === 'production') throw inProduction('testDatabase() creates no database then.')
   const migrations = template === undefined ? readMigrations(folder) : undefined
   const given = process.env.DATABASE_URL
   const { url: server, release } = given ? { url: given, release: async () => {} } : await embeddedPostgres()

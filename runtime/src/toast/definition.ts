@@ -61,14 +61,14 @@ export class ToastDefinition<Parent, Result, Placeholder, Loaded> {
 
   /** Tells the worker of this process how to compute the toast. */
   register(): this {
-    const { origin, maxBytes = MAX_BYTES, existingKeys, fields } = this.#options
+    const { origin, maxBytes = MAX_BYTES, existingKeys } = this.#options
     this.#registry.register({
       ...origin,
       name: this.#name,
       baseName: this.#baseName,
       maxBytes,
       existingKeys,
-      prepare: ({ key }) => this.#prepare(idOf(key, fields)),
+      prepare: ({ key }) => this.#prepare(key),
     })
     return this
   }
@@ -89,10 +89,13 @@ export class ToastDefinition<Parent, Result, Placeholder, Loaded> {
     })
   }
 
-  async #prepare(id: unknown): Promise<PreparedComputation | null> {
-    const { load, compute } = this.#options
-    const parent = await load(id as never)
-    if (parent === null || parent === undefined) return null
+  async #prepare(key: string): Promise<PreparedComputation | null> {
+    const { load, compute, fields } = this.#options
+    const parent = await load(idOf(key, fields) as never)
+    if (parent === null || parent === undefined) {
+      if (this.#db.transactionOfTest) await this.#requireGone(key)
+      return null
+    }
     return {
       version: versionOf(parent),
       compute: async (computation) => {
@@ -101,6 +104,20 @@ export class ToastDefinition<Parent, Result, Placeholder, Loaded> {
         return value
       },
     }
+  }
+
+  /**
+   * In a test, `load` may use another connection than the transaction of the test, which created the parent.
+   * @throws AsyncGenError OUTSIDE_ROLLBACK
+   */
+  async #requireGone(key: string): Promise<void> {
+    const existing = await this.#options.existingKeys?.([key])
+    if (!existing?.has(key)) return
+    throw new AsyncGenError(
+      'OUTSIDE_ROLLBACK',
+      `\`load\` of the toast ${this.#baseName} does not find the record ${key}, which the transaction of inRollback() has created: ` +
+        'it reads with the PrismaClient, which does not see that transaction. Test this toast without inRollback(), with testDatabase().',
+    )
   }
 
   async #read(parent: Parent, { wait, tx }: ReadOptions = {}): Promise<ToastResult<Result, Placeholder>> {
@@ -158,7 +175,7 @@ export class ToastDefinition<Parent, Result, Placeholder, Loaded> {
 
   async #expire(parent: Parent, { tx }: Pick<ReadOptions, 'tx'> = {}): Promise<void> {
     if (!tx && isTransactionOpen(this.#db.prisma)) {
-      warnOfForgottenTransaction(`The toast ${this.#baseName} was expired`)
+      warnOfForgottenTransaction(`The toast ${this.#baseName} was expired`, this.#db.transactionOfTest !== undefined)
     }
     await this.#registry.store.expire(this.#requestOf(parent), tx)
   }

@@ -7,6 +7,8 @@ interface WatchedTransaction {
   ended: boolean
   /** For tests. `$transaction` resolves when they have run. */
   afterCommit: (() => Promise<void>)[]
+  /** For tests: the error of another transaction of the client that opens in this one at a place of the host's code. */
+  refusal?: (place: string) => Error
 }
 
 /** Clients that `$extends` creates inherit the method, and with it the watched client. */
@@ -29,6 +31,10 @@ export function watchTransactions(client: { $transaction: Transact }): void {
   const watched = new Proxy(client.$transaction, {
     get: (transact, property, receiver) => (property === WATCHED ? client : Reflect.get(transact, property, receiver)),
     apply: (transact, self, [run, ...options]: unknown[]) => {
+      const outer = open.getStore()
+      if (outer?.refusal && !outer.ended && outer.client === client && '$connect' in self) {
+        return Promise.reject(outer.refusal(hostPlace(new Error().stack)))
+      }
       if (typeof run !== 'function') return Reflect.apply(transact, self, [run, ...options])
       const transaction: WatchedTransaction = { client, ended: false, afterCommit: [] }
       const runWatched = async (tx: object) => {
@@ -67,19 +73,32 @@ export function afterCommit(tx: object, hook: () => Promise<void>): boolean {
   return transaction !== undefined
 }
 
+/**
+ * Has other transactions of the client reject that open in the callback of a transaction. For tests, whose transaction rolls back.
+ * @param refusal makes the error from the place in the host's code
+ */
+export function refuseTransactionsWithin(tx: object, refusal: (place: string) => Error): void {
+  const transaction = transactions.get(tx)
+  if (transaction) transaction.refusal = refusal
+}
+
 const warned = new Set<string>()
 
 /**
  * Warns, once for each place in the host's code, that something was done outside of the transaction that is open there.
  * @param action the beginning of the message: `A call was recorded`
+ * @param isTest whether the transaction is that of a test, in which it happens nevertheless
  */
-export function warnOfForgottenTransaction(action: string): void {
+export function warnOfForgottenTransaction(action: string, isTest: boolean): void {
   const place = hostPlace(new Error().stack)
   if (warned.has(place)) return
   warned.add(place)
   process.emitWarning(
-    `${action} outside of the transaction that is open at ${place}. It happens even if that transaction rolls back. ` +
-      'Pass the transaction: { tx }.',
+    isTest
+      ? `${action} without { tx } at ${place}. In this test it belongs to the transaction of inRollback(). In production it happens ` +
+          'even if a transaction that is open there rolls back. If there is one, pass it: { tx }.'
+      : `${action} outside of the transaction that is open at ${place}. It happens even if that transaction rolls back. ` +
+          'Pass the transaction: { tx }.',
     { code: 'FORGOTTEN_TRANSACTION' },
   )
 }
