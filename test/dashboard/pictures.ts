@@ -14,7 +14,7 @@ const [folder] = process.argv.slice(2)
 const WIDTHS = folder ? [1280, 820, 390] : [1280]
 const THEMES = folder ? (['light', 'dark'] as const) : (['light', 'dark'] as const)
 
-/** The pages of the guide. The others are for whoever works on them. */
+/** The pages of the guide. The others are for the developers of the dashboard. */
 const DOCS = ['overview', 'attempt']
 
 if (!findChromium()) throw new Error('The pictures need Chromium: install it, or name it in CHROMIUM.')

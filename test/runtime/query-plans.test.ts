@@ -39,3 +39,16 @@ describe('beside 200,000 finished rows, each statement finds its rows by an inde
     })
   }
 })
+
+it('plans the statements of a single call once, not for each call', async () => {
+  for (let i = 0; i < 10; i++) await run['record and perform']()
+  const { rows } = await db.pool.query(
+    `SELECT name, custom_plans::int AS custom, generic_plans::int AS generic
+     FROM pg_prepared_statements WHERE name IN ('attempts:claim', 'attempts:succeed-together') ORDER BY name`,
+  )
+  expect(rows.map(({ name }) => name)).toEqual(['attempts:claim', 'attempts:succeed-together'])
+  for (const { custom, generic } of rows) {
+    expect(custom).toBeLessThanOrEqual(5)
+    expect(generic).toBeGreaterThan(0)
+  }
+})

@@ -3,8 +3,7 @@ import pg from 'pg'
 import { type Duration, milliseconds } from './duration.js'
 import { AsyncGenError, notMigrated } from './errors.js'
 import { listWorkers, type WorkerInfo } from './living-workers.js'
-import { TYPES } from './postgres/parsers.js'
-import { RuntimePool } from './postgres/pool.js'
+import { RuntimePool, TYPES } from './postgres/pool.js'
 import {
   delegateOf,
   type Field,

@@ -32,7 +32,7 @@ export type EventsAccess = boolean | { decrypt?: boolean } | Response
 export type SignableRow = AttemptRecord | Pick<ReportRecord, 'id' | 'args'>
 
 /**
- * An id for `asyncEvents` that cannot be guessed or changed: whoever has it may follow this attempt, report or toast until it expires.
+ * An id for `asyncEvents` that cannot be guessed or changed. A client that has it may follow this attempt, report or toast until it expires.
  *
  * @throws AsyncGenError NO_SECRET, INVALID_DURATION
  */

@@ -1,5 +1,3 @@
-import pg from 'pg'
-
 /** The latest time of a Date, in milliseconds, for PostgreSQL's `infinity`. */
 const LATEST = 8.64e15
 
@@ -7,7 +5,7 @@ const LATEST = 8.64e15
  * The parsers of column types, by type OID. They replace parsers that the host may have set for all of pg, and read times without a zone
  * as UTC, like Prisma.
  */
-const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map([
+export const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map([
   [20, String], // int8
   [1700, String], // numeric
   [114, JSON.parse], // json
@@ -16,12 +14,6 @@ const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map([
   [1114, toDate], // timestamp
   [1082, toDate], // date
 ])
-
-/** How pg reads the columns of a row. */
-export const TYPES: pg.CustomTypesConfig = {
-  getTypeParser: (type: number, format?: 'text' | 'binary') =>
-    PARSERS.get(type) ?? pg.types.getTypeParser(type, format as 'text'),
-}
 
 /**
  * Reads a time as PostgreSQL writes it, `2026-11-22 01:30:00.123456+05:30`, or as its JSON functions do, with a `T`. A time without a zone

@@ -1,9 +1,15 @@
 import pg from 'pg'
-import { TYPES } from './parsers.js'
+import { PARSERS } from './parsers.js'
 import { StartupOptions } from './startup-options.js'
 
 /** How long opening a connection may take, in milliseconds. Waiting for a free connection of the pool may take longer. */
 const CONNECT_TIMEOUT = 10_000
+
+/** How pg reads the columns of a row. */
+export const TYPES: pg.CustomTypesConfig = {
+  getTypeParser: (type: number, format?: 'text' | 'binary') =>
+    PARSERS.get(type) ?? pg.types.getTypeParser(type, format as 'text'),
+}
 
 type ConnectCallback = (
   error: Error | undefined,
