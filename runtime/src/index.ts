@@ -24,6 +24,16 @@ export type {
 export type { CurrentCall } from './attempt/current.js'
 export type { AttemptJson } from './attempt/fields.js'
 export type { Pause, PauseOptions } from './attempt/pauses.js'
+export {
+  defineSchedules,
+  type MissedPolicy,
+  type OverlapPolicy,
+  type ScheduleInput,
+  ScheduleList,
+  type ScheduleOptions,
+  type ScheduleSource,
+} from './attempt/schedules/define.js'
+export type { ScheduleStatus } from './attempt/schedules/rows.js'
 export { RecordTarget, recordTarget, TargetRecord } from './attempt/record-target.js'
 export type { Reencryption } from './attempt/reencrypt.js'
 export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/row.js'

@@ -32,12 +32,15 @@ export const OWN_FIELDS = [
   'lockedBy',
   'parentId',
   'traceContext',
+  'schedule',
+  'debounceKey',
+  'debounceUntil',
   'createdAt',
   'updatedAt',
 ] as const
 
 /** Those that hold a time. */
-export const OWN_TIMES = OWN_FIELDS.filter((field) => field.endsWith('At'))
+export const OWN_TIMES = OWN_FIELDS.filter((field) => field.endsWith('At') || field === 'debounceUntil')
 
 /** A row of attempts as PostgreSQL returns it: `id` and `parent_id` are text from pg and bigint from Prisma. */
 export interface AttemptRow {
@@ -70,6 +73,12 @@ export interface AttemptRow {
   parent_id: string | bigint | null
   /** The trace in which the call was recorded. */
   trace_context: TraceContext | null
+  /** The schedule of which the call is an occurrence. */
+  schedule: string | null
+  /** Unique for each target and method, while the call is pending. */
+  debounce_key: string | null
+  /** A debounced call is not put off any further. */
+  debounce_until: Date | null
   created_at: Date
   updated_at: Date
   /** Columns that the host has added. */
