@@ -16,6 +16,7 @@ export type {
   AttemptOf,
   Callee,
   CallInput,
+  DebounceOptions,
   DeferredTarget,
   NotListed,
   RecordOptions,
@@ -24,6 +25,9 @@ export type {
 export type { CurrentCall } from './attempt/current.js'
 export type { AttemptJson } from './attempt/fields.js'
 export type { Pause, PauseOptions } from './attempt/pauses.js'
+export { RecordTarget, recordTarget, TargetRecord } from './attempt/record-target.js'
+export type { Reencryption } from './attempt/reencrypt.js'
+export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/row.js'
 export {
   defineSchedules,
   type MissedPolicy,
@@ -34,9 +38,6 @@ export {
   type ScheduleSource,
 } from './attempt/schedules/define.js'
 export type { ScheduleStatus } from './attempt/schedules/rows.js'
-export { RecordTarget, recordTarget, TargetRecord } from './attempt/record-target.js'
-export type { Reencryption } from './attempt/reencrypt.js'
-export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/row.js'
 export { Snooze } from './attempt/snooze.js'
 export {
   defineTargets,

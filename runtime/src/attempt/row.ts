@@ -131,8 +131,18 @@ export interface NewAttempt {
   timeoutMs?: number | undefined
   parentId?: bigint | undefined
   traceContext?: TraceContext | undefined
+  /** Of a debounced or unique call. */
+  debounce?: NewDebounce | undefined
   /** Columns that the host has added, by column name. */
   data: Record<string, unknown>
+}
+
+/** How a new call finds one that waits. Times are milliseconds. */
+export interface NewDebounce {
+  key: string
+  /** Undefined for a unique call, which leaves the waiting one as it is. */
+  wait: number | undefined
+  atMost: number | undefined
 }
 
 /** Identifies one run. A statement that ends a run changes nothing unless all three match. */
@@ -162,6 +172,11 @@ export interface RowFilter {
   endedBefore?: Date | undefined
   /** Values of columns that the host has added, by column name, in JSON. */
   data?: Record<string, unknown> | undefined
+}
+
+/** What is unique among the calls that wait. */
+export function debounceKey(target: string, method: string, key: string): string {
+  return JSON.stringify([target, method, key])
 }
 
 /** What is unique in the table, if the row has a token. */

@@ -71,7 +71,10 @@ function zoneOf(name: string, tz: unknown): Zone {
     if (typeof tz !== 'string' || tz === '') throw new RangeError('it is no text')
     format = new Intl.DateTimeFormat('en-US', { timeZone: tz, timeZoneName: 'longOffset' })
   } catch {
-    throw invalid(name, `tz is ${JSON.stringify(tz)}, which is no time zone. Write one such as 'Europe/Berlin' or 'UTC'.`)
+    throw invalid(
+      name,
+      `tz is ${JSON.stringify(tz)}, which is no time zone. Write one such as 'Europe/Berlin' or 'UTC'.`,
+    )
   }
   return (time) => {
     const text = format.formatToParts(time).find(({ type }) => type === 'timeZoneName')!.value

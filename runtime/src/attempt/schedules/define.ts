@@ -56,7 +56,10 @@ export class ScheduleList {
   definitions(model: string, models: readonly string[]): Map<string, ScheduleDefinition> {
     const own = Object.entries(this.#schedules).filter(([name, { model: named }]) => {
       if (named === undefined && models.length > 1)
-        throw invalid(name, `it names no model, and ${models.join(' and ')} use schedule.ts. Add model: '${models[0]}'.`)
+        throw invalid(
+          name,
+          `it names no model, and ${models.join(' and ')} use schedule.ts. Add model: '${models[0]}'.`,
+        )
       return named === undefined || named === model
     })
     return new Map(own.map(([name, schedule]) => [name, definitionOf(this.#targets, name, schedule)]))
@@ -112,7 +115,8 @@ export function definitionOf(targets: TargetList, name: string, schedule: AnySch
 
 /** @throws AsyncGenError INVALID_SCHEDULE */
 export function checkName(name: string): void {
-  if (typeof name === 'string' && name !== '' && name.length <= MAX_NAME && !name.includes('\0') && name.isWellFormed()) return
+  if (typeof name === 'string' && name !== '' && name.length <= MAX_NAME && !name.includes('\0') && name.isWellFormed())
+    return
   throw invalid(String(name).slice(0, MAX_NAME), `its name must be a text of 1 to ${MAX_NAME} characters.`)
 }
 

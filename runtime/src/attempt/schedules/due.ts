@@ -61,7 +61,12 @@ interface Due {
   until: Date
 }
 
-function dueOccurrences({ missed, waiting }: ScheduleState, since: Date, now: Date, after: (time: Date) => Date | undefined): Due {
+function dueOccurrences(
+  { missed, waiting }: ScheduleState,
+  since: Date,
+  now: Date,
+  after: (time: Date) => Date | undefined,
+): Due {
   if (missed === 'all') {
     const occurrences = between(since, now, after, BATCH)
     return { occurrences, until: occurrences.length === BATCH ? occurrences.at(-1)! : now }

@@ -1,7 +1,7 @@
 import type { Database } from '../../core/database.js'
 import { isAsyncGenError } from '../../core/errors.js'
-import type { Query } from '../../core/statement.js'
 import { deserialize } from '../../core/serialize.js'
+import type { Query } from '../../core/statement.js'
 import { invalid } from './cron.js'
 import { checkName, checkTimes } from './define.js'
 import { type ScheduleState, type ScheduleStep, stepOf } from './due.js'
@@ -87,8 +87,7 @@ async function recordPage(db: Database, model: ScheduledModel): Promise<Recorded
       } catch (error) {
         if (!isAsyncGenError(error)) throw error
         problems.push({ model: model.model, name, message: error.message })
-        const next =
-          error.code === 'UNKNOWN_TARGET' ? new Date(schedule.now.getTime() + UNKNOWN_TARGET_DELAY) : null
+        const next = error.code === 'UNKNOWN_TARGET' ? new Date(schedule.now.getTime() + UNKNOWN_TARGET_DELAY) : null
         await store(query, model, schedule, { ...schedule, record: [], next }, error.message)
       }
     }
