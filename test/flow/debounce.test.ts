@@ -17,21 +17,14 @@ const Search = {
     throw new Error('no')
   },
 }
+const subclasses: Record<string, object> = {}
 class Attempt extends BaseAttempt(db, {
   model: 'Attempt',
   table: 'attempts',
-  targets: defineTargets(
-    { Search },
-    {
-      subclasses: {
-        get UrgentAttempt() {
-          return UrgentAttempt
-        },
-      },
-    },
-  ),
+  targets: defineTargets({ Search }, { subclasses }),
 }) {}
 class UrgentAttempt extends Attempt {}
+subclasses.UrgentAttempt = UrgentAttempt
 class SecretAttempt extends BaseAttempt(db, {
   model: 'Attempt',
   table: 'attempts',

@@ -22,7 +22,7 @@ const Reports = {
 const targets = defineTargets({ Reports })
 
 type Schedules = Parameters<typeof defineSchedules<{ Reports: typeof Reports }>>[1]
-const send = { target: Reports, method: 'send', args: ['team'] } as const
+const send = { target: Reports, method: 'send' as const, args: ['team'] as [string] }
 let inCode: Schedules = {}
 
 class Attempt extends BaseAttempt(db, {

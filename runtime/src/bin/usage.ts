@@ -62,6 +62,12 @@ export const COMMANDS = {
     flags: ['json'],
     examples: ['clear', 'clear src/async/worker.ts'],
   },
+  schedule: {
+    summary: 'lists the schedules, with their last and next occurrences',
+    takesModule: true,
+    flags: ['json'],
+    examples: ['schedule', 'schedule --json'],
+  },
   dashboard: {
     summary: 'shows the dashboard on this machine, for development, until Ctrl-C or SIGTERM',
     details: 'To mount it in your application, for your team and in production: npx async-gen dashboard',
