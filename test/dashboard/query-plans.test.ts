@@ -66,6 +66,7 @@ const pages: Record<string, string> = {
   reports: '/async/reports',
   workers: '/async/workers',
   pauses: '/async/pauses',
+  schedules: '/async/schedules',
 }
 
 let explainer: pg.Client

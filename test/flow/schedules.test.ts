@@ -1,6 +1,6 @@
 import { BaseAttempt, defineSchedules, defineTargets } from '@async-gen/runtime'
 import { type DrainOptions, drain, recorded, testClock } from '@async-gen/runtime/testing'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { recordOccurrences } from '../../runtime/src/attempt/schedules/record.js'
 import { writeSchedules } from '../../runtime/src/attempt/schedules/write.js'
 import { testDatabase } from '../support/database.js'
@@ -55,7 +55,6 @@ const reset = async () => {
   inCode = {}
   await rows('TRUNCATE attempts, async_schedules CASCADE')
 }
-beforeEach(reset)
 afterEach(reset)
 
 describe('a schedule in code', () => {
