@@ -336,7 +336,7 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
 
   /** The schedules of this model, with their last and next occurrences, by name: those of schedule.ts, and the others. */
   static async schedules<Class extends AttemptClass>(this: Class): Promise<ScheduleStatus[]> {
-    return await listSchedules(this.db, this.model)
+    return await listSchedules(this.db, { model: this.model })
   }
 
   /** Re-encrypts rows whose encryptor is not the current one. An older key can be removed once nothing is left. */

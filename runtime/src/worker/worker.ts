@@ -136,10 +136,11 @@ async function prepareWorker(
   const first = await retryUntilStopped(log, stop, isTransient, async () => {
     await runMigrations({ pgPool: db.pool })
     await checkRowSecurity(db, log)
-    return await presenceOf(db)
+    const presence = await presenceOf(db)
+    await startSchedules(db, log)
+    return presence
   })
   if (!first) return undefined
-  await startSchedules(db, log)
   // The maintenance logs an error of a table.
   await sweep(db).catch(() => {})
   return { tasks, first }

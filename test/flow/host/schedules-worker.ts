@@ -13,7 +13,7 @@ const Probe = {
   },
 }
 const targets = defineTargets({ Probe })
-const cron = '* * * * * *'
+const cron = process.env.CRON ?? '* * * * * *'
 const schedules = defineSchedules(targets, {
   all: { target: Probe, method: 'tick', args: ['all'], cron, missed: 'all' },
   waiting: { target: Probe, method: 'tick', args: ['waiting'], cron, overlap: 'wait' },

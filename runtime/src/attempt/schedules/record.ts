@@ -48,7 +48,7 @@ export async function recordOccurrences(db: Database): Promise<RecordedOccurrenc
   const total: RecordedOccurrences = { recorded: 0, problems: [] }
   for (const model of scheduledModels(db).values()) {
     await db.query(scheduledAttemptStatements(model.store.table).endWait, [model.model])
-    for (let more = true; more; ) {
+    for (let more = (await db.query(sql.hasDue, [model.model])).length > 0; more; ) {
       const page = await recordPage(db, model)
       total.recorded += page.recorded
       total.problems.push(...page.problems)
@@ -62,8 +62,8 @@ export async function recordOccurrences(db: Database): Promise<RecordedOccurrenc
 export async function waitForOccurrence(db: Database): Promise<number | undefined> {
   const models = [...scheduledModels(db).keys()]
   if (models.length === 0) return undefined
-  const [row] = await db.query<{ wait: number | null }>(sql.wait, [models])
-  return row?.wait === null || row === undefined ? undefined : Math.max(0, Math.ceil(row.wait))
+  const [row] = await db.query<{ wait: number }>(sql.wait, [models])
+  return row && Math.max(0, Math.ceil(row.wait))
 }
 
 async function recordPage(db: Database, model: ScheduledModel): Promise<RecordedOccurrences & { isFull: boolean }> {

@@ -28,9 +28,12 @@ export interface ScheduleStatus {
   error: string | null
 }
 
-/** All schedules of a model, or of all models. */
-export async function listSchedules(db: Database, model?: string): Promise<ScheduleStatus[]> {
-  return await db.query<ScheduleStatus>(sql.list, [model ?? null])
+/** The schedules of a model, or of all models, by name. */
+export async function listSchedules(
+  db: Database,
+  { model, limit }: { model?: string; limit?: number } = {},
+): Promise<ScheduleStatus[]> {
+  return await db.query<ScheduleStatus>(sql.list, [model ?? null, limit ?? null])
 }
 
 export async function setSchedule(

@@ -38,7 +38,13 @@ export const scheduleStatements = {
         last_at AS "lastAt", CASE WHEN isfinite(next_at) THEN next_at END AS "nextAt"
       FROM async_schedules
       WHERE $1::text IS NULL OR model = $1
-      ORDER BY model, name`,
+      ORDER BY model, name
+      LIMIT $2::int`,
+  },
+
+  hasDue: {
+    name: 'async_schedules:has-due',
+    text: 'SELECT FROM async_schedules WHERE model = $1 AND (next_at <= clock_timestamp() OR next_at IS NULL) LIMIT 1',
   },
 
   // A schedule that another worker has locked is left to it.
@@ -73,15 +79,21 @@ export const scheduleStatements = {
     name: 'async_schedules:reset-future',
     text: `
       UPDATE async_schedules SET recorded_until = clock_timestamp(), next_at = NULL
-      WHERE model = $1 AND recorded_until > clock_timestamp() + $2::float8 * interval '1 millisecond'`,
+      WHERE model = $1 AND name IN (
+        SELECT name FROM async_schedules
+        WHERE model = $1 AND recorded_until > clock_timestamp() + $2::float8 * interval '1 millisecond'
+        FOR UPDATE SKIP LOCKED
+      )`,
   },
 
   wait: {
     name: 'async_schedules:wait',
     text: `
-      SELECT (extract(epoch FROM min(coalesce(next_at, clock_timestamp())) - clock_timestamp()) * 1000)::float8 AS wait
+      SELECT (extract(epoch FROM next_at - clock_timestamp()) * 1000)::float8 AS wait
       FROM async_schedules
-      WHERE model = ANY ($1::text[]) AND (next_at IS NULL OR isfinite(next_at))`,
+      WHERE model = ANY ($1::text[]) AND next_at < 'infinity'
+      ORDER BY next_at
+      LIMIT 1`,
   },
 } satisfies Record<string, Statement>
 
@@ -99,10 +111,14 @@ export const scheduledAttemptStatements = (table: string) =>
     endWait: {
       name: `${table}:end-schedule-wait`,
       text: `
-        UPDATE async_schedules AS waiting SET next_at = clock_timestamp()
-        WHERE model = $1 AND waiting AND next_at = 'infinity' AND NOT EXISTS (
-          SELECT FROM "${table}" AS attempt
-          WHERE attempt.schedule = waiting.name AND attempt.status IN ('pending', 'running')
+        UPDATE async_schedules SET next_at = clock_timestamp()
+        WHERE model = $1 AND name IN (
+          SELECT name FROM async_schedules AS schedule
+          WHERE model = $1 AND waiting AND next_at = 'infinity' AND NOT EXISTS (
+            SELECT FROM "${table}" AS attempt
+            WHERE attempt.schedule = schedule.name AND attempt.status IN ('pending', 'running')
+          )
+          FOR UPDATE SKIP LOCKED
         )`,
     },
 

@@ -11,7 +11,7 @@ const SHOWN = 500
 /** The schedules, with their last and next occurrences. */
 export async function schedulesPage(context: PageContext): Promise<Response> {
   const { db, settings, role, url, cache } = context
-  const schedules = await cache.get('schedules', 1000, () => listSchedules(db))
+  const schedules = await cache.get('schedules', 1000, () => listSchedules(db, { limit: SHOWN + 1 }))
   return htmlResponse(
     settings,
     <Layout settings={settings} role={role} section="schedules" title="Schedules" url={url}>
@@ -21,7 +21,7 @@ export async function schedulesPage(context: PageContext): Promise<Response> {
       ) : (
         <ScheduleRows schedules={schedules.slice(0, SHOWN)} />
       )}
-      {schedules.length > SHOWN && <p>{`The first ${SHOWN} of ${schedules.length} by name.`}</p>}
+      {schedules.length > SHOWN && <p>{`These are the first ${SHOWN}, by name.`}</p>}
     </Layout>,
   )
 }
