@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { schedulesInCode } from '../attempt/schedules/models.js'
 import { recordOccurrences, type ScheduleProblem, waitForOccurrence } from '../attempt/schedules/record.js'
 import { repairSchedules, writeSchedules } from '../attempt/schedules/write.js'
 import type { Database } from '../core/database.js'
+import { isAsyncGenError } from '../core/errors.js'
 import { printable } from '../core/printable.js'
 import type { Log } from './log.js'
 
@@ -16,7 +18,18 @@ const REPAIR_INTERVAL = 5000
  * @throws AsyncGenError INVALID_SCHEDULE, UnknownTargetError
  */
 export async function startSchedules(db: Database, log: Log): Promise<void> {
+  await schedulesInCode(db)
+  await write(db, log).catch((error) => {
+    // The maintenance writes them once the migrations have run.
+    if (!isAsyncGenError(error) || error.code !== 'NOT_MIGRATED') throw error
+  })
+}
+
+const written = new WeakSet<Database>()
+
+async function write(db: Database, log: Log): Promise<void> {
   const { taken, removed } = await writeSchedules(db)
+  written.add(db)
   for (const { model, name } of removed)
     log.message('info', `The schedule ${shown(name)} (${model}) is not in schedule.ts any more, and was removed.`)
   for (const { model, name } of taken)
@@ -39,6 +52,7 @@ export async function runSchedules(
   while (!stop.aborted) {
     let wait = POLL_INTERVAL
     await logged('Recording what is scheduled', async () => {
+      if (!written.has(db)) await write(db, log)
       if (performance.now() >= repairAt) {
         repairAt = performance.now() + REPAIR_INTERVAL
         await repairSchedules(db)
