@@ -127,7 +127,7 @@ async function runningOf(query: Query, { store }: ScheduledModel, due: readonly 
 }
 
 /** The token of an occurrence. Any number of workers record one row. */
-export function occurrenceToken(name: string, at: Date): string {
+function occurrenceToken(name: string, at: Date): string {
   return `${name}@${at.toISOString()}`
 }
 
