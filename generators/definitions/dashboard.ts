@@ -51,11 +51,12 @@ export const dashboard: Generator = {
 
   firstEdit(answers, writes) {
     const path = `${answers.dir}/dashboard.ts`
-    const { mount } = MOUNTS[frameworkOf(answers)]
+    const framework = frameworkOf(answers)
+    const { mount } = MOUNTS[framework]
     const written = writes.find((write) => write.path === path)
     const isNew = !written || written.before === null
     const rule = isNew || isClosed(written.after ?? '') ? `Say in ${path} who may use the dashboard: authorize(). ` : ''
-    return `${rule}${mount}${isNew ? '' : ' (if you have not yet)'}`
+    return `${rule}${mount}${isNew || framework === 'next' ? '' : ' (if you have not yet)'}`
   },
 }
 
