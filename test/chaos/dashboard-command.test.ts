@@ -4,10 +4,13 @@ import { createServer, get } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
 import { childEnv, run } from '../support/run.js'
+import { Attempt, encryptor } from './host/attempt.js'
+import { db } from './host/database.js'
+import { Probe } from './host/targets.js'
 import { url } from './scene.js'
 
 const BIN = join(REPOSITORY, 'runtime/src/bin/async-gen-worker.ts')
@@ -41,6 +44,8 @@ async function statusWith(origin: string, host: string): Promise<number> {
   return response.statusCode
 }
 
+afterAll(async () => await db.close())
+
 describe('async-gen-worker dashboard', () => {
   it('serves the dashboard of the classes beside the worker, until Ctrl-C', async () => {
     const { origin, stop } = await start()
@@ -53,7 +58,7 @@ describe('async-gen-worker dashboard', () => {
   })
 
   it('shows encrypted content with --decrypt, and still refuses requests that name another host', async () => {
-    const id = await encryptedAttempt()
+    const { id } = await Attempt.create({ target: Probe, method: 'plain', args: ['card 4111'], encryptor })
     const shown = async (origin: string) => await (await fetch(`${origin}/async/attempts/Attempt/${id}`)).text()
     const closed = await start()
     expect(await shown(closed.origin)).not.toContain('4111')
