@@ -72,8 +72,8 @@ export const COMMANDS = {
     summary: 'shows the dashboard on this machine, for development, until Ctrl-C or SIGTERM',
     details: 'To mount it in your application, for your team and in production: npx async-gen dashboard',
     takesModule: true,
-    flags: ['port'],
-    examples: ['dashboard', 'dashboard --port 4000', 'dashboard src/async/worker.ts'],
+    flags: ['port', 'decrypt'],
+    examples: ['dashboard', 'dashboard --port 4000', 'dashboard --decrypt', 'dashboard src/async/worker.ts'],
   },
   attempts: {
     summary: 'lists, shows, retries, cancels, expires, reschedules, pauses and resumes attempts',
