@@ -10,12 +10,14 @@ import { traceContext } from '../telemetry/opentelemetry.js'
 import type { OperationEvent } from '../telemetry/operation.js'
 import { checkArguments } from './arguments.js'
 import type { BoundClass } from './binding.js'
+import { batchIdOf, requireOpenBatches } from './batches/reference.js'
 import type { AnyCall, RecordOptions, WithinTransaction } from './calls.js'
 import { toColumn } from './columns.js'
 import { currentParentId, isCallsTransactionOpen } from './current.js'
+import { predecessorColumns, requirePredecessors } from './dependencies/predecessors.js'
 import type { AttemptFields } from './fields.js'
 import { TargetRecord } from './record-target.js'
-import { type AttemptRow, type NewAttempt, OWN_FIELDS, tokenKey } from './row.js'
+import { type AttemptRow, type NewAttempt, type NewBatch, OWN_FIELDS, tokenKey } from './row.js'
 import { typeOf } from './subclasses.js'
 import { timeLimit } from './targets.js'
 
@@ -27,23 +29,31 @@ export interface Recorded {
   duplicate: boolean
 }
 
-/** Records calls with one statement, and returns their rows in the same order. */
+/**
+ * Records calls with one statement, and returns their rows in the same order.
+ * @param batch a new batch that they belong to; if a call follows it, that one is the last of the calls
+ */
 export async function recordCalls(
   Attempt: BoundClass,
   calls: readonly AnyCall[],
   tx: Transaction,
+  batch?: NewBatch,
 ): Promise<Recorded[]> {
-  if (calls.length === 0) return []
+  if (calls.length === 0 && !batch) return []
   if (!tx && (isTransactionOpen(Attempt.db.prisma) || isCallsTransactionOpen()))
     warnOfForgottenTransaction(`A call of ${Attempt.name} was recorded`, Attempt.db.transactionOfTest !== undefined)
   const attempts = await named(
     Attempt,
     calls.map((call) => copied(Attempt, call)),
   )
+  for (const attempt of attempts) if (batch) attempt.batchId = batch.id
+  if (batch?.thenId !== undefined) attempts.at(-1)!.id = batch.thenId
+  const query = Attempt.store.queryIn(tx)
+  await requirePredecessors(Attempt, attempts, query)
+  if (!batch) await requireOpenBatches(Attempt, attempts, query)
   await sealArguments(Attempt, attempts, tx)
-  const inserted = await instrument('create', eventOf(Attempt, attempts), () =>
-    Attempt.store.insert(withTraceContext(attempts), tx),
-  )
+  const insert = () => Attempt.store.insert(withTraceContext(attempts), tx, batch)
+  const inserted = await (attempts.length === 0 ? insert() : instrument('create', eventOf(Attempt, attempts), insert))
   if (inserted.every((row) => row !== undefined)) return inserted.map((row) => ({ row, duplicate: false }))
 
   const taken = attempts.filter((attempt, i) => !inserted[i] && attempt.idempotenceToken !== undefined)
@@ -111,7 +121,7 @@ const OPTIONS = ['priority', 'maxAttempts', 'scheduledAt', 'expiresAt', 'expires
 /** A copy of a call. What the caller changes later, while names are looked up, does not change it. */
 function copied(
   Attempt: BoundClass,
-  { target: callee, method, args = [], encryptor, data = {}, idempotenceToken, parent, ...options }: AnyCall,
+  { target: callee, method, args = [], encryptor, data = {}, idempotenceToken, parent, after, ifFailed, batch, ...options }: AnyCall,
 ): CopiedCall {
   refuseUnknownOptions(`A call of ${Attempt.name}`, options, OPTIONS)
   requireValid(options)
@@ -130,6 +140,8 @@ function copied(
     encryptor: Attempt.content.nameFor(encryptor),
     idempotenceToken: idempotenceToken ?? undefined,
     parentId: parent === undefined ? currentParentId(Attempt.store) : parentId(Attempt, parent),
+    batchId: batch === undefined ? undefined : batchIdOf(Attempt, batch),
+    ...predecessorColumns(Attempt, after, ifFailed),
     data: columnsOf(Attempt, data),
   }
 }
@@ -206,10 +218,11 @@ function invalidOption(option: string, value: unknown, wanted: string): AsyncGen
 async function sealArguments({ store, content }: BoundClass, attempts: NewAttempt[], tx: Transaction): Promise<void> {
   const encrypted = attempts.filter(({ encryptor }) => encryptor !== null)
   if (encrypted.length === 0) return
-  const ids = await store.reserveIds(encrypted.length, tx)
-  for (const [i, attempt] of encrypted.entries()) {
-    attempt.args = content.seal(attempt.args, { ...attempt, id: ids[i]! }, 'args')
-    attempt.id = ids[i]!.toString()
+  const withoutId = encrypted.filter(({ id }) => id === undefined)
+  const ids = await store.reserveIds(withoutId.length, tx)
+  for (const [i, attempt] of withoutId.entries()) attempt.id = ids[i]!.toString()
+  for (const attempt of encrypted) {
+    attempt.args = content.seal(attempt.args, { ...attempt, id: BigInt(attempt.id!) }, 'args')
   }
 }
 

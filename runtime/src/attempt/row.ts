@@ -2,9 +2,20 @@ import type { ErrorRecord } from '../core/errors.js'
 import type { Json } from '../core/serialize.js'
 import type { TraceContext } from '../telemetry/operation.js'
 
-export const ATTEMPT_STATUSES = ['pending', 'running', 'succeeded', 'failed', 'expired', 'cancelled'] as const
+export const ATTEMPT_STATUSES = [
+  'pending',
+  'blocked',
+  'running',
+  'succeeded',
+  'failed',
+  'expired',
+  'cancelled',
+] as const
 
 export type AttemptStatus = (typeof ATTEMPT_STATUSES)[number]
+
+/** What happens to a call if one that it waits for fails, expires, is cancelled, or is deleted. */
+export type IfFailed = 'cancel' | 'run' | 'wait'
 
 /** The fields of the generated model. All others were added by the host. */
 export const OWN_FIELDS = [
@@ -31,6 +42,10 @@ export const OWN_FIELDS = [
   'progressMessage',
   'lockedBy',
   'parentId',
+  'batchId',
+  'afterIds',
+  'ifFailed',
+  'hasDependents',
   'traceContext',
   'createdAt',
   'updatedAt',
@@ -68,6 +83,12 @@ export interface AttemptRow {
   progress_message: string | null
   locked_by: number | null
   parent_id: string | bigint | null
+  batch_id: string | bigint | null
+  /** The attempts that must have succeeded first; null or empty for none. */
+  after_ids: (string | bigint)[] | null
+  if_failed: IfFailed | null
+  /** Whether another row has the id of this one in `after_ids`. */
+  has_dependents: boolean
   /** The trace in which the call was recorded. */
   trace_context: TraceContext | null
   created_at: Date
@@ -121,9 +142,20 @@ export interface NewAttempt {
   /** Milliseconds. */
   timeoutMs?: number | undefined
   parentId?: bigint | undefined
+  batchId?: string | undefined
+  afterIds?: string[] | undefined
+  ifFailed?: IfFailed | undefined
   traceContext?: TraceContext | undefined
   /** Columns that the host has added, by column name. */
   data: Record<string, unknown>
+}
+
+/** A batch to insert with its calls. */
+export interface NewBatch {
+  id: string
+  /** The id of the call that follows it. */
+  thenId?: string | undefined
+  isEmpty: boolean
 }
 
 /** Identifies one run. A statement that ends a run changes nothing unless all three match. */
@@ -142,6 +174,7 @@ export interface RowFilter {
   method?: string | undefined
   idempotenceToken?: string | undefined
   parentId?: bigint | undefined
+  batchId?: bigint | undefined
   types?: string[] | undefined
   /** Text in the name, code or message of the latest error. */
   error?: string | undefined

@@ -35,6 +35,8 @@ export interface SweptTable {
   enqueueDue(query?: Query, pages?: number): Promise<number>
   /** Adds jobs for rows whose pause has ended. Returns how many. */
   enqueueResumed?(): Promise<number>
+  /** Unblocks rows that wait for nothing any more. Triggers do it unless they were disabled. Returns how many. */
+  repair?(query?: Query): Promise<number>
   /** Ends rows whose time has passed before a run began. Returns how many. */
   expire?(query?: Query): Promise<number>
   /** @param pausedModels the models with a pause in force. Default: none */

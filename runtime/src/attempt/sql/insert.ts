@@ -35,12 +35,14 @@ function columnsWithin(table: string, fields: readonly ReadColumn[]): string {
  *
  * @param extra columns that the host has added and that the calls have values for
  * @param hasTokens whether calls have tokens: see `byToken`
+ * @param isBatch whether they are the calls of a new batch, which is inserted with them
  * @param within the fields of the model, if Prisma reads the answer
  */
 export function insertStatement(
   table: string,
   extra: string[],
   hasTokens: boolean,
+  isBatch: boolean,
   within?: readonly ReadColumn[],
 ): Statement {
   const columns = extra.map((column) => `, ${quote(column)}`).join('')
@@ -48,13 +50,13 @@ export function insertStatement(
     .map((column) => `, (jsonb_populate_record(NULL::"${table}", call.data)).${quote(column)}`)
     .join('')
   return {
-    name: `${table}:insert${within ? '-within' : ''}${hasTokens ? '-by-token' : ''}${columns}`,
+    name: `${table}:insert${within ? '-within' : ''}${hasTokens ? '-by-token' : ''}${isBatch ? '-batch' : ''}${columns}`,
     once: true,
     text: `
-      -- $1 calls as a JSON array, $2 id of the transaction, or null
+      -- $1 calls as a JSON array, $2 id of the transaction, or null${isBatch ? newBatch : ''}
       INSERT INTO "${table}" (
         id, type, target, method, args, encryptor, priority, max_attempts, idempotence_token, scheduled_at,
-        expires_at, timeout_ms, parent_id, trace_context${columns}
+        expires_at, timeout_ms, parent_id, batch_id, after_ids, if_failed, trace_context${columns}
       )
       SELECT
         coalesce(call.id, nextval(pg_get_serial_sequence('"${table}"', 'id'))),
@@ -67,20 +69,31 @@ export function insertStatement(
         ),
         call."timeoutMs",
         (SELECT parent.id FROM "${table}" AS parent WHERE parent.id = call."parentId"),
+        call."batchId", call."afterIds", call."ifFailed",
         call."traceContext"${values}
       FROM ROWS FROM (
         jsonb_to_recordset($1::jsonb) AS (
           id bigint, type text, target text, method text, args text, encryptor text, priority int, "maxAttempts" int,
           "idempotenceToken" text, "scheduledAt" timestamptz, "expiresAt" timestamptz,
-          "expiresAfter" float8, "timeoutMs" int, "parentId" bigint, "traceContext" jsonb, data jsonb
+          "expiresAfter" float8, "timeoutMs" int, "parentId" bigint, "batchId" bigint, "afterIds" bigint[], "ifFailed" text,
+          "traceContext" jsonb, data jsonb
         )
-      ) WITH ORDINALITY AS call
+      ) WITH ORDINALITY AS call${isBatch ? ', batch' : ''}
       WHERE $2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text
       ORDER BY ${hasTokens ? `${byToken}, ` : ''}call.ordinality
       ON CONFLICT (target, method, idempotence_token) WHERE idempotence_token IS NOT NULL DO NOTHING
       RETURNING ${within ? columnsWithin(quote(table), within) : '*'}`,
   }
 }
+
+/** The trigger on the calls finds the batch: they are inserted after it, because they are joined with it. An empty one has finished. */
+const newBatch = `; $3 id of the batch, $4 model, $5 id of the call that follows, or null, $6 whether it is empty
+      WITH batch AS (
+        INSERT INTO async_batches (id, model, then_id, finished_at)
+        SELECT $3::bigint, $4::text, $5::bigint, CASE WHEN $6::bool THEN clock_timestamp() END
+        WHERE $2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text
+        RETURNING id
+      )`
 
 /**
  * Two transactions that record the same tokens in one order wait for each other, and do not deadlock. Calls without a token come first, in

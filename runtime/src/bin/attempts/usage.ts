@@ -9,7 +9,7 @@ interface Subcommand {
   flags: readonly FlagName[]
 }
 
-const STATUS_FLAGS = ['pending', 'running', 'succeeded', 'failed', 'expired', 'cancelled'] as const
+const STATUS_FLAGS = ['pending', 'blocked', 'running', 'succeeded', 'failed', 'expired', 'cancelled'] as const
 const FILTERS = ['status', ...STATUS_FLAGS, 'target', 'method', 'token', 'error', 'since', 'before'] as const
 const FOR_ALL = ['model', 'worker', 'json'] as const
 const FOR_CHANGES = [...FILTERS, 'dry-run', 'yes', ...FOR_ALL] as const
