@@ -1,11 +1,4 @@
-import {
-  AesGcmEncryptor,
-  attemptTask,
-  BaseAttempt,
-  defineTargets,
-  recordTarget,
-  sweep,
-} from '@async-gen/runtime'
+import { AesGcmEncryptor, attemptTask, BaseAttempt, defineTargets, recordTarget, sweep } from '@async-gen/runtime'
 import { drain, perform, prune, recorded } from '@async-gen/runtime/testing'
 import { runOnce } from 'graphile-worker'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -43,14 +36,17 @@ const Mailer = {
     return `${receipt?.receipt ?? '-'}, ${parcel ?? '-'}, ${current.after.map((each) => each?.status ?? 'gone')}`
   },
 }
-const Orders = recordTarget({ load: async (id: number) => ({ id }), methods: { note: async () => {} } })
+const Orders = recordTarget({ load: async (id: number) => ({ id }), methods: { note: async (_order) => {} } })
 const targets = defineTargets({ Bank, Warehouse, Mailer, Orders })
 class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {}
 
-const rows = <Row = Record<string, unknown>>(sql: string, values?: unknown[]) => query(url, sql, values) as Promise<Row[]>
+const rows = <Row = Record<string, unknown>>(sql: string, values?: unknown[]) =>
+  query(url, sql, values) as Promise<Row[]>
 const jobKeys = async () => (await rows<{ key: string }>('SELECT key FROM graphile_worker.jobs')).map(({ key }) => key)
 const statusOf = async (...ids: bigint[]) => {
-  const found = await rows<{ status: string }>('SELECT status::text FROM attempts WHERE id = ANY ($1) ORDER BY id', [ids])
+  const found = await rows<{ status: string }>('SELECT status::text FROM attempts WHERE id = ANY ($1) ORDER BY id', [
+    ids,
+  ])
   return found.map(({ status }) => status)
 }
 const work = () =>
@@ -102,10 +98,13 @@ describe('after', () => {
     await ended.perform()
     expect((await Attempt.async(Mailer, { after: [ended] }).thanks(0)).status).toBe('pending')
     const thanks = await Attempt.async(Mailer, { after: [id, ended.id] }).thanks(1)
-    const own = await prisma.attempt.create({ data: { target: 'Mailer', method: 'thanks', args: [2], afterIds: [thanks.id] } })
-    await rows(`INSERT INTO attempts (target, method, args, after_ids) VALUES ('Mailer', 'thanks', '[3]', ARRAY[$1::bigint])`, [
-      own.id,
-    ])
+    const own = await prisma.attempt.create({
+      data: { target: 'Mailer', method: 'thanks', args: [2], afterIds: [thanks.id] },
+    })
+    await rows(
+      `INSERT INTO attempts (target, method, args, after_ids) VALUES ('Mailer', 'thanks', '[3]', ARRAY[$1::bigint])`,
+      [own.id],
+    )
     expect([thanks.status, own.status]).toEqual(['blocked', 'blocked'])
     await work()
     expect(calls).toEqual(['ship 1', 'charge 1', 'thanks 0', 'thanks 1', 'thanks 2', 'thanks 3'])
@@ -115,7 +114,10 @@ describe('after', () => {
   it('costs a plain row nothing: its columns stay empty, however it is inserted', async () => {
     await Attempt.async(Bank).charge(1)
     await prisma.attempt.create({ data: { target: 'Bank', method: 'charge', args: [1] } })
-    const found = await rows('SELECT batch_id, coalesce(after_ids, $1) AS after_ids, if_failed, has_dependents FROM attempts', ['{}'])
+    const found = await rows(
+      'SELECT batch_id, coalesce(after_ids, $1) AS after_ids, if_failed, has_dependents FROM attempts',
+      ['{}'],
+    )
     const plain = { batch_id: null, after_ids: [], if_failed: null, has_dependents: false }
     expect(found).toEqual([plain, plain])
   })
@@ -129,7 +131,9 @@ describe('after', () => {
     expect(await statusOf(thanks.id)).toEqual(['blocked'])
     await rows(`UPDATE attempts SET status = 'succeeded' WHERE id = $1`, [many[500]!.id])
     expect(await statusOf(thanks.id)).toEqual(['pending'])
-    const [plan] = await rows(`EXPLAIN (FORMAT JSON) SELECT id FROM attempts WHERE after_ids @> ARRAY[1::bigint] AND after_ids <> '{}'`)
+    const [plan] = await rows(
+      `EXPLAIN (FORMAT JSON) SELECT id FROM attempts WHERE after_ids @> ARRAY[1::bigint] AND after_ids <> '{}'`,
+    )
     expect(JSON.stringify(plan)).toContain('attempts_dependents')
   })
 
@@ -140,7 +144,9 @@ describe('after', () => {
     const started = performance.now()
     await first.cancel()
     expect(performance.now() - started).toBeLessThan(10_000)
-    expect(await rows('SELECT status::text, count(*)::int FROM attempts GROUP BY 1')).toEqual([{ status: 'cancelled', count: 1001 }])
+    expect(await rows('SELECT status::text, count(*)::int FROM attempts GROUP BY 1')).toEqual([
+      { status: 'cancelled', count: 1001 },
+    ])
     expect((await last.reload()).errors.at(-1)).toMatchObject({
       name: 'PredecessorFailed',
       message: `Attempt ${first.id} (Bank.charge), for which it waited, was cancelled.`,
@@ -155,7 +161,9 @@ describe('after', () => {
     await expect(insert(9002, [9002])).rejects.toThrow(/cannot wait for itself: after_ids would be a cycle/)
     await expect(insert(9002, [9003])).rejects.toThrow(/names the row 9003, which does not exist/)
     await insert(9002, [9001])
-    await expect(rows('UPDATE attempts SET after_ids = $1 WHERE id = 9001', [[9002]])).rejects.toThrow(/cannot change after creation/)
+    await expect(rows('UPDATE attempts SET after_ids = $1 WHERE id = 9001', [[9002]])).rejects.toThrow(
+      /cannot change after creation/,
+    )
     await expect(Attempt.async(Bank, { after: [77n] }).charge(1)).rejects.toMatchObject({ code: 'PREDECESSOR_GONE' })
   })
 
@@ -193,7 +201,9 @@ describe('ifFailed', () => {
     await work()
     expect(calls).toEqual(['refuse 7'])
     expect(await statusOf(ship.id, thanks.id)).toEqual(['cancelled', 'cancelled'])
-    expect((await thanks.reload()).errors.at(-1)?.message).toContain(`Attempt ${charge.id} (Bank.refuse), for which it waited, has failed.`)
+    expect((await thanks.reload()).errors.at(-1)?.message).toContain(
+      `Attempt ${charge.id} (Bank.refuse), for which it waited, has failed.`,
+    )
     const late = await Attempt.async(Mailer, { after: [charge] }).thanks(8)
     expect(late).toMatchObject({ status: 'cancelled', ifFailed: 'cancel' })
   })
@@ -319,7 +329,11 @@ describe('a blocked attempt', () => {
     const thanks = await Attempt.async(Mailer, { after: [charge] }).thanks(7)
     expect((await charge.dependents()).map(({ id }) => id)).toEqual([thanks.id])
     expect((await thanks.predecessors()).map((each) => each?.id)).toEqual([charge.id])
-    expect(JSON.parse(JSON.stringify(thanks))).toMatchObject({ status: 'blocked', afterIds: [String(charge.id)], batchId: null })
+    expect(JSON.parse(JSON.stringify(thanks))).toMatchObject({
+      status: 'blocked',
+      afterIds: [String(charge.id)],
+      batchId: null,
+    })
   })
 
   it('keeps what it waits for from retention', async () => {
@@ -351,7 +365,12 @@ describe('a blocked attempt', () => {
     await rows(`UPDATE attempts SET status = 'failed' WHERE id = $1`, [bad.id])
     await rows('ALTER TABLE attempts ENABLE TRIGGER attempts_end_updated')
     await sweep(db)
-    expect(await statusOf(thanks.id, doomed.id, behind.id, lone)).toEqual(['pending', 'cancelled', 'cancelled', 'pending'])
+    expect(await statusOf(thanks.id, doomed.id, behind.id, lone)).toEqual([
+      'pending',
+      'cancelled',
+      'cancelled',
+      'pending',
+    ])
     expect(await jobKeys()).toEqual(expect.arrayContaining([`attempt:${thanks.id}`, `attempt:${lone}`]))
   })
 })

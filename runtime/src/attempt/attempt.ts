@@ -4,6 +4,9 @@ import { snakeCase } from '../core/names.js'
 import type { PrismaClientLike } from '../core/prisma/client.js'
 import { type RowId, rowIdOf } from '../core/row-id.js'
 import { sweptTables } from '../core/swept-table.js'
+import type { Batch, BatchClass, CallIn } from './batches/batch.js'
+import { findBatch } from './batches/find.js'
+import { recordBatch } from './batches/record.js'
 import type {
   AddedFields,
   AttemptBinding,
@@ -16,9 +19,6 @@ import type {
   RescheduleOptions,
   TargetsOf,
 } from './binding.js'
-import type { Batch, BatchClass, CallIn } from './batches/batch.js'
-import { findBatch } from './batches/find.js'
-import { recordBatch } from './batches/record.js'
 import { changeAll } from './bulk.js'
 import type {
   AnyCall,
@@ -35,9 +35,9 @@ import { claim } from './claim.js'
 import { fromColumn } from './columns.js'
 import { Content } from './content.js'
 import { type CurrentCall, currentCall } from './current.js'
+import { loadPredecessors } from './dependencies/load.js'
 import { invalid, rowFilter } from './filter.js'
 import { AttemptLifecycle, performClaimed } from './lifecycle.js'
-import { loadPredecessors } from './dependencies/load.js'
 import { targetLoaders } from './pause-match.js'
 import {
   listPauses,
@@ -268,9 +268,7 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
   static readonly cancelled = scope('cancelled')
 
   /** Inside a call: the attempt, the number of the run, a signal to stop, and a transaction for a call that wants one. */
-  static current<Class extends AttemptClass>(
-    this: Class,
-  ): CurrentCall<InstanceType<Class>, ClientOf<Class>, Class> {
+  static current<Class extends AttemptClass>(this: Class): CurrentCall<InstanceType<Class>, ClientOf<Class>, Class> {
     return currentCall() as never
   }
 

@@ -62,8 +62,8 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown, Class = unkn
 
   /** The batch that the call belongs to, or that it follows. A call adds to its own batch: `Attempt.current().batch?.add(calls)`. */
   get batch(): Batch<Class> | undefined {
-    const { batchId, constructor } = this.attempt as AttemptFields
-    return batchId === null ? undefined : new Batch(constructor as unknown as BatchClass, batchId)
+    const { batchId, constructor: Attempt } = this.attempt as AttemptFields
+    return batchId === null ? undefined : new Batch(Attempt as unknown as BatchClass, batchId)
   }
 
   /**

@@ -9,8 +9,8 @@ import { instrument } from '../telemetry/instrument.js'
 import { traceContext } from '../telemetry/opentelemetry.js'
 import type { OperationEvent } from '../telemetry/operation.js'
 import { checkArguments } from './arguments.js'
-import type { BoundClass } from './binding.js'
 import { batchIdOf, requireOpenBatches } from './batches/reference.js'
+import type { BoundClass } from './binding.js'
 import type { AnyCall, RecordOptions, WithinTransaction } from './calls.js'
 import { toColumn } from './columns.js'
 import { currentParentId, isCallsTransactionOpen } from './current.js'
@@ -121,7 +121,19 @@ const OPTIONS = ['priority', 'maxAttempts', 'scheduledAt', 'expiresAt', 'expires
 /** A copy of a call. What the caller changes later, while names are looked up, does not change it. */
 function copied(
   Attempt: BoundClass,
-  { target: callee, method, args = [], encryptor, data = {}, idempotenceToken, parent, after, ifFailed, batch, ...options }: AnyCall,
+  {
+    target: callee,
+    method,
+    args = [],
+    encryptor,
+    data = {},
+    idempotenceToken,
+    parent,
+    after,
+    ifFailed,
+    batch,
+    ...options
+  }: AnyCall,
 ): CopiedCall {
   refuseUnknownOptions(`A call of ${Attempt.name}`, options, OPTIONS)
   requireValid(options)

@@ -58,11 +58,7 @@ export class AttemptStore implements SweptTable {
    * its token is taken, and undefined for all if the transaction has ended.
    * @param batch a batch to insert with them
    */
-  async insert(
-    attempts: NewAttempt[],
-    tx?: TransactionLike,
-    batch?: NewBatch,
-  ): Promise<(AttemptRow | undefined)[]> {
+  async insert(attempts: NewAttempt[], tx?: TransactionLike, batch?: NewBatch): Promise<(AttemptRow | undefined)[]> {
     const extra = [...new Set(attempts.flatMap(({ data }) => Object.keys(data)))].sort()
     const rows = attempts.map((attempt) => ({ ...attempt, parentId: attempt.parentId?.toString() }))
     const hasTokens = attempts.some(({ idempotenceToken }) => idempotenceToken !== undefined)

@@ -32,7 +32,9 @@ export async function recordBatch(
     isEmpty: calls.length === 0,
   })
   // Calls that existed already are not in the batch. Calls whose predecessor has failed are cancelled already.
-  const open = recorded.filter(({ row, duplicate }) => !duplicate && String(row.id) !== thenId && row.completed_at === null)
+  const open = recorded.filter(
+    ({ row, duplicate }) => !duplicate && String(row.id) !== thenId && row.completed_at === null,
+  )
   if (open.length === 0 && calls.length > 0) await batches.finish(ids.batch, query)
   const id = BigInt(ids.batch)
   return { batch: new Batch(Attempt, id, await batches.find(id, query)), recorded }

@@ -16,7 +16,8 @@ export function predecessorColumns(
   after: readonly (AttemptFields | RowId)[] | undefined,
   ifFailed: IfFailed | undefined,
 ): Pick<NewAttempt, 'afterIds' | 'ifFailed'> {
-  if (ifFailed !== undefined && !IF_FAILED.includes(ifFailed)) throw invalid('ifFailed', ifFailed, "'cancel', 'run' or 'wait'")
+  if (ifFailed !== undefined && !IF_FAILED.includes(ifFailed))
+    throw invalid('ifFailed', ifFailed, "'cancel', 'run' or 'wait'")
   if (after === undefined) return {}
   if (!Array.isArray(after)) throw invalid('after', after, 'a list of attempts, or of their ids')
   if (after.length === 0) return {}
@@ -32,7 +33,11 @@ export function predecessorColumns(
  * Otherwise the insert would fail, and the transaction with it.
  * @throws AsyncGenError PREDECESSOR_GONE
  */
-export async function requirePredecessors({ store }: BoundClass, calls: readonly NewAttempt[], query: Query): Promise<void> {
+export async function requirePredecessors(
+  { store }: BoundClass,
+  calls: readonly NewAttempt[],
+  query: Query,
+): Promise<void> {
   const ids = [...new Set(calls.flatMap(({ afterIds }) => afterIds ?? []))]
   if (ids.length === 0) return
   const [missing] = await store.dependencies.missing(ids, query)

@@ -1,6 +1,6 @@
 import type { Database } from '../../core/database.js'
-import type { Query } from '../../core/statement.js'
 import { SMALLEST_ID } from '../../core/row-id.js'
+import type { Query } from '../../core/statement.js'
 import type { AttemptRow } from '../row.js'
 import { dependencyStatements } from '../sql/dependencies.js'
 
