@@ -72,7 +72,7 @@ export const trimErrors = (table: string): Statement => ({
 export const attemptStatistics = (table: string): Statement => ({
   name: `${table}:statistics`,
   text: `
-    SELECT waiting.due, waiting."oldestDue", running.running, failed.failed
+    SELECT waiting.due, waiting."oldestDue", blocked.blocked, running.running, failed.failed
     FROM
       (
         SELECT
@@ -80,6 +80,7 @@ export const attemptStatistics = (table: string): Statement => ({
           coalesce(extract(epoch FROM clock_timestamp() - min(scheduled_at) FILTER (WHERE isfinite(scheduled_at))), 0)::float8 AS "oldestDue"
         FROM "${table}" WHERE status = 'pending' AND scheduled_at <= now()
       ) AS waiting,
+      (SELECT count(*)::int AS blocked FROM "${table}" WHERE status = 'blocked') AS blocked,
       (SELECT count(*)::int AS running FROM "${table}" WHERE status = 'running') AS running,
       (SELECT count(*)::int AS failed FROM "${table}" WHERE status = 'failed') AS failed`,
 })
