@@ -6,8 +6,7 @@ export const REMEDIES = {
   BATCH_FINISHED: 'Record a batch of its own for these calls, or add them before the last call of the batch ends.',
   BATCH_GONE: 'Check the id of the batch. Retention deletes a batch after its calls.',
   CALL_ENDED: 'Await everything that the call starts before it returns.',
-  CALL_NOT_RUN:
-    'Do what the message says. A blocked call runs after those that it waits for. A paused method has to be resumed. An expired call stays as it is.',
+  CALL_NOT_RUN: 'Do what the message says. A paused method has to be resumed. An expired call stays as it is.',
   CANCELLED: 'If you cancelled the attempt, do nothing. The call should stop when its signal is aborted.',
   DASHBOARD_NOT_SERVED: 'Choose another port: `async-gen-worker dashboard --port 4000`.',
   DATABASE_ABSENT: 'Create the database, or correct DATABASE_URL.',
