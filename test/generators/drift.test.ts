@@ -17,9 +17,7 @@ const PARTIAL_INDEXES = (schema: string) =>
 const PARTIAL_INDEX_NAMES = [
   'async_batches_open',
   'attempts_batch',
-  'attempts_batch_open',
   'attempts_blocked',
-  'attempts_blocked_expiring',
   'attempts_children',
   'attempts_completed',
   'attempts_dependents',

@@ -67,8 +67,8 @@ export const batchStatements = (table: string) =>
         SELECT id FROM page
         WHERE NOT EXISTS (
             SELECT FROM "${table}" AS attempt
-            WHERE attempt.batch_id = page.id AND attempt.batch_id IS NOT NULL AND attempt.id IS DISTINCT FROM page.then_id
-              AND attempt.status NOT IN ('succeeded', 'failed', 'expired', 'cancelled')
+            WHERE attempt.batch_id = page.id AND attempt.id IS DISTINCT FROM page.then_id
+              AND attempt.status IN ('pending', 'running', 'blocked')
           )
           AND (
             created_at < now() - interval '1 minute'

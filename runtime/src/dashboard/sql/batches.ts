@@ -36,8 +36,7 @@ export const batchCallsStatement = (table: string): Statement => ({
     -- $1 batch, $2 the call that follows, or null, $3 how many
     (
       SELECT ${columns} FROM "${table}" AS attempt
-      WHERE batch_id = $1::bigint AND batch_id IS NOT NULL AND id IS DISTINCT FROM $2::bigint
-        AND status NOT IN ('succeeded', 'failed', 'expired', 'cancelled')
+      WHERE batch_id = $1::bigint AND id IS DISTINCT FROM $2::bigint AND status IN ('pending', 'running', 'blocked')
       LIMIT $3
     )
     UNION ALL
