@@ -75,6 +75,7 @@ const RESERVED = new Set([
   ...['Prisma', 'PrismaClient'],
   // Names of our files and tasks: async/database.ts, tasks/sweep.ts …
   ...[
+    'AsyncBatch',
     'AsyncPause',
     'AsyncSchedule',
     'AsyncWorker',

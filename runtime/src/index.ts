@@ -1,5 +1,11 @@
 export type { ArgumentSchemas } from './attempt/arguments.js'
-export { type AttemptClass, AttemptRecord, BaseAttempt } from './attempt/attempt.js'
+export {
+  type AttemptClass,
+  AttemptRecord,
+  BaseAttempt,
+  type BatchOptions,
+} from './attempt/attempt.js'
+export type { Batch, BatchCounts, BatchWaitOptions, CallIn } from './attempt/batches/batch.js'
 export type {
   AddedFields,
   AttemptFilter,
@@ -14,6 +20,7 @@ export type {
 } from './attempt/binding.js'
 export type {
   AttemptOf,
+  BatchReference,
   Callee,
   CallInput,
   DebounceOptions,
@@ -27,7 +34,7 @@ export type { AttemptJson } from './attempt/fields.js'
 export type { Pause, PauseOptions } from './attempt/pauses.js'
 export { RecordTarget, recordTarget, TargetRecord } from './attempt/record-target.js'
 export type { Reencryption } from './attempt/reencrypt.js'
-export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/row.js'
+export type { AttemptError, AttemptRow, AttemptStatus, IfFailed } from './attempt/row.js'
 export {
   defineSchedules,
   type MissedPolicy,

@@ -15,9 +15,13 @@ const PARTIAL_INDEXES = (schema: string) =>
   schema.replace('"prisma-client"', '"prisma-client"\n  previewFeatures = ["partialIndexes"]')
 
 const PARTIAL_INDEX_NAMES = [
+  'async_batches_open',
+  'attempts_batch',
+  'attempts_blocked',
   'attempts_children',
   'attempts_completed',
   'attempts_debounce',
+  'attempts_dependents',
   'attempts_due',
   'attempts_errors',
   'attempts_expiring',

@@ -199,7 +199,7 @@ describe('bulk operations refuse', () => {
     [
       'cancelAll of finished attempts',
       () => Attempt.cancelAll({ status: ['pending', 'failed'] }),
-      'one or several of: pending, running',
+      'one or several of: pending, blocked, running',
     ],
     ['expireAll of running attempts', () => Attempt.expireAll({ status: 'running' }), 'one or several of: pending'],
     ['failAll of running attempts', () => Attempt.failAll({ status: 'running' }), 'one or several of: pending'],

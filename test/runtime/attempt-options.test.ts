@@ -285,6 +285,8 @@ describe('as JSON', () => {
       createdAt: attempt.createdAt.toJSON(),
       updatedAt: attempt.updatedAt.toJSON(),
       parentId: String(parent.id),
+      batchId: null,
+      afterIds: [],
       progress: null,
       progressMessage: null,
       result: 'Ada',

@@ -26,7 +26,16 @@ const traits = Object.keys(attemptFactory) as (keyof typeof attemptFactory)[]
 
 describe('A16: the factory of attempts', () => {
   it('has a trait for each status, and one for a call that is scheduled', () => {
-    expect(traits.sort()).toEqual(['cancelled', 'expired', 'failed', 'pending', 'running', 'scheduled', 'succeeded'])
+    expect(traits.sort()).toEqual([
+      'blocked',
+      'cancelled',
+      'expired',
+      'failed',
+      'pending',
+      'running',
+      'scheduled',
+      'succeeded',
+    ])
   })
 
   it.each(traits)(
@@ -45,7 +54,7 @@ describe('A16: the factory of attempts', () => {
         url,
         `SELECT created_at <= coalesce(started_at, completed_at, now()) AS recorded_first,
          coalesce(started_at <= completed_at, true) AS started_first, (locked_by IS NOT NULL) = (status = 'running') AS locked
-       FROM attempts`,
+       FROM attempts WHERE id = ${id}`,
       )
       expect(times).toEqual({ recorded_first: true, started_first: true, locked: true })
 

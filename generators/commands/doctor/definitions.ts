@@ -177,6 +177,7 @@ export function normalized(statement: string, schema = 'public'): string {
     .replaceAll(/\bUSING btree\b|[\s()]/gi, '')
     .toLowerCase()
     .replaceAll(/=anyarray\[([^\]]*)\]/g, 'in$1')
+    .replaceAll(/<>allarray\[([^\]]*)\]/g, 'notin$1')
 }
 
 /** PostgreSQL rewrites the condition of a trigger, so only its columns and values are compared. */

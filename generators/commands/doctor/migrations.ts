@@ -89,7 +89,8 @@ export async function recordedMigrations(client: DatabaseClient): Promise<Record
 
 /** `pending`: not recorded, and none of its objects exists. `failed`: recorded as started, but not as finished. */
 function unfinished(definitions: Definitions, found: Difference[], recorded: Recorded[]) {
-  const folders = [...new Set([...definitions.values()].map(({ migration }) => migration))]
+  // In the order in which they run: a later migration may have changed the definition of an earlier one.
+  const folders = [...new Set([...definitions.values()].map(({ migration }) => migration))].sort()
   const finished = recorded.filter((each) => each.finished).map(({ migration_name }) => migration_name)
   const begun = recorded.map(({ migration_name }) => migration_name)
   const partOf = (folder: string) => [...definitions.values()].filter(({ migration }) => migration === folder)

@@ -4,6 +4,9 @@ import { snakeCase } from '../core/names.js'
 import type { PrismaClientLike } from '../core/prisma/client.js'
 import { type RowId, rowIdOf } from '../core/row-id.js'
 import { sweptTables } from '../core/swept-table.js'
+import type { Batch, BatchClass, CallIn } from './batches/batch.js'
+import { findBatch } from './batches/find.js'
+import { recordBatch } from './batches/record.js'
 import type {
   AddedFields,
   AttemptBinding,
@@ -32,6 +35,7 @@ import { claim } from './claim.js'
 import { fromColumn } from './columns.js'
 import { Content } from './content.js'
 import { type CurrentCall, currentCall } from './current.js'
+import { loadPredecessors } from './dependencies/load.js'
 import { invalid, rowFilter } from './filter.js'
 import { AttemptLifecycle, performClaimed } from './lifecycle.js'
 import { targetLoaders } from './pause-match.js'
@@ -151,6 +155,31 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
   }
 
   /**
+   * Records a group of calls, and `then`, a call that runs when all of them have ended, in whichever way. The row of `then` is there from the
+   * beginning, `blocked`. The transaction that ends the last call makes it pending. Without calls, it is pending at once.
+   *
+   * @throws UnknownTargetError, UnserializableError, TransactionEndedError; AsyncGenError INVALID_OPTION
+   */
+  static async batch<Class extends AttemptClass>(
+    this: Class,
+    calls: readonly CallIn<Class>[],
+    options: BatchOptions<Class> = {},
+  ): Promise<Batch<Class>> {
+    refuseUnknownOptions(`${this.name}.batch`, options, ['tx', 'then'])
+    const { tx, then } = options
+    const { batch } = await recordBatch(this as never, calls as never, then as never, tx as never)
+    return batch as never
+  }
+
+  /**
+   * The batch with that id, or null.
+   * @throws AsyncGenError INVALID_ID
+   */
+  static async findBatch<Class extends AttemptClass>(this: Class, id: RowId): Promise<Batch<Class> | null> {
+    return (await findBatch(this as unknown as BatchClass, id)) as never
+  }
+
+  /**
    * The attempt with that id, as an instance of its subclass, or null. A subclass finds its own attempts alone.
    * @param id a bigint, a whole number, or its digits as text, as `toJSON` and URLs have it
    * @throws AsyncGenError INVALID_ID
@@ -235,6 +264,7 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
   }
 
   static readonly pending = scope('pending')
+  static readonly blocked = scope('blocked')
   static readonly running = scope('running')
   static readonly succeeded = scope('succeeded')
   static readonly failed = scope('failed')
@@ -242,7 +272,7 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
   static readonly cancelled = scope('cancelled')
 
   /** Inside a call: the attempt, the number of the run, a signal to stop, and a transaction for a call that wants one. */
-  static current<Class extends AttemptClass>(this: Class): CurrentCall<InstanceType<Class>, ClientOf<Class>> {
+  static current<Class extends AttemptClass>(this: Class): CurrentCall<InstanceType<Class>, ClientOf<Class>, Class> {
     return currentCall() as never
   }
 
@@ -369,9 +399,27 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
     return this.parentId === null ? null : ((await rootOf(this.#class).find(this.parentId)) as this | null)
   }
 
+  /** The attempts that the option `after` named, in that order. Null for those that were deleted. */
+  async predecessors(): Promise<readonly (this | null)[]> {
+    return (await loadPredecessors<this>(this)).attempts
+  }
+
+  /** The attempts that wait, or have waited, for this one, the oldest first. */
+  async dependents(): Promise<this[]> {
+    const Attempt = rootOf(this.#class)
+    const rows = await Attempt.store.dependencies.dependents(this.id, Number.MAX_SAFE_INTEGER)
+    const classOf = await classes(Attempt)
+    return rows.map((row) => new (classOf(row))(row) as this)
+  }
+
   get #class(): AttemptClass {
     return this.constructor as AttemptClass
   }
+}
+
+export interface BatchOptions<Class> extends WithinTransaction<ClientOf<Class>> {
+  /** The call that runs when all calls of the batch have ended. In it, `Attempt.current().batch` is the batch. */
+  then?: CallIn<Class> | undefined
 }
 
 /** What `BaseAttempt` returns, and what every class of attempts extends. */

@@ -2,6 +2,8 @@ import type { BoundDatabase } from '../core/database.js'
 import type { Duration } from '../core/duration.js'
 import type { Encryptor } from '../core/encryptor.js'
 import type { PrismaClientLike } from '../core/prisma/client.js'
+import type { RowId } from '../core/row-id.js'
+import type { BatchReference } from './calls.js'
 import type { Content } from './content.js'
 import type { AttemptFields } from './fields.js'
 import type { AttemptStatus, OWN_FIELDS } from './row.js'
@@ -78,6 +80,8 @@ export interface AttemptFilter<T extends Targets = Targets, Data = Record<string
   idempotenceToken?: string
   /** The attempt whose call recorded them. */
   parent?: AttemptFields
+  /** The batch that they belong to, or its id. */
+  batch?: BatchReference | RowId
   /** Text in the name, code or message of the latest error, upper and lower case alike. Encrypted errors never match. */
   error?: string
   /** Text in the arguments, as JSON, upper and lower case alike. Encrypted arguments never match. */

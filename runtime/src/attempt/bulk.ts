@@ -21,10 +21,10 @@ const PAUSE_WHILE_LOCKED = 100
 /** Which statuses an operation changes if the filter names none, and which it can change. */
 const STATUSES: Record<BulkOperation, { default: AttemptStatus[]; allowed: AttemptStatus[] }> = {
   retry: { default: ['failed'], allowed: ['failed', 'expired', 'cancelled'] },
-  cancel: { default: ['pending', 'running'], allowed: ['pending', 'running'] },
-  expire: { default: ['pending'], allowed: ['pending'] },
-  fail: { default: ['pending'], allowed: ['pending'] },
-  reschedule: { default: ['pending'], allowed: ['pending'] },
+  cancel: { default: ['pending', 'blocked', 'running'], allowed: ['pending', 'blocked', 'running'] },
+  expire: { default: ['pending', 'blocked'], allowed: ['pending', 'blocked'] },
+  fail: { default: ['pending', 'blocked'], allowed: ['pending', 'blocked'] },
+  reschedule: { default: ['pending', 'blocked'], allowed: ['pending', 'blocked'] },
 }
 
 /**
@@ -58,7 +58,7 @@ export async function changeAll(
     return locked
   }
 
-  let locked = await change(await store.batches(filter, BATCH))
+  let locked = await change(await store.idPages(filter, BATCH))
   for (const end = Date.now() + LOCKED_TIMEOUT; locked.length > 0 && Date.now() < end; ) {
     await sleep(PAUSE_WHILE_LOCKED)
     locked = await change(locked)

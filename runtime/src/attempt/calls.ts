@@ -1,8 +1,10 @@
 import type { Duration } from '../core/duration.js'
 import type { Encryptor } from '../core/encryptor.js'
 import type { TransactionFor } from '../core/prisma/client.js'
+import type { RowId } from '../core/row-id.js'
 import type { AttemptFields } from './fields.js'
 import type { TargetRecord } from './record-target.js'
+import type { IfFailed } from './row.js'
 import type { ArgsOf, MethodOf, ResultOf, Targets } from './targets.js'
 import type { WaitOptions } from './wait.js'
 
@@ -38,6 +40,18 @@ export interface RecordOptions<Data = Record<string, unknown>> {
   debounce?: DebounceOptions | undefined
   /** If the same call waits, with the same arguments, it is returned, with `duplicate` set. It waits until its first run begins. */
   unique?: 'pending' | undefined
+  /**
+   * Attempts of the same table, or their ids: the call does not run before they have succeeded. Until then its status is `blocked`. In the
+   * call, `Attempt.current().after` has them.
+   */
+  after?: readonly (AttemptFields | RowId)[] | undefined
+  /**
+   * What happens if one of those fails, expires, is cancelled or is deleted. `cancel`: the call is cancelled too. `run`: it runs once all have
+   * ended. `wait`: it waits until that one was retried and has succeeded. Default: `cancel`.
+   */
+  ifFailed?: IfFailed | undefined
+  /** The batch to which the call is added: what `Attempt.batch` returned, or its id. */
+  batch?: BatchReference | RowId | undefined
   /** Values for columns that you have added to the model. */
   data?: (keyof Data extends never ? never : Partial<Data>) | undefined
 }
@@ -49,6 +63,12 @@ export interface DebounceOptions {
   wait: Duration
   /** The longest time after the first call. Default: no limit. */
   atMost?: Duration | undefined
+}
+
+/** A batch, as `Attempt.batch` returns it. */
+export interface BatchReference {
+  readonly id: bigint
+  readonly model: string
 }
 
 type ValueOf<T> = T[keyof T]

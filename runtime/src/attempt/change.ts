@@ -18,6 +18,9 @@ interface Verb {
   allowed: AttemptStatus[]
 }
 
+/** The statuses of attempts that have not begun. */
+const WAITING: AttemptStatus[] = ['pending', 'blocked']
+
 export const CHANGES: Record<Change, Verb> = {
   retry: {
     done: 'retried',
@@ -28,12 +31,12 @@ export const CHANGES: Record<Change, Verb> = {
   cancel: {
     done: 'cancelled',
     bulk: 'cancelAll',
-    statuses: ['pending', 'running'],
-    allowed: ['pending', 'running'],
+    statuses: ['pending', 'blocked', 'running'],
+    allowed: ['pending', 'blocked', 'running'],
   },
-  expire: { done: 'expired', bulk: 'expireAll', statuses: ['pending'], allowed: ['pending'] },
-  fail: { done: 'failed', bulk: 'failAll', statuses: ['pending'], allowed: ['pending'] },
-  reschedule: { done: 'rescheduled', bulk: 'rescheduleAll', statuses: ['pending'], allowed: ['pending'] },
+  expire: { done: 'expired', bulk: 'expireAll', statuses: WAITING, allowed: WAITING },
+  fail: { done: 'failed', bulk: 'failAll', statuses: WAITING, allowed: WAITING },
+  reschedule: { done: 'rescheduled', bulk: 'rescheduleAll', statuses: WAITING, allowed: WAITING },
 }
 
 /** What a change has done to one attempt. */
@@ -46,7 +49,7 @@ export interface ChangeOutcome {
 
 export type ChangeOne = (attempt: AttemptRecord) => Promise<void>
 
-/** Moves a pending attempt. The class has a method for many rows only. */
+/** Moves an attempt that is pending or blocked. The class has a method for many rows only. */
 export async function rescheduling(Attempt: AttemptClass, to: Date | Duration): Promise<ChangeOne> {
   const [filter, scheduledAt, task] = await Promise.all([
     rowFilter(Attempt, {}, 'rescheduleAll'),
@@ -56,7 +59,7 @@ export async function rescheduling(Attempt: AttemptClass, to: Date | Duration): 
   return async ({ id }) => {
     const bulk = {
       operation: 'reschedule' as const,
-      filter: { ...filter, statuses: ['pending' as const] },
+      filter: { ...filter, statuses: WAITING },
       scheduledAt,
       task,
     }
@@ -64,7 +67,7 @@ export async function rescheduling(Attempt: AttemptClass, to: Date | Duration): 
     if (changed === 0)
       throw new AsyncGenError(
         'INVALID_STATE',
-        `Attempt ${id} is not pending any more, or another transaction has locked it.`,
+        `Attempt ${id} is neither pending nor blocked any more, or another transaction has locked it.`,
       )
   }
 }

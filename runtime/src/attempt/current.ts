@@ -5,16 +5,25 @@ import { AsyncGenError, type TimeoutError } from '../core/errors.js'
 import type { TransactionOf } from '../core/prisma/client.js'
 import type { OpenTransaction } from '../core/prisma/transaction.js'
 import type { ProgressWriter } from '../core/progress-writer.js'
+import { Batch, type BatchClass } from './batches/batch.js'
 import type { BoundClass } from './binding.js'
+import type { LoadedPredecessors } from './dependencies/load.js'
 import type { AttemptFields } from './fields.js'
 import { Snooze } from './snooze.js'
 import type { AttemptStore } from './store.js'
+import type { MethodOf, ResultOf } from './targets.js'
 
 /** What a call can ask for while it runs, through `Attempt.current()`. */
-export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
+export class CurrentCall<Attempt = AttemptFields, Client = unknown, Class = unknown> {
   readonly attempt: Attempt
   /** The number of the run, from 1. */
   readonly run: number
+  /**
+   * The attempts that the option `after` named, in that order, read before the call began: `after[0]?.result`. Null for one that was deleted
+   * meanwhile, which `ifFailed: 'run'` allows.
+   */
+  readonly after: readonly (Attempt | null)[]
+  readonly #predecessors: LoadedPredecessors<Attempt> | undefined
   readonly #db: Database
   readonly #control: RunControl
   readonly #reports: ProgressSource | undefined
@@ -22,11 +31,23 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
   #transaction: Promise<OpenTransaction<Client>> | undefined
   #hasEnded = false
 
-  /** @param reports undefined if reports of progress are ignored */
-  constructor(db: Database, attempt: Attempt, run: number, control: RunControl, reports: ProgressSource | undefined) {
+  /**
+   * @param reports undefined if reports of progress are ignored
+   * @param predecessors undefined if it waited for no others
+   */
+  constructor(
+    db: Database,
+    attempt: Attempt,
+    run: number,
+    control: RunControl,
+    reports: ProgressSource | undefined,
+    predecessors?: LoadedPredecessors<Attempt>,
+  ) {
     this.#db = db
     this.attempt = attempt
     this.run = run
+    this.after = predecessors?.attempts ?? []
+    this.#predecessors = predecessors
     this.#control = control
     this.#reports = reports
   }
@@ -37,6 +58,20 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
    */
   get signal(): AbortSignal {
     return this.#control.signal
+  }
+
+  /** The batch that the call belongs to, or that it follows. A call adds to its own batch: `Attempt.current().batch?.add(calls)`. */
+  get batch(): Batch<Class> | undefined {
+    const { batchId, constructor: Attempt } = this.attempt as AttemptFields
+    return batchId === null ? undefined : new Batch(Attempt as unknown as BatchClass, batchId)
+  }
+
+  /**
+   * What those of the attempts in `after` returned that called a method, in their order; undefined for one that did not succeed:
+   * `const [receipt] = Attempt.current().resultsOf(Bank, 'charge')`.
+   */
+  resultsOf<const T extends object, const M extends MethodOf<T>>(target: T, method: M): (ResultOf<T, M> | undefined)[] {
+    return (this.#predecessors?.resultsOf(target, method) ?? []) as (ResultOf<T, M> | undefined)[]
   }
 
   /**
@@ -99,10 +134,10 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown> {
   }
 
   /** The same call again, within the same run and with a new transaction. */
-  again(): CurrentCall<Attempt, Client> {
+  again(): CurrentCall<Attempt, Client, Class> {
     // A report of progress updates the row, and so does the transaction of the call. With RepeatableRead and Serializable they conflict, so
     // later tries report nothing.
-    return new CurrentCall(this.#db, this.attempt, this.run, this.#control, undefined)
+    return new CurrentCall(this.#db, this.attempt, this.run, this.#control, undefined, this.#predecessors)
   }
 
   /** @throws AsyncGenError CALL_ENDED after the call has returned, or after its time limit */

@@ -1,6 +1,6 @@
 import { type Json, jsonOf } from '../core/serialize.js'
 import type { Content } from './content.js'
-import type { AttemptError, AttemptRow, AttemptStatus, StoredError } from './row.js'
+import type { AttemptError, AttemptRow, AttemptStatus, IfFailed, StoredError } from './row.js'
 
 /** An attempt as JSON: ids are text, times are ISO 8601. Values that JSON has no type for are as the row stores them. */
 export interface AttemptJson {
@@ -24,6 +24,8 @@ export interface AttemptJson {
   createdAt: string
   updatedAt: string
   parentId: string | null
+  batchId: string | null
+  afterIds: string[]
   /** From 0 to 1; null if the run has reported none. */
   progress: number | null
   /** Absent if the row is encrypted. */
@@ -118,6 +120,18 @@ export abstract class AttemptFields {
   get parentId(): bigint | null {
     return this.row.parent_id === null ? null : BigInt(this.row.parent_id)
   }
+  /** The batch that it belongs to, or that it follows; null for none. */
+  get batchId(): bigint | null {
+    return this.row.batch_id === null ? null : BigInt(this.row.batch_id)
+  }
+  /** The attempts that must have succeeded before it runs, in the order given. */
+  get afterIds(): bigint[] {
+    return (this.row.after_ids ?? []).map(BigInt)
+  }
+  /** What happens if one of those does not succeed; null if it waits for none. */
+  get ifFailed(): IfFailed | null {
+    return this.afterIds.length === 0 ? null : (this.row.if_failed ?? 'cancel')
+  }
   /** What the call returned; undefined until it has succeeded. */
   get result(): unknown {
     return this.isSucceeded ? this.content.decode(this.row.result, this, 'result') : undefined
@@ -151,6 +165,10 @@ export abstract class AttemptFields {
   get isPending(): boolean {
     return this.status === 'pending'
   }
+  /** Whether it waits for other attempts, or for the end of a batch. */
+  get isBlocked(): boolean {
+    return this.status === 'blocked'
+  }
   get isRunning(): boolean {
     return this.status === 'running'
   }
@@ -172,7 +190,7 @@ export abstract class AttemptFields {
   }
   /** Whether the attempt has ended, with or without success. */
   get isFinished(): boolean {
-    return !this.isPending && !this.isRunning
+    return !this.isPending && !this.isBlocked && !this.isRunning
   }
 
   /** Plain data for `JSON.stringify`, a response or a log. Encrypted content is left out. */
@@ -199,6 +217,8 @@ export abstract class AttemptFields {
       createdAt: this.createdAt.toJSON(),
       updatedAt: this.updatedAt.toJSON(),
       parentId: this.parentId?.toString() ?? null,
+      batchId: this.batchId?.toString() ?? null,
+      afterIds: this.afterIds.map(String),
       progress: this.progress,
       ...(isPlain && { progressMessage: this.progressMessage }),
       ...(isPlain && this.isSucceeded && { result: jsonOf(result) }),

@@ -2,6 +2,7 @@ import type { Database } from '../core/database.js'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError } from '../core/errors.js'
 import type { Statement } from '../core/statement.js'
+import { batchIdOf } from './batches/reference.js'
 import type { AttemptFilter, BoundClass } from './binding.js'
 import { AttemptFields } from './fields.js'
 import { columnsOf } from './recording.js'
@@ -10,7 +11,7 @@ import { typesOf } from './subclasses.js'
 
 const TEXTS = ['method', 'idempotenceToken', 'error', 'argument'] as const
 const TIMES = ['createdAfter', 'createdBefore', 'endedAfter', 'endedBefore'] as const
-const PROPERTIES: readonly string[] = ['status', 'target', ...TEXTS, 'parent', ...TIMES, 'data']
+const PROPERTIES: readonly string[] = ['status', 'target', ...TEXTS, 'parent', 'batch', ...TIMES, 'data']
 
 /**
  * What the database needs of a filter. Everything in it is checked: a property that was ignored, because it is misspelt, would make an
@@ -35,6 +36,7 @@ export async function rowFilter(Attempt: BoundClass, given: object, method: stri
     error: filter.error,
     argument: filter.argument,
     parentId: filter.parent === undefined ? undefined : parentOf(Attempt, filter.parent, what),
+    batchId: filter.batch === undefined ? undefined : BigInt(batchIdOf(Attempt, filter.batch)),
     types,
     ...times,
     data: filter.data === undefined ? undefined : columnsOf(Attempt, objectOf(filter.data, 'data', what)),

@@ -1,14 +1,17 @@
 import { backoff } from '../core/backoff.js'
 import { type Duration, delayMilliseconds } from '../core/duration.js'
 import { DecryptionError, describeError, InvalidStateError, isInstance, PermanentError } from '../core/errors.js'
+import { isTransient } from '../core/transient-errors.js'
 import { instrument, type OperationEnd } from '../telemetry/instrument.js'
 import type { OperationEvent } from '../telemetry/operation.js'
 import type { BoundClass, PerformOptions } from './binding.js'
 import { claim } from './claim.js'
 import type { Content } from './content.js'
 import { CurrentCall } from './current.js'
+import { loadPredecessors } from './dependencies/load.js'
+import { reasonOfBlock } from './dependencies/reason.js'
 import { AttemptFields } from './fields.js'
-import { describePause, type PauseRow } from './pause-store.js'
+import { describePause } from './pause-store.js'
 import { perform, type RunOutcome } from './perform.js'
 import type { AttemptRow, AttemptStatus } from './row.js'
 import { AttemptRun, type Thrown } from './run.js'
@@ -41,16 +44,16 @@ export abstract class AttemptLifecycle extends AttemptFields {
    * (`status` is `running`). There, `fail`, `expire`, `cancel` and `retry` end the run before the call begins. An error thrown
    * before `super` counts as an error of the run. An override that does neither postpones the call by `retryDelay`.
    *
-   * @returns true if the call ran; false if it is not due or its row is locked, with a warning ATTEMPT_NOT_DUE
-   * @throws InvalidStateError unless the attempt is pending; and what `handlePerformError` throws
+   * @returns true if the call ran; false if it is not due, blocked or its row is locked, with a warning ATTEMPT_NOT_DUE
+   * @throws InvalidStateError unless the attempt is pending or blocked; and what `handlePerformError` throws
    */
   async perform({ signal }: PerformOptions = {}): Promise<boolean> {
     if (this.#run?.phase !== 'claimed') {
       const claimed = await claim(this.#class, this.id)
       if (!claimed) {
         await this.reload()
-        if (!this.isPending) throw this.#invalidState('perform')
-        warnOfNoCall(this, this.#label, await this.#class.store.pauses.matching(this))
+        if (!this.isPending && !this.isBlocked) throw this.#invalidState('perform')
+        warnOfNoCall(this.#label, await reasonOfNoCall(this, this.#class))
         return false
       }
       this.#own(claimed, signal)
@@ -97,17 +100,17 @@ export abstract class AttemptLifecycle extends AttemptFields {
     return backoff(run)
   }
 
-  /** Ends a pending attempt whose time has passed. In a hook: ends the run that failed. */
+  /** Ends a pending or blocked attempt whose time has passed. In a hook: ends the run that failed. */
   async expire(): Promise<void> {
     await this.#endAs('expired', 'expire')
   }
 
-  /** Ends a pending attempt as failed. In a hook: ends the run that failed. */
+  /** Ends a pending or blocked attempt as failed. In a hook: ends the run that failed. */
   async fail(): Promise<void> {
     await this.#endAs('failed', 'fail')
   }
 
-  /** Ends an attempt that is pending or running. The signal of a running call aborts, and its result is not stored. */
+  /** Ends an attempt that is pending, blocked or running. The signal of a running call aborts, and its result is not stored. */
   async cancel(): Promise<void> {
     await this.#change(this.#decide('cancelled') ?? this.#class.store.cancel(this.id), 'cancel')
   }
@@ -120,6 +123,8 @@ export abstract class AttemptLifecycle extends AttemptFields {
   async retry({ delay = 0 }: { delay?: Duration } = {}): Promise<void> {
     const wait = delayMilliseconds(delay, 'delay')
     await this.#change(this.#decide('pending', wait) ?? this.#class.store.retry(this.id, wait), 'retry')
+    // A trigger blocks it again if one that it waits for has not ended.
+    if (this.afterIds.length > 0) await this.#refresh()
   }
 
   /**
@@ -220,10 +225,23 @@ export abstract class AttemptLifecycle extends AttemptFields {
     if (instead) return { kind: 'failed', error: instead.thrown }
     const { db, store } = this.#class
     const { key, control } = run
-    const call = new CurrentCall(db, this as AttemptFields, key.number, control, run)
+    const predecessors = this.afterIds.length === 0 ? undefined : await this.#predecessors(run)
+    if (predecessors && 'kind' in predecessors) return predecessors
+    const call = new CurrentCall(db, this as AttemptFields, key.number, control, run, predecessors)
     store.runs.running.begin(key, control)
     const isOverridden = this.around !== AttemptLifecycle.prototype.around
     return await perform(call, { key, control, around: isOverridden ? (next) => this.around(next) : undefined })
+  }
+
+  /** The attempts that it has waited for. If they cannot be read now, the run is not counted. */
+  async #predecessors({ key }: AttemptRun) {
+    try {
+      return await loadPredecessors<AttemptFields>(this)
+    } catch (error) {
+      if (!isTransient(error)) return { kind: 'failed' as const, error }
+      this.#class.store.runs.releaseLater(key)
+      return { kind: 'released' as const, error }
+    }
   }
 
   #event({ key: { id, number } }: AttemptRun): OperationEvent {
@@ -338,14 +356,16 @@ export abstract class AttemptLifecycle extends AttemptFields {
 }
 
 /** Without the warning, a caller that ignores what `perform` returns would believe that the call has run. */
-function warnOfNoCall(attempt: AttemptFields, label: string, pauses: readonly PauseRow[]): void {
-  const why = reasonOfNoCall(attempt, pauses[0])
+function warnOfNoCall(label: string, why: string): void {
   process.emitWarning(`perform() did not run ${label}: ${why}.`, { code: 'ATTEMPT_NOT_DUE' })
 }
 
-function reasonOfNoCall({ hasExpired, isDue, expiresAt, scheduledAt }: AttemptFields, pause?: PauseRow): string {
+async function reasonOfNoCall(attempt: AttemptFields, { store }: BoundClass): Promise<string> {
+  const { hasExpired, isBlocked, isDue, expiresAt, scheduledAt } = attempt
   if (hasExpired) return `it expired at ${expiresAt!.toISOString()}`
+  if (isBlocked) return await reasonOfBlock(attempt, store)
   if (!isDue) return `it is due at ${scheduledAt.toISOString()}`
+  const [pause] = await store.pauses.matching(attempt)
   if (pause) return describePause(pause)
   return 'its row is locked, or the clock of the database says that it is not due yet'
 }

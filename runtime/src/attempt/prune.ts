@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Query, Statement } from '../core/statement.js'
 import type { RetentionPeriods } from '../core/swept-table.js'
+import type { BatchStore } from './batches/store.js'
 import { deleteFinished, type FinishedStatus, trimErrors } from './sql/maintenance.js'
 
 /** How many rows one statement touches. A large backlog takes many short statements. */
@@ -12,10 +13,13 @@ const PAUSE_BETWEEN_BATCHES = 50
 /** How many errors a pending attempt keeps: the latest ones. */
 const MAX_ERRORS = 25
 
-/** Deletes finished attempts after their retention period, and the oldest errors of pending ones. Returns how many attempts were deleted. */
+/**
+ * Deletes finished attempts after their retention period, batches that have none left, and the oldest errors of pending attempts. Returns
+ * how many attempts were deleted.
+ */
 export async function pruneAttempts(
   query: Query,
-  table: string,
+  { table, batches }: { table: string; batches: BatchStore },
   { succeeded, ended }: RetentionPeriods,
   stop?: AbortSignal,
 ): Promise<number> {
@@ -25,6 +29,7 @@ export async function pruneAttempts(
   for (const [status, period] of Object.entries(periods) as [FinishedStatus, number | false][]) {
     if (period !== false) deleted += await inBatches(deleteFinished(table, status), [period])
   }
+  if (ended !== false) await inBatches(...batches.pruning(ended))
   await inBatches(trimErrors(table), [MAX_ERRORS])
   return deleted
 }

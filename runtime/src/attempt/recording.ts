@@ -9,15 +9,17 @@ import { instrument } from '../telemetry/instrument.js'
 import { traceContext } from '../telemetry/opentelemetry.js'
 import type { OperationEvent } from '../telemetry/operation.js'
 import { checkArguments } from './arguments.js'
+import { batchIdOf, requireOpenBatches } from './batches/reference.js'
 import type { BoundClass } from './binding.js'
 import type { AnyCall, RecordOptions, WithinTransaction } from './calls.js'
 import { toColumn } from './columns.js'
 import { currentParentId, isCallsTransactionOpen } from './current.js'
 import { debounceOf } from './debounce/options.js'
 import { insertDebounced } from './debounce/record.js'
+import { predecessorColumns, requirePredecessors } from './dependencies/predecessors.js'
 import type { AttemptFields } from './fields.js'
 import { TargetRecord } from './record-target.js'
-import { type AttemptRow, type NewAttempt, type NewDebounce, OWN_FIELDS, tokenKey } from './row.js'
+import { type AttemptRow, type NewAttempt, type NewBatch, type NewDebounce, OWN_FIELDS, tokenKey } from './row.js'
 import { typeOf } from './subclasses.js'
 import { timeLimit } from './targets.js'
 
@@ -29,31 +31,39 @@ export interface Recorded {
   duplicate: boolean
 }
 
-/** Records calls with one statement, and returns their rows in the same order. */
+/**
+ * Records calls with one statement, and returns their rows in the same order.
+ * @param batch a new batch that they belong to; if a call follows it, that one is the last of the calls
+ */
 export async function recordCalls(
   Attempt: BoundClass,
   calls: readonly AnyCall[],
   tx: Transaction,
+  batch?: NewBatch,
 ): Promise<Recorded[]> {
-  if (calls.length === 0) return []
+  if (calls.length === 0 && !batch) return []
   if (!tx && (isTransactionOpen(Attempt.db.prisma) || isCallsTransactionOpen()))
     warnOfForgottenTransaction(`A call of ${Attempt.name} was recorded`, Attempt.db.transactionOfTest !== undefined)
   const attempts = await named(
     Attempt,
     calls.map((call) => copied(Attempt, call)),
   )
+  for (const attempt of attempts) if (batch) attempt.batchId = batch.id
+  if (batch?.thenId !== undefined) attempts.at(-1)!.id = batch.thenId
+  const query = Attempt.store.queryIn(tx)
+  await requirePredecessors(Attempt, attempts, query)
+  if (!batch) await requireOpenBatches(Attempt, attempts, query)
   await sealArguments(Attempt, attempts, tx)
   if (attempts.some(({ debounce }) => debounce)) {
-    requireNoTokens(attempts)
+    requireOnlyDebounced(attempts)
     const rows = await instrument('create', eventOf(Attempt, attempts), () =>
       insertDebounced(Attempt, withTraceContext(attempts), tx),
     )
     if (!rows.every((row) => row !== undefined)) throw await notRecorded(Attempt, tx)
     return rows.map(({ wasWaiting, ...row }) => ({ row, duplicate: wasWaiting }))
   }
-  const inserted = await instrument('create', eventOf(Attempt, attempts), () =>
-    Attempt.store.insert(withTraceContext(attempts), tx),
-  )
+  const insert = () => Attempt.store.insert(withTraceContext(attempts), tx, batch)
+  const inserted = await (attempts.length === 0 ? insert() : instrument('create', eventOf(Attempt, attempts), insert))
   if (inserted.every((row) => row !== undefined)) return inserted.map((row) => ({ row, duplicate: false }))
 
   const taken = attempts.filter((attempt, i) => !inserted[i] && attempt.idempotenceToken !== undefined)
@@ -70,13 +80,18 @@ export async function recordCalls(
   return recorded
 }
 
-/** One statement has one condition for what exists already. */
-function requireNoTokens(attempts: readonly NewAttempt[]): void {
-  if (attempts.every(({ idempotenceToken }) => idempotenceToken === undefined)) return
-  throw new AsyncGenError(
-    'INVALID_OPTION',
-    'createMany cannot record calls with an idempotenceToken and debounced or unique calls together. Call it once for each kind.',
-  )
+/** One statement has one condition for what exists already. A newer call would change what others wait for. */
+function requireOnlyDebounced(attempts: readonly NewAttempt[]): void {
+  if (attempts.some(({ idempotenceToken }) => idempotenceToken !== undefined))
+    throw new AsyncGenError(
+      'INVALID_OPTION',
+      'createMany cannot record calls with an idempotenceToken and debounced or unique calls together. Call it once for each kind.',
+    )
+  if (attempts.some(({ debounce, batchId, afterIds }) => debounce && (batchId ?? afterIds) !== undefined))
+    throw new AsyncGenError(
+      'INVALID_OPTION',
+      'A call that is debounced or unique cannot belong to a batch, nor wait for others with `after`: it may be a call that waits already.',
+    )
 }
 
 /** If the transaction is still open, the token belongs to a row that row-level security hides from this role. */
@@ -140,6 +155,9 @@ function copied(
     parent,
     debounce,
     unique,
+    after,
+    ifFailed,
+    batch,
     ...options
   }: AnyCall,
 ): CopiedCall {
@@ -165,6 +183,8 @@ function copied(
     debounce: waits,
     idempotenceToken: idempotenceToken ?? undefined,
     parentId: parent === undefined ? currentParentId(Attempt.store) : parentId(Attempt, parent),
+    batchId: batch === undefined ? undefined : batchIdOf(Attempt, batch),
+    ...predecessorColumns(Attempt, after, ifFailed),
     data: columnsOf(Attempt, data),
   }
 }
@@ -246,10 +266,11 @@ function invalidOption(option: string, value: unknown, wanted: string): AsyncGen
 async function sealArguments({ store, content }: BoundClass, attempts: NewAttempt[], tx: Transaction): Promise<void> {
   const encrypted = attempts.filter(({ encryptor, debounce }) => encryptor !== null && !debounce)
   if (encrypted.length === 0) return
-  const ids = await store.reserveIds(encrypted.length, tx)
-  for (const [i, attempt] of encrypted.entries()) {
-    attempt.args = content.seal(attempt.args, { ...attempt, id: ids[i]! }, 'args')
-    attempt.id = ids[i]!.toString()
+  const withoutId = encrypted.filter(({ id }) => id === undefined)
+  const ids = await store.reserveIds(withoutId.length, tx)
+  for (const [i, attempt] of withoutId.entries()) attempt.id = ids[i]!.toString()
+  for (const attempt of encrypted) {
+    attempt.args = content.seal(attempt.args, { ...attempt, id: BigInt(attempt.id!) }, 'args')
   }
 }
 

@@ -2,9 +2,20 @@ import type { ErrorRecord } from '../core/errors.js'
 import type { Json } from '../core/serialize.js'
 import type { TraceContext } from '../telemetry/operation.js'
 
-export const ATTEMPT_STATUSES = ['pending', 'running', 'succeeded', 'failed', 'expired', 'cancelled'] as const
+export const ATTEMPT_STATUSES = [
+  'pending',
+  'blocked',
+  'running',
+  'succeeded',
+  'failed',
+  'expired',
+  'cancelled',
+] as const
 
 export type AttemptStatus = (typeof ATTEMPT_STATUSES)[number]
+
+/** What happens to a call if one that it waits for fails, expires, is cancelled, or is deleted. */
+export type IfFailed = 'cancel' | 'run' | 'wait'
 
 /** The fields of the generated model. All others were added by the host. */
 export const OWN_FIELDS = [
@@ -31,6 +42,10 @@ export const OWN_FIELDS = [
   'progressMessage',
   'lockedBy',
   'parentId',
+  'batchId',
+  'afterIds',
+  'ifFailed',
+  'hasDependents',
   'traceContext',
   'schedule',
   'debounceKey',
@@ -71,6 +86,12 @@ export interface AttemptRow {
   progress_message: string | null
   locked_by: number | null
   parent_id: string | bigint | null
+  batch_id: string | bigint | null
+  /** The attempts that must have succeeded first; null or empty for none. */
+  after_ids: (string | bigint)[] | null
+  if_failed: IfFailed | null
+  /** Whether another row has the id of this one in `after_ids`. */
+  has_dependents: boolean
   /** The trace in which the call was recorded. */
   trace_context: TraceContext | null
   /** The schedule of which the call is an occurrence. */
@@ -130,6 +151,9 @@ export interface NewAttempt {
   /** Milliseconds. */
   timeoutMs?: number | undefined
   parentId?: bigint | undefined
+  batchId?: string | undefined
+  afterIds?: string[] | undefined
+  ifFailed?: IfFailed | undefined
   traceContext?: TraceContext | undefined
   /** Of a debounced or unique call. */
   debounce?: NewDebounce | undefined
@@ -143,6 +167,14 @@ export interface NewDebounce {
   /** Undefined for a unique call, which leaves the waiting one as it is. */
   wait: number | undefined
   atMost: number | undefined
+}
+
+/** A batch to insert with its calls. */
+export interface NewBatch {
+  id: string
+  /** The id of the call that follows it. */
+  thenId?: string | undefined
+  isEmpty: boolean
 }
 
 /** Identifies one run. A statement that ends a run changes nothing unless all three match. */
@@ -161,6 +193,7 @@ export interface RowFilter {
   method?: string | undefined
   idempotenceToken?: string | undefined
   parentId?: bigint | undefined
+  batchId?: bigint | undefined
   types?: string[] | undefined
   /** Text in the name, code or message of the latest error. */
   error?: string | undefined

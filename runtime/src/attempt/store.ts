@@ -5,9 +5,19 @@ import type { Field, TransactionLike } from '../core/prisma/client.js'
 import { SMALLEST_ID } from '../core/row-id.js'
 import type { Query, Statement } from '../core/statement.js'
 import type { RetentionPeriods, RowStatistics, SweptTable } from '../core/swept-table.js'
+import { BatchStore } from './batches/store.js'
+import { DependencyStore } from './dependencies/store.js'
 import { PauseStore } from './pause-store.js'
 import { pruneAttempts } from './prune.js'
-import { type AttemptRow, debounceKey, type NewAttempt, OWN_TIMES, type RowFilter, tokenKey } from './row.js'
+import {
+  type AttemptRow,
+  debounceKey,
+  type NewAttempt,
+  type NewBatch,
+  OWN_TIMES,
+  type RowFilter,
+  tokenKey,
+} from './row.js'
 import { RunStore } from './run-store.js'
 import { type BatchResult, type Bulk, bulkStatement, canAddJobs } from './sql/bulk.js'
 import { enqueueDueStatement } from './sql/enqueue-due.js'
@@ -26,6 +36,8 @@ export class AttemptStore implements SweptTable {
   readonly model: string
   readonly runs: RunStore
   readonly pauses: PauseStore
+  readonly batches: BatchStore
+  readonly dependencies: DependencyStore
   readonly #db: Database
   readonly #task: string
   readonly #sql: ReturnType<typeof rowStatements>
@@ -39,6 +51,8 @@ export class AttemptStore implements SweptTable {
     this.#task = task
     this.runs = new RunStore(db, model, table)
     this.pauses = new PauseStore(db, { model, table, task })
+    this.batches = new BatchStore(db, model, table)
+    this.dependencies = new DependencyStore(db, table)
     this.#sql = rowStatements(table)
     this.#enqueueDue = enqueueDueStatement(table)
   }
@@ -50,15 +64,20 @@ export class AttemptStore implements SweptTable {
   /**
    * Inserts rows with one statement, in the host's transaction if there is one. Returns a row for each, in the same order: undefined if
    * its token is taken, and undefined for all if the transaction has ended.
+   * @param batch a batch to insert with them
    */
-  async insert(attempts: NewAttempt[], tx?: TransactionLike): Promise<(AttemptRow | undefined)[]> {
+  async insert(attempts: NewAttempt[], tx?: TransactionLike, batch?: NewBatch): Promise<(AttemptRow | undefined)[]> {
     const extra = [...new Set(attempts.flatMap(({ data }) => Object.keys(data)))].sort()
     const rows = attempts.map((attempt) => ({ ...attempt, parentId: attempt.parentId?.toString() }))
     const hasTokens = attempts.some(({ idempotenceToken }) => idempotenceToken !== undefined)
     const transactionId = tx ? await this.#db.transactionId(tx) : null
-    const inserted = await this.#on(tx)<AttemptRow>(
-      insertStatement(this.table, extra, hasTokens, this.#fieldsWithin(tx)),
-      [JSON.stringify(rows), transactionId],
+    const inserted = await this.queryIn(tx)<AttemptRow>(
+      insertStatement(this.table, extra, hasTokens, batch !== undefined, this.#fieldsWithin(tx)),
+      [
+        JSON.stringify(rows),
+        transactionId,
+        ...(batch ? [batch.id, this.model, batch.thenId ?? null, batch.isEmpty] : []),
+      ],
     )
     return inOrder(attempts, tx ? this.#withTimes(inserted) : inserted)
   }
@@ -78,8 +97,8 @@ export class AttemptStore implements SweptTable {
     const extra = [...new Set(attempts.flatMap(({ data }) => Object.keys(data)))].sort()
     const rows = attempts.map((attempt) => ({ ...attempt, parentId: attempt.parentId?.toString() }))
     const transactionId = tx ? await this.#db.transactionId(tx) : null
-    const inserted = await this.#on(tx)<DebouncedRow>(
-      insertStatement(this.table, extra, false, this.#fieldsWithin(tx), waiting ? 'encrypted' : 'plain'),
+    const inserted = await this.queryIn(tx)<DebouncedRow>(
+      insertStatement(this.table, extra, false, false, this.#fieldsWithin(tx), waiting ? 'encrypted' : 'plain'),
       [JSON.stringify(rows), transactionId, ...(waiting ? [waiting.args, waiting.id?.toString() ?? null] : [])],
     )
     return inDebouncedOrder(attempts, tx ? (this.#withTimes(inserted) as DebouncedRow[]) : inserted)
@@ -87,19 +106,23 @@ export class AttemptStore implements SweptTable {
 
   /** The id of the row that waits for a key. */
   async findWaiting({ target, method, debounce }: NewAttempt, tx?: TransactionLike): Promise<bigint | null> {
-    const [row] = await this.#on(tx)<{ id: string }>(findWaitingStatement(this.table), [target, method, debounce?.key])
+    const [row] = await this.queryIn(tx)<{ id: string }>(findWaitingStatement(this.table), [
+      target,
+      method,
+      debounce?.key,
+    ])
     return row ? BigInt(row.id) : null
   }
 
   /** Takes ids from the table's sequence. */
   async reserveIds(count: number, tx?: TransactionLike): Promise<bigint[]> {
-    const rows = await this.#on(tx)<{ id: string }>(this.#sql.reserveIds, [this.table, count])
+    const rows = await this.queryIn(tx)<{ id: string }>(this.#sql.reserveIds, [this.table, count])
     return rows.map(({ id }) => BigInt(id))
   }
 
   /** The rows that have the tokens of these attempts. */
   async findByTokens(attempts: NewAttempt[], tx?: TransactionLike): Promise<AttemptRow[]> {
-    const rows = await this.#on(tx)<AttemptRow>(findByTokensStatement(this.table, this.#fieldsWithin(tx)), [
+    const rows = await this.queryIn(tx)<AttemptRow>(findByTokensStatement(this.table, this.#fieldsWithin(tx)), [
       attempts.map(({ target }) => target),
       attempts.map(({ method }) => method),
       attempts.map(({ idempotenceToken }) => idempotenceToken),
@@ -125,8 +148,8 @@ export class AttemptStore implements SweptTable {
     return Number(row!.count)
   }
 
-  /** The ids of all rows that match, in batches: array literals, to be passed to `changeBatch`. */
-  async batches(filter: RowFilter, size: number): Promise<string[]> {
+  /** The ids of all rows that match, in pages: array literals, to be passed to `changeBatch`. */
+  async idPages(filter: RowFilter, size: number): Promise<string[]> {
     const { statement, values } = batchesStatement(this.table, filter, size)
     const rows = await this.#db.query<{ ids: string }>(statement, values)
     return rows.map(({ ids }) => ids)
@@ -146,7 +169,7 @@ export class AttemptStore implements SweptTable {
   }
 
   /**
-   * Ends a row that is pending.
+   * Ends a row that is pending or blocked.
    * @param number its last run, if no other may have begun since
    */
   async end(id: bigint, status: 'expired' | 'failed', number?: number): Promise<AttemptRow | undefined> {
@@ -154,7 +177,7 @@ export class AttemptStore implements SweptTable {
     return row
   }
 
-  /** Cancels a row that is pending or running, and notifies the worker that runs it. */
+  /** Cancels a row that is pending, blocked or running, and notifies the worker that runs it. */
   async cancel(id: bigint): Promise<AttemptRow | undefined> {
     const [row] = await this.#db.query<AttemptRow>(this.#sql.cancel, [id, this.table])
     return row
@@ -172,7 +195,12 @@ export class AttemptStore implements SweptTable {
 
   async expire(query: Query = this.#db.query): Promise<number> {
     const expired = await query(expireOverdue(this.table), [PAGE])
-    return expired.length === PAGE ? PAGE + (await this.expire(query)) : expired.length
+    return expired.length >= PAGE ? expired.length + (await this.expire(query)) : expired.length
+  }
+
+  /** Unblocks what the triggers have missed. Returns how many rows and batches. */
+  async repair(query: Query = this.#db.query): Promise<number> {
+    return (await this.dependencies.repair(query)) + (await this.batches.repair(query))
   }
 
   async enqueueResumed(): Promise<number> {
@@ -201,7 +229,7 @@ export class AttemptStore implements SweptTable {
   }
 
   async prune(retention: RetentionPeriods | false, stop?: AbortSignal): Promise<number> {
-    return retention === false ? 0 : await pruneAttempts(this.#db.query, this.table, retention, stop)
+    return retention === false ? 0 : await pruneAttempts(this.#db.query, this, retention, stop)
   }
 
   #fieldsWithin(tx: TransactionLike | undefined): Field[] | undefined {
@@ -216,7 +244,8 @@ export class AttemptStore implements SweptTable {
     return rows
   }
 
-  #on(tx: TransactionLike | undefined): Query {
+  /** Runs statements in the host's transaction if there is one. */
+  queryIn(tx: TransactionLike | undefined): Query {
     return tx ? this.#db.within(tx) : this.#db.query
   }
 }

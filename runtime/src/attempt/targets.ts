@@ -217,6 +217,11 @@ export class TargetList<T extends Targets = Targets> {
     return callable
   }
 
+  /** The path of the method that a row names, after renames: `OrderClient.fulfill`. */
+  pathOf(target: string, method: string): string {
+    return this.#currentPath(`${target}.${method}`)
+  }
+
   /** What targets.ts says about the method that a row names. */
   settingsOf(target: string, method: string): MethodSettings {
     const path = `${target}.${method}`

@@ -25,6 +25,7 @@ export const FLAGS = {
   port: { type: 'string', help: ['--port <n>', 'the port of the dashboard. Default: 9395'] },
   status: { type: 'string', help: ['--status <status>', 'attempts with this status, or several: failed,expired'] },
   pending: { type: 'boolean', help: ['--pending', 'the same as --status pending'] },
+  blocked: { type: 'boolean', help: ['--blocked', 'the same as --status blocked'] },
   running: { type: 'boolean', help: ['--running', 'the same as --status running'] },
   succeeded: { type: 'boolean', help: ['--succeeded', 'the same as --status succeeded'] },
   failed: { type: 'boolean', help: ['--failed', 'the same as --status failed'] },

@@ -8,6 +8,8 @@ export interface RowStatistics {
   failed: number
   /** Due attempts that wait for the end of a pause. They do not count as due. Toasts cannot be paused. */
   paused?: number
+  /** Attempts that wait for others, or for the end of a batch. */
+  blocked?: number
   /** How long the oldest due row has been due, in seconds; 0 where none is due. */
   oldestDue: number
 }
@@ -35,6 +37,8 @@ export interface SweptTable {
   enqueueDue(query?: Query, pages?: number): Promise<number>
   /** Adds jobs for rows whose pause has ended. Returns how many. */
   enqueueResumed?(): Promise<number>
+  /** Unblocks rows that wait for nothing any more. Triggers do it unless they were disabled. Returns how many. */
+  repair?(query?: Query): Promise<number>
   /** Ends rows whose time has passed before a run began. Returns how many. */
   expire?(query?: Query): Promise<number>
   /** @param pausedModels the models with a pause in force. Default: none */

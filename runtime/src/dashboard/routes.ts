@@ -6,6 +6,7 @@ import { type PageContext, PageError } from './page.js'
 import { actOnAttempts } from './pages/act.js'
 import { attemptPage } from './pages/attempt.js'
 import { attemptsPage } from './pages/attempts.js'
+import { actOnBatch, batchPage, confirmBatchPage } from './pages/batch.js'
 import { actOnReports, confirmBuildPage } from './pages/build.js'
 import { confirmPage } from './pages/confirm.js'
 import { overviewPage } from './pages/overview.js'
@@ -34,7 +35,7 @@ export async function route(request: Omit<PageContext, 'url' | 'path'>): Promise
 
 async function show(context: PageContext): Promise<Response> {
   const { settings, path } = context
-  const [section = '', first, second] = path
+  const [section = '', first, second, third] = path
   switch (section) {
     case '':
       return await overviewPage(context)
@@ -46,6 +47,8 @@ async function show(context: PageContext): Promise<Response> {
       if (second === 'confirm') return await confirmPage(mayAct(context))
       return second === undefined ? await attemptsPage(context) : await attemptPage(context)
     }
+    case 'batches':
+      return third === 'confirm' ? await confirmBatchPage(mayAct(context)) : await batchPage(context)
     case 'toasts':
       if (first === 'confirm') return await confirmRefreshPage(mayAct(context))
       return first === undefined ? await toastsPage(context) : await toastPage(context)
@@ -70,6 +73,8 @@ async function act(context: PageContext): Promise<Response> {
   switch (`${path[0]}/${path.at(-1)}`) {
     case 'attempts/act':
       return await actOnAttempts(context, form)
+    case 'batches/act':
+      return await actOnBatch(context)
     case 'toasts/act':
       return await actOnToasts(context, form)
     case 'reports/act':

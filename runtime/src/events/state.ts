@@ -61,7 +61,7 @@ export const NOT_REQUESTED: LiveState = { status: 'pending', finished: false, pr
 
 export function attemptState(row: LiveAttempt, { content }: AttemptClass, decrypt: boolean): LiveState {
   const { status, progress } = row
-  const finished = status !== 'pending' && status !== 'running'
+  const finished = status !== 'pending' && status !== 'blocked' && status !== 'running'
   const state: LiveState = { status, finished, progress, progressMessage: null }
   if (row.encryptor !== null && !decrypt) return hidden(state, row)
   const owner = { ...row, id: BigInt(row.id) }

@@ -1,5 +1,6 @@
 import type { AttemptClass, AttemptRecord } from '../attempt/attempt.js'
 import { claim } from '../attempt/claim.js'
+import { reasonOfBlock } from '../attempt/dependencies/reason.js'
 import { performClaimed } from '../attempt/lifecycle.js'
 import { AsyncGenError, InvalidStateError } from '../core/errors.js'
 import { requireArgument } from './arguments.js'
@@ -36,7 +37,7 @@ export async function run(attempt: AttemptRecord): Promise<RunReport | undefined
  *
  * @param options `rethrow`: whether an error of the call is thrown. Default: true. It is recorded in the row in any case.
  * @throws what the call threw; why the end of the run could not be stored; InvalidStateError unless the attempt is pending;
- * AsyncGenError CALL_NOT_RUN if it is paused, expired or locked
+ * AsyncGenError CALL_NOT_RUN if it is blocked, paused, expired or locked
  */
 export async function perform<Attempt extends AttemptRecord>(
   attempt: Attempt,
@@ -77,6 +78,9 @@ export async function claimAsDue(attempt: AttemptRecord) {
     )
   }
   await attempt.reload()
+  if (attempt.isBlocked) {
+    throw new AsyncGenError('CALL_NOT_RUN', `perform() could not run ${label}: ${await reasonOfBlock(attempt, store)}.`)
+  }
   if (!attempt.isPending) {
     const remedy = attempt.isRunning ? ' If loseRun() has run it, drain(db) releases it first.' : ''
     throw new InvalidStateError(`Cannot perform ${label}: its status is ${attempt.status}.${remedy}`)

@@ -16,7 +16,7 @@ export interface SweepResult {
   rescued: number
   /** Attempts that expired before a run began. */
   expired: number
-  /** Due rows without a job, for which a job was added. */
+  /** Due rows without a job, for which a job was added; also those that waited for nothing any more. */
   enqueued: number
 }
 
@@ -48,6 +48,7 @@ export async function sweepTables(db: Database): Promise<SweepResult> {
       try {
         result.rescued += await table.rescue(query)
         result.expired += (await table.expire?.(query)) ?? 0
+        result.enqueued += (await table.repair?.(query)) ?? 0
         result.enqueued += await table.enqueueDue(query, PAGES)
       } catch (error) {
         errors.push(error)

@@ -35,6 +35,7 @@ function columnsWithin(table: string, fields: readonly ReadColumn[]): string {
  *
  * @param extra columns that the host has added and that the calls have values for
  * @param hasTokens whether calls have tokens: see `byToken`
+ * @param isBatch whether they are the calls of a new batch, which is inserted with them
  * @param within the fields of the model, if Prisma reads the answer
  * @param debouncing set if calls are debounced or unique: then none has a token. `encrypted`: it is one call, whose arguments are encrypted
  */
@@ -42,6 +43,7 @@ export function insertStatement(
   table: string,
   extra: string[],
   hasTokens: boolean,
+  isBatch: boolean,
   within?: readonly ReadColumn[],
   debouncing?: 'plain' | 'encrypted',
 ): Statement {
@@ -51,13 +53,13 @@ export function insertStatement(
     .map((column) => `, (jsonb_populate_record(NULL::"${table}", call.data)).${quote(column)}`)
     .join('')
   return {
-    name: `${table}:insert${within ? '-within' : ''}${hasTokens ? '-by-token' : ''}${debouncing ? `-debounced-${debouncing}` : ''}${columns}`,
+    name: `${table}:insert${within ? '-within' : ''}${hasTokens ? '-by-token' : ''}${isBatch ? '-batch' : ''}${debouncing ? `-debounced-${debouncing}` : ''}${columns}`,
     once: true,
     text: `
-      -- $1 calls as a JSON array, $2 id of the transaction, or null${debounced.parameters}
+      -- $1 calls as a JSON array, $2 id of the transaction, or null${debounced.parameters}${isBatch ? newBatch : ''}
       INSERT INTO "${table}" AS attempt (
         id, type, target, method, args, encryptor, priority, max_attempts, idempotence_token, scheduled_at,
-        expires_at, timeout_ms, parent_id, trace_context${debounced.columns}${columns}
+        expires_at, timeout_ms, parent_id, batch_id, after_ids, if_failed, trace_context${debounced.columns}${columns}
       )
       SELECT
         coalesce(call.id, nextval(pg_get_serial_sequence('"${table}"', 'id'))),
@@ -70,14 +72,16 @@ export function insertStatement(
         ),
         call."timeoutMs",
         (SELECT parent.id FROM "${table}" AS parent WHERE parent.id = call."parentId"),
+        call."batchId", call."afterIds", call."ifFailed",
         call."traceContext"${debounced.values}${values}
       FROM ROWS FROM (
         jsonb_to_recordset($1::jsonb) AS (
           id bigint, type text, target text, method text, args text, encryptor text, priority int, "maxAttempts" int,
           "idempotenceToken" text, "scheduledAt" timestamptz, "expiresAt" timestamptz,
-          "expiresAfter" float8, "timeoutMs" int, "parentId" bigint, "traceContext" jsonb, data jsonb${debounced.fields}
+          "expiresAfter" float8, "timeoutMs" int, "parentId" bigint, "batchId" bigint, "afterIds" bigint[], "ifFailed" text,
+          "traceContext" jsonb, data jsonb${debounced.fields}
         )
-      ) WITH ORDINALITY AS call
+      ) WITH ORDINALITY AS call${isBatch ? ', batch' : ''}
       WHERE $2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text
       ORDER BY ${hasTokens ? `${byToken}, ` : ''}${debounced.order}call.ordinality
       ${debounced.conflict}
@@ -135,6 +139,15 @@ function debouncedParts(extra: string[], debouncing: 'plain' | 'encrypted'): typ
     returned: ', (attempt.xmax <> 0) AS "wasWaiting"',
   }
 }
+
+/** The trigger on the calls finds the batch: they are inserted after it, because they are joined with it. An empty one has finished. */
+const newBatch = `; $3 id of the batch, $4 model, $5 id of the call that follows, or null, $6 whether it is empty
+      WITH batch AS (
+        INSERT INTO async_batches (id, model, then_id, finished_at)
+        SELECT $3::bigint, $4::text, $5::bigint, CASE WHEN $6::bool THEN clock_timestamp() END
+        WHERE $2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text
+        RETURNING id
+      )`
 
 /**
  * Two transactions that record the same tokens in one order wait for each other, and do not deadlock. Calls without a token come first, in

@@ -5,14 +5,25 @@ import type { Statement } from '../../core/statement.js'
 /** A status in which attempts are kept for a time, then deleted. */
 export type FinishedStatus = 'succeeded' | 'failed' | 'expired' | 'cancelled'
 
-/** Deletes attempts that finished with one status before its retention period. Several statuses would not be one range of the index. */
+/**
+ * Deletes attempts that finished with one status before its retention period. Several statuses would not be one range of the index. Those
+ * whose result another attempt still needs stay, and those of a batch that has not finished, which are counted.
+ */
 export const deleteFinished = (table: string, status: FinishedStatus): Statement => ({
   name: `${table}:delete-${status}`,
   text: `
     -- $1 retention period (ms), $2 batch size
     DELETE FROM "${table}" WHERE id = ANY (ARRAY(
-      SELECT id FROM "${table}"
+      SELECT id FROM "${table}" AS attempt
       WHERE status = '${status}' AND completed_at < now() - $1 * interval '1 millisecond'
+        AND NOT (has_dependents AND EXISTS (
+          SELECT FROM "${table}" AS waiting
+          WHERE waiting.after_ids @> ARRAY[attempt.id] AND waiting.after_ids <> '{}'
+            AND waiting.status NOT IN ('succeeded', 'failed', 'expired', 'cancelled')
+        ))
+        AND NOT (batch_id IS NOT NULL AND EXISTS (
+          SELECT FROM async_batches WHERE async_batches.id = attempt.batch_id AND async_batches.finished_at IS NULL
+        ))
       ORDER BY completed_at
       LIMIT $2
       FOR UPDATE SKIP LOCKED
@@ -20,7 +31,7 @@ export const deleteFinished = (table: string, status: FinishedStatus): Statement
     RETURNING id`,
 })
 
-/** Ends pending attempts that have expired. Locked rows wait for the next sweep. */
+/** Ends pending and blocked attempts that have expired. Locked rows wait for the next sweep. */
 export const expireOverdue = (table: string): Statement => ({
   name: `${table}:expire-overdue`,
   text: `
@@ -28,6 +39,12 @@ export const expireOverdue = (table: string): Statement => ({
     WHERE id = ANY (ARRAY(
       SELECT id FROM "${table}"
       WHERE status = 'pending' AND expires_at <= now()
+      ORDER BY expires_at
+      LIMIT $1
+      FOR NO KEY UPDATE SKIP LOCKED
+    ) || ARRAY(
+      SELECT id FROM "${table}"
+      WHERE status = 'blocked' AND expires_at <= now()
       ORDER BY expires_at
       LIMIT $1
       FOR NO KEY UPDATE SKIP LOCKED
@@ -55,7 +72,7 @@ export const trimErrors = (table: string): Statement => ({
 export const attemptStatistics = (table: string): Statement => ({
   name: `${table}:statistics`,
   text: `
-    SELECT waiting.due, waiting."oldestDue", running.running, failed.failed
+    SELECT waiting.due, waiting."oldestDue", blocked.blocked, running.running, failed.failed
     FROM
       (
         SELECT
@@ -63,6 +80,7 @@ export const attemptStatistics = (table: string): Statement => ({
           coalesce(extract(epoch FROM clock_timestamp() - min(scheduled_at) FILTER (WHERE isfinite(scheduled_at))), 0)::float8 AS "oldestDue"
         FROM "${table}" WHERE status = 'pending' AND scheduled_at <= now()
       ) AS waiting,
+      (SELECT count(*)::int AS blocked FROM "${table}" WHERE status = 'blocked') AS blocked,
       (SELECT count(*)::int AS running FROM "${table}" WHERE status = 'running') AS running,
       (SELECT count(*)::int AS failed FROM "${table}" WHERE status = 'failed') AS failed`,
 })

@@ -28,7 +28,7 @@ export const rowStatements = (table: string) =>
         status = $2,
         completed_at = clock_timestamp(),
         updated_at = clock_timestamp()
-      WHERE id = $1 AND status = 'pending' AND ($3::int IS NULL OR num_attempts = $3)
+      WHERE id = $1 AND status IN ('pending', 'blocked') AND ($3::int IS NULL OR num_attempts = $3)
       RETURNING *`,
     },
 
@@ -44,7 +44,7 @@ export const rowStatements = (table: string) =>
           locked_by = NULL,
           completed_at = clock_timestamp(),
           updated_at = clock_timestamp()
-        WHERE id = $1 AND status IN ('pending', 'running')
+        WHERE id = $1 AND status IN ('pending', 'blocked', 'running')
         RETURNING *
       )
       SELECT cancelled.*

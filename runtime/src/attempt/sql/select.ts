@@ -89,13 +89,14 @@ function ctes(table: string, filter: RowFilter, values: unknown[], branchesOf: B
 /** One branch that reads all matching rows, or several whose statuses differ. */
 function allBranches(table: string, filter: RowFilter, values: unknown[]): Branch[] {
   const { statuses, ...others } = filter
-  const { target, method, idempotenceToken, parentId, types } = others
+  const { target, method, idempotenceToken, parentId, batchId, types } = others
   const where = conditions(table, others, values)
   const anyStatus = statuses ? [ofStatuses(statuses), ...where] : where
   if (idempotenceToken !== undefined && (target === undefined || method === undefined)) {
     return [{ ctes: [tokenGroups(table)], query: inGroups(table, 'token_groups', anyStatus) }]
   }
-  if (idempotenceToken !== undefined || parentId !== undefined || (types && where.length === 1)) {
+  const isIndexed = idempotenceToken !== undefined || parentId !== undefined || batchId !== undefined
+  if (isIndexed || (types && where.length === 1)) {
     return [{ query: idsOf(table, anyStatus) }]
   }
 
@@ -217,7 +218,7 @@ export function groups(table: string, name: string, where: string): string {
 }
 
 function isFinished(status: AttemptStatus): boolean {
-  return status !== 'pending' && status !== 'running'
+  return status !== 'pending' && status !== 'blocked' && status !== 'running'
 }
 
 function ofStatuses(statuses: readonly AttemptStatus[]): string {
@@ -237,13 +238,14 @@ export function parameter(value: unknown, values: unknown[]): string {
 /** The conditions of a filter except those of the status. */
 export function conditions(table: string, filter: Omit<RowFilter, 'statuses'>, values: unknown[]): string[] {
   const of = (value: unknown) => parameter(value, values)
-  const { target, method, idempotenceToken, parentId, types, error, argument, data } = filter
+  const { target, method, idempotenceToken, parentId, batchId, types, error, argument, data } = filter
   const { createdAfter, createdBefore, endedAfter, endedBefore } = filter
   const where: string[] = []
   if (target !== undefined) where.push(`target = ${of(target)}::text`)
   if (method !== undefined) where.push(`method = ${of(method)}::text`)
   if (idempotenceToken !== undefined) where.push(`idempotence_token = ${of(idempotenceToken)}::text`)
   if (parentId !== undefined) where.push(`parent_id = ${of(parentId)}::bigint`)
+  if (batchId !== undefined) where.push(...isOfBatch(of(batchId)))
   if (types) where.push(`type = ANY (${of(types)}::text[])`)
   if (createdAfter) where.push(`created_at >= ${of(createdAfter)}::timestamptz`)
   if (createdBefore) where.push(`created_at < ${of(createdBefore)}::timestamptz`)
@@ -252,6 +254,12 @@ export function conditions(table: string, filter: Omit<RowFilter, 'statuses'>, v
   if (error !== undefined) where.push(hasError(of(error)))
   if (argument !== undefined) where.push(hasArgument(of(argument)))
   return [...where, ...equalities(table, data ?? {}, of)]
+}
+
+/** The call that follows the batch is not one of its calls. */
+function isOfBatch(batch: string): string[] {
+  const follows = `(SELECT then_id FROM async_batches WHERE async_batches.id = ${batch}::bigint)`
+  return [`batch_id = ${batch}::bigint`, `id IS DISTINCT FROM ${follows}`]
 }
 
 /** An encrypted error has neither name, code nor message. The first condition is that of the index of rows with errors. */

@@ -1,4 +1,5 @@
 import type { AttemptClass, AttemptRecord } from '../../attempt/attempt.js'
+import { reasonOfBlock } from '../../attempt/dependencies/reason.js'
 import type { AttemptJson } from '../../attempt/fields.js'
 import type { Pause } from '../../attempt/pauses.js'
 import { type Json, jsonOf, serialize } from '../../core/serialize.js'
@@ -24,6 +25,8 @@ export type ErrorFacts = Pick<StoredErrors[number], 'number' | 'at' | 'elapsed'>
 
 /** All that `show` shows. */
 export interface DetailedFacts extends AttemptFacts {
+  /** What a blocked attempt waits for. */
+  blockedBy: string | null
   children: number
   /** The fields that the host has added. */
   data: Record<string, unknown>
@@ -42,10 +45,14 @@ export function factsOf(attempt: AttemptRecord, pauses: readonly Pause[], decryp
 
 export async function detailsOf(attempt: AttemptRecord, decrypt = false): Promise<DetailedFacts> {
   const Attempt = classOf(attempt)
-  const [pauses, children] = await Promise.all([Attempt.pauses(), Attempt.count({ parent: attempt })])
+  const [pauses, children, blockedBy] = await Promise.all([
+    Attempt.pauses(),
+    Attempt.count({ parent: attempt }),
+    attempt.isBlocked ? reasonOfBlock(attempt, Attempt.store) : null,
+  ])
   const facts = factsOf(attempt, pauses, decrypt)
   const errors = attempt.encryptor === null ? attempt.errors : facts.errors
-  return { ...facts, errors, children, data: attempt.data as Record<string, unknown> }
+  return { ...facts, blockedBy, errors, children, data: attempt.data as Record<string, unknown> }
 }
 
 function classOf(attempt: AttemptRecord): AttemptClass {

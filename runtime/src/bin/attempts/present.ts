@@ -56,6 +56,7 @@ export function sheetOf(attempt: DetailedFacts): string[] {
     ['result', attempt.result === undefined ? attempt.status === 'succeeded' && sealed : jsonText(attempt.result)],
     ['not decrypted', attempt.undecryptable && printable(attempt.undecryptable, MAX_TEXT)],
     ['paused', attempt.isPaused && 'yes: see async-gen-worker attempts pauses'],
+    ['blocked', attempt.blockedBy],
     ['runs', `${attempt.numAttempts} of ${attempt.maxAttempts}`],
     ['snoozes', attempt.snoozes > 0 && attempt.snoozes],
     ['progress', progress !== null && `${Math.round(progress * 100)} %`],
@@ -71,6 +72,8 @@ export function sheetOf(attempt: DetailedFacts): string[] {
     ['token', attempt.idempotenceToken && printable(attempt.idempotenceToken, MAX_TEXT)],
     ['parent', attempt.parentId],
     ['children', attempt.children],
+    ['batch', attempt.batchId],
+    ['after', attempt.afterIds.length > 0 && afterText(attempt.afterIds)],
     ...Object.entries(attempt.data).map(([field, value]): [string, string] => [printable(field), jsonText(value)]),
   ]
   return [
@@ -80,6 +83,10 @@ export function sheetOf(attempt: DetailedFacts): string[] {
     ),
     ...attempt.errors.flatMap(errorLines),
   ]
+}
+
+function afterText(ids: string[]): string {
+  return ids.length > 20 ? `${ids.slice(0, 20).join(', ')} and ${ids.length - 20} others` : ids.join(', ')
 }
 
 function errorLines(error: ErrorFacts): string[] {

@@ -9,7 +9,7 @@ interface Subcommand {
   flags: readonly FlagName[]
 }
 
-const STATUS_FLAGS = ['pending', 'running', 'succeeded', 'failed', 'expired', 'cancelled'] as const
+const STATUS_FLAGS = ['pending', 'blocked', 'running', 'succeeded', 'failed', 'expired', 'cancelled'] as const
 const FILTERS = ['status', ...STATUS_FLAGS, 'target', 'method', 'token', 'error', 'since', 'before'] as const
 const FOR_ALL = ['model', 'worker', 'json'] as const
 const FOR_CHANGES = [...FILTERS, 'dry-run', 'yes', ...FOR_ALL] as const
@@ -34,19 +34,19 @@ export const SUBCOMMANDS = {
     flags: FOR_CHANGES,
   },
   cancel: {
-    summary: 'ends attempts that are pending or running as cancelled',
+    summary: 'ends attempts that are pending, blocked or running as cancelled',
     words: '[id …]',
     most: Number.POSITIVE_INFINITY,
     flags: FOR_CHANGES,
   },
   expire: {
-    summary: 'ends pending attempts as expired',
+    summary: 'ends pending and blocked attempts as expired',
     words: '[id …]',
     most: Number.POSITIVE_INFINITY,
     flags: FOR_CHANGES,
   },
   reschedule: {
-    summary: 'sets when pending attempts run: --to 1h',
+    summary: 'sets when pending and blocked attempts run: --to 1h',
     words: '[id …]',
     most: Number.POSITIVE_INFINITY,
     flags: ['to', ...FOR_CHANGES],

@@ -68,10 +68,10 @@ export function isAttemptAction(name: string | null): name is AttemptAction {
 export function actionsFor(status: AttemptStatus | undefined): AttemptAction[] {
   const names = Object.keys(ATTEMPT_ACTIONS) as AttemptAction[]
   if (status === undefined) return names
-  // A pending attempt is made due by `run-now`.
-  return names.filter(
-    (name) => CHANGES[changeOf(name)].allowed.includes(status) && !(name === 'retry' && status === 'pending'),
-  )
+  // A pending attempt is made due by `run-now`. A blocked one runs after those that it waits for.
+  const isLeftOut = (name: AttemptAction) =>
+    (name === 'retry' && status === 'pending') || (name === 'run-now' && status === 'blocked')
+  return names.filter((name) => CHANGES[changeOf(name)].allowed.includes(status) && !isLeftOut(name))
 }
 
 /** The statuses that an action changes, if the filter names none. */

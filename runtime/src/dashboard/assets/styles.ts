@@ -150,12 +150,12 @@ progress { accent-color: var(--busy); height: 0.5rem; }
 
 .status { margin-right: 0.3rem; display: inline-flex; align-items: center; gap: 0.35rem; border-radius: 99px; padding: 0.08rem 0.6rem 0.08rem 0.5rem; font-size: 0.82rem; font-weight: 550; background: var(--none-ground); color: var(--none); white-space: nowrap; }
 .status::before { content: ''; width: 0.45rem; height: 0.45rem; border-radius: 50%; background: currentcolor; }
-.status.pending, .status.queued { background: var(--wait-ground); color: var(--wait); }
+.status.pending, .status.queued, .status.blocked { background: var(--wait-ground); color: var(--wait); }
 .status.running, .status.refreshing, .status.building { background: var(--busy-ground); color: var(--busy); }
 .status.succeeded, .status.fresh, .status.built { background: var(--good-ground); color: var(--good); }
 .status.failed, .status.failing { background: var(--bad-ground); color: var(--bad); }
 .status.expired, .status.stale, .status.paused { background: var(--late-ground); color: var(--late); }
-.status.cancelled::before, .status.empty::before { background: transparent; border: 1.5px solid currentcolor; }
+.status.cancelled::before, .status.empty::before, .status.blocked::before { background: transparent; border: 1.5px solid currentcolor; }
 .status.empty { border: 0; display: inline-flex; padding: 0.08rem 0.6rem 0.08rem 0.5rem; margin: 0; }
 
 .pages { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; }

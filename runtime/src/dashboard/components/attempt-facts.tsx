@@ -13,9 +13,16 @@ interface AttemptFactsProps {
   attempt: ShownAttempt
 }
 
+/** What happens if an attempt that it waits for fails. */
+const IF_FAILED: Record<string, string> = {
+  cancel: 'it is cancelled',
+  run: 'it runs when all have ended',
+  wait: 'it waits for a retry',
+}
+
 /** What is known of an attempt, without its content. */
 export function AttemptFacts({ settings, name, attempt }: AttemptFactsProps) {
-  const { encryptor, timeoutMs, token, parentId, lockedBy, type } = attempt
+  const { encryptor, timeoutMs, token, parentId, batchId, lockedBy, type } = attempt
   const now = attempt.now.getTime()
   const time = (at: Date | null) => at && <Time at={at} now={now} />
   const facts: [label: string, value: ComponentChildren][] = [
@@ -24,7 +31,7 @@ export function AttemptFacts({ settings, name, attempt }: AttemptFactsProps) {
     ['Snoozes', attempt.snoozes > 0 && attempt.snoozes],
     ['Priority', attempt.priority],
     ['Recorded', time(attempt.createdAt)],
-    ['Due', attempt.status === 'pending' && time(attempt.scheduledAt)],
+    ['Due', (attempt.status === 'pending' || attempt.status === 'blocked') && time(attempt.scheduledAt)],
     ['Expires', time(attempt.expiresAt)],
     ['Ended', time(attempt.completedAt)],
     ['Time limit', timeoutMs !== null && durationText(timeoutMs)],
@@ -32,6 +39,8 @@ export function AttemptFacts({ settings, name, attempt }: AttemptFactsProps) {
     ['Token', token !== null && <bdi>{printableLines(token)}</bdi>],
     ['Encrypted with', encryptor !== null && printable(encryptor, 200)],
     ['Parent', parentId !== null && <a href={pathTo(settings, 'attempts', name, parentId)}>{`attempt ${parentId}`}</a>],
+    ['Batch', batchId !== null && <a href={pathTo(settings, 'batches', name, batchId)}>{`batch ${batchId}`}</a>],
+    ['If one of those fails', (attempt.afterCount ?? 0) > 0 && IF_FAILED[attempt.ifFailed ?? 'cancel']],
     ['Trace', traceOf(settings, attempt)],
     ...Object.entries(attempt.data).map(([field, value]): [string, ComponentChildren] => [
       printable(field, 100),

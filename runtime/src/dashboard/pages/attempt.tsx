@@ -7,6 +7,7 @@ import { RunError } from '../components/errors.js'
 import { Layout } from '../components/layout.js'
 import { Call, Live, Status } from '../components/parts.js'
 import { ProgressLine } from '../components/progress.js'
+import { RelatedAttempts } from '../components/related-attempts.js'
 import { plural } from '../components/text.js'
 import { Timeline } from '../components/timeline.js'
 import { Value } from '../components/value.js'
@@ -14,6 +15,7 @@ import { pathTo, withQuery } from '../links.js'
 import { classOf, idOf } from '../models.js'
 import { type PageContext, PageError } from '../page.js'
 import { type Child, readAttempt, readChildren, type ShownAttempt } from '../queries/attempt.js'
+import { readDependencies } from '../queries/batches.js'
 import { currentPauses } from '../queries/pauses.js'
 import { htmlResponse } from '../respond.js'
 
@@ -22,9 +24,10 @@ export async function attemptPage(context: PageContext): Promise<Response> {
   const { settings, role, url, path } = context
   const Attempt = classOf(settings, path[1])
   const id = idOf(path[2], 'attempt')
-  const [attempt, family, pauses] = await Promise.all([
+  const [attempt, family, dependencies, pauses] = await Promise.all([
     readAttempt(Attempt, id, role.decrypt === true),
     readChildren(Attempt, id),
+    readDependencies(Attempt, id),
     currentPauses(context),
   ])
   if (!attempt) throw new PageError(404, `There is no attempt ${id} of ${Attempt.name}. Retention may have deleted it.`)
@@ -67,6 +70,20 @@ export async function attemptPage(context: PageContext): Promise<Response> {
           </div>
           <aside aria-label="Facts">
             <AttemptFacts settings={settings} name={Attempt.name} attempt={attempt} />
+            <RelatedAttempts
+              settings={settings}
+              name={Attempt.name}
+              title={attempt.status === 'blocked' ? 'Waits for' : 'Waited for'}
+              attempts={dependencies.predecessors}
+              total={attempt.afterCount ?? 0}
+            />
+            <RelatedAttempts
+              settings={settings}
+              name={Attempt.name}
+              title="What waits for it"
+              attempts={dependencies.dependents}
+              total={dependencies.dependentCount}
+            />
             <Timeline attempt={attempt} />
             <Children {...{ context, Attempt, ...family }} />
           </aside>

@@ -43,6 +43,10 @@ export interface ShownAttempt {
   progressMessage: string | null
   lockedBy: number | null
   parentId: string | null
+  batchId: string | null
+  ifFailed: string | null
+  /** How many attempts it waits, or has waited, for; null for none. */
+  afterCount: number | null
   traceparent: string | null
   /** JSON; null if it is encrypted or too large to be read. */
   argsText: string | null

@@ -101,6 +101,7 @@ type ListQueryStatement = ReturnType<typeof listStatement>['statement']
 /** The index whose order serves a filter. */
 function walkOf(filter: RowFilter, status: AttemptStatus | undefined, byCall: boolean, isReversed: boolean): Walk {
   if (status === 'pending') return { column: 'scheduled_at', isDescending: isReversed, where: ["status = 'pending'"] }
+  if (status === 'blocked') return { isDescending: !isReversed, where: ["status = 'blocked'"] }
   if (byCall) return { isDescending: !isReversed, where: [] }
   if (status === undefined) {
     // The index of the rows with errors has their ids.

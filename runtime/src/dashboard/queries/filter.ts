@@ -56,7 +56,7 @@ export async function filterOf(
   input: FilterInput,
 ): Promise<AttemptFilter & { status?: AttemptStatus }> {
   const { status, call, token, argument, error, since, before, field, value } = input
-  const hasEnded = status !== undefined && status !== 'pending' && status !== 'running'
+  const hasEnded = status !== undefined && !['pending', 'blocked', 'running'].includes(status)
   const [after, until] = hasEnded
     ? (['endedAfter', 'endedBefore'] as const)
     : (['createdAfter', 'createdBefore'] as const)

@@ -7,6 +7,7 @@ export const MAX_COUNTED = 10_000
 /** The column of the index whose condition is the status. */
 function orderOf(status: AttemptStatus): string {
   if (status === 'pending') return 'scheduled_at'
+  if (status === 'blocked') return 'id'
   return status === 'running' ? 'locked_by' : 'completed_at'
 }
 

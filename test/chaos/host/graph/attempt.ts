@@ -1,0 +1,5 @@
+import { BaseAttempt } from '@async-gen/runtime'
+import { db } from '../database.js'
+import { targets } from './targets.js'
+
+export class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {}
