@@ -23,6 +23,8 @@ export type {
 } from './attempt/calls.js'
 export type { CurrentCall } from './attempt/current.js'
 export type { AttemptJson } from './attempt/fields.js'
+export { limit } from './attempt/limits/define.js'
+export { Limit, type LimitOptions, type Rate } from './attempt/limits/limit.js'
 export type { Pause, PauseOptions } from './attempt/pauses.js'
 export { RecordTarget, recordTarget, TargetRecord } from './attempt/record-target.js'
 export type { Reencryption } from './attempt/reencrypt.js'

@@ -34,6 +34,7 @@ import { Content } from './content.js'
 import { type CurrentCall, currentCall } from './current.js'
 import { invalid, rowFilter } from './filter.js'
 import { AttemptLifecycle, performClaimed } from './lifecycle.js'
+import type { ClaimJob } from './limits/limited-claims.js'
 import { targetLoaders } from './pause-match.js'
 import {
   listPauses,
@@ -246,14 +247,15 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
    * Performs an attempt by id, as an instance of its subclass; the worker does this. Returns null where it is not pending, not due,
    * paused or gone.
    * @param subclasses classes that extend it and that `defineTargets` does not list
+   * @param job set by `attemptTask`: it runs the next call of the job's key, which may be another one
    */
   static async perform<Class extends AttemptClass>(
     this: Class,
     id: RowId,
-    { signal, subclasses = [] }: PerformOptions & { subclasses?: readonly AttemptClass[] } = {},
+    { signal, subclasses = [], job }: PerformOptions & { subclasses?: readonly AttemptClass[]; job?: ClaimJob } = {},
   ): Promise<InstanceType<Class> | null> {
     const classOf = await classes(this, subclasses)
-    const claimed = await claim(this, rowIdOf(id, `${this.name}.perform`))
+    const { claimed } = await claim(this, rowIdOf(id, `${this.name}.perform`), job)
     if (!claimed) return null
     const attempt = new (classOf(claimed.row))(claimed.row) as InstanceType<Class>
     await performClaimed(attempt, claimed, signal)

@@ -41,16 +41,16 @@ export abstract class AttemptLifecycle extends AttemptFields {
    * (`status` is `running`). There, `fail`, `expire`, `cancel` and `retry` end the run before the call begins. An error thrown
    * before `super` counts as an error of the run. An override that does neither postpones the call by `retryDelay`.
    *
-   * @returns true if the call ran; false if it is not due or its row is locked, with a warning ATTEMPT_NOT_DUE
+   * @returns true if the call ran; false if it is not due, waits for its limit, or its row is locked, with a warning ATTEMPT_NOT_DUE
    * @throws InvalidStateError unless the attempt is pending; and what `handlePerformError` throws
    */
   async perform({ signal }: PerformOptions = {}): Promise<boolean> {
     if (this.#run?.phase !== 'claimed') {
-      const claimed = await claim(this.#class, this.id)
+      const { claimed, waits } = await claim(this.#class, this.id)
       if (!claimed) {
         await this.reload()
         if (!this.isPending) throw this.#invalidState('perform')
-        warnOfNoCall(this, this.#label, await this.#class.store.pauses.matching(this))
+        warnOfNoCall(this, this.#label, waits, await this.#class.store.pauses.matching(this))
         return false
       }
       this.#own(claimed, signal)
@@ -338,15 +338,20 @@ export abstract class AttemptLifecycle extends AttemptFields {
 }
 
 /** Without the warning, a caller that ignores what `perform` returns would believe that the call has run. */
-function warnOfNoCall(attempt: AttemptFields, label: string, pauses: readonly PauseRow[]): void {
-  const why = reasonOfNoCall(attempt, pauses[0])
+function warnOfNoCall(attempt: AttemptFields, label: string, waits: boolean, pauses: readonly PauseRow[]): void {
+  const why = reasonOfNoCall(attempt, waits, pauses[0])
   process.emitWarning(`perform() did not run ${label}: ${why}.`, { code: 'ATTEMPT_NOT_DUE' })
 }
 
-function reasonOfNoCall({ hasExpired, isDue, expiresAt, scheduledAt }: AttemptFields, pause?: PauseRow): string {
+function reasonOfNoCall(
+  { hasExpired, isDue, expiresAt, scheduledAt, limitKey }: AttemptFields,
+  waits: boolean,
+  pause?: PauseRow,
+): string {
   if (hasExpired) return `it expired at ${expiresAt!.toISOString()}`
   if (!isDue) return `it is due at ${scheduledAt.toISOString()}`
   if (pause) return describePause(pause)
+  if (waits) return `it waits for the limit ${JSON.stringify(limitKey)}`
   return 'its row is locked, or the clock of the database says that it is not due yet'
 }
 

@@ -5,6 +5,7 @@ import type { Field, TransactionLike } from '../core/prisma/client.js'
 import { SMALLEST_ID } from '../core/row-id.js'
 import type { Query, Statement } from '../core/statement.js'
 import type { RetentionPeriods, RowStatistics, SweptTable } from '../core/swept-table.js'
+import { LimitStore } from './limits/limit-store.js'
 import { PauseStore } from './pause-store.js'
 import { pruneAttempts } from './prune.js'
 import { type AttemptRow, type NewAttempt, OWN_TIMES, type RowFilter, tokenKey } from './row.js'
@@ -26,6 +27,7 @@ export class AttemptStore implements SweptTable {
   readonly model: string
   readonly runs: RunStore
   readonly pauses: PauseStore
+  readonly limits: LimitStore
   readonly #db: Database
   readonly #task: string
   readonly #sql: ReturnType<typeof rowStatements>
@@ -37,8 +39,9 @@ export class AttemptStore implements SweptTable {
     this.model = model
     this.table = table
     this.#task = task
-    this.runs = new RunStore(db, model, table)
+    this.runs = new RunStore(db, model, table, task)
     this.pauses = new PauseStore(db, { model, table, task })
+    this.limits = new LimitStore(db, { model, table, task })
     this.#sql = rowStatements(table)
     this.#enqueueDue = enqueueDueStatement(table)
   }
@@ -161,7 +164,7 @@ export class AttemptStore implements SweptTable {
       if (!row || row.seen < PAGE) break
       last = row
     }
-    return total
+    return total + (await this.limits.repair(query))
   }
 
   async statistics(pausedModels?: ReadonlySet<string>): Promise<RowStatistics> {
@@ -173,6 +176,7 @@ export class AttemptStore implements SweptTable {
   }
 
   async prune(retention: RetentionPeriods | false, stop?: AbortSignal): Promise<number> {
+    await this.limits.prune()
     return retention === false ? 0 : await pruneAttempts(this.#db.query, this.table, retention, stop)
   }
 

@@ -25,6 +25,7 @@ export const REMEDIES = {
   INVALID_ID: 'Pass a bigint, a whole number up to 9007199254740991, or its digits as text.',
   INVALID_KEY:
     'Use numbers, texts, booleans and Dates for the fields that identify the row, and bigint for larger numbers.',
+  INVALID_LIMIT_KEY: 'Correct the function `key` of the limit in targets.ts, or the arguments of the call.',
   INVALID_OPTION: 'Correct the option that the message names.',
   INVALID_SETTING: 'Correct the option or environment variable that the message names.',
   INVALID_STATE: 'Read `attempt.status` before you call the method. `attempt.reload()` reads the row again.',

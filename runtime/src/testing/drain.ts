@@ -1,4 +1,5 @@
 import type { AttemptClass, AttemptRecord } from '../attempt/attempt.js'
+import { claim } from '../attempt/claim.js'
 import { AttemptStore } from '../attempt/store.js'
 import { classes, rootOf, usedClasses } from '../attempt/subclasses.js'
 import type { Database } from '../core/database.js'
@@ -22,7 +23,7 @@ import {
   waitForCall,
   waitForRefresh,
 } from './due.js'
-import { type RunReport, run } from './run.js'
+import { type RunReport, runClaimed } from './run.js'
 
 export interface DrainOptions {
   /** Also runs what is due by then, in its order, as if the time passed: a Date, or a time from now (`'1 day'`). Default: what is due now. */
@@ -57,7 +58,8 @@ export interface DrainResult {
 
 /**
  * Runs what is due, in this process and in the order of a worker: calls by priority, time and id, then toasts and reports whose refresh is
- * requested. Calls that are paused stay, and those that have expired expire.
+ * requested. Calls that are paused stay, and those that have expired expire. Calls that wait for the rate of a limit stay too: with `until`, they
+ * run when it allows.
  *
  *     await checkout(order)
  *     await drain(db)
@@ -99,6 +101,8 @@ class Drain {
   /** Rows that could not be claimed: another transaction has locked them. By table. */
   readonly #locked = new Map<string, bigint[]>()
   readonly #lastIds = new Map<string, bigint>()
+  /** Keys of limits that have no room, until the next run ends or the clock moves. */
+  readonly #fullKeys = new Set<string>()
 
   constructor(db: Database, options: DrainOptions) {
     this.#db = db
@@ -126,6 +130,7 @@ class Drain {
         const wait = await this.#nextWait()
         if (wait === undefined) break
         advance(wait)
+        this.#fullKeys.clear()
       }
     }
     advance(Math.max(0, (this.#until?.getTime() ?? 0) - this.#db.now()))
@@ -149,7 +154,8 @@ class Drain {
   }
 
   #callsOf({ table, model }: AttemptStore): CallsOf {
-    return { table, model, without: this.#lockedIn(table), lastId: this.#lastIds.get(table) ?? null }
+    const lastId = this.#lastIds.get(table) ?? null
+    return { table, model, without: this.#lockedIn(table), fullKeys: [...this.#fullKeys], lastId }
   }
 
   async #expire(): Promise<void> {
@@ -180,18 +186,19 @@ class Drain {
   }
 
   async #runCall({ Attempt, id }: NextCall): Promise<void> {
-    const row = await Attempt.store.find(id)
-    if (!row) return
     const classOf = await classes(Attempt, this.#classes)
-    const attempt: AttemptRecord = new (classOf(row))(row)
+    // As a job does, it runs the next call of a key, which may be another one.
+    const { claimed, waits } = await claim(Attempt, id, { enqueuesNext: false })
+    const limitKey = waits && (await Attempt.store.find(id))?.limit_key
+    if (limitKey) this.#fullKeys.add(limitKey)
+    else if (!claimed) this.#lockedIn(Attempt.store.table).push(id)
+    if (!claimed) return
+    const attempt: AttemptRecord = new (classOf(claimed.row))(claimed.row)
     this.#count(`${attempt.target}.${attempt.method}`)
-    const report = await run(attempt)
-    if (!report) {
-      this.#lockedIn(Attempt.store.table).push(id)
-      return
-    }
+    const report = await runClaimed(attempt, claimed)
+    this.#fullKeys.clear()
     this.#result[outcomeOf(attempt, report)]++
-    this.#throw(report.error, `${Attempt.name} ${id} (${attempt.target}.${attempt.method})`)
+    this.#throw(report.error, `${Attempt.name} ${attempt.id} (${attempt.target}.${attempt.method})`)
   }
 
   async #refresh({ id, name, key }: DueRefresh): Promise<void> {

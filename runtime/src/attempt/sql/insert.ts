@@ -54,7 +54,7 @@ export function insertStatement(
       -- $1 calls as a JSON array, $2 id of the transaction, or null
       INSERT INTO "${table}" (
         id, type, target, method, args, encryptor, priority, max_attempts, idempotence_token, scheduled_at,
-        expires_at, timeout_ms, parent_id, trace_context${columns}
+        expires_at, timeout_ms, limit_key, parent_id, trace_context${columns}
       )
       SELECT
         coalesce(call.id, nextval(pg_get_serial_sequence('"${table}"', 'id'))),
@@ -66,13 +66,14 @@ export function insertStatement(
           coalesce(call."scheduledAt", clock_timestamp()) + call."expiresAfter" * interval '1 millisecond'
         ),
         call."timeoutMs",
+        call."limitKey",
         (SELECT parent.id FROM "${table}" AS parent WHERE parent.id = call."parentId"),
         call."traceContext"${values}
       FROM ROWS FROM (
         jsonb_to_recordset($1::jsonb) AS (
           id bigint, type text, target text, method text, args text, encryptor text, priority int, "maxAttempts" int,
           "idempotenceToken" text, "scheduledAt" timestamptz, "expiresAt" timestamptz,
-          "expiresAfter" float8, "timeoutMs" int, "parentId" bigint, "traceContext" jsonb, data jsonb
+          "expiresAfter" float8, "timeoutMs" int, "limitKey" text, "parentId" bigint, "traceContext" jsonb, data jsonb
         )
       ) WITH ORDINALITY AS call
       WHERE $2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text
