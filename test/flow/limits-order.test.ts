@@ -24,7 +24,7 @@ const Ledger = {
   close: async (_account: string, name: string) => {
     calls.push(name)
   },
-  later: async (_account: string, name: string) => {
+  later: async (_account: string, name: string): Promise<unknown> => {
     calls.push(name)
     const { attempt, snooze } = Attempt.current()
     return attempt.snoozes === 0 ? snooze(1000) : undefined

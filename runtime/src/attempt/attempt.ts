@@ -35,6 +35,7 @@ import { type CurrentCall, currentCall } from './current.js'
 import { invalid, rowFilter } from './filter.js'
 import { AttemptLifecycle, performClaimed } from './lifecycle.js'
 import type { ClaimJob } from './limits/limited-claims.js'
+import { type LimitStatus, listLimits, type SetLimitOptions, setLimit } from './limits/limits.js'
 import { targetLoaders } from './pause-match.js'
 import {
   listPauses,
@@ -299,6 +300,27 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
   /** The pauses of this model that are in force. */
   static async pauses<Class extends AttemptClass>(this: Class): Promise<Pause[]> {
     return await listPauses(this)
+  }
+
+  /**
+   * Changes the numbers of a limit, for all keys or for one. Every worker follows at its next claim, and calls that may start now do. It
+   * lasts until it is changed again: `concurrency: null` is the number in `targets.ts`.
+   *
+   *     await Attempt.setLimit(Shopify, { key: 'acme', concurrency: 5 })
+   *
+   * @throws UnknownTargetError; AsyncGenError INVALID_OPTION if `targets.ts` has no such limit, UNKNOWN_OPTION, INVALID_DURATION
+   */
+  static async setLimit<Class extends AttemptClass, const T extends PausedTarget<TargetsOf<Class>>>(
+    this: Class,
+    target: T,
+    options: SetLimitOptions & { method?: PausedMethod<TargetsOf<Class>, T> | undefined },
+  ): Promise<void> {
+    await setLimit(this, target as object | string, options)
+  }
+
+  /** The limits of `targets.ts` with what `setLimit` has changed: what is full, and who waits. */
+  static async limits<Class extends AttemptClass>(this: Class): Promise<LimitStatus[]> {
+    return await listLimits(this)
   }
 
   /** Re-encrypts rows whose encryptor is not the current one. An older key can be removed once nothing is left. */

@@ -27,10 +27,16 @@ export interface LimitOptions<Args extends readonly unknown[] = never[]> {
 }
 
 /** What `key` gets: the arguments of the method. If the methods of the target have different ones, it gets those that any of them has. */
-export type KeyArgs<Args extends readonly unknown[]> =
-  IsUnion<Args> extends true
-    ? [Arg<Args, '0'>, Arg<Args, '1'>, Arg<Args, '2'>, Arg<Args, '3'>, Arg<Args, '4'>, Arg<Args, '5'>]
-    : Args
+export type KeyArgs<Args extends readonly unknown[]> = [
+  Arg<Args, '0'>,
+  Arg<Args, '1'>,
+  Arg<Args, '2'>,
+  Arg<Args, '3'>,
+  Arg<Args, '4'>,
+  Arg<Args, '5'>,
+  Arg<Args, '6'>,
+  Arg<Args, '7'>,
+]
 
 type Arg<Args, I> = Args extends readonly unknown[]
   ? I extends keyof Args
@@ -39,8 +45,6 @@ type Arg<Args, I> = Args extends readonly unknown[]
       ? Args[number] | undefined
       : undefined
   : never
-
-type IsUnion<T, Whole = T> = T extends unknown ? ([Whole] extends [T] ? false : true) : never
 
 /** The largest number of a column of type integer. */
 const LAST_INTEGER = 2_147_483_647
@@ -72,7 +76,7 @@ export class Limit {
     this.concurrency = concurrency === undefined ? order && 1 : checkedConcurrency(concurrency)
     this.rate = rate && checkedRate(rate)
     this.isStrict = order === 'strict'
-    this.#key = key
+    this.#key = key as Callable | undefined
   }
 
   /**

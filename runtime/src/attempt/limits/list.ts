@@ -12,7 +12,12 @@ const SEPARATOR = ':'
 
 /** A value of the column `limit_key`: the name of the limit, and the key of the call. */
 export function limitKey({ name, limit }: NamedLimit, path: string, args: readonly unknown[]): string {
-  return `${name}${SEPARATOR}${limit.keyOf(path, args)}`
+  return `${startOfKeys(name)}${limit.keyOf(path, args)}`
+}
+
+/** How the values of the column `limit_key` begin for a limit. */
+export function startOfKeys(name: string): string {
+  return `${name}${SEPARATOR}`
 }
 
 /** The name of the limit and the key in a value of the column `limit_key`. */
