@@ -36,7 +36,9 @@ const start = () => {
 const now = async () => Number((await sql('SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now'))[0]!.now)
 
 beforeEach(async () => {
-  await sql('CREATE TABLE runs (id serial PRIMARY KEY, attempt bigint, key text, started_at timestamptz, ended_at timestamptz, pid int)')
+  await sql(
+    'CREATE TABLE runs (id serial PRIMARY KEY, attempt bigint, key text, started_at timestamptz, ended_at timestamptz, pid int)',
+  )
 })
 
 afterEach(async () => {
@@ -62,10 +64,15 @@ const call = fc.record({
   copies: fc.integer({ min: 1, max: 4 }),
   priority: fc.integer({ min: 8, max: 12 }),
 })
-const event = fc.record({ type: fc.constantFrom('kill' as const, 'cancel' as const, 'delete' as const, 'pause' as const, 'raise' as const) })
-const steps = fc.array(fc.oneof({ weight: 8, arbitrary: call }, { weight: 3, arbitrary: event }), { minLength: 25, maxLength: 45 })
+const event = fc.record({
+  type: fc.constantFrom('kill' as const, 'cancel' as const, 'delete' as const, 'pause' as const, 'raise' as const),
+})
+const steps = fc.array(fc.oneof({ weight: 8, arbitrary: call }, { weight: 3, arbitrary: event }), {
+  minLength: 25,
+  maxLength: 45,
+})
 
-async function play(step: (typeof steps extends fc.Arbitrary<(infer S)[]> ? S : never)) {
+async function play(step: typeof steps extends fc.Arbitrary<(infer S)[]> ? S : never) {
   if (step.type === 'call') {
     const { target, key, milliseconds, failures, snoozes, isPlain, copies, priority } = step
     const args = JSON.stringify([key, milliseconds, failures, snoozes])
@@ -87,31 +94,44 @@ async function play(step: (typeof steps extends fc.Arbitrary<(infer S)[]> ? S : 
   } else if (step.type === 'raise') {
     await sql(`DELETE FROM async_limits`)
   } else {
-    const change = step.type === 'delete' ? 'DELETE FROM attempts' : `UPDATE attempts SET status = 'cancelled', completed_at = now()`
+    const change =
+      step.type === 'delete' ? 'DELETE FROM attempts' : `UPDATE attempts SET status = 'cancelled', completed_at = now()`
     await sql(`${change} WHERE id = (SELECT id FROM attempts WHERE completed_at IS NULL ORDER BY random() LIMIT 1)`)
   }
   await sleep(20)
 }
 
-const unfinished = () => sql('SELECT id, target, limit_key, status::text, scheduled_at, num_attempts FROM attempts WHERE completed_at IS NULL')
+const unfinished = () =>
+  sql('SELECT id, target, limit_key, status::text, scheduled_at, num_attempts FROM attempts WHERE completed_at IS NULL')
 
 it(
   'no limit is exceeded, no order changes, and no call waits for ever, while workers are killed',
   async () => {
     for (let i = 0; i < WORKERS; i++) start()
-    await eventually('a worker', async () => (await sql(`SELECT FROM async_workers WHERE pool_id IS NOT NULL`)).length > 0)
+    await eventually(
+      'a worker',
+      async () => (await sql(`SELECT FROM async_workers WHERE pool_id IS NOT NULL`)).length > 0,
+    )
     await fc.assert(
       fc.asyncProperty(steps, async (all) => {
-        await sql('TRUNCATE runs, attempts, async_pauses, async_limits, async_limit_starts; DELETE FROM graphile_worker._private_jobs')
+        await sql(
+          'TRUNCATE runs, attempts, async_pauses, async_limits, async_limit_starts; DELETE FROM graphile_worker._private_jobs',
+        )
         killed = new Map()
         for (const step of all) await play(step)
-        await eventually('the end of all calls', async () => (await unfinished()).length === 0, 60_000).catch(async (error) => {
-          throw new Error(`${error.message} ${JSON.stringify(await unfinished())}`)
-        })
+        await eventually('the end of all calls', async () => (await unfinished()).length === 0, 60_000).catch(
+          async (error) => {
+            throw new Error(`${error.message} ${JSON.stringify(await unfinished())}`)
+          },
+        )
         const runs = (
           await sql(`SELECT attempt, key, pid, extract(epoch FROM started_at) * 1000 AS started, extract(epoch FROM ended_at) * 1000 AS ended
             FROM runs ORDER BY started_at, id`)
-        ).map((row) => ({ ...row, started: Number(row.started), ended: row.ended === null ? null : Number(row.ended) })) as Run[]
+        ).map((row) => ({
+          ...row,
+          started: Number(row.started),
+          ended: row.ended === null ? null : Number(row.ended),
+        })) as Run[]
         for (const key of new Set(runs.map((each) => each.key))) {
           const ofKey = runs.filter((each) => each.key === key)
           if (key.startsWith('Slots')) expect(mostAtOnce(ofKey), key).toBeLessThanOrEqual(2)
@@ -134,5 +154,7 @@ it(
 /** How many of the runs took place at the same time. */
 function mostAtOnce(runs: readonly Run[]): number {
   const endOf = ({ ended, pid }: Run) => ended ?? killed.get(pid) ?? Number.POSITIVE_INFINITY
-  return Math.max(...runs.map(({ started }) => runs.filter((run) => run.started <= started && endOf(run) > started).length))
+  return Math.max(
+    ...runs.map(({ started }) => runs.filter((run) => run.started <= started && endOf(run) > started).length),
+  )
 }

@@ -86,7 +86,7 @@ export class RunStore {
     this.#db = db
     this.#model = model
     this.#sql = runStatements(table)
-    this.#limited = new LimitedClaims(db, { model, table, task })
+    this.#limited = new LimitedClaims(db, { model, table, task }, (id) => this.releaseLater({ id }))
     this.running = runningAttempts(db, table)
     this.#claim = microbatch({
       together: (requests) => this.#claimTogether(requests),
@@ -185,7 +185,7 @@ export class RunStore {
   }
 
   /** Has the sweep release a run of which nobody knows whether it has ended. */
-  releaseLater({ id }: RunKey): void {
+  releaseLater({ id }: Pick<RunKey, 'id'>): void {
     this.#uncertain.set(id, Date.now())
   }
 

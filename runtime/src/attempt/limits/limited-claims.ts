@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { type Database, LOCK_NOT_AVAILABLE } from '../../core/database.js'
 import type { Query } from '../../core/statement.js'
+import { hasNotCommitted, isTransient } from '../../core/transient-errors.js'
 import { microbatch } from '../batch.js'
 import type { AttemptRow } from '../row.js'
 import type { Limit } from './limit.js'
@@ -37,6 +38,7 @@ export interface LimitedClaim {
   waits: boolean
   /** Whether the call has no limit, so that it is to be claimed without one. */
   isUnlimited?: boolean
+  error?: { thrown: unknown }
 }
 
 interface Request {
@@ -84,13 +86,20 @@ export class LimitedClaims {
   readonly #db: Database
   readonly #model: string
   readonly #task: string
+  readonly #releaseLater: (id: bigint) => void
   readonly #sql: ReturnType<typeof limitStatements>
   readonly #claim: (request: Request) => Promise<LimitedClaim>
 
-  constructor(db: Database, { model, table, task }: { model: string; table: string; task: string }) {
+  /** @param releaseLater has the sweep release a row that is running, unless this process runs it */
+  constructor(
+    db: Database,
+    { model, table, task }: { model: string; table: string; task: string },
+    releaseLater: (id: bigint) => void,
+  ) {
     this.#db = db
     this.#model = model
     this.#task = task
+    this.#releaseLater = releaseLater
     this.#sql = limitStatements(table)
     this.#claim = microbatch({
       together: (requests) => this.#claimTogether(requests),
@@ -100,7 +109,9 @@ export class LimitedClaims {
 
   async claim(id: bigint, worker: number, limits: ClaimLimits, job: ClaimOptions['job']): Promise<LimitedClaim> {
     const { query } = this.#db
-    return await this.#claim({ id, worker, limits, job, inContext: AsyncLocalStorage.snapshot(), query })
+    const claim = await this.#claim({ id, worker, limits, job, inContext: AsyncLocalStorage.snapshot(), query })
+    if (claim.error) throw claim.error.thrown
+    return claim
   }
 
   async #claimTogether(requests: readonly Request[]): Promise<(LimitedClaim | undefined)[]> {
@@ -164,6 +175,51 @@ export class LimitedClaims {
       return requests.length === 0 ? [] : [{ ...key, requests }]
     })
     if (keys.length === 0) return []
+    const fast = await this.#claimSlots(keys.filter(({ limit }) => isJob && !limit.isStrict && !limit.rate))
+    const others = keys.filter(({ limitKey }) => !fast.has(limitKey))
+    const answers = keys
+      .filter(({ limitKey }) => fast.has(limitKey))
+      .flatMap((key) => answersOf(key, fast.get(key.limitKey)))
+    try {
+      const claimed = await this.#claimInTransaction(others, isJob)
+      return [...answers, ...others.flatMap((key) => answersOf(key, claimed.get(key.limitKey)))]
+    } catch (thrown) {
+      // The others are claimed already.
+      const failed: LimitedClaim = { row: undefined, waits: false, error: { thrown } }
+      return [
+        ...answers,
+        ...others.flatMap(({ requests }) => requests.map((each): [Request, LimitedClaim] => [each, failed])),
+      ]
+    }
+  }
+
+  /** Claims calls of keys whose locks are free with one statement. */
+  async #claimSlots(keys: readonly KeyClaim[]): Promise<Map<string, ClaimedKey>> {
+    // In the transaction of a test, statements of other requests run in between.
+    if (keys.length === 0 || this.#db.transactionOfTest) return new Map()
+    const { worker } = keys[0]!.requests[0]!
+    const names = keys.map(({ limitKey }) => limitKey)
+    const limits = names.map((limitKey) => splitLimitKey(limitKey).name)
+    const wanted = keys.map(({ requests }) => requests.length)
+    const values = [names, worker, this.#model, limits, wanted, keys.map(({ limit }) => limit.concurrency)]
+    const rows = await this.#db.query<StartedRow>(this.#sql.claimSlots, values).catch(async (error) => {
+      if (!hasNotCommitted(error) && isTransient(error)) await this.#releaseUncertain(names, worker)
+      throw error
+    })
+    const claimed = byKey(rows)
+    // The ends of the runs that have begun enqueue the next calls too.
+    if (keys.some(enqueuesNext)) await this.#wakeNext(this.#db.query, keys, claimed).catch(() => {})
+    return claimed
+  }
+
+  /** Runs that a claim may have begun although its answer was lost. Those that this process knows are not released. */
+  async #releaseUncertain(keys: string[], worker: number): Promise<void> {
+    const rows = await this.#db.query<{ id: string }>(this.#sql.runningOf, [keys, worker]).catch(() => [])
+    for (const { id } of rows) this.#releaseLater(BigInt(id))
+  }
+
+  async #claimInTransaction(keys: readonly KeyClaim[], isJob: boolean): Promise<Map<string, ClaimedKey | undefined>> {
+    if (keys.length === 0) return new Map()
     const names = keys.map(({ limitKey }) => limitKey)
     const { claimed, locked }: ClaimedKeys = await this.#db.transaction(async (query) => {
       const locks = await query<{ key: string; acquired: boolean }>(this.#sql.tryLock, [this.#model, names])
@@ -175,7 +231,7 @@ export class LimitedClaims {
     for (const key of keys) {
       if (!locked.has(key.limitKey)) claimed.set(key.limitKey, await this.#claimBusy(key, isJob))
     }
-    return keys.flatMap((key) => answersOf(key, claimed.get(key.limitKey)))
+    return claimed
   }
 
   /** Waits for the lock on a key. If it stays locked, the calls of the key are left to a later try. */
@@ -194,8 +250,7 @@ export class LimitedClaims {
 
   /** Returns the answer of the database by key. */
   async #claimLocked(query: Query, keys: readonly KeyClaim[], isJob: boolean): Promise<Map<string, ClaimedKey>> {
-    const claimed = new Map<string, ClaimedKey>()
-    if (keys.length === 0) return claimed
+    if (keys.length === 0) return new Map()
     const given = keys.map(({ limitKey, limit, requests }) => ({
       limitKey,
       name: splitLimitKey(limitKey).name,
@@ -208,9 +263,8 @@ export class LimitedClaims {
     }))
     const { worker } = keys[0]!.requests[0]!
     const rows = await query<StartedRow>(this.#sql.claim, [JSON.stringify(given), worker, this.#model])
-    for (const row of rows) claimed.set(row.limitKey, [...(claimed.get(row.limitKey) ?? []), row] as ClaimedKey)
-    if (keys.some(({ requests }) => requests.some(({ job }) => job?.enqueuesNext)))
-      await this.#wakeNext(query, keys, claimed)
+    const claimed = byKey(rows)
+    if (keys.some(enqueuesNext)) await this.#wakeNext(query, keys, claimed)
     return claimed
   }
 
@@ -219,7 +273,8 @@ export class LimitedClaims {
     const now: string[] = []
     const later: StartedRow[] = []
     for (const { limitKey, requests } of keys) {
-      const rows = claimed.get(limitKey)!
+      const rows = claimed.get(limitKey)
+      if (!rows) continue
       const [usage] = rows
       const started = rows.filter(isStarted).length
       if (usage.concurrency !== null && usage.running! + started >= usage.concurrency) continue
@@ -257,6 +312,20 @@ function isFull(usage: StartedRow, { isStrict }: Limit, wanted: number): boolean
   const { concurrency, running, rateLimit, used, isLocked } = usage
   if (isStrict && !isLocked) return true
   return (concurrency !== null && concurrency - running! < wanted) || (rateLimit !== null && rateLimit - used! < wanted)
+}
+
+function byKey(rows: readonly StartedRow[]): Map<string, ClaimedKey> {
+  const keys = new Map<string, ClaimedKey>()
+  for (const row of rows) {
+    const known = keys.get(row.limitKey)
+    if (known) known.push(row)
+    else keys.set(row.limitKey, [row])
+  }
+  return keys
+}
+
+function enqueuesNext({ requests }: KeyClaim): boolean {
+  return requests.some(({ job }) => job?.enqueuesNext)
 }
 
 function isStarted({ id }: StartedRow): boolean {

@@ -4,7 +4,7 @@ import type { BoundClass } from '../binding.js'
 import { isSubclass } from '../subclasses.js'
 import { checkedConcurrency, checkedRate, type Limit, type Rate, type WindowRate } from './limit.js'
 import type { ChangedLimit, KeyUsage, LimitChange } from './limit-store.js'
-import { startOfKeys, splitLimitKey } from './list.js'
+import { splitLimitKey, startOfKeys } from './list.js'
 
 /** What `setLimit` changes. A property that is left out stays as it is; null is what `targets.ts` says. */
 export interface SetLimitOptions {
@@ -85,9 +85,18 @@ function statusOf(
       const numbers = numbersOf(changes.get(each.limitKey), common)
       const { running, waiting, nextAt } = each
       const isFull = nextAt !== null || (numbers.concurrency !== null && running >= numbers.concurrency)
-      return { key: keyOf(each), running, waiting, isFull, nextStartAt: nextAt === null ? null : new Date(nextAt), ...shown(numbers) }
+      return {
+        key: keyOf(each),
+        running,
+        waiting,
+        isFull,
+        nextStartAt: nextAt === null ? null : new Date(nextAt),
+        ...shown(numbers),
+      }
     }),
-    changed: [...changes.values()].filter(isOwn).map((each) => ({ key: keyOf(each), ...shown(numbersOf(each, common)) })),
+    changed: [...changes.values()]
+      .filter(isOwn)
+      .map((each) => ({ key: keyOf(each), ...shown(numbersOf(each, common)) })),
   }
 }
 

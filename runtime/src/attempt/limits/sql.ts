@@ -39,7 +39,7 @@ export const limitStatements = (table: string) =>
       text: `
       -- $1 model, $2 keys
       SELECT key, pg_try_advisory_xact_lock(hashtextextended('async-gen:limit:' || $1 || ':' || key, 0)) AS acquired
-      FROM unnest($2::text[]) AS key`,
+      FROM unnest($2::text[]) AS key, set_config('jit', 'off', true)`,
     },
 
     lockSoon: {
@@ -53,6 +53,45 @@ export const limitStatements = (table: string) =>
       text: `
       -- $1 model, $2 key
       SELECT pg_advisory_xact_lock(hashtextextended('async-gen:limit:' || $1 || ':' || $2, 0))::text`,
+    },
+
+    // For keys without a rate and an order, in a statement of its own. It takes the locks and counts the runs in a function, and not in its own
+    // snapshot, which is older than the locks. In another isolation level the function has the same snapshot, so the statement does nothing.
+    claimSlots: {
+      name: `${table}:claim-slots`,
+      once: true,
+      padded: 'with nulls',
+      text: `
+      -- $1 keys, $2 worker, $3 model, $4 names of the limits, $5 how many calls of each key, $6 how many may run
+      WITH given AS MATERIALIZED (
+        SELECT
+          given.limit_key, given.wanted,
+          coalesce(of_key.concurrency, of_limit.concurrency, given.concurrency) AS concurrency,
+          coalesce(of_key.rate_limit, of_limit.rate_limit) IS NOT NULL AS has_rate,
+          "${table}_running"(given.limit_key) AS running
+        FROM unnest($1::text[], $4::text[], $5::int[], $6::int[]) AS given (limit_key, name, wanted, concurrency)
+        LEFT JOIN async_limits AS of_key ON of_key.model = $3 AND of_key.limit_key = given.limit_key
+        LEFT JOIN async_limits AS of_limit ON of_limit.model = $3 AND of_limit.limit_key = given.name
+        WHERE given.limit_key IS NOT NULL AND current_setting('transaction_isolation') = 'read committed'
+      ), next AS MATERIALIZED (
+        SELECT next.id
+        FROM given CROSS JOIN LATERAL (
+          SELECT attempt.id
+          FROM "${table}" AS attempt
+          WHERE attempt.limit_key = given.limit_key AND attempt.status = 'pending' AND ${isStartable('attempt', '$3')}
+          ORDER BY attempt.priority DESC, attempt.scheduled_at, attempt.id
+          LIMIT greatest(0, least(given.wanted, given.concurrency - given.running))
+          FOR NO KEY UPDATE OF attempt SKIP LOCKED
+        ) AS next
+        WHERE given.running IS NOT NULL AND NOT given.has_rate
+      ), started AS (
+        UPDATE "${table}" SET ${claimedRow()} WHERE id = ANY (ARRAY(SELECT id FROM next)) RETURNING *
+      )
+      SELECT
+        given.limit_key AS "limitKey", given.concurrency, given.running, NULL::int AS "rateLimit", NULL::int AS used, NULL::float8 AS "rateMs",
+        false AS "isLocked", started.*
+      FROM given LEFT JOIN started ON started.limit_key = given.limit_key
+      WHERE given.running IS NOT NULL AND NOT given.has_rate`,
     },
 
     // It runs in the transaction that holds the locks, and after them: its snapshot has all runs that other claims have begun.
@@ -167,6 +206,11 @@ export const limitStatements = (table: string) =>
         ) AS "isLocked",
         started.*
       FROM free LEFT JOIN started ON started.limit_key = free.limit_key`,
+    },
+
+    runningOf: {
+      name: `${table}:running-of-limits`,
+      text: `SELECT id FROM "${table}" WHERE status = 'running' AND limit_key = ANY ($1::text[]) AND locked_by = $2`,
     },
 
     // For keys that have free slots. A job that is locked counts as lost: its worker may have found the key full.
