@@ -12,6 +12,7 @@ const { db } = await import('../.app/src/async/database.js')
 let calls: string[] = []
 /** How often a call still fails, by its name. */
 let failures: Record<string, number> = {}
+let retryDelay = 300
 
 const Ledger = {
   book: async (account: string, name: string) => {
@@ -34,6 +35,9 @@ const Mail = {
   send: async (_to: string, name: string) => {
     calls.push(name)
   },
+  post: async (_to: string, name: string) => {
+    calls.push(name)
+  },
 }
 const targets = defineTargets(
   { Ledger, Mail },
@@ -41,13 +45,14 @@ const targets = defineTargets(
     limits: [
       limit(Ledger, { key: (account) => account, order: 'strict' }),
       limit(Mail, { key: (to) => to, rate: { limit: 3, per: '600ms' } }),
+      limit(Mail, { method: 'post', key: (to) => to, rate: { limit: 3, per: '1 hour' } }),
     ],
   },
 )
 
 class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {
   override retryDelay() {
-    return 300
+    return retryDelay
   }
 }
 
@@ -72,6 +77,7 @@ beforeAll(() => work())
 beforeEach(() => {
   calls = []
   failures = {}
+  retryDelay = 300
 })
 afterEach(async () => {
   await (await testClock(db)).reset()
@@ -87,6 +93,7 @@ describe("limit(target, { order: 'strict' })", () => {
 
   it('holds back the calls after one that is retried, and those of no other key', async () => {
     failures = { one: 2 }
+    retryDelay = 3_600_000
     await Attempt.async(Ledger).book('a', 'one')
     await Attempt.async(Ledger).book('a', 'two')
     await Attempt.async(Ledger).book('a', 'three')
@@ -96,12 +103,15 @@ describe("limit(target, { order: 'strict' })", () => {
     await sweep(db)
     await work()
     expect(calls.length).toBe(2)
+    retryDelay = 100
+    await rows(`UPDATE attempts SET scheduled_at = now() WHERE status = 'pending' AND num_attempts > 0`)
     await workToTheEnd()
     expect(calls.filter((name) => name !== 'other')).toEqual(['one', 'one', 'one', 'two', 'three'])
   })
 
   it('goes on after a call that has failed, was cancelled, has expired, or was deleted', async () => {
     failures = { one: 9, three: 9, five: 9, seven: 9 }
+    retryDelay = 3_600_000
     const names = ['one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight']
     for (const name of names) await Attempt.async(Ledger, { maxAttempts: name === 'one' ? 1 : 9 }).book('a', name)
     await work()
@@ -183,11 +193,11 @@ describe('limit(target, { rate })', () => {
     await Attempt.createMany(
       Array.from({ length: 50 }, (_, i) => ({
         target: Mail,
-        method: 'send' as const,
+        method: 'post' as const,
         args: ['a', `${i}`] as [string, string],
       })),
     )
-    for (let i = 0; i < 10; i++) await Attempt.async(Mail).send('a', `more ${i}`)
+    for (let i = 0; i < 10; i++) await Attempt.async(Mail).post('a', `more ${i}`)
     await work()
     expect(calls.length).toBe(3)
     expect(await rows('SELECT payload FROM graphile_worker._private_jobs WHERE run_at > now()')).toHaveLength(1)
@@ -196,13 +206,13 @@ describe('limit(target, { rate })', () => {
   })
 
   it('is kept by drain, which can run ahead', async () => {
-    for (let i = 0; i < 7; i++) await Attempt.async(Mail).send('a', `${i}`)
+    for (let i = 0; i < 7; i++) await Attempt.async(Mail).post('a', `${i}`)
     expect(await drain(db)).toMatchObject({ succeeded: 3 })
     expect(await drain(db)).toMatchObject({ succeeded: 0 })
     const clock = await testClock(db)
-    await clock.advance('602ms')
+    await clock.advance('61 minutes')
     expect(await drain(db)).toMatchObject({ succeeded: 3 })
-    expect(await drain(db, { until: '1 minute' })).toMatchObject({ succeeded: 1 })
+    expect(await drain(db, { until: '3 hours' })).toMatchObject({ succeeded: 1 })
     expect(await statuses()).toEqual(Array(7).fill('succeeded'))
   })
 })

@@ -8,6 +8,7 @@ import { attemptPage } from './pages/attempt.js'
 import { attemptsPage } from './pages/attempts.js'
 import { actOnReports, confirmBuildPage } from './pages/build.js'
 import { confirmPage } from './pages/confirm.js'
+import { limitsPage } from './pages/limits.js'
 import { overviewPage } from './pages/overview.js'
 import { actOnPause, confirmPausePage, pausesPage } from './pages/pauses.js'
 import { actOnToasts, confirmRefreshPage } from './pages/refresh.js'
@@ -51,6 +52,8 @@ async function show(context: PageContext): Promise<Response> {
       return first === undefined ? await reportsPage(context) : await confirmBuildPage(mayAct(context))
     case 'workers':
       return await workersPage(context)
+    case 'limits':
+      return await limitsPage(context)
     case 'pauses':
       return first === undefined ? await pausesPage(context) : await confirmPausePage(mayAct(context))
     default:

@@ -120,17 +120,19 @@ class Drain {
       if (!recursive && table instanceof AttemptStore)
         this.#lastIds.set(table.table, await lastIdOf(this.#db, table.table))
     }
-    for (;;) {
+    for (let isLastLook = false; ; ) {
       await this.#expire()
       const call = await this.#nextCall()
       const refresh = call ? undefined : await nextDueRefresh(this.#db, this.#toasts, this.#lockedIn('toasts'))
-      if (call) await this.#runCall(call)
+      if (call) isLastLook = (await this.#runCall(call)) ? false : isLastLook
       else if (refresh) await this.#refresh(refresh)
       else {
         const wait = await this.#nextWait()
-        if (wait === undefined) break
-        advance(wait)
+        // A call of a full key may have become due since its key was looked at.
+        if (wait === undefined && (this.#fullKeys.size === 0 || isLastLook)) break
+        isLastLook = wait === undefined
         this.#fullKeys.clear()
+        advance(wait ?? 0)
       }
     }
     advance(Math.max(0, (this.#until?.getTime() ?? 0) - this.#db.now()))
@@ -185,20 +187,22 @@ class Drain {
     return [...(usedClasses(this.#db) as Set<AttemptClass>), ...(this.#options.attempts ?? [])]
   }
 
-  async #runCall({ Attempt, id }: NextCall): Promise<void> {
+  /** Returns whether a call has run. */
+  async #runCall({ Attempt, id }: NextCall): Promise<boolean> {
     const classOf = await classes(Attempt, this.#classes)
     // As a job does, it runs the next call of a key, which may be another one.
     const { claimed, waits } = await claim(Attempt, id, { enqueuesNext: false })
     const limitKey = waits && (await Attempt.store.find(id))?.limit_key
     if (limitKey) this.#fullKeys.add(limitKey)
     else if (!claimed) this.#lockedIn(Attempt.store.table).push(id)
-    if (!claimed) return
+    if (!claimed) return false
     const attempt: AttemptRecord = new (classOf(claimed.row))(claimed.row)
     this.#count(`${attempt.target}.${attempt.method}`)
     const report = await runClaimed(attempt, claimed)
     this.#fullKeys.clear()
     this.#result[outcomeOf(attempt, report)]++
     this.#throw(report.error, `${Attempt.name} ${attempt.id} (${attempt.target}.${attempt.method})`)
+    return true
   }
 
   async #refresh({ id, name, key }: DueRefresh): Promise<void> {

@@ -5,7 +5,7 @@ import { pathTo } from '../links.js'
 import type { DashboardRole, DashboardSettings } from '../options.js'
 import { Notice } from './notice.js'
 
-export type Section = 'overview' | 'attempts' | 'toasts' | 'reports' | 'workers' | 'pauses'
+export type Section = 'overview' | 'attempts' | 'toasts' | 'reports' | 'workers' | 'pauses' | 'limits'
 
 interface LayoutProps {
   settings: DashboardSettings
@@ -68,6 +68,7 @@ const SECTIONS: [Section, string][] = [
   ['reports', 'Reports'],
   ['workers', 'Workers'],
   ['pauses', 'Pauses'],
+  ['limits', 'Limits'],
 ]
 
 function Navigation({ settings, section }: { settings: DashboardSettings; section: Section | undefined }) {
