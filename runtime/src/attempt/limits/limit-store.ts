@@ -90,7 +90,7 @@ export class LimitStore {
   }
 
   async #wake(keys: string[]): Promise<void> {
-    if (keys.length > 0) await this.#db.query(this.#sql.wake, [this.#task, keys, this.#model])
+    if (keys.length > 0) await this.#db.query(this.#sql.wake, [this.#task, keys])
   }
 
   async *#waitingKeys(name: string): AsyncGenerator<string[]> {

@@ -281,7 +281,7 @@ export class LimitedClaims {
       if (usage.rateLimit !== null && usage.used! + started >= usage.rateLimit) later.push(usage)
       else if (started === requests.length) now.push(limitKey)
     }
-    if (now.length > 0) await query(this.#sql.wake, [this.#task, now, this.#model])
+    if (now.length > 0) await query(this.#sql.wake, [this.#task, now])
     if (later.length > 0) {
       const columns = [later.map((each) => each.rateLimit), later.map((each) => each.rateMs)]
       await query(this.#sql.wakeLater, [this.#task, later.map((each) => each.limitKey), this.#model, ...columns])

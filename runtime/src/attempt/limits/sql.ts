@@ -1,13 +1,44 @@
+import { SMALLEST_ID } from '../../core/row-id.js'
 import type { Statement } from '../../core/statement.js'
 import { jobSpec } from '../sql/job-spec.js'
 import { claimedRow } from '../sql/runs.js'
-import { isPaused, isStartable } from '../sql/startable.js'
+import { isStartable } from '../sql/startable.js'
 
 /**
  * The windows of rates are counted in so many parts, so that a row of async_limit_starts has no more entries. A start counts from the end
  * of its part: a call may wait for a thousandth of the window too long, and the rate is never exceeded.
  */
 const PARTS = 1000
+
+/**
+ * The condition that a row is pending, and those of the index by priority and time: see the migration. With others, PostgreSQL could choose
+ * another index, or expect so few rows that it sorts all of a key.
+ */
+function isPending(row: string): string {
+  return `${row}.status < 'running' AND ${row}.scheduled_at >= '-infinity'`
+}
+
+/** How many calls more than there are slots are looked at: other transactions may have locked some. */
+const SPARE = 5
+
+/** The next calls of a key that may start, in their order. */
+function nextOfKey(table: string, key: string, limit: string): string {
+  return `SELECT next.id, ${key} AS limit_key, next.priority, next.scheduled_at
+          FROM "${table}_next"(${key}, ${limit}, clock_timestamp()) AS next`
+}
+
+/** Locks the candidates that no other transaction has locked, and numbers those of each key in their order. */
+function unlockedCandidates(table: string): string {
+  return `unlocked_candidates AS MATERIALIZED (
+        SELECT attempt.id FROM "${table}" AS attempt
+        WHERE attempt.id = ANY (ARRAY(SELECT id FROM candidates)) AND attempt.status::text = 'pending'
+          AND attempt.scheduled_at <= clock_timestamp()
+        FOR NO KEY UPDATE SKIP LOCKED
+      ), next AS MATERIALIZED (
+        SELECT id, slots, row_number() OVER (PARTITION BY limit_key ORDER BY priority DESC, scheduled_at, id) AS position
+        FROM candidates JOIN unlocked_candidates USING (id)
+      )`
+}
 
 /** The statements that claim the calls of keys. */
 export const limitStatements = (table: string) =>
@@ -73,19 +104,15 @@ export const limitStatements = (table: string) =>
         LEFT JOIN async_limits AS of_key ON of_key.model = $3 AND of_key.limit_key = given.limit_key
         LEFT JOIN async_limits AS of_limit ON of_limit.model = $3 AND of_limit.limit_key = given.name
         WHERE given.limit_key IS NOT NULL AND current_setting('transaction_isolation') = 'read committed'
-      ), next AS MATERIALIZED (
-        SELECT next.id
+      ), candidates AS MATERIALIZED (
+        SELECT next.*, greatest(0, least(given.wanted, given.concurrency - given.running)) AS slots
         FROM given CROSS JOIN LATERAL (
-          SELECT attempt.id
-          FROM "${table}" AS attempt
-          WHERE attempt.limit_key = given.limit_key AND attempt.status = 'pending' AND ${isStartable('attempt', '$3')}
-          ORDER BY attempt.priority DESC, attempt.scheduled_at, attempt.id
-          LIMIT greatest(0, least(given.wanted, given.concurrency - given.running))
-          FOR NO KEY UPDATE OF attempt SKIP LOCKED
+          ${nextOfKey(table, 'given.limit_key', `CASE WHEN given.concurrency > given.running THEN given.wanted + ${SPARE} ELSE 0 END`)}
         ) AS next
         WHERE given.running IS NOT NULL AND NOT given.has_rate
-      ), started AS (
-        UPDATE "${table}" SET ${claimedRow()} WHERE id = ANY (ARRAY(SELECT id FROM next)) RETURNING *
+      ), ${unlockedCandidates(table)}
+      , started AS (
+        UPDATE "${table}" SET ${claimedRow()} WHERE id = ANY (ARRAY(SELECT id FROM next WHERE position <= slots)) RETURNING *
       )
       SELECT
         given.limit_key AS "limitKey", given.concurrency, given.running, NULL::int AS "rateLimit", NULL::int AS used, NULL::float8 AS "rateMs",
@@ -132,32 +159,22 @@ export const limitStatements = (table: string) =>
         FROM settings
       ), free AS MATERIALIZED (
         SELECT *, greatest(0, least(wanted, concurrency - running, rate_limit - used))::int AS slots FROM usage
-      ), in_any_order AS MATERIALIZED (
-        SELECT next.id
+      ), candidates AS MATERIALIZED (
+        SELECT next.*, free.slots
         FROM free CROSS JOIN LATERAL (
-          SELECT attempt.id
-          FROM "${table}" AS attempt
-          WHERE attempt.limit_key = free.limit_key AND attempt.status = 'pending' AND ${isStartable('attempt', '$3')}
-            AND (free.ids IS NULL OR attempt.id = ANY (free.ids))
-          ORDER BY attempt.priority DESC, attempt.scheduled_at, attempt.id
-          LIMIT free.slots
-          FOR NO KEY UPDATE OF attempt SKIP LOCKED
+          ${nextOfKey(table, 'free.limit_key', `CASE WHEN free.slots > 0 THEN free.slots + ${SPARE} ELSE 0 END`)}
         ) AS next
-        WHERE NOT free.is_strict
-      ), first_in_order AS MATERIALIZED (
-        -- A call for later takes its place when it is due. One that has run before keeps its place.
+        WHERE NOT free.is_strict AND free.ids IS NULL
+        UNION ALL
+        SELECT attempt.id, attempt.limit_key, attempt.priority, attempt.scheduled_at, free.slots
+        FROM free JOIN "${table}" AS attempt ON attempt.id = ANY (free.ids)
+        WHERE NOT free.is_strict AND ${isStartable('attempt', '$3')}
+      ), ${unlockedCandidates(table)}
+      , first_in_order AS MATERIALIZED (
         SELECT
           free.limit_key, free.ids, next.id,
           bool_and(next.is_startable) OVER (PARTITION BY free.limit_key ORDER BY next.id) AS is_next
-        FROM free CROSS JOIN LATERAL (
-          SELECT attempt.id, attempt.scheduled_at <= clock_timestamp() AND NOT ${isPaused('attempt', '$3')} AS is_startable
-          FROM "${table}" AS attempt
-          WHERE attempt.limit_key = free.limit_key AND attempt.status = 'pending'
-            AND (attempt.started_at IS NOT NULL OR attempt.scheduled_at <= clock_timestamp())
-            AND (attempt.expires_at IS NULL OR attempt.expires_at > clock_timestamp())
-          ORDER BY attempt.id
-          LIMIT free.slots
-        ) AS next
+        FROM free CROSS JOIN LATERAL "${table}_first"(free.limit_key, free.slots, clock_timestamp()) AS next
         WHERE free.is_strict
       ), unlocked AS MATERIALIZED (
         -- Also those that hold the others back: a transaction that has locked one may be about to end it.
@@ -174,7 +191,7 @@ export const limitStatements = (table: string) =>
           )
       ), started AS (
         UPDATE "${table}" SET ${claimedRow('(SELECT now FROM clock)')}
-        WHERE id = ANY (ARRAY(SELECT id FROM in_any_order UNION ALL SELECT id FROM in_strict_order))
+        WHERE id = ANY (ARRAY(SELECT id FROM next WHERE position <= slots UNION ALL SELECT id FROM in_strict_order))
         RETURNING *
       ), counted AS (
         INSERT INTO async_limit_starts AS starts (model, limit_key, times, counts, expires_at)
@@ -217,15 +234,10 @@ export const limitStatements = (table: string) =>
     wake: {
       name: `${table}:wake-limited`,
       text: `
-      -- $1 task, $2 keys, $3 model
       WITH next AS MATERIALIZED (
         SELECT head.*
         FROM unnest($2::text[]) AS given (limit_key) CROSS JOIN LATERAL (
-          SELECT attempt.id, attempt.limit_key, attempt.priority, attempt.scheduled_at
-          FROM "${table}" AS attempt
-          WHERE attempt.limit_key = given.limit_key AND attempt.status = 'pending' AND ${isStartable('attempt', '$3')}
-          ORDER BY attempt.priority DESC, attempt.scheduled_at, attempt.id
-          LIMIT 1
+          ${nextOfKey(table, 'given.limit_key', '1')}
         ) AS head
         WHERE NOT EXISTS (
           SELECT FROM graphile_worker.jobs WHERE key = $1 || ':' || head.id AND attempts < max_attempts AND locked_at IS NULL
@@ -246,11 +258,7 @@ export const limitStatements = (table: string) =>
         SELECT head.id, head.limit_key, head.priority, free.time AS scheduled_at
         FROM unnest($2::text[], $4::int[], $5::float8[]) AS given (limit_key, rate_limit, rate_ms)
         CROSS JOIN LATERAL (
-          SELECT attempt.id, attempt.limit_key, attempt.priority
-          FROM "${table}" AS attempt
-          WHERE attempt.limit_key = given.limit_key AND attempt.status = 'pending' AND ${isStartable('attempt', '$3')}
-          ORDER BY attempt.priority DESC, attempt.scheduled_at, attempt.id
-          LIMIT 1
+          ${nextOfKey(table, 'given.limit_key', '1')}
         ) AS head
         CROSS JOIN LATERAL (
           SELECT min(entry.time) + given.rate_ms * interval '1 millisecond' AS time
@@ -284,18 +292,14 @@ export const limitStatements = (table: string) =>
       , next AS MATERIALIZED (
         SELECT head.*
         FROM keys CROSS JOIN LATERAL (
-          SELECT attempt.id, attempt.limit_key, attempt.priority, attempt.scheduled_at
-          FROM "${table}" AS attempt
-          WHERE attempt.limit_key = keys.limit_key AND attempt.status = 'pending' AND ${isStartable('attempt', '$3')}
-          ORDER BY attempt.priority DESC, attempt.scheduled_at, attempt.id
-          LIMIT 1
+          ${nextOfKey(table, 'keys.limit_key', '1')}
         ) AS head
         WHERE NOT EXISTS (
             SELECT FROM "${table}" AS attempt WHERE attempt.status = 'running' AND attempt.limit_key = keys.limit_key
           )
           AND NOT EXISTS (
             SELECT FROM "${table}" AS attempt
-            WHERE attempt.status = 'pending' AND attempt.limit_key = keys.limit_key
+            WHERE ${isPending('attempt')} AND attempt.limit_key = keys.limit_key
               AND attempt.started_at IS NOT NULL AND attempt.scheduled_at > now()
           )
           AND NOT EXISTS (
@@ -380,7 +384,7 @@ export const limitStatements = (table: string) =>
           FROM "${table}" WHERE status = 'running' AND limit_key IS NOT NULL GROUP BY limit_key
           UNION ALL
           SELECT limit_key, 0, count(*)
-          FROM "${table}" WHERE status = 'pending' AND limit_key IS NOT NULL AND scheduled_at <= now() GROUP BY limit_key
+          FROM "${table}" WHERE status < 'running' AND scheduled_at >= '-infinity' AND limit_key IS NOT NULL AND scheduled_at <= now() GROUP BY limit_key
         ) AS counted
         GROUP BY counted.limit_key
         WINDOW of_limit AS (PARTITION BY split_part(counted.limit_key, ':', 1))
@@ -408,13 +412,13 @@ function waitingKeys(table: string): string {
   return `keys AS (
         (
           SELECT limit_key, 1 AS number FROM "${table}"
-          WHERE status = 'pending' AND limit_key IS NOT NULL AND limit_key > $2
+          WHERE status < 'running' AND scheduled_at >= '-infinity' AND limit_key IS NOT NULL AND limit_key > $2
           ORDER BY limit_key LIMIT 1
         )
         UNION ALL
         SELECT (
           SELECT attempt.limit_key FROM "${table}" AS attempt
-          WHERE attempt.status = 'pending' AND attempt.limit_key IS NOT NULL AND attempt.limit_key > keys.limit_key
+          WHERE ${isPending('attempt')} AND attempt.limit_key IS NOT NULL AND attempt.limit_key > keys.limit_key
           ORDER BY attempt.limit_key LIMIT 1
         ), number + 1
         FROM keys
