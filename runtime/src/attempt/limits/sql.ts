@@ -30,12 +30,12 @@ function nextOfKey(table: string, key: string, limit: string): string {
 /** Locks the candidates that no other transaction has locked, and numbers those of each key in their order. */
 function unlockedCandidates(table: string): string {
   return `unlocked_candidates AS MATERIALIZED (
-        SELECT attempt.id FROM "${table}" AS attempt
+        SELECT attempt.ctid AS place, attempt.id FROM "${table}" AS attempt
         WHERE attempt.id = ANY (ARRAY(SELECT id FROM candidates)) AND attempt.status::text = 'pending'
           AND attempt.scheduled_at <= clock_timestamp()
         FOR NO KEY UPDATE SKIP LOCKED
       ), next AS MATERIALIZED (
-        SELECT id, slots, row_number() OVER (PARTITION BY limit_key ORDER BY priority DESC, scheduled_at, id) AS position
+        SELECT id, place, slots, row_number() OVER (PARTITION BY limit_key ORDER BY priority DESC, scheduled_at, id) AS position
         FROM candidates JOIN unlocked_candidates USING (id)
       )`
 }
@@ -112,7 +112,9 @@ export const limitStatements = (table: string) =>
         WHERE given.running IS NOT NULL AND NOT given.has_rate
       ), ${unlockedCandidates(table)}
       , started AS (
-        UPDATE "${table}" SET ${claimedRow()} WHERE id = ANY (ARRAY(SELECT id FROM next WHERE position <= slots)) RETURNING *
+        UPDATE "${table}" SET ${claimedRow()} 
+        WHERE ctid = ANY (ARRAY(SELECT place FROM next WHERE position <= slots)) AND status::text = 'pending'
+        RETURNING *
       )
       SELECT
         given.limit_key AS "limitKey", given.concurrency, given.running, NULL::int AS "rateLimit", NULL::int AS used, NULL::float8 AS "rateMs",
@@ -178,12 +180,12 @@ export const limitStatements = (table: string) =>
         WHERE free.is_strict
       ), unlocked AS MATERIALIZED (
         -- Also those that hold the others back: a transaction that has locked one may be about to end it.
-        SELECT id, scheduled_at <= clock_timestamp() AS is_due FROM "${table}"
+        SELECT ctid AS place, id, scheduled_at <= clock_timestamp() AS is_due FROM "${table}"
         WHERE id = ANY (ARRAY(SELECT id FROM first_in_order)) AND status::text = 'pending'
         FOR NO KEY UPDATE SKIP LOCKED
       ), in_strict_order AS (
-        SELECT next.id
-        FROM first_in_order AS next
+        SELECT own.place
+        FROM first_in_order AS next JOIN unlocked AS own USING (id)
         WHERE next.is_next AND (next.ids IS NULL OR next.id = ANY (next.ids))
           AND NOT EXISTS (
             SELECT FROM first_in_order AS earlier LEFT JOIN unlocked USING (id)
@@ -191,7 +193,8 @@ export const limitStatements = (table: string) =>
           )
       ), started AS (
         UPDATE "${table}" SET ${claimedRow('(SELECT now FROM clock)')}
-        WHERE id = ANY (ARRAY(SELECT id FROM next WHERE position <= slots UNION ALL SELECT id FROM in_strict_order))
+        WHERE ctid = ANY (ARRAY(SELECT place FROM next WHERE position <= slots UNION ALL SELECT place FROM in_strict_order))
+          AND status::text = 'pending'
         RETURNING *
       ), counted AS (
         INSERT INTO async_limit_starts AS starts (model, limit_key, times, counts, expires_at)
