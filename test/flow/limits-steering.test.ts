@@ -32,10 +32,7 @@ const Mail = {
 }
 const listed = { Shopify, Mail }
 const targets = defineTargets(listed, {
-  limits: [
-    limit(Shopify, { key: (shop) => shop, concurrency: 1 }),
-    limit(Mail, { rate: { limit: 1, per: '1 hour' } }),
-  ],
+  limits: [limit(Shopify, { key: (shop) => shop, concurrency: 1 }), limit(Mail, { rate: { limit: 1, per: '1 hour' } })],
 })
 
 class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {}
@@ -115,11 +112,15 @@ describe('Attempt.setLimit', () => {
     )
     await expect(Attempt.setLimit(Shopify, { concurrency: 0 })).rejects.toThrow('concurrency is 0')
     await expect(Attempt.setLimit(Shopify, { rate: { limit: 1, per: 0 } })).rejects.toThrow('rate.per is 0')
-    await expect(Attempt.setLimit(Shopify, { concurency: 2 } as never)).rejects.toMatchObject({ code: 'UNKNOWN_OPTION' })
-    expect(() => defineTargets(listed, { limits: [limit({ other() {} }, { concurrency: 1 })] })).toThrow('is not a target')
-    expect(() => defineTargets(listed, { limits: [limit(Mail, { concurrency: 1 }), limit(Mail, { concurrency: 2 })] })).toThrow(
-      'Mail has two',
+    await expect(Attempt.setLimit(Shopify, { concurency: 2 } as never)).rejects.toMatchObject({
+      code: 'UNKNOWN_OPTION',
+    })
+    expect(() => defineTargets(listed, { limits: [limit({ other() {} }, { concurrency: 1 })] })).toThrow(
+      'is not a target',
     )
+    expect(() =>
+      defineTargets(listed, { limits: [limit(Mail, { concurrency: 1 }), limit(Mail, { concurrency: 2 })] }),
+    ).toThrow('Mail has two')
     expect(() => limit(Mail, {})).toThrow('at least one of')
     // @ts-expect-error The key gets the arguments of the methods.
     limit(Mail, { key: (to: number) => `${to}`, concurrency: 1 })
@@ -138,8 +139,22 @@ describe('Attempt.limits', () => {
     const nextStartAt = limits[1]!.keys[0]!.nextStartAt!
     expect(nextStartAt.getTime() - Date.now()).toBeGreaterThan(3_500_000)
     expect(limits).toMatchObject([
-      { target: 'Shopify', method: null, order: null, concurrency: 1, running: 1, waiting: 2, keys: [{ key: 'acme', isFull: true, running: 1, waiting: 2 }] },
-      { target: 'Mail', rate: { limit: 1, per: 3_600_000 }, running: 0, waiting: 1, keys: [{ key: '', isFull: true, waiting: 1 }] },
+      {
+        target: 'Shopify',
+        method: null,
+        order: null,
+        concurrency: 1,
+        running: 1,
+        waiting: 2,
+        keys: [{ key: 'acme', isFull: true, running: 1, waiting: 2 }],
+      },
+      {
+        target: 'Mail',
+        rate: { limit: 1, per: 3_600_000 },
+        running: 0,
+        waiting: 1,
+        keys: [{ key: '', isFull: true, waiting: 1 }],
+      },
     ])
     expect(describeLimit('Attempt', limits[0]!)).toBe(
       'Shopify (Attempt), 1 at a time: 1 running, 2 waiting. Full: acme (1 running, 2 waiting).',
@@ -198,7 +213,9 @@ describe('a limited call', () => {
   })
 
   it('runs after its limit was removed from targets.ts, also if it waited without a job', async () => {
-    await rows(`INSERT INTO attempts (target, method, args, limit_key) SELECT 'Shopify', 'push', jsonb_build_array('acme', i::text), 'Old:acme' FROM generate_series(1, 3) i`)
+    await rows(
+      `INSERT INTO attempts (target, method, args, limit_key) SELECT 'Shopify', 'push', jsonb_build_array('acme', i::text), 'Old:acme' FROM generate_series(1, 3) i`,
+    )
     await rows('DELETE FROM graphile_worker._private_jobs')
     class Unlimited extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: defineTargets(listed) }) {}
     await sweep(db)
@@ -208,7 +225,9 @@ describe('a limited call', () => {
 
   it('moves to the key of its present limit when its target was renamed', async () => {
     await occupy('Shopify:acme')
-    await rows(`INSERT INTO attempts (target, method, args, limit_key) VALUES ('Shopify', 'push', '["acme", "a"]', 'Shop:acme')`)
+    await rows(
+      `INSERT INTO attempts (target, method, args, limit_key) VALUES ('Shopify', 'push', '["acme", "a"]', 'Shop:acme')`,
+    )
     await work()
     expect(calls).toEqual([])
     expect((await Attempt.pending())[0]!.limitKey).toBe('Shopify:acme')
@@ -226,7 +245,9 @@ describe('a limited call', () => {
 
 it('a sweep adds no jobs for calls that wait, and one for a key whose job was lost', async () => {
   const id = await occupy('Shopify:acme')
-  await rows(`INSERT INTO attempts (target, method, args, limit_key) SELECT 'Shopify', 'push', '["acme", "a"]', 'Shopify:acme' FROM generate_series(1, 2000)`)
+  await rows(
+    `INSERT INTO attempts (target, method, args, limit_key) SELECT 'Shopify', 'push', '["acme", "a"]', 'Shopify:acme' FROM generate_series(1, 2000)`,
+  )
   await rows('DELETE FROM graphile_worker._private_jobs')
   expect(await sweep(db)).toMatchObject({ enqueued: 0 })
   await rows('DELETE FROM attempts WHERE id = $1', [id])

@@ -1,4 +1,3 @@
-import { SMALLEST_ID } from '../../core/row-id.js'
 import type { Statement } from '../../core/statement.js'
 import { jobSpec } from '../sql/job-spec.js'
 import { claimedRow } from '../sql/runs.js'
