@@ -19,10 +19,7 @@ export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptC
       subclasses,
       job: { limitKey, enqueuesNext: true },
     })
-    if (!attempt)
-      logger.debug(
-        `${job.task_identifier} ${id} is not pending, not due, paused, or waits for its limit: nothing to do`,
-      )
+    if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending, not due or paused: nothing to do`)
   })
   attemptsOf.set(task, Attempt)
   return task
