@@ -43,8 +43,8 @@ describe('a sweep', () => {
   it('P17: releases a claimed run that this process no longer runs, and no running one', async () => {
     const [lost, held] = [await Attempt.async(Baker).bake(), await Attempt.async(Baker).bake()]
     const { id: worker } = await presenceOf(db)
-    const heldRun = await Attempt.store.runs.claim(held.id, worker)
-    const lostRun = await Attempt.store.runs.claim(lost.id, worker)
+    const { claimed: heldRun } = await Attempt.store.runs.claim(held.id, worker)
+    const { claimed: lostRun } = await Attempt.store.runs.claim(lost.id, worker)
     Attempt.store.runs.running.remove(lostRun!.run)
     expect(await Attempt.store.rescue()).toBe(0)
 
@@ -59,9 +59,9 @@ describe('a sweep', () => {
     const attempt = await Attempt.async(Baker).bake()
     const { id: worker } = await presenceOf(db)
     const { runs } = Attempt.store
-    const { run: older } = (await runs.claim(attempt.id, worker))!
+    const { run: older } = (await runs.claim(attempt.id, worker)).claimed!
     await rows(`UPDATE attempts SET status = 'pending', locked_by = NULL, num_attempts = 0`)
-    const { run: newer } = (await runs.claim(attempt.id, worker))!
+    const { run: newer } = (await runs.claim(attempt.id, worker)).claimed!
     expect(newer.number).toBe(older.number)
 
     runs.running.begin(older, { cancel() {} })
@@ -76,7 +76,7 @@ describe('a sweep', () => {
     class Other extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: defineTargets({ Baker }) }) {}
     const attempt = await Attempt.async(Baker).bake()
     const { id: worker } = await presenceOf(db)
-    const { run } = (await Attempt.store.runs.claim(attempt.id, worker))!
+    const { run } = (await Attempt.store.runs.claim(attempt.id, worker)).claimed!
     await rows(`UPDATE attempts SET started_at = now() - interval '2 minutes'`)
     expect(await Other.store.rescue()).toBe(0)
     Attempt.store.runs.running.remove(run)

@@ -325,7 +325,7 @@ describe('a paused call', () => {
     const lock = `UPDATE graphile_worker._private_jobs SET locked_at = now(), locked_by = 'a worker' RETURNING id`
     const [job] = await rows(lock)
     const { id: worker } = await presenceOf(db)
-    expect(await Attempt.store.runs.claim(attempt.id, worker)).toBeUndefined()
+    expect((await Attempt.store.runs.claim(attempt.id, worker)).claimed).toBeUndefined()
     await Attempt.resume(Mail)
     await rows(`SELECT graphile_worker.complete_jobs(ARRAY[$1::bigint])`, [job!.id])
     await work()

@@ -38,6 +38,8 @@ import { type CurrentCall, currentCall } from './current.js'
 import { loadPredecessors } from './dependencies/load.js'
 import { invalid, rowFilter } from './filter.js'
 import { AttemptLifecycle, performClaimed } from './lifecycle.js'
+import type { ClaimJob } from './limits/limited-claims.js'
+import { type LimitStatus, listLimits, type SetLimitOptions, setLimit } from './limits/limits.js'
 import { targetLoaders } from './pause-match.js'
 import {
   listPauses,
@@ -280,14 +282,15 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
    * Performs an attempt by id, as an instance of its subclass; the worker does this. Returns null where it is not pending, not due,
    * paused or gone.
    * @param subclasses classes that extend it and that `defineTargets` does not list
+   * @param job set by `attemptTask`: it runs the next call of the job's key, which may be another one
    */
   static async perform<Class extends AttemptClass>(
     this: Class,
     id: RowId,
-    { signal, subclasses = [] }: PerformOptions & { subclasses?: readonly AttemptClass[] } = {},
+    { signal, subclasses = [], job }: PerformOptions & { subclasses?: readonly AttemptClass[]; job?: ClaimJob } = {},
   ): Promise<InstanceType<Class> | null> {
     const classOf = await classes(this, subclasses)
-    const claimed = await claim(this, rowIdOf(id, `${this.name}.perform`))
+    const { claimed } = await claim(this, rowIdOf(id, `${this.name}.perform`), job)
     if (!claimed) return null
     const attempt = new (classOf(claimed.row))(claimed.row) as InstanceType<Class>
     await performClaimed(attempt, claimed, signal)
@@ -367,6 +370,27 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
   /** The schedules of this model, with their last and next occurrences, by name: those of schedule.ts, and the others. */
   static async schedules<Class extends AttemptClass>(this: Class): Promise<ScheduleStatus[]> {
     return await listSchedules(this.db, { model: this.model })
+  }
+
+  /**
+   * Changes the numbers of a limit, for all keys or for one. Every worker follows at its next claim, and calls that may start now do. It
+   * lasts until it is changed again: `concurrency: null` is the number in `targets.ts`.
+   *
+   *     await Attempt.setLimit(Shopify, { key: 'acme', concurrency: 5 })
+   *
+   * @throws UnknownTargetError; AsyncGenError INVALID_OPTION if `targets.ts` has no such limit, UNKNOWN_OPTION, INVALID_DURATION
+   */
+  static async setLimit<Class extends AttemptClass, const T extends PausedTarget<TargetsOf<Class>>>(
+    this: Class,
+    target: T,
+    options: SetLimitOptions & { method?: PausedMethod<TargetsOf<Class>, T> | undefined },
+  ): Promise<void> {
+    await setLimit(this, target as object | string, options)
+  }
+
+  /** The limits of `targets.ts` with what `setLimit` has changed: what is full, and who waits. */
+  static async limits<Class extends AttemptClass>(this: Class): Promise<LimitStatus[]> {
+    return await listLimits(this)
   }
 
   /** Re-encrypts rows whose encryptor is not the current one. An older key can be removed once nothing is left. */

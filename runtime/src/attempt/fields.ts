@@ -19,6 +19,7 @@ export interface AttemptJson {
   expiresAt: string | null
   timeoutMs: number | null
   snoozes: number
+  limitKey: string | null
   startedAt: string | null
   completedAt: string | null
   createdAt: string
@@ -100,6 +101,10 @@ export abstract class AttemptFields {
   /** How many runs have ended with `snooze`. They are not counted in `numAttempts`. */
   get snoozes(): number {
     return this.row.snoozes
+  }
+  /** The limit and the key that the call counts for: `Shopify:acme`; null if it has none, or if no worker has computed it yet. */
+  get limitKey(): string | null {
+    return this.row.limit_key
   }
   get startedAt(): Date | null {
     return this.row.started_at
@@ -212,6 +217,7 @@ export abstract class AttemptFields {
       expiresAt: this.expiresAt?.toJSON() ?? null,
       timeoutMs: this.timeoutMs,
       snoozes: this.snoozes,
+      limitKey: this.limitKey,
       startedAt: this.startedAt?.toJSON() ?? null,
       completedAt: this.completedAt?.toJSON() ?? null,
       createdAt: this.createdAt.toJSON(),

@@ -44,16 +44,16 @@ export abstract class AttemptLifecycle extends AttemptFields {
    * (`status` is `running`). There, `fail`, `expire`, `cancel` and `retry` end the run before the call begins. An error thrown
    * before `super` counts as an error of the run. An override that does neither postpones the call by `retryDelay`.
    *
-   * @returns true if the call ran; false if it is not due, blocked or its row is locked, with a warning ATTEMPT_NOT_DUE
+   * @returns true if the call ran; false if it is not due, blocked, waits for its limit, or its row is locked, with a warning ATTEMPT_NOT_DUE
    * @throws InvalidStateError unless the attempt is pending or blocked; and what `handlePerformError` throws
    */
   async perform({ signal }: PerformOptions = {}): Promise<boolean> {
     if (this.#run?.phase !== 'claimed') {
-      const claimed = await claim(this.#class, this.id)
+      const { claimed, waits } = await claim(this.#class, this.id)
       if (!claimed) {
         await this.reload()
         if (!this.isPending && !this.isBlocked) throw this.#invalidState('perform')
-        warnOfNoCall(this.#label, await reasonOfNoCall(this, this.#class))
+        warnOfNoCall(this.#label, await reasonOfNoCall(this, this.#class, waits))
         return false
       }
       this.#own(claimed, signal)
@@ -360,13 +360,14 @@ function warnOfNoCall(label: string, why: string): void {
   process.emitWarning(`perform() did not run ${label}: ${why}.`, { code: 'ATTEMPT_NOT_DUE' })
 }
 
-async function reasonOfNoCall(attempt: AttemptFields, { store }: BoundClass): Promise<string> {
-  const { hasExpired, isBlocked, isDue, expiresAt, scheduledAt } = attempt
+async function reasonOfNoCall(attempt: AttemptFields, { store }: BoundClass, waits: boolean): Promise<string> {
+  const { hasExpired, isBlocked, isDue, expiresAt, scheduledAt, limitKey } = attempt
   if (hasExpired) return `it expired at ${expiresAt!.toISOString()}`
   if (isBlocked) return await reasonOfBlock(attempt, store)
   if (!isDue) return `it is due at ${scheduledAt.toISOString()}`
   const [pause] = await store.pauses.matching(attempt)
   if (pause) return describePause(pause)
+  if (waits) return `it waits for the limit ${JSON.stringify(limitKey)}`
   return 'its row is locked, or the clock of the database says that it is not due yet'
 }
 

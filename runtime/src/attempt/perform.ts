@@ -9,6 +9,7 @@ import { AwaitedMethod } from './awaited-method.js'
 import type { BoundClass } from './binding.js'
 import { type CurrentCall, type RunControl, runCall } from './current.js'
 import type { AttemptFields } from './fields.js'
+import { limitKey } from './limits/list.js'
 import type { RunKey } from './row.js'
 import type { RunEnd, RunStore } from './run-store.js'
 import { Snooze } from './snooze.js'
@@ -99,10 +100,11 @@ async function runMethod(call: CurrentCall, { control, around }: CallRun): Promi
   const { db, targets } = classOf(call)
   const list = await targets()
   const callable = list.resolve(attempt.target, attempt.method)
-  const { path, timeout, schemas } = list.settingsOf(attempt.target, attempt.method)
+  const { path, timeout, schemas, limit } = list.settingsOf(attempt.target, attempt.method)
   const run = () =>
     runCall(call, async () => {
       const given = argumentsOf(attempt)
+      if (limit && attempt.limitKey === null) requireLimitKey(control, limit, path, given)
       const args = schemas ? await checkStored(control, path, schemas, given) : given
       const next = async () => {
         // The time limit may have ended the run while a schema or `around` waited.
@@ -216,6 +218,16 @@ async function checkStored(control: RunControl, ...check: Parameters<typeof chec
     return await checkArguments(...check)
   } catch (error) {
     control.isFinal = isInstance(error, InvalidArgumentsError)
+    throw error
+  }
+}
+
+/** The claim could not compute the key, so it counts for no limit. Another run would fail in the same way. */
+function requireLimitKey(control: RunControl, ...call: Parameters<typeof limitKey>): void {
+  try {
+    limitKey(...call)
+  } catch (error) {
+    control.isFinal = true
     throw error
   }
 }

@@ -18,6 +18,7 @@ import { debounceOf } from './debounce/options.js'
 import { insertDebounced } from './debounce/record.js'
 import { predecessorColumns, requirePredecessors } from './dependencies/predecessors.js'
 import type { AttemptFields } from './fields.js'
+import { limitKey } from './limits/list.js'
 import { TargetRecord } from './record-target.js'
 import { type AttemptRow, type NewAttempt, type NewBatch, type NewDebounce, OWN_FIELDS, tokenKey } from './row.js'
 import { typeOf } from './subclasses.js'
@@ -194,16 +195,17 @@ function delayOf({ wait = 0, atMost = wait }: Partial<NewDebounce> = {}): number
   return Math.min(wait, atMost)
 }
 
-/** @throws UnknownTargetError for a target or a method that is not listed; InvalidArgumentsError */
+/** @throws UnknownTargetError for a target or a method that is not listed; InvalidArgumentsError; AsyncGenError INVALID_LIMIT_KEY */
 async function named(Attempt: BoundClass, calls: CopiedCall[]): Promise<NewAttempt[]> {
   const targets = await Attempt.targets()
   const type = await typeOf(Attempt)
   const found = calls.map(({ callee, given, ...call }) => {
     const target = targets.nameOf(callee)
     targets.resolve(target, call.method)
-    return { call: { ...call, type, target }, given, ...targets.settingsOf(target, call.method) }
+    return { call: { ...call, type, target } as NewAttempt, given, ...targets.settingsOf(target, call.method) }
   })
   for (const { path, schemas, given } of found) if (schemas) await checkArguments(path, schemas, given)
+  for (const { call, path, limit, given } of found) if (limit) call.limitKey = limitKey(limit, path, given)
   return found.map(({ call }) => call)
 }
 

@@ -34,6 +34,7 @@ export const OWN_FIELDS = [
   'expiresAt',
   'timeoutMs',
   'snoozes',
+  'limitKey',
   'startedAt',
   'completedAt',
   'result',
@@ -76,6 +77,8 @@ export interface AttemptRow {
   /** The time limit of a run, in milliseconds; null for that of the method or the target. */
   timeout_ms: number | null
   snoozes: number
+  /** The limit and the key of the call: `Shopify:acme`; null if it has no limit, or if its key is not computed yet. */
+  limit_key: string | null
   started_at: Date | null
   completed_at: Date | null
   result: Json
@@ -150,6 +153,7 @@ export interface NewAttempt {
   expiresAfter?: number | undefined
   /** Milliseconds. */
   timeoutMs?: number | undefined
+  limitKey?: string | undefined
   parentId?: bigint | undefined
   batchId?: string | undefined
   afterIds?: string[] | undefined

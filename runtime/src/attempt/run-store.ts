@@ -4,6 +4,7 @@ import type { Query } from '../core/statement.js'
 import { hasNotCommitted, isTransient } from '../core/transient-errors.js'
 import { presenceOf } from '../presence/presence.js'
 import { microbatch } from './batch.js'
+import { type ClaimOptions, LimitedClaims } from './limits/limited-claims.js'
 import type { AttemptRow, AttemptStatus, NewStoredError, RunKey } from './row.js'
 import { type RunningAttempts, runningAttempts } from './running.js'
 import { runStatements } from './sql/runs.js'
@@ -16,6 +17,14 @@ interface BatchedRequest {
 interface ClaimRequest extends BatchedRequest {
   id: bigint
   worker: number
+  /** The methods that have a limit per key, whose calls are left out. */
+  limited: string[]
+}
+
+/** The answer to a claim: the run; or, without a run, whether the call waits for its limit. */
+export interface Claim {
+  claimed: ClaimedRun | undefined
+  waits: boolean
 }
 
 /** A run that this process has claimed, and its row. */
@@ -69,13 +78,15 @@ export class RunStore {
    * since when, in milliseconds. The sweep releases those that nobody runs.
    */
   readonly #uncertain = new Map<bigint, number>()
+  readonly #limited: LimitedClaims
   readonly #claim: (request: ClaimRequest) => Promise<{ claimed: ClaimedRun | undefined }>
   readonly #succeed: (request: SuccessRequest) => Promise<boolean>
 
-  constructor(db: Database, model: string, table: string) {
+  constructor(db: Database, model: string, table: string, task: string) {
     this.#db = db
     this.#model = model
     this.#sql = runStatements(table)
+    this.#limited = new LimitedClaims(db, { model, table, task }, (id) => this.releaseLater({ id }))
     this.running = runningAttempts(db, table)
     this.#claim = microbatch({
       together: (requests) => this.#claimTogether(requests),
@@ -89,10 +100,19 @@ export class RunStore {
 
   /**
    * Claims a row that is pending, due, not expired, not paused and not locked, and counts the run. It commits at once, so that a run whose process dies counts.
-   * @returns undefined if the row is not claimable
+   * A call that has a limit gets a run only if its key has room. A job then runs the next call of the key.
    */
-  async claim(id: bigint, worker: number): Promise<ClaimedRun | undefined> {
-    return (await this.#claim({ id, worker, query: this.#db.query })).claimed
+  async claim(id: bigint, worker: number, { limits, job }: ClaimOptions = {}): Promise<Claim> {
+    const claimPlain = async (limited: string[]) =>
+      (await this.#claim({ id, worker, limited, query: this.#db.query })).claimed
+    const limited = limits?.list.paths ?? []
+    if (!limits || limited.length === 0) return { claimed: await claimPlain([]), waits: false }
+    const hasKey = job?.limitKey !== undefined && limits.list.ofKey(job.limitKey) !== undefined
+    const plain = hasKey ? undefined : await claimPlain(limited)
+    if (plain) return { claimed: plain, waits: false }
+    const { row, waits, isUnlimited } = await this.#limited.claim(id, worker, limits, job)
+    if (isUnlimited) return { claimed: await claimPlain([]), waits: false }
+    return { claimed: row && this.#add(row, worker), waits }
   }
 
   /** Whether a run of a row may begin. If the row still could not be claimed, it is locked. */
@@ -165,7 +185,7 @@ export class RunStore {
   }
 
   /** Has the sweep release a run of which nobody knows whether it has ended. */
-  releaseLater({ id }: RunKey): void {
+  releaseLater({ id }: Pick<RunKey, 'id'>): void {
     this.#uncertain.set(id, Date.now())
   }
 
@@ -184,27 +204,35 @@ export class RunStore {
   async #claimTogether(
     requests: readonly ClaimRequest[],
   ): Promise<({ claimed: ClaimedRun | undefined } | undefined)[]> {
-    const { worker, query } = requests[0]!
-    const ids = requests.filter(isBatchedWith(query)).map(({ id }) => id)
-    const rows = await query<AttemptRow>(this.#sql.claim, [ids, worker, this.#model]).catch((error) => {
+    const { worker, query, limited } = requests[0]!
+    const isOfBatch = (request: ClaimRequest) => request.query === query && request.limited.length === limited.length
+    const ids = requests.filter(isOfBatch).map(({ id }) => id)
+    const claiming =
+      limited.length === 0
+        ? query<AttemptRow>(this.#sql.claim, [ids, worker, this.#model])
+        : query<AttemptRow>(this.#sql.claimUnlimited, [ids, worker, this.#model, limited])
+    const rows = await claiming.catch((error) => {
       if (hasNotCommitted(error) || !isTransient(error)) throw error
       return this.#claimedWithoutAnswer(ids, worker)
     })
-    const runs = new Map(
-      rows.flatMap((row): [bigint, ClaimedRun][] => {
-        const run = { id: BigInt(row.id), number: row.num_attempts, worker }
-        return row.status === 'running' ? [[run.id, { row, run }]] : []
-      }),
-    )
-    for (const { run } of runs.values()) this.running.add(run)
+    const claims = rows.flatMap((row) => this.#add(row, worker) ?? [])
+    const runs = new Map(claims.map((claimed) => [claimed.run.id, claimed]))
     return requests.map((request) => {
-      if (request.query !== query) return undefined
+      if (!isOfBatch(request)) return undefined
       const { id } = request
       const claimed = runs.get(id)
       // Two requests of one batch may name the same row. Only the first gets it.
       runs.delete(id)
       return { claimed }
     })
+  }
+
+  /** Lists a claimed row as running. A claim may have failed the row instead. */
+  #add(row: AttemptRow, worker: number): ClaimedRun | undefined {
+    if (row.status !== 'running') return undefined
+    const run = { id: BigInt(row.id), number: row.num_attempts, worker }
+    this.running.add(run)
+    return { row, run }
   }
 
   /** The rows that a claim took although its answer was lost. If the claim commits only now, the sweep releases its rows. */

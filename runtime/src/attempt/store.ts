@@ -7,6 +7,7 @@ import type { Query, Statement } from '../core/statement.js'
 import type { RetentionPeriods, RowStatistics, SweptTable } from '../core/swept-table.js'
 import { BatchStore } from './batches/store.js'
 import { DependencyStore } from './dependencies/store.js'
+import { LimitStore } from './limits/limit-store.js'
 import { PauseStore } from './pause-store.js'
 import { pruneAttempts } from './prune.js'
 import {
@@ -38,6 +39,7 @@ export class AttemptStore implements SweptTable {
   readonly pauses: PauseStore
   readonly batches: BatchStore
   readonly dependencies: DependencyStore
+  readonly limits: LimitStore
   readonly #db: Database
   readonly #task: string
   readonly #sql: ReturnType<typeof rowStatements>
@@ -49,10 +51,11 @@ export class AttemptStore implements SweptTable {
     this.model = model
     this.table = table
     this.#task = task
-    this.runs = new RunStore(db, model, table)
+    this.runs = new RunStore(db, model, table, task)
     this.pauses = new PauseStore(db, { model, table, task })
     this.batches = new BatchStore(db, model, table)
     this.dependencies = new DependencyStore(db, table)
+    this.limits = new LimitStore(db, { model, table, task })
     this.#sql = rowStatements(table)
     this.#enqueueDue = enqueueDueStatement(table)
   }
@@ -217,7 +220,7 @@ export class AttemptStore implements SweptTable {
       if (!row || row.seen < PAGE) break
       last = row
     }
-    return total
+    return total + (await this.limits.repair(query))
   }
 
   async statistics(pausedModels?: ReadonlySet<string>): Promise<RowStatistics> {
@@ -229,6 +232,7 @@ export class AttemptStore implements SweptTable {
   }
 
   async prune(retention: RetentionPeriods | false, stop?: AbortSignal): Promise<number> {
+    await this.limits.prune()
     return retention === false ? 0 : await pruneAttempts(this.#db.query, this, retention, stop)
   }
 

@@ -1,7 +1,9 @@
 import { type Duration, milliseconds } from '../core/duration.js'
-import { AsyncGenError, UnknownTargetError } from '../core/errors.js'
+import { AsyncGenError, isInstance, UnknownTargetError } from '../core/errors.js'
 import { refuseUnknownOptions } from '../core/known-options.js'
 import { type ArgumentSchemas, requireSchemas } from './arguments.js'
+import { Limit } from './limits/limit.js'
+import { LimitList, type NamedLimit } from './limits/list.js'
 import { type Callable, type Methods, RecordTarget } from './record-target.js'
 import type { Snooze } from './snooze.js'
 
@@ -60,6 +62,11 @@ export interface TargetOptions<T extends Targets> {
    * runs. The method gets what the schemas return.
    */
   schemas?: { [Path in PathIn<T>]?: ArgumentSchemas<ArgsAt<T, Path>> }
+  /**
+   * Limits per key, each made by `limit`: `[limit(Shopify, { key: (shop) => shop, concurrency: 2 })]`. A function is called when the targets
+   * are first needed.
+   */
+  limits?: readonly Limit[] | (() => readonly Limit[])
   /** Classes that extend a class of attempts, by the names that their rows remember: `{ UrgentAttempt }`. */
   subclasses?: Record<string, object>
 }
@@ -108,18 +115,21 @@ export class TargetList<T extends Targets = Targets> {
   readonly #subclasses: Record<string, object>
   readonly #timeouts: Record<string, Duration | undefined>
   readonly #schemas: Record<string, ArgumentSchemas<unknown[]> | undefined>
+  readonly #declaredLimits: readonly Limit[] | (() => readonly Limit[])
+  #limits: LimitList | undefined
   #targets: T | undefined
   readonly #resolved = new Map<string, Callable>()
   readonly #settings = new Map<string, MethodSettings>()
 
   constructor(define: () => T, options: TargetOptions<T>) {
-    const { renamed = {}, subclasses = {}, timeouts = {}, schemas = {} } = options
-    refuseUnknownOptions('defineTargets', options, ['renamed', 'subclasses', 'timeouts', 'schemas'])
+    const { renamed = {}, subclasses = {}, timeouts = {}, schemas = {}, limits = [] } = options
+    refuseUnknownOptions('defineTargets', options, ['renamed', 'subclasses', 'timeouts', 'schemas', 'limits'])
     this.#define = define
     this.#renamed = renamed
     this.#subclasses = subclasses
     this.#timeouts = timeouts
     this.#schemas = schemas
+    this.#declaredLimits = limits
   }
 
   /** The listed class for the type of a row, if it is `Attempt` or extends it. */
@@ -158,6 +168,16 @@ export class TargetList<T extends Targets = Targets> {
       else this.find(name)
       if (timeout !== undefined) timeLimit(timeout, `timeouts[${JSON.stringify(name)}]`)
     }
+    void this.limits
+  }
+
+  /**
+   * The limits per key.
+   * @throws UnknownTargetError, AsyncGenError INVALID_OPTION for a limit that is not about a listed target
+   */
+  get limits(): LimitList {
+    this.#limits ??= this.#readLimits()
+    return this.#limits
   }
 
   /** The name under which a target is listed. */
@@ -245,7 +265,33 @@ export class TargetList<T extends Targets = Targets> {
       path,
       timeout: timeout === undefined ? undefined : timeLimit(timeout, `timeouts[${JSON.stringify(own)}]`),
       schemas: this.#schemasOf(path),
+      limit: this.limits.of({ target: splitPath(path)[0], method: splitPath(path)[1] }),
     }
+  }
+
+  #readLimits(): LimitList {
+    const declared = typeof this.#declaredLimits === 'function' ? this.#declaredLimits() : this.#declaredLimits
+    const byName = new Map<string, Limit>()
+    for (const limit of declared) {
+      if (!isInstance(limit, Limit)) throw invalidLimit('an entry is not made by limit(target, { … })')
+      const target = this.nameOf(limit.target)
+      const name = limit.method === undefined ? target : `${target}.${limit.method}`
+      if (limit.method !== undefined) this.#find(name)
+      if (target.includes(':')) throw invalidLimit(`the name of the target ${target} has a colon in it`)
+      if (byName.has(name)) throw invalidLimit(`${name} has two`)
+      byName.set(name, limit)
+    }
+    const byPath = new Map<string, NamedLimit>()
+    if (byName.size > 0) {
+      for (const [target, methods] of this.names()) {
+        for (const path of methods.map((method) => `${target}.${method}`)) {
+          const current = this.#currentPath(path)
+          const name = [current, splitPath(current)[0]].find((each) => byName.has(each))
+          if (name !== undefined) byPath.set(path, { name, limit: byName.get(name)! })
+        }
+      }
+    }
+    return new LimitList(byName, byPath)
   }
 
   #schemasOf(path: string): ArgumentSchemas<unknown[]> | undefined {
@@ -291,6 +337,7 @@ interface MethodSettings {
   /** The time limit of a run, in milliseconds. */
   timeout: number | undefined
   schemas: ArgumentSchemas<unknown[]> | undefined
+  limit: NamedLimit | undefined
 }
 
 /** The longest time limit, in milliseconds: 24 days. Timers of Node and the column of the row take no more. */
@@ -304,6 +351,10 @@ export function timeLimit(timeout: Duration, option: string): number {
   const limit = Math.ceil(milliseconds(timeout, option))
   if (limit > 0 && limit <= LONGEST_TIMEOUT) return limit
   throw new AsyncGenError('INVALID_OPTION', `${option} is ${timeout}. It must be from 1 ms to 24 days.`)
+}
+
+function invalidLimit(why: string): AsyncGenError {
+  return new AsyncGenError('INVALID_OPTION', `defineTargets: the limits are invalid: ${why}.`)
 }
 
 type Class = object

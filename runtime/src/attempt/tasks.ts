@@ -5,15 +5,20 @@ import { instrumentsItself } from '../telemetry/instrument.js'
 import type { AttemptClass } from './attempt.js'
 
 /**
- * The Graphile Worker task that performs one attempt. Its payload is `{ id }`. It always resolves: errors are recorded in the row, and
+ * The Graphile Worker task that performs one attempt. Its payload is `{ id }`, with a `limitKey` if the call has a limit. It always resolves: errors are recorded in the row, and
  * the row decides about retries. A second job for the same attempt finds nothing to do.
  *
  * @param subclasses classes that extend it and that `defineTargets` does not list
  */
 export function attemptTask(Attempt: AttemptClass, subclasses: readonly AttemptClass[] = []): Task {
   const task = instrumentsItself<Task>(async (payload, { logger, abortSignal, job }) => {
-    const id = rowIdOf((payload as { id?: unknown } | null)?.id, `A job of the task ${job.task_identifier}`)
-    const attempt = await Attempt.perform(id, { signal: abortSignal, subclasses })
+    const { id: given, limitKey } = (payload ?? {}) as { id?: unknown; limitKey?: string }
+    const id = rowIdOf(given, `A job of the task ${job.task_identifier}`)
+    const attempt = await Attempt.perform(id, {
+      signal: abortSignal,
+      subclasses,
+      job: { limitKey, enqueuesNext: true },
+    })
     if (!attempt) logger.debug(`${job.task_identifier} ${id} is not pending, not due or paused: nothing to do`)
   })
   attemptsOf.set(task, Attempt)

@@ -26,7 +26,7 @@ import { using } from './database-errors.js'
 import type { Flags } from './flags.js'
 import type { CommandResult } from './result.js'
 import { showSchedules } from './schedules.js'
-import { aliveLines, type DatabaseProblem, pauseLines, readDatabase } from './status-database.js'
+import { aliveLines, type DatabaseProblem, limitLines, pauseLines, readDatabase } from './status-database.js'
 import { type CommandName, parseCommandLine, UsageError } from './usage.js'
 
 const ACTIONS: Record<
@@ -182,8 +182,8 @@ async function listAll(_file: string | undefined, flags: Flags): Promise<Command
   const started = own.length > 0 ? own : ['No worker was started in the background in this folder.']
   const [lines, json] =
     'error' in found
-      ? [[unread(found.error)], { alive: null, pauses: null, problem: found.error }]
-      : [[...aliveLines(found.alive), ...pauseLines(found.pauses)], found]
+      ? [[unread(found.error)], { alive: null, pauses: null, limits: null, problem: found.error }]
+      : [[...aliveLines(found.alive), ...pauseLines(found.pauses), ...limitLines(found.limits)], found]
   return { lines: [...started, ...lines], json: { workers: daemons, ...json }, exitCode: allRun ? 0 : 3 }
 }
 

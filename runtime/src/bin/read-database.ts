@@ -1,6 +1,7 @@
 // Prints what the database says about workers and pauses, as one JSON object. `status` runs it as a process of its own.
 import { isAsyncGenError } from '../core/errors.js'
 import { hostDatabase } from './attempts/classes.js'
+import { shownLimits } from './attempts/limits.js'
 import { shownPauses } from './attempts/pause.js'
 import { using } from './database-errors.js'
 
@@ -14,9 +15,13 @@ async function read(): Promise<object> {
   try {
     const db = await hostDatabase(worker)
     return await using(db, async () => {
-      const [workers, pauses] = await Promise.all([db.workers(), shownPauses(db, worker)])
+      const [workers, pauses, limits] = await Promise.all([
+        db.workers(),
+        shownPauses(db, worker),
+        shownLimits(worker).catch(() => []),
+      ])
       const alive = workers.map(({ id, host, pid, startedAt, version }) => ({ id, host, pid, startedAt, version }))
-      return { alive, pauses }
+      return { alive, pauses, limits }
     })
   } catch (error) {
     const message = error instanceof Error ? error.message.split('\n')[0] : String(error)

@@ -8,15 +8,17 @@ import { printable } from '../core/printable.js'
 import { timeText } from '../core/time-text.js'
 import type { Daemon } from '../worker/daemon.js'
 import { findWorkerModule } from '../worker/module.js'
+import { limitLine, type ShownLimit } from './attempts/limits.js'
 import { lineOf, type ShownPause } from './attempts/pause.js'
 
 /** How long the process may take that reads the database, in milliseconds. */
 const TIMEOUT = 15_000
 
-/** What the database knows: the workers that are alive, on all machines, and the pauses in force. */
+/** What the database knows: the workers that are alive, on all machines, the pauses in force, and what the limits hold back. */
 export interface DatabaseStatus {
   alive: LivingWorker[]
   pauses: ShownPause[]
+  limits: ShownLimit[]
 }
 
 /** A worker that is alive. */
@@ -53,6 +55,10 @@ export async function readDatabase(
       until: pause.until && new Date(pause.until),
       since: new Date(pause.since),
     })),
+    limits: answer.limits.map((limit) => ({
+      ...limit,
+      keys: limit.keys.map((key) => ({ ...key, nextStartAt: key.nextStartAt && new Date(key.nextStartAt) })),
+    })),
   }
 }
 
@@ -86,6 +92,11 @@ export function aliveLines(alive: readonly LivingWorker[]): string[] {
     return `  ${id}  ${printable(host, 100)}, process ${pid}, since ${timeText(startedAt)}, version ${printable(version, 40)}${own}`
   })
   return ['Alive in this database:', ...lines]
+}
+
+/** The limits that have calls now. */
+export function limitLines(limits: readonly ShownLimit[]): string[] {
+  return limits.filter(({ running, waiting }) => running + waiting > 0).map(limitLine)
 }
 
 export function pauseLines(pauses: readonly ShownPause[]): string[] {

@@ -48,7 +48,8 @@ export const COMMANDS = {
     examples: ['restart', 'restart --uid 2 --concurrency 20', 'restart --count 4'],
   },
   status: {
-    summary: 'lists the workers that were started here, those that are alive in the database, and the pauses',
+    summary:
+      'lists the workers that were started here, those that are alive in the database, the pauses and the limits',
     details:
       'The exit code is 3 if a worker that `start` began in this folder does not run, or if none was started: workers that run otherwise do\n' +
       'not count. The exit code is 0 although the database cannot be read: a line, and `problem` in the JSON, says why.',

@@ -27,6 +27,7 @@ export const REMEDIES = {
   INVALID_ID: 'Pass a bigint, a whole number up to 9007199254740991, or its digits as text.',
   INVALID_KEY:
     'Use numbers, texts, booleans and Dates for the fields that identify the row, and bigint for larger numbers.',
+  INVALID_LIMIT_KEY: 'Correct the function `key` of the limit in targets.ts, or the arguments of the call.',
   INVALID_OPTION: 'Correct the option that the message names.',
   INVALID_SCHEDULE: 'Correct the schedule that the message names, in schedule.ts or in the table async_schedules.',
   INVALID_SETTING: 'Correct the option or environment variable that the message names.',

@@ -9,6 +9,7 @@ import { attemptsPage } from './pages/attempts.js'
 import { actOnBatch, batchPage, confirmBatchPage } from './pages/batch.js'
 import { actOnReports, confirmBuildPage } from './pages/build.js'
 import { confirmPage } from './pages/confirm.js'
+import { limitsPage } from './pages/limits.js'
 import { overviewPage } from './pages/overview.js'
 import { actOnPause, confirmPausePage, pausesPage } from './pages/pauses.js'
 import { actOnToasts, confirmRefreshPage } from './pages/refresh.js'
@@ -59,6 +60,8 @@ async function show(context: PageContext): Promise<Response> {
       return await workersPage(context)
     case 'schedules':
       return await schedulesPage(context)
+    case 'limits':
+      return await limitsPage(context)
     case 'pauses':
       return first === undefined ? await pausesPage(context) : await confirmPausePage(mayAct(context))
     default:

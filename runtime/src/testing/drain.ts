@@ -1,4 +1,5 @@
 import type { AttemptClass, AttemptRecord } from '../attempt/attempt.js'
+import { claim } from '../attempt/claim.js'
 import { recordOccurrences, waitForOccurrence } from '../attempt/schedules/record.js'
 import { writeSchedules } from '../attempt/schedules/write.js'
 import { AttemptStore } from '../attempt/store.js'
@@ -24,7 +25,7 @@ import {
   waitForCall,
   waitForRefresh,
 } from './due.js'
-import { type RunReport, run } from './run.js'
+import { type RunReport, runClaimed } from './run.js'
 
 export interface DrainOptions {
   /** Also runs what is due by then, in its order, as if the time passed: a Date, or a time from now (`'1 day'`). Default: what is due now. */
@@ -59,7 +60,8 @@ export interface DrainResult {
 
 /**
  * Runs what is due, in this process and in the order of a worker: calls by priority, time and id, then toasts and reports whose refresh is
- * requested. Calls that are paused stay, and those that have expired expire.
+ * requested. Calls that are paused stay, and those that have expired expire. Calls that wait for the rate of a limit stay too: with `until`, they
+ * run when it allows.
  *
  *     await checkout(order)
  *     await drain(db)
@@ -101,6 +103,8 @@ class Drain {
   /** Rows that could not be claimed: another transaction has locked them. By table. */
   readonly #locked = new Map<string, bigint[]>()
   readonly #lastIds = new Map<string, bigint>()
+  /** Keys of limits that have no room, until the next run ends or the clock moves. */
+  readonly #fullKeys = new Set<string>()
 
   constructor(db: Database, options: DrainOptions) {
     this.#db = db
@@ -119,17 +123,20 @@ class Drain {
         this.#lastIds.set(table.table, await lastIdOf(this.#db, table.table))
     }
     await writeSchedules(this.#db)
-    for (;;) {
+    for (let isLastLook = false; ; ) {
       await this.#expire()
       await recordOccurrences(this.#db)
       const call = await this.#nextCall()
       const refresh = call ? undefined : await nextDueRefresh(this.#db, this.#toasts, this.#lockedIn('toasts'))
-      if (call) await this.#runCall(call)
+      if (call) isLastLook = (await this.#runCall(call)) ? false : isLastLook
       else if (refresh) await this.#refresh(refresh)
       else {
         const wait = await this.#nextWait()
-        if (wait === undefined) break
-        advance(wait)
+        // A call of a full key may have become due since its key was looked at.
+        if (wait === undefined && (this.#fullKeys.size === 0 || isLastLook)) break
+        isLastLook = wait === undefined
+        this.#fullKeys.clear()
+        advance(wait ?? 0)
       }
     }
     advance(Math.max(0, (this.#until?.getTime() ?? 0) - this.#db.now()))
@@ -153,7 +160,8 @@ class Drain {
   }
 
   #callsOf({ table, model }: AttemptStore): CallsOf {
-    return { table, model, without: this.#lockedIn(table), lastId: this.#lastIds.get(table) ?? null }
+    const lastId = this.#lastIds.get(table) ?? null
+    return { table, model, without: this.#lockedIn(table), fullKeys: [...this.#fullKeys], lastId }
   }
 
   async #expire(): Promise<void> {
@@ -183,19 +191,22 @@ class Drain {
     return [...(usedClasses(this.#db) as Set<AttemptClass>), ...(this.#options.attempts ?? [])]
   }
 
-  async #runCall({ Attempt, id }: NextCall): Promise<void> {
-    const row = await Attempt.store.find(id)
-    if (!row) return
+  /** Returns whether a call has run. */
+  async #runCall({ Attempt, id }: NextCall): Promise<boolean> {
     const classOf = await classes(Attempt, this.#classes)
-    const attempt: AttemptRecord = new (classOf(row))(row)
+    // As a job does, it runs the next call of a key, which may be another one.
+    const { claimed, waits } = await claim(Attempt, id, { enqueuesNext: false })
+    const limitKey = waits && (await Attempt.store.find(id))?.limit_key
+    if (limitKey) this.#fullKeys.add(limitKey)
+    else if (!claimed) this.#lockedIn(Attempt.store.table).push(id)
+    if (!claimed) return false
+    const attempt: AttemptRecord = new (classOf(claimed.row))(claimed.row)
     this.#count(`${attempt.target}.${attempt.method}`)
-    const report = await run(attempt)
-    if (!report) {
-      this.#lockedIn(Attempt.store.table).push(id)
-      return
-    }
+    const report = await runClaimed(attempt, claimed)
+    this.#fullKeys.clear()
     this.#result[outcomeOf(attempt, report)]++
-    this.#throw(report.error, `${Attempt.name} ${id} (${attempt.target}.${attempt.method})`)
+    this.#throw(report.error, `${Attempt.name} ${attempt.id} (${attempt.target}.${attempt.method})`)
+    return true
   }
 
   async #refresh({ id, name, key }: DueRefresh): Promise<void> {

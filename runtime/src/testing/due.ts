@@ -16,6 +16,8 @@ export interface CallsOf {
   model: string
   /** Ids to leave out. */
   without: bigint[]
+  /** Keys of limits that have no room, to leave out. */
+  fullKeys: string[]
   /** Later rows are left out; null for none. */
   lastId: bigint | null
 }
@@ -23,19 +25,23 @@ export interface CallsOf {
 /** The call of a table that a worker would run next. */
 export async function nextDueCall(
   db: Database,
-  { table, model, without, lastId }: CallsOf,
+  { table, model, without, fullKeys, lastId }: CallsOf,
 ): Promise<DueCall | undefined> {
-  const [row] = await db.query<DueCall>(nextDueCallStatement(table), [model, without, lastId])
+  const [row] = await db.query<DueCall>(nextDueCallStatement(table), [model, without, lastId, fullKeys])
   return row && { ...row, id: BigInt(row.id) }
 }
 
-/** How many milliseconds from now the next call of a table is due, or its pause ends; undefined if not until a time. */
+/**
+ * How many milliseconds from now the next call of a table is due, its pause ends, or its limit allows another start; undefined if not until
+ * a time.
+ */
 export async function waitForCall(
   db: Database,
-  { table, model, without, lastId }: CallsOf,
+  { table, model, without, fullKeys, lastId }: CallsOf,
   until: Date,
 ): Promise<number | undefined> {
-  const [row] = await db.query<{ wait: number | null }>(waitForCallStatement(table), [model, without, lastId, until])
+  const values = [model, without, lastId, until, fullKeys]
+  const [row] = await db.query<{ wait: number | null }>(waitForCallStatement(table), values)
   return row?.wait ?? undefined
 }
 
@@ -83,7 +89,7 @@ export async function waitForRefresh(
 const nextDueCallStatement = (table: string): Statement => ({
   name: `${table}:next-due`,
   text: `
-    -- $1 model, $2 ids to leave out, $3 last id, or null
+    -- $1 model, $2 ids to leave out, $3 last id, or null, $4 keys to leave out
     SELECT
       id,
       greatest(-32768, least(32767, -priority::bigint))::int AS priority,
@@ -92,6 +98,7 @@ const nextDueCallStatement = (table: string): Statement => ({
     WHERE ${isStartable('attempt', '$1')}
       AND id <> ALL ($2::bigint[])
       AND ($3::bigint IS NULL OR id <= $3)
+      AND (limit_key IS NULL OR limit_key <> ALL ($4::text[]))
     ORDER BY 2, scheduled_at, id
     LIMIT 1`,
 })
@@ -99,13 +106,18 @@ const nextDueCallStatement = (table: string): Statement => ({
 const waitForCallStatement = (table: string): Statement => ({
   name: `${table}:wait-for-call`,
   text: `
-    -- $1 model, $2 ids to leave out, $3 last id, or null, $4 until
+    -- $1 model, $2 ids to leave out, $3 last id, or null, $4 until, $5 keys that have no room
     SELECT ceil(extract(epoch FROM min(time) - clock_timestamp()) * 1000)::float8 AS wait
     FROM (
       SELECT scheduled_at AS time FROM "${table}"
       WHERE status = 'pending' AND id <> ALL ($2::bigint[]) AND ($3::bigint IS NULL OR id <= $3)
       UNION ALL
       SELECT until FROM async_pauses WHERE model = $1
+      UNION ALL
+      -- The row expires a window after its last time.
+      SELECT started.time + (starts.expires_at - (SELECT max(last.time) FROM unnest(starts.times) AS last (time)))
+      FROM async_limit_starts AS starts, unnest(starts.times) AS started (time)
+      WHERE starts.model = $1 AND starts.limit_key = ANY ($5::text[])
     ) AS times
     WHERE time > clock_timestamp() AND time <= $4::timestamptz AND isfinite(time)`,
 })

@@ -2,6 +2,7 @@ import type { AttemptClass, AttemptRecord } from '../attempt/attempt.js'
 import { claim } from '../attempt/claim.js'
 import { reasonOfBlock } from '../attempt/dependencies/reason.js'
 import { performClaimed } from '../attempt/lifecycle.js'
+import type { ClaimedRun } from '../attempt/run-store.js'
 import { AsyncGenError, InvalidStateError } from '../core/errors.js'
 import { requireArgument } from './arguments.js'
 import { tracked } from './awaited.js'
@@ -23,8 +24,13 @@ export interface RunReport {
  * end. Returns undefined if the call is not due, paused, expired or locked.
  */
 export async function run(attempt: AttemptRecord): Promise<RunReport | undefined> {
-  const claimed = await claim(classOf(attempt), attempt.id)
+  const { claimed } = await claim(classOf(attempt), attempt.id)
   if (!claimed) return undefined
+  return await runClaimed(attempt, claimed)
+}
+
+/** Runs a call that is claimed. */
+export async function runClaimed(attempt: AttemptRecord, claimed: ClaimedRun): Promise<RunReport> {
   return await reportErrorOf(attempt, () => performClaimed(attempt, claimed))
 }
 
@@ -37,7 +43,7 @@ export async function run(attempt: AttemptRecord): Promise<RunReport | undefined
  *
  * @param options `rethrow`: whether an error of the call is thrown. Default: true. It is recorded in the row in any case.
  * @throws what the call threw; why the end of the run could not be stored; InvalidStateError unless the attempt is pending;
- * AsyncGenError CALL_NOT_RUN if it is blocked, paused, expired or locked
+ * AsyncGenError CALL_NOT_RUN if it is blocked, paused, expired, locked, or waits for its limit
  */
 export async function perform<Attempt extends AttemptRecord>(
   attempt: Attempt,
@@ -52,7 +58,7 @@ async function performNow<Attempt extends AttemptRecord>(
   rethrow: boolean,
 ): Promise<Attempt['result']> {
   const claimed = await claimAsDue(attempt)
-  const { error } = await reportErrorOf(attempt, () => performClaimed(attempt, claimed))
+  const { error } = await runClaimed(attempt, claimed)
   if (error && rethrow) throw error.thrown
   return attempt.result
 }
@@ -64,7 +70,7 @@ async function performNow<Attempt extends AttemptRecord>(
 export async function claimAsDue(attempt: AttemptRecord) {
   const Attempt = classOf(attempt)
   const { db, store } = Attempt
-  const claimed = await contextsOf(db).runAhead(async (advance) => {
+  const { claimed, waits } = await contextsOf(db).runAhead(async (advance) => {
     advance(await waitOf(db, store.table, attempt.id))
     return await claim(Attempt, attempt.id)
   })
@@ -87,7 +93,9 @@ export async function claimAsDue(attempt: AttemptRecord) {
   }
   const why = attempt.hasExpired
     ? `it has expired at ${attempt.expiresAt!.toISOString()}`
-    : 'it is paused, or another transaction has locked its row'
+    : waits
+      ? `it waits for the limit ${JSON.stringify(attempt.limitKey)}`
+      : 'it is paused, or another transaction has locked its row'
   throw new AsyncGenError('CALL_NOT_RUN', `perform() could not run ${label}: ${why}.`)
 }
 

@@ -10,7 +10,7 @@ import { queueStatistics } from './queue-statistics.js'
  * @param secondsSincePoll seconds with free slots and without a successful poll; undefined before the first runner
  */
 export async function metrics(db: Database, counters: Counters, secondsSincePoll: number | undefined): Promise<string> {
-  const { workers, tables, pauses } = await queueStatistics(db)
+  const { workers, tables, pauses, limits } = await queueStatistics(db)
   const rows = (state: 'due' | 'paused' | 'blocked' | 'running' | 'failed') =>
     tables.flatMap(({ table, [state]: value }) => (value === undefined ? [] : [{ labels: { table, state }, value }]))
   const families: Family[] = [
@@ -32,6 +32,21 @@ export async function metrics(db: Database, counters: Counters, secondsSincePoll
       help: 'Pauses in force: what is paused, with * for all targets or methods.',
       type: 'gauge',
       samples: pauses.map(({ model, target, method }) => ({ labels: { model, target, method }, value: 1 })),
+    },
+    {
+      name: 'async_gen_limit_calls',
+      help: 'Calls of the keys of a limit that run, or are due and wait.',
+      type: 'gauge',
+      samples: limits.flatMap(({ model, limit, running, waiting }) => [
+        { labels: { model, limit, state: 'running' }, value: running },
+        { labels: { model, limit, state: 'waiting' }, value: waiting },
+      ]),
+    },
+    {
+      name: 'async_gen_limit_full_keys',
+      help: 'Keys of a limit that have no room, at most 100.',
+      type: 'gauge',
+      samples: limits.map(({ model, limit, fullKeys }) => ({ labels: { model, limit }, value: fullKeys })),
     },
     {
       name: 'async_gen_since_poll_seconds',

@@ -28,6 +28,10 @@ export function registerQueueGauges(db: Database): () => void {
     description: 'Pauses in force: what is paused, with * for all targets or methods',
     unit: '{pause}',
   })
+  const limitCalls = meter.createObservableGauge('async_gen.limit_calls', {
+    description: 'Calls of the keys of a limit that run, or are due and wait',
+    unit: '{call}',
+  })
   const observe: BatchObservableCallback = async (result) => {
     const statistics = await queueStatistics(db)
     result.observe(workers, statistics.workers)
@@ -43,8 +47,13 @@ export function registerQueueGauges(db: Database): () => void {
       const attributes = { 'async_gen.model': model, 'async_gen.target': target, 'async_gen.method': method }
       result.observe(paused, 1, attributes)
     }
+    for (const { model, limit, running, waiting } of statistics.limits) {
+      const attributes = { 'async_gen.model': model, 'async_gen.limit': limit }
+      result.observe(limitCalls, running, { ...attributes, 'async_gen.state': 'running' })
+      result.observe(limitCalls, waiting, { ...attributes, 'async_gen.state': 'waiting' })
+    }
   }
-  const gauges = [workers, rows, oldestDue, paused]
+  const gauges = [workers, rows, oldestDue, paused, limitCalls]
   meter.addBatchObservableCallback(observe, gauges)
   return () => meter.removeBatchObservableCallback(observe, gauges)
 }

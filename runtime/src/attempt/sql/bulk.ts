@@ -1,5 +1,5 @@
 import type { Statement } from '../../core/statement.js'
-import { jobSpec } from './job-spec.js'
+import { jobSpec, oneOfEachKey } from './job-spec.js'
 import { LAST_INTEGER } from './rows.js'
 import { type Bound, type BulkFilter, conditionsById, parameter } from './select.js'
 
@@ -59,7 +59,7 @@ export function bulkStatement(table: string, { operation, filter, scheduledAt, t
         updated_at = clock_timestamp()
       FROM numbered
       WHERE attempt.id = numbered.id
-      RETURNING attempt.id, attempt.scheduled_at, attempt.priority
+      RETURNING attempt.id, attempt.scheduled_at, attempt.priority, attempt.limit_key
     )
     SELECT
       (SELECT count(*)::int FROM changed) AS changed,
@@ -107,13 +107,13 @@ function notifications(table: string): string {
 /** A condition that is always true. It is checked first, and lasts until the end of the transaction. */
 const noJobsByTrigger = `(SELECT set_config('async_gen.bulk', 'on', true)) IS NOT NULL`
 
-/** Adds a job for each changed row. */
+/** Adds a job for each changed row; for those of a key, one job. */
 function jobs(task: string): string {
   return `(
         SELECT count(*)
         FROM (
           SELECT array_agg(${jobSpec(`${task}::text`)} ORDER BY priority DESC, scheduled_at, id) AS specs
-          FROM changed
+          FROM (${oneOfEachKey('changed')}) AS next
           HAVING count(*) > 0
         ) AS batch, graphile_worker.add_jobs(batch.specs)
       )`

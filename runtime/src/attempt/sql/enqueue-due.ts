@@ -1,20 +1,22 @@
 import type { Statement } from '../../core/statement.js'
-import { jobSpec } from './job-spec.js'
+import { jobSpec, oneOfEachKey } from './job-spec.js'
 import { hasPause, isPaused, isResumed } from './startable.js'
 
 /**
  * Enqueues a page of rows that are due and have no job, the longest due first. A job that has been locked for a minute while its row is
  * still pending counts as lost: its worker died, or never got the answer to its fetch. If a worker had only fetched it ahead, the second
- * job finds nothing to do. Rows with a pause are left out, also after it has ended: those are enqueued by `enqueueResumedStatement`.
+ * job finds nothing to do. Rows with a pause are left out, also after it has ended: those are enqueued by `enqueueResumedStatement`. So are rows
+ * of a limit, which wait without a job: see `limitStatements`.
  */
 export const enqueueDueStatement = (table: string): Statement => ({
   name: `${table}:enqueue-due`,
   text: `
     -- $1 task, $2 time and $3 id of the last row of the page before, $4 limit, $5 model
     WITH due AS MATERIALIZED (
-      SELECT id, scheduled_at, priority
+      SELECT id, scheduled_at, priority, limit_key
       FROM "${table}" AS attempt
       WHERE status = 'pending' AND scheduled_at <= now() AND (scheduled_at, id) > ($2::timestamptz, $3::bigint)
+        AND limit_key IS NULL
         AND (expires_at IS NULL OR expires_at > now())
         AND NOT ${hasPause('attempt', '$5')}
       ORDER BY scheduled_at, id
@@ -51,12 +53,13 @@ export const enqueueResumedStatement = (table: string): Statement => ({
   name: `${table}:enqueue-resumed`,
   text: `
     -- $1 task, $2 ids, $3 model
-    WITH due AS MATERIALIZED (
-      SELECT id, scheduled_at, priority
+    WITH resumed AS MATERIALIZED (
+      SELECT id, scheduled_at, priority, limit_key
       FROM "${table}" AS attempt
       WHERE id = ANY ($2::bigint[]) AND status::text = 'pending' AND scheduled_at <= now()
         AND (expires_at IS NULL OR expires_at > now())
         AND NOT ${isPaused('attempt', '$3')}
+    ), due AS MATERIALIZED (${oneOfEachKey('resumed')}
     )${enqueued('locked_at IS NULL')}`,
 })
 

@@ -59,7 +59,7 @@ export function insertStatement(
       -- $1 calls as a JSON array, $2 id of the transaction, or null${debounced.parameters}${isBatch ? newBatch : ''}
       INSERT INTO "${table}" AS attempt (
         id, type, target, method, args, encryptor, priority, max_attempts, idempotence_token, scheduled_at,
-        expires_at, timeout_ms, parent_id, batch_id, after_ids, if_failed, trace_context${debounced.columns}${columns}
+        expires_at, timeout_ms, limit_key, parent_id, batch_id, after_ids, if_failed, trace_context${debounced.columns}${columns}
       )
       SELECT
         coalesce(call.id, nextval(pg_get_serial_sequence('"${table}"', 'id'))),
@@ -71,6 +71,7 @@ export function insertStatement(
           coalesce(call."scheduledAt", clock_timestamp()) + call."expiresAfter" * interval '1 millisecond'
         ),
         call."timeoutMs",
+        call."limitKey",
         (SELECT parent.id FROM "${table}" AS parent WHERE parent.id = call."parentId"),
         call."batchId", call."afterIds", call."ifFailed",
         call."traceContext"${debounced.values}${values}
@@ -78,7 +79,7 @@ export function insertStatement(
         jsonb_to_recordset($1::jsonb) AS (
           id bigint, type text, target text, method text, args text, encryptor text, priority int, "maxAttempts" int,
           "idempotenceToken" text, "scheduledAt" timestamptz, "expiresAt" timestamptz,
-          "expiresAfter" float8, "timeoutMs" int, "parentId" bigint, "batchId" bigint, "afterIds" bigint[], "ifFailed" text,
+          "expiresAfter" float8, "timeoutMs" int, "limitKey" text, "parentId" bigint, "batchId" bigint, "afterIds" bigint[], "ifFailed" text,
           "traceContext" jsonb, data jsonb${debounced.fields}
         )
       ) WITH ORDINALITY AS call${isBatch ? ', batch' : ''}
@@ -116,6 +117,7 @@ function debouncedParts(extra: string[], debouncing: 'plain' | 'encrypted'): typ
     'max_attempts',
     'expires_at',
     'timeout_ms',
+    'limit_key',
     'trace_context',
   ]
   const set = [...replaced, ...extra].map((column) => {

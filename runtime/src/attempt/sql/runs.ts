@@ -8,42 +8,14 @@ const LAST_INTEGER = 2_147_483_647
 /** The statements that claim runs and end them. */
 export const runStatements = (table: string) =>
   ({
-    // The status is compared as text: compared as an enum, the planner could choose the index of all due rows instead of the ids.
-    // Locked rows are skipped, so that one locked row does not delay the others. The others are changed by their place in the table (ctid):
-    // to look for them again by their ids costs more. A row that another transaction changes at this moment has a new place, and counts as
-    // locked. The claim also repairs rows that were written by hand: a row whose runs cannot be counted any further fails, and errors that
-    // are no list become one.
-    claim: {
-      name: `${table}:claim`,
-      once: true,
-      padded: 'with the first item',
-      text: `
-      -- $1 ids, $2 worker, $3 model
-      UPDATE "${table}" SET
-        status = CASE
-          WHEN num_attempts < ${LAST_INTEGER} THEN 'running'
-          WHEN num_attempts = ${LAST_INTEGER} THEN 'failed'
-          ELSE status
-        END,
-        num_attempts = greatest(least(num_attempts, ${LAST_INTEGER - 1}), -1) + 1,
-        locked_by = CASE WHEN num_attempts < ${LAST_INTEGER} THEN $2::int END,
-        started_at = clock_timestamp(),
-        completed_at = CASE WHEN num_attempts = ${LAST_INTEGER} THEN clock_timestamp() END,
-        errors = CASE
-          WHEN num_attempts = ${LAST_INTEGER} THEN ${errorsWith('TooManyRuns', `'num_attempts is ${LAST_INTEGER}: further runs cannot be counted.'`)}
-          WHEN jsonb_typeof(errors) <> 'array' THEN ${errorsWith('InvalidErrors', `'The column errors held no list, but: ' || left(errors::text, 1000)`)}
-          ELSE errors
-        END,
-        progress = NULL,
-        progress_message = NULL,
-        updated_at = clock_timestamp()
-      WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM "${table}" AS attempt
-        WHERE id = ANY ($1::bigint[]) AND ${isStartable('attempt', '$3')}
-        FOR NO KEY UPDATE SKIP LOCKED
-      )) AND id = ANY ($1)
-      RETURNING *`,
-    },
+    claim: claimStatement(table, `${table}:claim`, ''),
+
+    // The same, without the methods that have a limit per key ($4, such as 'Shopify.push').
+    claimUnlimited: claimStatement(
+      table,
+      `${table}:claim-unlimited`,
+      "AND (target || '.' || method) <> ALL ($4::text[])",
+    ),
 
     // The rows that a claim took although its answer was lost.
     claimed: {
@@ -252,6 +224,52 @@ export const runStatements = (table: string) =>
       RETURNING attempt.id`,
     },
   }) satisfies Record<string, Statement>
+
+/**
+ * What a claim writes. It also repairs rows that were written by hand: a row whose runs cannot be counted any further fails, and errors
+ * that are no list become one. $2 is the worker.
+ *
+ * @param now the time of the claim
+ */
+export function claimedRow(now = 'clock_timestamp()'): string {
+  return `
+        status = CASE
+          WHEN num_attempts < ${LAST_INTEGER} THEN 'running'
+          WHEN num_attempts = ${LAST_INTEGER} THEN 'failed'
+          ELSE status
+        END,
+        num_attempts = greatest(least(num_attempts, ${LAST_INTEGER - 1}), -1) + 1,
+        locked_by = CASE WHEN num_attempts < ${LAST_INTEGER} THEN $2::int END,
+        started_at = ${now},
+        completed_at = CASE WHEN num_attempts = ${LAST_INTEGER} THEN clock_timestamp() END,
+        errors = CASE
+          WHEN num_attempts = ${LAST_INTEGER} THEN ${errorsWith('TooManyRuns', `'num_attempts is ${LAST_INTEGER}: further runs cannot be counted.'`)}
+          WHEN jsonb_typeof(errors) <> 'array' THEN ${errorsWith('InvalidErrors', `'The column errors held no list, but: ' || left(errors::text, 1000)`)}
+          ELSE errors
+        END,
+        progress = NULL,
+        progress_message = NULL,
+        updated_at = clock_timestamp()`
+}
+
+// The status is compared as text: compared as an enum, the planner could choose the index of all due rows instead of the ids.
+// Locked rows are skipped, so that one locked row does not delay the others. The others are changed by their place in the table (ctid):
+// to look for them again by their ids costs more. A row that another transaction changes at this moment has a new place, and counts as
+// locked.
+const claimStatement = (table: string, name: string, condition: string): Statement => ({
+  name,
+  once: true,
+  padded: 'with the first item',
+  text: `
+      -- $1 ids, $2 worker, $3 model
+      UPDATE "${table}" SET ${claimedRow()}
+      WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM "${table}" AS attempt
+        WHERE id = ANY ($1::bigint[]) AND ${isStartable('attempt', '$3')} ${condition}
+        FOR NO KEY UPDATE SKIP LOCKED
+      )) AND id = ANY ($1)
+      RETURNING *`,
+})
 
 /** The column errors, made a list if it is none, and one more error. */
 function errorsWith(name: string, message: string): string {

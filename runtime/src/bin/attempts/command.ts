@@ -8,6 +8,7 @@ import { changeAttempts, wholeIds } from './change.js'
 import { hostClass } from './classes.js'
 import { type DetailedFacts, detailsOf, factsOf } from './facts.js'
 import { filterOf } from './filter.js'
+import { listAllLimits } from './limits.js'
 import { withNames } from './names.js'
 import { listPauses, pauseAttempts, resumeAttempts } from './pause.js'
 import { sheetOf, tableOf } from './present.js'
@@ -16,6 +17,7 @@ import type { ParsedSubcommand } from './usage.js'
 /** Runs `attempts`. It uses the host's own classes, so overrides in them apply. */
 export async function attempts({ name, words }: ParsedSubcommand, flags: Flags): Promise<CommandResult> {
   if (name === 'pauses') return await listPauses(flags)
+  if (name === 'limits') return await listAllLimits(flags)
   const Attempt = await hostClass(flags.worker, flags.model)
   return await using(Attempt.db, async () => {
     switch (name) {

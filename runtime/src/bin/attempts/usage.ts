@@ -69,6 +69,12 @@ export const SUBCOMMANDS = {
     most: 0,
     flags: FOR_ALL,
   },
+  limits: {
+    summary: 'lists the limits per key: what runs, what waits, and which keys are full',
+    words: '',
+    most: 0,
+    flags: FOR_ALL,
+  },
 } as const satisfies Record<string, Subcommand>
 
 export type SubcommandName = keyof typeof SUBCOMMANDS

@@ -5,7 +5,7 @@ import { pathTo } from '../links.js'
 import type { DashboardRole, DashboardSettings } from '../options.js'
 import { Notice } from './notice.js'
 
-export type Section = 'overview' | 'attempts' | 'toasts' | 'reports' | 'workers' | 'schedules' | 'pauses'
+export type Section = 'overview' | 'attempts' | 'toasts' | 'reports' | 'workers' | 'schedules' | 'pauses' | 'limits'
 
 interface LayoutProps {
   settings: DashboardSettings
@@ -69,6 +69,7 @@ const SECTIONS: [Section, string][] = [
   ['workers', 'Workers'],
   ['schedules', 'Schedules'],
   ['pauses', 'Pauses'],
+  ['limits', 'Limits'],
 ]
 
 function Navigation({ settings, section }: { settings: DashboardSettings; section: Section | undefined }) {

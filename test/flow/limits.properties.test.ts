@@ -1,0 +1,160 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { testDatabase } from '../support/database.js'
+import { eventually } from '../support/eventually.js'
+import { REPOSITORY } from '../support/host.js'
+import { query } from '../support/postgres.js'
+import { compiled } from '../support/programs.js'
+import { startWorker, type WorkerProcess } from '../support/worker.js'
+
+/** More examples and workers: `FLOW_RUNS=50 FLOW_WORKERS=8 npx vitest run test/flow/limits.properties.test.ts`. */
+const RUNS = Number(process.env.FLOW_RUNS ?? 2)
+const WORKERS = Number(process.env.FLOW_WORKERS ?? 3)
+
+const url = await testDatabase()
+const sql = (text: string, values: unknown[] = []) => query(url, text, values)
+
+interface Run {
+  attempt: string
+  key: string
+  pid: number
+  started: number
+  /** Null if the process was killed during the run. */
+  ended: number | null
+}
+
+let workers: WorkerProcess[] = []
+/** When a process was killed. */
+let killed = new Map<number, number>()
+
+const start = () => {
+  const worker = startWorker(REPOSITORY, { DATABASE_URL: url }, compiled('test/flow/host/limits-worker.ts'))
+  workers.push(worker)
+}
+
+const now = async () => Number((await sql('SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now'))[0]!.now)
+
+beforeEach(async () => {
+  await sql(
+    'CREATE TABLE runs (id serial PRIMARY KEY, attempt bigint, key text, started_at timestamptz, ended_at timestamptz, pid int)',
+  )
+})
+
+afterEach(async () => {
+  await stopAll()
+  await sql('DROP TABLE runs')
+})
+
+async function stopAll() {
+  for (const worker of workers) worker.kill('SIGKILL')
+  await Promise.all(workers.map(({ exited }) => exited))
+  workers = []
+}
+
+const call = fc.record({
+  type: fc.constant('call' as const),
+  target: fc.constantFrom('Slots', 'Order', 'Rate'),
+  key: fc.constantFrom('a', 'b'),
+  milliseconds: fc.nat(60),
+  failures: fc.constantFrom(0, 0, 0, 1, 2),
+  snoozes: fc.constantFrom(false, false, false, true),
+  /** Whether SQL inserts it, without a key. */
+  isPlain: fc.boolean(),
+  copies: fc.integer({ min: 1, max: 4 }),
+  priority: fc.integer({ min: 8, max: 12 }),
+})
+const event = fc.record({
+  type: fc.constantFrom('kill' as const, 'cancel' as const, 'delete' as const, 'pause' as const, 'raise' as const),
+})
+const steps = fc.array(fc.oneof({ weight: 8, arbitrary: call }, { weight: 3, arbitrary: event }), {
+  minLength: 25,
+  maxLength: 45,
+})
+
+async function play(step: typeof steps extends fc.Arbitrary<(infer S)[]> ? S : never) {
+  if (step.type === 'call') {
+    const { target, key, milliseconds, failures, snoozes, isPlain, copies, priority } = step
+    const args = JSON.stringify([key, milliseconds, failures, snoozes])
+    await sql(
+      `INSERT INTO attempts (target, method, args, limit_key, priority)
+       SELECT $1, 'work', $2, $3, $4 FROM generate_series(1, $5)`,
+      // Keys of a strict order are stored with the call: the order is that of the calls whose keys are known.
+      [target, args, isPlain && target !== 'Order' ? null : `${target}:${key}`, priority, copies],
+    )
+  } else if (step.type === 'kill') {
+    const worker = workers.shift()!
+    killed.set(worker.pid, await now())
+    worker.kill('SIGKILL')
+    start()
+  } else if (step.type === 'pause') {
+    await sql(`INSERT INTO async_pauses (model, target) VALUES ('Attempt', 'Slots') ON CONFLICT DO NOTHING`)
+    await sleep(50)
+    await sql(`UPDATE async_pauses SET until = now()`)
+  } else if (step.type === 'raise') {
+    await sql(`DELETE FROM async_limits`)
+  } else {
+    const change =
+      step.type === 'delete' ? 'DELETE FROM attempts' : `UPDATE attempts SET status = 'cancelled', completed_at = now()`
+    await sql(`${change} WHERE id = (SELECT id FROM attempts WHERE completed_at IS NULL ORDER BY random() LIMIT 1)`)
+  }
+  await sleep(20)
+}
+
+const unfinished = () =>
+  sql('SELECT id, target, limit_key, status::text, scheduled_at, num_attempts FROM attempts WHERE completed_at IS NULL')
+
+it(
+  'no limit is exceeded, no order changes, and no call waits for ever, while workers are killed',
+  async () => {
+    for (let i = 0; i < WORKERS; i++) start()
+    await eventually(
+      'a worker',
+      async () => (await sql(`SELECT FROM async_workers WHERE pool_id IS NOT NULL`)).length > 0,
+    )
+    await fc.assert(
+      fc.asyncProperty(steps, async (all) => {
+        await sql(
+          'TRUNCATE runs, attempts, async_pauses, async_limits, async_limit_starts; DELETE FROM graphile_worker._private_jobs',
+        )
+        killed = new Map()
+        for (const step of all) await play(step)
+        await eventually('the end of all calls', async () => (await unfinished()).length === 0, 60_000).catch(
+          async (error) => {
+            throw new Error(`${error.message} ${JSON.stringify(await unfinished())}`)
+          },
+        )
+        const runs = (
+          await sql(`SELECT attempt, key, pid, extract(epoch FROM started_at) * 1000 AS started, extract(epoch FROM ended_at) * 1000 AS ended
+            FROM runs ORDER BY started_at, id`)
+        ).map((row) => ({
+          ...row,
+          started: Number(row.started),
+          ended: row.ended === null ? null : Number(row.ended),
+        })) as Run[]
+        for (const key of new Set(runs.map((each) => each.key))) {
+          const ofKey = runs.filter((each) => each.key === key)
+          if (key.startsWith('Slots')) expect(mostAtOnce(ofKey), key).toBeLessThanOrEqual(2)
+          if (key.startsWith('Order')) {
+            expect(mostAtOnce(ofKey), key).toBeLessThanOrEqual(1)
+            const ids = ofKey.map(({ attempt }) => Number(attempt))
+            expect(ids, key).toEqual(ids.toSorted((a, b) => a - b))
+          }
+          if (key.startsWith('Rate'))
+            for (const [i, { started }] of ofKey.entries())
+              if (i >= 5) expect(started - ofKey[i - 5]!.started, key).toBeGreaterThanOrEqual(1000)
+        }
+      }),
+      { numRuns: RUNS, endOnFailure: true, ...(process.env.FLOW_SEED && { seed: Number(process.env.FLOW_SEED) }) },
+    )
+  },
+  60_000 + RUNS * 60_000,
+)
+
+/** How many of the runs took place at the same time. */
+function mostAtOnce(runs: readonly Run[]): number {
+  const endOf = ({ ended, pid }: Run) => ended ?? killed.get(pid) ?? Number.POSITIVE_INFINITY
+  return Math.max(
+    ...runs.map(({ started }) => runs.filter((run) => run.started <= started && endOf(run) > started).length),
+  )
+}
