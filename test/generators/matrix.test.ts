@@ -107,7 +107,7 @@ describe.concurrent('a host with', () => {
 const PASSED = {
   vitest: /Test Files +4 passed \(4\)/,
   jest: /Test Suites: 4 passed, 4 total/,
-  'node:test': /# pass 9\n# fail 0/,
+  'node:test': /# pass 10\n# fail 0/,
 }
 
 /**
