@@ -8,7 +8,7 @@ import { assembleHost, installedAsyncGen, installHost, type Shape } from '../sup
 import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
 import { run, SPEC_TIMEOUTS } from '../support/run.js'
-import { addTeamFiles, applyEdit, edits, playScene } from '../support/team.js'
+import { addTeamFiles, applyEdit, closeStages, edits, playScene } from '../support/team.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 const GENERATORS = [['install'], ['attempt'], ['reports', 'MonthlySales']]
@@ -37,6 +37,7 @@ export function describeMainJob(shape: Shape) {
     }, 600_000)
 
     afterAll(async () => {
+      await closeStages()
       await worker?.stop()
       rmSync(dir, { recursive: true, force: true })
     })
