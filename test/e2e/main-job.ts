@@ -20,7 +20,7 @@ const SCHEMA = { single: 'prisma/schema.prisma', folder: 'prisma/schema' }
  * generators, migrations, its own lines, and a worker. The tests are the steps of it, in this order.
  */
 export function describeMainJob(shape: Shape) {
-  // Where the schema stands makes no difference to these.
+  // Where the schema stands makes no difference to these. The matrix of hosts runs the specs of folder schemas.
   const itOnce = it.runIf(shape === 'single')
 
   describe(`the shop with ${shape === 'single' ? 'a single schema file' : 'a schema folder'}`, () => {
@@ -118,7 +118,7 @@ export function describeMainJob(shape: Shape) {
         await tsc()
       })
 
-      it('A16, T14: write specs that pass as they are', async () => {
+      itOnce('A16, T14: write specs that pass as they are', async () => {
         const { stdout } = await run(dir, program('vitest'), ['run', ...SPEC_TIMEOUTS], { env })
         expect(stdout).toMatch(/Test Files +\d+ passed \(\d+\)/)
         expect(stdout).not.toMatch(/skipped/)
@@ -130,7 +130,7 @@ export function describeMainJob(shape: Shape) {
         await tsc()
       })
 
-      it('keep those lines when they run again', async () => {
+      itOnce('keep those lines when they run again', async () => {
         const before = snapshot(dir)
         for (const args of GENERATORS) await installedAsyncGen(dir, args)
         expect(snapshot(dir)).toEqual(before)
@@ -210,7 +210,7 @@ export function describeMainJob(shape: Shape) {
     })
 
     describe('toasts', () => {
-      it('T4, T7: the first read gets the placeholder, a later one the value with what it cost', async () => {
+      itOnce('T4, T7: the first read gets the placeholder, a later one the value with what it cost', async () => {
         await rows(`INSERT INTO "Oat" (id, name, "updatedAt") VALUES (1, 'Steel cut', now())`)
         expect(await play('breakfast', 1)).toEqual({ error: 'Data not yet available' })
 
@@ -233,7 +233,7 @@ export function describeMainJob(shape: Shape) {
     })
 
     describe('reports', () => {
-      it('T15: one for each type and key, whatever the order of the keys; the worker builds it', async () => {
+      itOnce('T15: one for each type and key, whatever the order of the keys; the worker builds it', async () => {
         const first = await play('monthly-sales')
         expect(first.sameId).toBe(first.id)
         expect(first.built).toEqual({ error: 'Data not yet available' })
@@ -254,7 +254,7 @@ export function describeMainJob(shape: Shape) {
       })
     })
 
-    it('npm run async:worker is that worker', async () => {
+    itOnce('npm run async:worker is that worker', async () => {
       const { stdout } = await run(dir, 'npm', ['run', '--silent', 'async:worker', '--', '--once'], { env })
       expect(stdout).toMatch(/"message":"Stopped after [^"]+: 0 succeeded/)
     })
