@@ -90,7 +90,9 @@ describe('a worker that hangs during a run', () => {
     await eventually('the run', async () => (await sql(`SELECT FROM attempts WHERE status = 'running'`)).length === 1)
     await eventually('the hang', async () => isStopped(hanging.pid))
     await sql(
+      // Workers of other databases have the same ids.
       `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND objid IN (SELECT id FROM async_workers WHERE async_workers.pid = $1)`,
       [hanging.pid],
     )
