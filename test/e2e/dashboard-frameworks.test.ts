@@ -298,7 +298,7 @@ describe('the mount for', () => {
 
   it('each framework compiles', async () => {
     const types = join(REPOSITORY, 'node_modules/typescript/bin/tsc')
-    await run(dir, process.execPath, [types, '--noEmit', '--pretty', 'false'])
+    await run(dir, process.execPath, [types, '--noEmit', '--pretty', 'false', '--singleThreaded'])
   })
 
   describe('each framework', () => {

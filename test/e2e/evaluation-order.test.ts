@@ -56,7 +56,7 @@ console.log(plop.getGeneratorList().map(({ name }) => name).join())`
   })
 
   it('compiles', async () => {
-    await run(dir, join(dir, 'node_modules/.bin/tsc'), ['--noEmit', '--strict'])
+    await run(dir, join(dir, 'node_modules/.bin/tsc'), ['--noEmit', '--strict', '--singleThreaded'])
   })
 
   it('loads its ES modules in any order', async () => {

@@ -265,7 +265,7 @@ export function describeMainJob(shape: Shape) {
 
     const rows = (sql: string, parameters?: unknown[]) => query(url, sql, parameters)
 
-    const tsc = () => run(dir, program('tsc'), ['--noEmit', '--strict'])
+    const tsc = () => run(dir, program('tsc'), ['--noEmit', '--strict', '--singleThreaded'])
 
     const program = (name: string) => join(dir, 'node_modules', '.bin', name)
 

@@ -86,7 +86,7 @@ describe('the emitted code compiles with', () => {
     await prisma(nest.root, ['generate'])
     for (const { root } of hosts) symlinkSync(join(nest.root, 'src/generated'), join(root, 'src/generated'), 'dir')
     writeFileSync(join(top, 'tsconfig.json'), JSON.stringify({ ...TSCONFIG, include: ['*/src'] }))
-    const { stdout } = await run(top, TSC, ['--pretty', 'false'], { exitCodes: [0, 1, 2] })
+    const { stdout } = await run(top, TSC, ['--pretty', 'false', '--singleThreaded'], { exitCodes: [0, 1, 2] })
     errors = stdout.split('\n').filter(Boolean)
   }, 180_000)
 
@@ -193,7 +193,7 @@ function makeHost(files: Record<string, string>, root = newFolder()) {
     },
     compile: async () => {
       await prisma(root, ['generate'])
-      await run(root, TSC, [])
+      await run(root, TSC, ['--singleThreaded'])
     },
   }
 }

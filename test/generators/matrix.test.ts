@@ -75,7 +75,7 @@ describe.concurrent('a host with', () => {
           expect(outcome.status, lines(outcome)).toBe('applied')
         }
         await prisma(root, ['generate'], { env })
-        await run(root, program('tsc'), ['--noEmit'])
+        await run(root, program('tsc'), ['--noEmit', '--singleThreaded'])
         if (shape.formatter) await expectFormatted(root, shape.formatter)
 
         const generated = host.hash()
