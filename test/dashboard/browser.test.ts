@@ -36,6 +36,7 @@ const PATHS = {
   toasts: '/async/toasts',
   toast: '/async/toasts/<failing>',
   reports: '/async/reports',
+  report: '/async/reports/MonthlySales/<report>',
   workers: '/async/workers',
   pauses: '/async/pauses',
   'a missing page': '/async/missing',
@@ -57,7 +58,8 @@ describe.skipIf(findChromium() === undefined)('in Chromium,', () => {
       `SELECT
          (SELECT min(id) FROM attempts WHERE status = 'failed') AS failed,
          (SELECT min(id) FROM attempts WHERE status = 'running') AS running,
-         (SELECT min(id) FROM toasts WHERE failures > 0) AS failing`,
+         (SELECT min(id) FROM toasts WHERE failures > 0) AS failing,
+         (SELECT min(id) FROM reports) AS report`,
     )
     const named = (path: string) => path.replace(/<(\w+)>/, (_, name) => ids[0][name])
     paths = Object.fromEntries(Object.entries(PATHS).map(([name, path]) => [name, named(path)]))
@@ -173,6 +175,20 @@ describe.skipIf(findChromium() === undefined)('in Chromium,', () => {
     await context.close()
   })
 
+  it('a page says so when its user is signed out', async () => {
+    let isSignedIn = true
+    const authorize = () => (isSignedIn ? true : new Response(null, { status: 302, headers: { location: '/login' } }))
+    const guarded = await serve(asyncDashboard(db, { attempts: [Attempt], authorize }))
+    const { page, context } = await open(paths.overview!)
+    await page.goto(`${guarded.url}/async`)
+    isSignedIn = false
+    const alert = page.getByRole('alert')
+    await alert.waitFor({ timeout: 30_000 })
+    expect(await alert.textContent()).toContain('You are signed out')
+    await context.close()
+    await guarded.close()
+  })
+
   it('of two users who act on the same attempt, the second learns that it was too late', async () => {
     const [{ id }] = await query(
       url,
@@ -197,7 +213,7 @@ describe.skipIf(findChromium() === undefined)('in Chromium,', () => {
     await page.getByText('the client moves').waitFor()
     await page.getByRole('link', { name: 'Resume OrderClient.fulfill (Attempt)' }).click()
     await page.getByRole('button', { name: 'Resume' }).click()
-    await page.getByText('1 pause resumed.').waitFor()
+    await page.getByText('1 pause ended.').waitFor()
     await context.close()
   })
 

@@ -9,8 +9,10 @@ const LAST_INTEGER = 2_147_483_647
 export const runStatements = (table: string) =>
   ({
     // The status is compared as text: compared as an enum, the planner could choose the index of all due rows instead of the ids.
-    // Locked rows are skipped, so that one locked row does not delay the others. The claim also repairs rows that were written by hand:
-    // a row whose runs cannot be counted any further fails, and errors that are no list become one.
+    // Locked rows are skipped, so that one locked row does not delay the others. The others are changed by their place in the table (ctid):
+    // to look for them again by their ids costs more. A row that another transaction changes at this moment has a new place, and counts as
+    // locked. The claim also repairs rows that were written by hand: a row whose runs cannot be counted any further fails, and errors that
+    // are no list become one.
     claim: {
       name: `${table}:claim`,
       once: true,
@@ -35,11 +37,11 @@ export const runStatements = (table: string) =>
         progress = NULL,
         progress_message = NULL,
         updated_at = clock_timestamp()
-      WHERE id IN (
-        SELECT id FROM "${table}" AS attempt
+      WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM "${table}" AS attempt
         WHERE id = ANY ($1::bigint[]) AND ${isStartable('attempt', '$3')}
         FOR NO KEY UPDATE SKIP LOCKED
-      )
+      )) AND id = ANY ($1)
       RETURNING *`,
     },
 
@@ -71,14 +73,14 @@ export const runStatements = (table: string) =>
       RETURNING id`,
     },
 
-    // The same for many runs. Rows that are locked are left out.
+    // The same for many runs. Rows that are locked, or that another transaction changes at this moment, are left out.
     succeedTogether: {
       name: `${table}:succeed-together`,
       padded: 'with nulls',
       text: `
       -- $1 ids, $2 run numbers, $3 workers, $4 results
       WITH run AS (
-        SELECT attempt.id, run.result
+        SELECT attempt.ctid, attempt.id, run.result
         FROM unnest($1::bigint[], $2::int[], $3::int[], $4::text[]) AS run (id, number, worker, result)
         JOIN "${table}" AS attempt ON attempt.id = run.id
         WHERE attempt.num_attempts = run.number AND attempt.locked_by = run.worker AND attempt.status::text = 'running'
@@ -91,7 +93,7 @@ export const runStatements = (table: string) =>
         completed_at = clock_timestamp(),
         updated_at = clock_timestamp()
       FROM run
-      WHERE attempt.id = run.id
+      WHERE attempt.ctid = run.ctid AND attempt.id = run.id
       RETURNING attempt.id`,
     },
 

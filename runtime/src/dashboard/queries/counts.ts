@@ -12,12 +12,12 @@ export interface Count {
 }
 
 /** How long counts are used, in milliseconds. */
-const MAX_AGE = 2000
+const MAX_AGE = 5000
 
 /** How many attempts have each status, and all. */
 export type StatusCounts = Record<AttemptStatus | 'all', Count>
 
-/** How many attempts have each status. All pages of two seconds share these queries. Undefined for a subclass, which has no such indexes. */
+/** How many attempts have each status. All pages of five seconds share these queries. Undefined for a subclass, which has no such indexes. */
 export async function countsByStatus(
   { db, cache }: PageContext,
   Attempt: AttemptClass,
