@@ -61,7 +61,7 @@ describe('a worker that is killed while a run ends otherwise', () => {
 
   it.each(['failing', 'failed'])('after the step "%s" of a run whose time limit is over', async (step) => {
     // Long enough for the second run on a busy machine.
-    const attempt = await Attempt.async(Probe, { timeout: '3 seconds' }).deafOnce('written')
+    const attempt = await Attempt.async(Probe, { timeout: '10 seconds' }).deafOnce('written')
     expect(await timesWhenKilledAt(step, attempt, 'written')).toEqual({ runs: 2, times: 1 })
     const name = step === 'failing' ? 'WorkerDied' : 'TimeoutError'
     expect(attempt.errors).toMatchObject([{ number: 1, name }])

@@ -69,6 +69,7 @@ describe('a worker that gets a stop signal', () => {
     await effect('long began')
     await effect('stubborn began')
     stopping.kill('SIGTERM')
+    await eventually('the signal', async () => stopping.log().includes('Stopping: '))
     await sleep(700) // two signals in a row count as one: both npm and the terminal pass a Ctrl-C on
     stopping.kill('SIGTERM')
     await stopping.exited
