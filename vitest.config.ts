@@ -13,6 +13,8 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
     exclude: ['**/node_modules/**', 'test/.*/**', 'test/hosts/**', ...(test?.exclude ?? [])],
     setupFiles: 'test/support/setup.ts',
     pool: 'forks',
+    // See test/support/short-lived.cjs.
+    execArgv: ['--liftoff-only'],
     testTimeout: 180_000,
     hookTimeout: 180_000,
     alias: [

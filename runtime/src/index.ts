@@ -93,7 +93,7 @@ export {
   type ReportJson,
   ReportRecord,
 } from './report/report.js'
-export { refreshReportTask } from './report/tasks.js'
+export { type ReportTask, refreshReportTask } from './report/tasks.js'
 export type { Operation, OperationEvent, OperationOutcome, TraceContext } from './telemetry/operation.js'
 export type { CacheVersion, CompareVersions } from './toast/cache-version.js'
 export {

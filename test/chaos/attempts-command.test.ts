@@ -1,9 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
+import { dirname, join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, inject, it, onTestFinished } from 'vitest'
+import { type Answer, answerOf, errorAnswerOf } from '../../runtime/src/bin/answer.js'
+import { attempts as attemptsCommand } from '../../runtime/src/bin/attempts/command.js'
+import { type CommandLine, parseCommandLine } from '../../runtime/src/bin/usage.js'
 import { REPOSITORY } from '../support/host.js'
 import { createDatabase } from '../support/postgres.js'
 import { compiled } from '../support/programs.js'
@@ -17,13 +20,30 @@ const empty = await createDatabase(inject('postgres'))
 const BIN = compiled('runtime/src/bin/async-gen-worker.ts')
 const HOST = compiled('test/chaos/host/worker.ts')
 
-const attempts = (...args: string[]) => command('attempts', ...args, '--worker', HOST)
-
-const command = (...args: string[]) =>
-  run(REPOSITORY, process.execPath, [BIN, ...args], {
-    env: { DATABASE_URL: url, TZ: 'UTC' },
-    exitCodes: [0, 1, 2, 3],
+/** The program, as a process. */
+const program = (...args: string[]) =>
+  run(REPOSITORY, process.execPath, [BIN, 'attempts', ...args, '--worker', HOST], {
+    env: { DATABASE_URL: url },
+    exitCodes: [0, 1, 2],
   })
+
+/** What the program prints, without a process for each command. */
+const attempts = (...args: string[]) => attemptsOf(HOST, ...args)
+
+async function attemptsOf(worker: string, ...args: string[]) {
+  const { exitCode, ...printed } = await answerTo(['attempts', ...args, '--worker', worker])
+  return { ...printed, code: exitCode ?? 0 }
+}
+
+async function answerTo(args: string[]): Promise<Answer> {
+  const json = args.includes('--json')
+  try {
+    const { subcommand, flags } = parseCommandLine(args, '') as CommandLine
+    return answerOf(await attemptsCommand(subcommand!, flags), json)
+  } catch (error) {
+    return errorAnswerOf(error, json)
+  }
+}
 
 async function json(...args: string[]) {
   const { stdout, code } = await attempts(...args, '--json')
@@ -68,7 +88,7 @@ describe('async-gen-worker attempts', () => {
     const old = await insert({ ...failure('connect ECONNREFUSED'), completed_at: '2026-01-01Z', target: 'OrderClient' })
     const done = await insert({ status: 'succeeded', completed_at: new Date(), idempotence_token: 'order-1' })
 
-    const { stdout, code } = await attempts()
+    const { stdout, code } = await program()
     expect(code).toBe(0)
     const lines = stdout.trimEnd().split('\n')
     expect(lines[0]).toMatch(/^id +status +ended or recorded +call +runs +last error$/)
@@ -181,7 +201,7 @@ describe('async-gen-worker attempts', () => {
       attempt: { id, model: 'Attempt', children: 1, errors: [{ cause: { cause: { message: 'the root' } } }] },
     })
 
-    expect(await attempts('show', '999999')).toMatchObject({
+    expect(await program('show', '999999')).toMatchObject({
       code: 1,
       stdout: 'There is no attempt 999999 of Attempt.\n',
     })
@@ -250,7 +270,7 @@ describe('async-gen-worker attempts', () => {
     const args = ['retry', '--failed', '--target', 'Probe']
     const count = () => Attempt.count({ status: 'pending' })
     expect(await attempts(...args, '--dry-run')).toMatchObject({ code: 0, stdout: '2 attempts would be retried.\n' })
-    const refused = await attempts(...args)
+    const refused = await program(...args)
     expect(refused).toMatchObject({ code: 2, stdout: '' })
     expect(refused.stderr).toContain('Nothing was changed: 2 attempts would be retried. Add --yes to do it.')
     expect(await onTerminal('n\r', ...args)).toMatchObject({ code: 1 })
@@ -434,7 +454,7 @@ describe('async-gen-worker attempts', () => {
       expect(stdout).not.toMatch(controls)
       expect(stdout.length).toBeLessThan(20_000)
     }
-    const all = await json()
+    const all = JSON.parse((await program('--json')).stdout)
     const byId = new Map(all.attempts.map((each: { id: string }) => [each.id, each]))
     expect(deepArgs(byId.get(deep))).toBe(300_001)
     expect(byId.get(huge)).toMatchObject({ args: ['x'.repeat(8_000_000)] })
@@ -477,24 +497,39 @@ describe('async-gen-worker attempts', () => {
     ],
     ['the migrations have not run', () => empty, 'NOT_MIGRATED', /npx prisma migrate deploy/],
   ])('fails with a code and without a stack if %s', async (_, database, code, message) => {
-    for (const args of [
-      ['attempts', '--worker', HOST],
-      ['attempts', 'pauses', '--worker', HOST],
-      ['clear', HOST],
-    ]) {
-      const ran = (...more: string[]) =>
-        run(REPOSITORY, process.execPath, [BIN, ...args, ...more], {
-          env: { DATABASE_URL: database() },
-          exitCodes: [1],
-        })
-      const { stdout, stderr } = await ran()
-      expect(stdout).toBe('')
+    const host = hostWith(database())
+    for (const args of [[], ['pauses']]) {
+      const { code: exitCode, stdout, stderr } = await attemptsOf(host, ...args)
+      expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' })
       expect(stderr).toMatch(message)
       expect(stderr.trimEnd().split('\n')).toHaveLength(1)
-      if (args[0] === 'clear') expect(JSON.parse((await ran('--json')).stdout)).toMatchObject({ error: { code } })
+      expect(JSON.parse((await attemptsOf(host, ...args, '--json')).stdout)).toMatchObject({ error: { code } })
     }
   })
+
+  it('and `clear` fail likewise as programs', async () => {
+    const failing = (database: string, ...args: string[]) =>
+      run(REPOSITORY, process.execPath, [BIN, ...args], { env: { DATABASE_URL: database }, exitCodes: [1] })
+    const unreachable = 'postgresql://me@127.0.0.1:1/none'
+    expect(await failing(unreachable, 'attempts', '--worker', HOST)).toMatchObject({
+      stdout: '',
+      stderr: expect.stringMatching(/^The database "none" on 127\.0\.0\.1:1 .* ECONNREFUSED.*\n$/),
+    })
+    const clear = async (database: string) => JSON.parse((await failing(database, 'clear', HOST, '--json')).stdout)
+    expect(await clear(unreachable)).toMatchObject({ error: { code: 'DATABASE_UNREACHABLE' } })
+    expect(await clear(empty)).toMatchObject({ error: { code: 'NOT_MIGRATED' } })
+  })
 })
+
+/** The worker module of a copy of the host that is bound to another database. */
+function hostWith(database: string): string {
+  const folder = mkdtempSync(`${dirname(HOST)}-`)
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  cpSync(dirname(HOST), folder, { recursive: true })
+  const bound = readFileSync(join(folder, 'database.js'), 'utf8')
+  writeFileSync(join(folder, 'database.js'), bound.replace('process.env.DATABASE_URL', JSON.stringify(database)))
+  return join(folder, 'worker.js')
+}
 
 /** How many numbers the second argument has. */
 function deepArgs(attempt: unknown): number {

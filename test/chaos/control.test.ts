@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { list } from '../../runtime/src/worker/daemon.js'
 import { prisma } from '../.app/src/db.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
@@ -26,8 +27,8 @@ beforeEach(() => {
   traces = ['--pid-dir', join(dir, 'pids'), '--log-dir', join(dir, 'log')]
 })
 
-afterEach(async () => {
-  for (const { pid, state } of await daemons()) if (state === 'running') process.kill(pid, 'SIGKILL')
+afterEach(() => {
+  for (const { pid, state } of daemons()) if (state === 'running') process.kill(pid!, 'SIGKILL')
   rmSync(dir, { recursive: true })
 })
 
@@ -65,12 +66,12 @@ describe('P15: async-gen-worker', () => {
       error: { code: 'ALREADY_RUNNING', message: expect.stringContaining('Worker mail'), remedy: expect.any(String) },
     })
 
-    const [mail] = await daemons()
-    process.kill(mail!.pid, 'SIGKILL')
-    await eventually('the death', async () => (await daemons())[0]!.state === 'dead')
+    const [mail] = daemons()
+    process.kill(mail!.pid!, 'SIGKILL')
+    await eventually('the death', async () => daemons()[0]!.state === 'dead')
     expect((await asyncWorker('status', ...traces)).code).toBe(3)
     await asyncWorker('start', HOST, ...traces, '--uid', 'mail')
-    expect(await daemons()).toMatchObject([{ uid: 'mail', state: 'running' }])
+    expect(daemons()).toMatchObject([{ uid: 'mail', state: 'running' }])
   })
 
   it('does not take a process with the pid of a dead worker for that worker', async () => {
@@ -79,7 +80,7 @@ describe('P15: async-gen-worker', () => {
     await asyncWorker('stop', ...traces)
     const another = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'async-gen-worker', 'run'])
     writeFileSync(pidFile(), pids.replace(/^\d+/, `${another.pid}`))
-    expect(await daemons()).toMatchObject([{ state: 'dead' }])
+    expect(daemons()).toMatchObject([{ state: 'dead' }])
     expect((await asyncWorker('stop', ...traces)).stdout).toContain('had already ended')
     expect(another.exitCode ?? another.signalCode).toBeNull()
     another.kill()
@@ -87,10 +88,10 @@ describe('P15: async-gen-worker', () => {
 
   it('starts several, restarts them in turn with their settings, and stops one or all', async () => {
     await asyncWorker('start', HOST, ...traces, '--count', '2', '--concurrency', '3', '--health', '0')
-    const before = await daemons()
+    const before = daemons()
     expect(before).toMatchObject([{ uid: '1' }, { uid: '2' }])
     await asyncWorker('restart', ...traces, '--concurrency', '4')
-    const after = await daemons()
+    const after = daemons()
     expect(after).toMatchObject([
       { uid: '1', state: 'running' },
       { uid: '2', state: 'running' },
@@ -99,9 +100,9 @@ describe('P15: async-gen-worker', () => {
     const log = readFileSync(join(dir, 'log/async-gen-worker.2.log'), 'utf8')
     expect(log).toMatch(/up to 3 jobs at a time.*"health":.*up to 4 jobs at a time.*"health":/s)
     await asyncWorker('stop', ...traces, '--uid', '2')
-    expect(await daemons()).toMatchObject([{ uid: '1', state: 'running' }])
+    expect(daemons()).toMatchObject([{ uid: '1', state: 'running' }])
     await asyncWorker('stop', ...traces)
-    expect(await daemons()).toEqual([])
+    expect(daemons()).toEqual([])
   }, 180_000)
 
   it('shows the log of a worker that did not start', async () => {
@@ -109,7 +110,7 @@ describe('P15: async-gen-worker', () => {
     writeFileSync(broken, 'throw new Error("no such table")')
     const { code, stderr } = await asyncWorker('start', broken, ...traces)
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('no such table') })
-    expect(await daemons()).toEqual([])
+    expect(daemons()).toEqual([])
   })
 
   it('does not start with a role that has rights to the jobs but cannot see them', async () => {
@@ -169,7 +170,7 @@ describe('P15: async-gen-worker', () => {
     expect(JSON.parse(second.stdout)).toMatchObject({ version: 1, workers: [{ uid: '2', state: 'running' }] })
     await asyncWorker('stop', '--uid', '1', ...traces)
     expect((await asyncWorker('start', HOST, ...traces)).stdout).toMatch(/^Worker 1 runs as process/)
-    expect((await daemons()).map(({ uid }) => uid)).toEqual(['1', '2'])
+    expect(daemons().map(({ uid }) => uid)).toEqual(['1', '2'])
   })
 
   it('prints the lines for .gitignore if git does not ignore its files', async () => {
@@ -216,6 +217,4 @@ const asyncWorkerOn = (database: string, ...args: string[]) =>
     exitCodes: [0, 1, 2, 3, 4],
   })
 
-async function daemons(): Promise<{ uid: string; pid: number; state: string }[]> {
-  return JSON.parse((await asyncWorker('status', '--json', ...traces)).stdout).workers
-}
+const daemons = () => list({ pids: join(dir, 'pids'), logs: join(dir, 'log') })

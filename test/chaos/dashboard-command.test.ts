@@ -3,20 +3,20 @@ import { once } from 'node:events'
 import { createServer, get } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
+import { compiled } from '../support/programs.js'
 import { childEnv, run } from '../support/run.js'
 import { Attempt, encryptor } from './host/attempt.js'
 import { db } from './host/database.js'
 import { Probe } from './host/targets.js'
 import { url } from './scene.js'
 
-const BIN = join(REPOSITORY, 'runtime/src/bin/async-gen-worker.ts')
-const HOST = join(REPOSITORY, 'test/chaos/host/worker.ts')
+const BIN = compiled('runtime/src/bin/async-gen-worker.ts')
+const HOST = compiled('test/chaos/host/worker.ts')
 
-const args = (...flags: string[]) => ['--import', 'tsx', BIN, 'dashboard', ...flags]
+const args = (...flags: string[]) => [BIN, 'dashboard', ...flags]
 const env = { DATABASE_URL: url }
 
 async function start(...flags: string[]) {

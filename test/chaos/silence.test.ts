@@ -5,7 +5,7 @@ import { eventually } from '../support/eventually.js'
 import { Attempt } from './host/attempt.js'
 import { db } from './host/database.js'
 import { Probe } from './host/targets.js'
-import { effect, url, worker } from './scene.js'
+import { effect, sql, url, worker } from './scene.js'
 
 /** Stands between a worker and PostgreSQL. What has fallen silent neither answers nor closes, as after a failover. */
 const wires: [Socket, Socket][] = []
@@ -57,6 +57,8 @@ describe('a worker whose connections stop answering', () => {
       (await db.workers()).every(({ id }) => id !== first!.id),
     )
 
+    // A job whose end cannot be stored would be released, and the exit code would be 1.
+    await eventually('the end of the job', async () => (await sql('SELECT FROM graphile_worker.jobs')).length === 0)
     dead = true
     fallSilent()
     running.kill('SIGTERM')

@@ -61,7 +61,7 @@ describe('a worker that is killed while a run ends otherwise', () => {
 
   it.each(['failing', 'failed'])('after the step "%s" of a run whose time limit is over', async (step) => {
     // Long enough for the second run on a busy machine.
-    const attempt = await Attempt.async(Probe, { timeout: '3 seconds' }).deafOnce('written')
+    const attempt = await Attempt.async(Probe, { timeout: '10 seconds' }).deafOnce('written')
     expect(await timesWhenKilledAt(step, attempt, 'written')).toEqual({ runs: 2, times: 1 })
     const name = step === 'failing' ? 'WorkerDied' : 'TimeoutError'
     expect(attempt.errors).toMatchObject([{ number: 1, name }])
@@ -90,7 +90,9 @@ describe('a worker that hangs during a run', () => {
     await eventually('the run', async () => (await sql(`SELECT FROM attempts WHERE status = 'running'`)).length === 1)
     await eventually('the hang', async () => isStopped(hanging.pid))
     await sql(
+      // Workers of other databases have the same ids.
       `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND objid IN (SELECT id FROM async_workers WHERE async_workers.pid = $1)`,
       [hanging.pid],
     )

@@ -9,7 +9,7 @@ import { assembleHost, asyncGen, REPOSITORY } from '../support/host.js'
 import { createDatabase, query, startPostgres } from '../support/postgres.js'
 import { prisma, schemaEngineLine } from '../support/prisma.js'
 import { run } from '../support/run.js'
-import { addTeamFiles, applyEdit, edits, playScene, showEdit } from '../support/team.js'
+import { addTeamFiles, applyEdit, closeStages, edits, playScene, showEdit } from '../support/team.js'
 import { startWorker } from '../support/worker.js'
 import { command, fact, failure, heading, holds, indented, note } from './present.js'
 
@@ -32,6 +32,7 @@ try {
   if (worker) indented(`The worker's log:\n${worker.log()}`)
   process.exitCode = 1
 } finally {
+  await closeStages()
   await worker?.stop()
   await postgres.stop()
 }

@@ -122,7 +122,9 @@ function write(dir: string, path: string, text: string) {
 }
 
 async function tsc(dir: string) {
-  const { stdout } = await run(dir, process.execPath, [TSC, '--pretty', 'false'], { exitCodes: [0, 1, 2] })
+  const { stdout } = await run(dir, process.execPath, [TSC, '--pretty', 'false', '--singleThreaded'], {
+    exitCodes: [0, 1, 2],
+  })
   return stdout.split('\n').filter(Boolean)
 }
 

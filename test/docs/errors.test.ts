@@ -62,8 +62,8 @@ describe('docs/errors.md lists', () => {
   })
 
   it('the codes that async-gen-worker has beside those of the runtime', () => {
-    const { nodes } = runtime.find(({ file }) => file.endsWith('bin/async-gen-worker.ts'))!
-    const printed = nodes.find(({ type, id }) => type === 'FunctionDeclaration' && id.name === 'printError')!
+    const { nodes } = runtime.find(({ file }) => file.endsWith('bin/answer.ts'))!
+    const printed = nodes.find(({ type, id }) => type === 'FunctionDeclaration' && id.name === 'errorAnswerOf')!
     const code = nodesOf(printed).find(({ type, id }) => type === 'VariableDeclarator' && id.name === 'code')!
     const texts = nodesOf(code.init).flatMap(({ type, value }) => (type === 'Literal' ? [value] : []))
     expect(columnOf('The command async-gen-worker', 'code')).toEqual(unique(texts))
@@ -167,30 +167,18 @@ function exitCodesOfClasses(): Record<string, number> {
 function exitCodesIn(sources: { nodes: SyntaxNode[] }[]): string[] {
   const numbers = sources.flatMap(({ nodes }) =>
     nodes.flatMap((node) => {
-      if (
-        node.type === 'CallExpression' &&
-        /^(?:exit|printError)$/.test(node.callee.property?.name ?? node.callee.name)
-      )
+      if (node.type === 'CallExpression' && /^(?:exit|jsonError)$/.test(node.callee.property?.name ?? node.callee.name))
         return node.arguments[0] ? numbersIn(node.arguments[0]) : [0]
       if (/^(?:Property|PropertyDefinition)$/.test(node.type) && node.key.name === 'exitCode' && node.value)
         return numbersIn(node.value)
       if (node.type === 'AssignmentExpression' && node.left.property?.name === 'exitCode') return numbersIn(node.right)
-      if (node.type === 'FunctionDeclaration' && /^(?:printError|report\w*)$/.test(node.id?.name ?? ''))
-        return nodesOf(node).flatMap(({ type, argument }) =>
-          type === 'ReturnStatement' && argument ? returned(argument) : [],
-        )
+      if (node.type === 'VariableDeclarator' && node.id.name === 'exitCode' && node.init) return numbersIn(node.init)
       const [signal, code] =
         node.type === 'ArrayExpression' ? nodesOf(node).filter(({ type }) => type === 'Literal') : []
       return typeof signal?.value === 'string' && signal.value.startsWith('SIG') && code ? numbersIn(code) : []
     }),
   )
   return [...new Set(numbers)].sort((a, b) => a - b).map(String)
-}
-
-/** The numbers that a return statement can return itself. */
-function returned(node: SyntaxNode): number[] {
-  if (node.type === 'ConditionalExpression') return [...returned(node.consequent), ...returned(node.alternate)]
-  return node.type === 'Literal' && typeof node.value === 'number' ? [node.value] : []
 }
 
 /** The codes of `new AsyncGenError('CODE', …)` and of the subclasses that are created outside of their own file. */

@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { dirname, join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Client } from '../dashboard/client.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
@@ -14,10 +14,9 @@ import { childEnv, run } from '../support/run.js'
 
 const url = await testDatabase()
 
-/** The application around the emitted mount: what its author writes. It prints its port. */
-const SERVERS: Record<string, Record<string, string>> = {
-  http: {
-    'src/server.ts': `
+/** The application around the emitted mount: what its author writes. It prints its name and its port. */
+const SERVERS: Record<string, string> = {
+  http: `
 import { createServer } from 'node:http'
 import { dashboardListener } from './async/dashboard.js'
 
@@ -25,11 +24,9 @@ const server = createServer((request, response) => {
   if (request.url?.startsWith('/async')) return dashboardListener(request, response)
   response.end('home')
 })
-server.listen(0, '127.0.0.1', () => console.log('port', (server.address() as { port: number }).port))
+server.listen(0, '127.0.0.1', () => console.log('http', (server.address() as { port: number }).port))
 `,
-  },
-  express: {
-    'src/server.ts': `
+  express: `
 import express from 'express'
 import { mountDashboard } from './async/dashboard.js'
 
@@ -37,11 +34,9 @@ const app = express()
 app.use(express.urlencoded({ extended: true }))
 app.get('/', (_request, response) => void response.send('home'))
 mountDashboard(app)
-const server = app.listen(0, '127.0.0.1', () => console.log('port', (server.address() as { port: number }).port))
+const server = app.listen(0, '127.0.0.1', () => console.log('express', (server.address() as { port: number }).port))
 `,
-  },
-  fastify: {
-    'src/server.ts': `
+  fastify: `
 import fastify from 'fastify'
 import { dashboardPlugin } from './async/dashboard.js'
 
@@ -49,12 +44,10 @@ const app = fastify()
 app.get('/', async () => 'home')
 app.register(dashboardPlugin)
 await app.listen({ port: 0, host: '127.0.0.1' })
-console.log('port', (app.server.address() as { port: number }).port)
+console.log('fastify', (app.server.address() as { port: number }).port)
 `,
-  },
-  hono: {
-    // Hono's own adapter for Node is another package. Its fetch handler runs in ours.
-    'src/server.ts': `
+  // Hono's own adapter for Node is another package. Its fetch handler runs in ours.
+  hono: `
 import { createServer } from 'node:http'
 import { toNodeHandler } from '@async-gen/runtime/http'
 import { Hono } from 'hono'
@@ -66,11 +59,9 @@ app.route('/async', dashboardApp)
 // As @hono/node-server passes them.
 const bindingsOf = ({ remoteAddress }: { remoteAddress?: string | undefined }) => ({ incoming: { socket: { remoteAddress } } })
 const server = createServer(toNodeHandler((request, connection) => app.fetch(request, bindingsOf(connection))))
-server.listen(0, '127.0.0.1', () => console.log('port', (server.address() as { port: number }).port))
+server.listen(0, '127.0.0.1', () => console.log('hono', (server.address() as { port: number }).port))
 `,
-  },
-  nestjs: {
-    'src/server.ts': `
+  nestjs: `
 import 'reflect-metadata'
 import { Controller, Get, Module } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
@@ -89,10 +80,11 @@ Module({ controllers: [HomeController] })(AppModule)
 const app = await NestFactory.create(AppModule, { logger: false })
 mountDashboard(app)
 await app.listen(0, '127.0.0.1')
-console.log('port', app.getHttpServer().address().port)
+console.log('nestjs', app.getHttpServer().address().port)
 `,
-  },
 }
+
+const FRAMEWORKS = Object.keys(SERVERS)
 
 /** What create-next-app and the guide for Next.js write. */
 const NEXT_FILES: Record<string, string> = {
@@ -144,7 +136,9 @@ export const targets = defineTargets(() => ({ OrderClient }))
 `
 
 const folders: string[] = []
+const servers: ChildProcess[] = []
 afterAll(() => {
+  for (const server of servers) server.kill('SIGKILL')
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 })
 
@@ -162,12 +156,23 @@ function write(dir: string, files: Record<string, string>) {
   }
 }
 
-/** A copy of test/.app with the mount as the command emits it. */
-async function appWith(framework: string): Promise<string> {
-  const dir = newFolder(framework)
-  cpSync(APP, dir, { recursive: true })
-  await asyncGen(dir, ['dashboard', '--framework', framework, '--yes'])
-  write(dir, SERVERS[framework]!)
+/**
+ * For each framework a copy of test/.app with the mount as the command emits it. All are in one folder, so that one compiler run checks
+ * them, and one process serves them.
+ */
+async function applications(): Promise<string> {
+  const dir = newFolder('frameworks')
+  for (const framework of FRAMEWORKS) {
+    cpSync(APP, join(dir, framework), { recursive: true })
+    await asyncGen(join(dir, framework), ['dashboard', '--framework', framework, '--yes'])
+    write(join(dir, framework), { 'src/server.ts': SERVERS[framework]! })
+  }
+  const imports = FRAMEWORKS.map((framework) => `await import('./${framework}/src/server.js')\n`)
+  write(dir, {
+    'package.json': '{ "type": "module" }',
+    'tsconfig.json': JSON.stringify({ extends: join(APP, 'tsconfig.json'), include: ['*.ts', '*/src'] }),
+    'servers.ts': `${imports.join('')}export {}\n`,
+  })
   return dir
 }
 
@@ -196,19 +201,19 @@ async function serve(dir: string, args: string[], port: RegExp, env: Record<stri
     env: childEnv({ DATABASE_URL: url, ...env }),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  onTestFinished(() => void server.kill('SIGKILL'))
+  servers.push(server)
   let log = ''
   for (const stream of [server.stdout, server.stderr]) stream.setEncoding('utf8').on('data', (text) => (log += text))
   const exited = once(server, 'exit')
   const found = await eventually(`the server of ${dir}`, async () => {
     if (server.exitCode !== null) throw new Error(`The server ended with ${server.exitCode}:\n${log}`)
-    return port.exec(log)?.[1]
+    return port.exec(log)
   })
   const stop = async () => {
     server.kill('SIGKILL')
     await exited
   }
-  return { origin: `http://127.0.0.1:${found}`, log: () => log, stop }
+  return { origin: `http://127.0.0.1:${found[1]}`, log: () => log, stop }
 }
 
 /** What a browser does with the dashboard. */
@@ -282,16 +287,47 @@ async function expectRefusal({ origin }: Served) {
   expect(await (await fetch(origin)).text()).toContain('home')
 }
 
-describe.each(Object.keys(SERVERS))('the mount for %s', (framework) => {
-  it('compiles, shows the dashboard in development, takes its forms, and refuses everybody in production', async () => {
-    const dir = await appWith(framework)
+describe('the mount for', () => {
+  const args = ['--import', 'tsx', 'servers.ts']
+  const started = new RegExp(FRAMEWORKS.map((name) => `(?=[^]*^${name} \\d+$)`).join(''), 'm')
+  let dir: string
+
+  beforeAll(async () => {
+    dir = await applications()
+  })
+
+  it('each framework compiles', async () => {
     const types = join(REPOSITORY, 'node_modules/typescript/bin/tsc')
-    await run(dir, process.execPath, [types, '--noEmit', '--pretty', 'false'])
-    const args = ['--import', 'tsx', 'src/server.ts']
-    await whileServing(serve(dir, args, /port (\d+)/), expectDashboard)
-    await whileServing(serve(dir, args, /port (\d+)/, { NODE_ENV: 'production' }), expectRefusal)
+    await run(dir, process.execPath, [types, '--noEmit', '--pretty', 'false', '--singleThreaded'])
+  })
+
+  describe('each framework', () => {
+    let development: Served
+    let production: Served
+
+    beforeAll(async () => {
+      development = await serve(dir, args, started)
+      production = await serve(dir, args, started, { NODE_ENV: 'production' })
+    })
+    afterAll(async () => {
+      await development?.stop()
+      await production?.stop()
+    })
+
+    it.each(FRAMEWORKS)('%s shows the dashboard in development and takes its forms', async (framework) => {
+      await expectDashboard(serverOf(framework, development))
+    })
+
+    it.each(FRAMEWORKS)('%s refuses everybody in production', async (framework) => {
+      await expectRefusal(serverOf(framework, production))
+    })
   })
 })
+
+function serverOf(framework: string, served: Served): Served {
+  const [, port] = new RegExp(`^${framework} (\\d+)$`, 'm').exec(served.log())!
+  return { ...served, origin: `http://127.0.0.1:${port}` }
+}
 
 describe('the mount for next', () => {
   const next = join(REPOSITORY, 'node_modules/next/dist/bin/next')

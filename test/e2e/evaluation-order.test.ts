@@ -8,7 +8,7 @@ import { assembleHost, installedAsyncGen, installHost, REPOSITORY } from '../sup
 import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
 import { run } from '../support/run.js'
-import { applyEdit, playScene } from '../support/team.js'
+import { applyEdit, closeStages, playScene } from '../support/team.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 const listed = {
@@ -41,6 +41,7 @@ describe('a host with two models of attempts, a subclass, and targets that recor
   }, 600_000)
 
   afterAll(async () => {
+    await closeStages()
     await worker?.stop()
     rmSync(dir, { recursive: true, force: true })
   })
@@ -55,7 +56,7 @@ console.log(plop.getGeneratorList().map(({ name }) => name).join())`
   })
 
   it('compiles', async () => {
-    await run(dir, join(dir, 'node_modules/.bin/tsc'), ['--noEmit', '--strict'])
+    await run(dir, join(dir, 'node_modules/.bin/tsc'), ['--noEmit', '--strict', '--singleThreaded'])
   })
 
   it('loads its ES modules in any order', async () => {

@@ -8,7 +8,7 @@ import { assembleHost, installedAsyncGen, installHost, REPOSITORY } from '../sup
 import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
 import { run, SPEC_TIMEOUTS } from '../support/run.js'
-import { addTeamFiles, applyEdit, edits, playScene } from '../support/team.js'
+import { addTeamFiles, applyEdit, closeStages, edits, playScene } from '../support/team.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 const columns = `  account String?
@@ -74,12 +74,13 @@ describe('a team’s own attempts', () => {
   }, 600_000)
 
   afterAll(async () => {
+    await closeStages()
     await worker?.stop()
     rmSync(dir, { recursive: true, force: true })
   })
 
   it('A17, A21: compile, and leave schema and database in step', async () => {
-    await run(dir, join(dir, 'node_modules/.bin/tsc'), ['--noEmit', '--strict'])
+    await run(dir, join(dir, 'node_modules/.bin/tsc'), ['--noEmit', '--strict', '--singleThreaded'])
     const against = ['--from-config-datasource', '--to-schema', 'prisma/schema.prisma', '--exit-code']
     const { stdout } = await prisma(dir, ['migrate', 'diff', ...against], { env })
     expect(stdout).toContain('No difference detected')

@@ -7,8 +7,8 @@ import { assembleHost, asyncGen, REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
 import { ATTEMPT_KEY, folderWithPackagesOf, generators, RELEASED, releasedEdits } from '../support/released.js'
-import { run, SPEC_TIMEOUTS } from '../support/run.js'
-import { playScene } from '../support/team.js'
+import { ONE_PROCESS, run, SPEC_TIMEOUTS } from '../support/run.js'
+import { closeStages, playScene } from '../support/team.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 /** Where an edit of the team and the newer templates meet in the same lines, which the team has to settle. */
@@ -56,6 +56,7 @@ describe.each(versions)('a host of version %s', (version) => {
   })
 
   afterAll(async () => {
+    await closeStages()
     for (const each of workers) each.kill('SIGKILL')
     await Promise.all(workers.map(({ exited }) => exited))
     rmSync(dir, { recursive: true, force: true })
@@ -109,7 +110,11 @@ describe.each(versions)('a host of version %s', (version) => {
 
     it('leaves code that compiles under --strict', async () => {
       await prisma(current, ['generate'], { env: env() })
-      await run(current, process.execPath, [join(REPOSITORY, 'node_modules', 'typescript', 'bin', 'tsc'), '--strict'])
+      await run(current, process.execPath, [
+        join(REPOSITORY, 'node_modules', 'typescript', 'bin', 'tsc'),
+        '--strict',
+        '--singleThreaded',
+      ])
     })
   })
 
@@ -252,7 +257,11 @@ describe.each(versions)('a host of version %s', (version) => {
     it('is what the schema says and what the doctor expects', async () => {
       const diff = ['migrate', 'diff', '--from-config-datasource', '--to-schema', 'prisma/schema.prisma', '--exit-code']
       expect((await prisma(current, diff, { env: env() })).stdout).toContain('No difference detected')
-      const { stdout } = await asyncGen(current, ['doctor', '--json'], { env: env(), exitCodes: [0, 5] })
+      const cli = join(REPOSITORY, 'dist', 'bin', 'async-gen.js')
+      const { stdout } = await run(current, process.execPath, [cli, 'doctor', '--json'], {
+        env: env(),
+        exitCodes: [0, 5],
+      })
       expect(JSON.parse(stdout).findings).toEqual([])
     })
 
@@ -260,7 +269,7 @@ describe.each(versions)('a host of version %s', (version) => {
       const config = join(dir, 'vitest.config.mjs')
       writeFileSync(config, 'export default {}\n')
       const vitest = join(REPOSITORY, 'node_modules', 'vitest', 'vitest.mjs')
-      const args = [vitest, 'run', '--root', current, '--config', config, ...SPEC_TIMEOUTS]
+      const args = [vitest, 'run', '--root', current, '--config', config, ...SPEC_TIMEOUTS, ...ONE_PROCESS]
       const { stdout } = await run(current, process.execPath, args, { env: env() })
       expect(stdout).toMatch(/Test Files +\d+ passed \(\d+\)/)
     })

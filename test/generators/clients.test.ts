@@ -1,11 +1,10 @@
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, describe, expect, inject, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { destroy } from '../../generators/commands/destroy.js'
 import { generate } from '../../generators/commands/generate.js'
 import { upgrade } from '../../generators/commands/upgrade.js'
+import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
@@ -36,48 +35,78 @@ export class PrismaService extends PrismaClient implements OnModuleInit, OnModul
 
 const SERVICE_WITH_ARGUMENTS = SERVICE.replace('constructor() {', 'constructor(readonly settings: { log: boolean }) {')
 
-describe('the emitted code compiles with', () => {
-  it.each([
-    [
-      'a client that is extended in production alone',
-      "const base = new PrismaClient({ adapter })\nconst extended = base.$extends({ result: { order: { label: { needs: { id: true }, compute: ({ id }) => String(id) } } }, query: { $allModels: { findMany: ({ args, query }) => query(args) } } })\nexport const prisma = process.env.NODE_ENV === 'production' ? extended : base\n",
-    ],
-    [
-      'a read replica behind a flag',
-      "const base = new PrismaClient({ adapter })\nconst withReplica = base.$extends({ name: 'replica', client: { $replica: () => base } })\nfunction choose(): typeof base | typeof withReplica {\n  return process.env.REPLICA ? withReplica : base\n}\nexport const prisma = choose()\n",
-    ],
-    [
-      'a function that makes the client',
-      'export function makeClient() {\n  return new PrismaClient({ adapter }).$extends({})\n}\n',
-    ],
-    ['a module that has the client among other things', 'export default { client: new PrismaClient({ adapter }) }\n'],
-  ])(
-    '%s',
-    async (_what, code) => {
-      const host = makeHost({ 'src/db.ts': IMPORTS + code })
-      await host.generateAll()
-      await host.compile()
-    },
-    120_000,
-  )
+const folders: string[] = []
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
 
-  it('a class of NestJS that wants arguments', async () => {
-    const host = makeHost({ 'src/prisma.service.ts': SERVICE_WITH_ARGUMENTS })
-    await host.installNest()
-    const { plan } = await host.generateAll()
-    expect(plan.notes).toContain(
+const TSC = join(REPOSITORY, 'node_modules', '.bin', 'tsc')
+
+const TSCONFIG = {
+  compilerOptions: {
+    target: 'es2022',
+    module: 'nodenext',
+    strict: true,
+    declaration: true,
+    experimentalDecorators: true,
+    emitDecoratorMetadata: true,
+    skipLibCheck: true,
+    noEmit: true,
+    types: ['node'],
+  },
+}
+
+const CLIENTS: [what: string, code: string][] = [
+  [
+    'a client that is extended in production alone',
+    "const base = new PrismaClient({ adapter })\nconst extended = base.$extends({ result: { order: { label: { needs: { id: true }, compute: ({ id }) => String(id) } } }, query: { $allModels: { findMany: ({ args, query }) => query(args) } } })\nexport const prisma = process.env.NODE_ENV === 'production' ? extended : base\n",
+  ],
+  [
+    'a read replica behind a flag',
+    "const base = new PrismaClient({ adapter })\nconst withReplica = base.$extends({ name: 'replica', client: { $replica: () => base } })\nfunction choose(): typeof base | typeof withReplica {\n  return process.env.REPLICA ? withReplica : base\n}\nexport const prisma = choose()\n",
+  ],
+  [
+    'a function that makes the client',
+    'export function makeClient() {\n  return new PrismaClient({ adapter }).$extends({})\n}\n',
+  ],
+  ['a module that has the client among other things', 'export default { client: new PrismaClient({ adapter }) }\n'],
+]
+
+/** Hosts side by side, so that one run of the compiler checks them all. Their clients are the same. */
+describe('the emitted code compiles with', () => {
+  const top = newFolder()
+  const hosts = CLIENTS.map(([, code], i) => makeHost({ 'src/db.ts': IMPORTS + code }, join(top, `${i}`)))
+  const nest = makeHost({ 'src/prisma.service.ts': SERVICE_WITH_ARGUMENTS }, join(top, 'nest'))
+  let notes: string[]
+  let errors: string[]
+
+  beforeAll(async () => {
+    for (const host of hosts) await host.generateAll()
+    notes = (await nest.generateAll()).plan.notes
+    await prisma(nest.root, ['generate'])
+    for (const { root } of hosts) symlinkSync(join(nest.root, 'src/generated'), join(root, 'src/generated'), 'dir')
+    writeFileSync(join(top, 'tsconfig.json'), JSON.stringify({ ...TSCONFIG, include: ['*/src'] }))
+    const { stdout } = await run(top, TSC, ['--pretty', 'false', '--singleThreaded'], { exitCodes: [0, 1, 2] })
+    errors = stdout.split('\n').filter(Boolean)
+  }, 180_000)
+
+  it.each(CLIENTS.map(([what], i) => [what, i] as const))('%s', (_what, i) => {
+    expect(errors.filter((line) => line.startsWith(`${i}/`))).toEqual([])
+  })
+
+  it('a class of NestJS that wants arguments', () => {
+    expect(notes).toContain(
       'src/prisma.service.ts exports no PrismaClient: src/async/client.ts makes a PrismaClient for async-gen, because PrismaService requires arguments',
     )
-    expect(host.read('src/async/client.ts')).toContain(
+    expect(nest.read('src/async/client.ts')).toContain(
       'new PrismaClient({\n  adapter: new PrismaPg({ connectionString: process.env.SHOP_URL }),\n})',
     )
-    await host.compile()
-  }, 180_000)
+    expect(errors).toEqual([])
+  })
 })
 
 it('an application on NestJS records in a transaction of its service, and its worker performs', async () => {
   const host = makeHost({ 'src/prisma.service.ts': SERVICE })
-  await host.installNest()
   const start = host.files()
   await host.generateAll()
   expect(host.read('src/async/client.ts')).toContain('export const prisma: PrismaClient = new PrismaService()')
@@ -101,7 +130,7 @@ it('an application on NestJS records in a transaction of its service, and its wo
   const worker = startWorker(host.root, { SHOP_URL: url })
   try {
     const status = async () => (await query(url, 'SELECT status, result FROM attempts'))[0]
-    while ((await status())?.status === 'pending' || (await status())?.status === 'running') await sleep(100)
+    await eventually('the end of the call', async () => !/pending|running/.test((await status())?.status ?? ''))
     expect(await status(), worker.log()).toEqual({ status: 'succeeded', result: { sent: 'ada@example.com' } })
   } finally {
     await worker.stop()
@@ -113,23 +142,16 @@ it('an application on NestJS records in a transaction of its service, and its wo
   expect(host.files()).toEqual([...start, 'src/async/targets.ts'].sort())
 }, 300_000)
 
-let nest: Promise<string> | undefined
-afterAll(async () => {
-  if (nest) rmSync(await nest, { recursive: true, force: true })
-})
-
-async function installNest(): Promise<string> {
-  const dir = mkdtempSync(join(tmpdir(), 'async-gen-nest-'))
-  const packages = ['@nestjs/common@11', 'reflect-metadata@0.2', 'rxjs@7']
-  await run(dir, 'npm', ['install', '--prefix', dir, '--no-audit', '--no-fund', ...packages])
-  return dir
+/** A folder inside the repository, so that hosts share its packages. */
+function newFolder(): string {
+  mkdirSync(join(REPOSITORY, 'test', '.matrix'), { recursive: true })
+  const folder = mkdtempSync(join(REPOSITORY, 'test', '.matrix', 'client-'))
+  folders.push(folder)
+  return folder
 }
 
-/** A host of CommonJS, with decorators, inside the repository, so that it shares its packages. */
-function makeHost(files: Record<string, string>) {
-  mkdirSync(join(REPOSITORY, 'test', '.matrix'), { recursive: true })
-  const root = mkdtempSync(join(REPOSITORY, 'test', '.matrix', 'client-'))
-  onTestFinished(() => rmSync(root, { recursive: true, force: true }))
+/** A host of CommonJS, with decorators. */
+function makeHost(files: Record<string, string>, root = newFolder()) {
   const write = (path: string, text: string) => {
     mkdirSync(dirname(join(root, path)), { recursive: true })
     writeFileSync(join(root, path), text)
@@ -142,23 +164,7 @@ function makeHost(files: Record<string, string>) {
       devDependencies: { vitest: '4' },
     }),
   )
-  write(
-    'tsconfig.json',
-    JSON.stringify({
-      compilerOptions: {
-        target: 'es2022',
-        module: 'nodenext',
-        strict: true,
-        declaration: true,
-        experimentalDecorators: true,
-        emitDecoratorMetadata: true,
-        skipLibCheck: true,
-        noEmit: true,
-        types: ['node'],
-      },
-      include: ['src'],
-    }),
-  )
+  write('tsconfig.json', JSON.stringify({ ...TSCONFIG, include: ['src'] }))
   write(
     'prisma/schema.prisma',
     'generator client {\n  provider = "prisma-client"\n  output = "../src/generated"\n  moduleFormat = "cjs"\n}\n\ndatasource db {\n  provider = "postgresql"\n}\n\nmodel Order {\n  id Int @id\n}\n',
@@ -179,11 +185,6 @@ function makeHost(files: Record<string, string>) {
     files: listed,
     read: (path: string) => readFileSync(join(root, path), 'utf8'),
     remove: (path: string) => rmSync(join(root, path)),
-    /** Beside the repository's packages, and not in place of them. */
-    installNest: async () => {
-      nest ??= installNest()
-      cpSync(join(await nest, 'node_modules'), join(root, 'node_modules'), { recursive: true, verbatimSymlinks: true })
-    },
     generateAll: async () => {
       const install = await generate({ cwd: root, generator: 'install', names: [] })
       await generate({ cwd: root, generator: 'attempt', names: [] })
@@ -192,7 +193,7 @@ function makeHost(files: Record<string, string>) {
     },
     compile: async () => {
       await prisma(root, ['generate'])
-      await run(root, join(REPOSITORY, 'node_modules', '.bin', 'tsc'), [])
+      await run(root, TSC, ['--singleThreaded'])
     },
   }
 }

@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process'
+import { stripVTControlCharacters } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
+import { answerTo } from '../../bin/answer.js'
 import { commandLine } from '../../bin/commands.js'
 import { version } from '../../generators/host/own-package.js'
 import { compiled } from '../support/programs.js'
@@ -12,34 +14,34 @@ const bin = compiled('bin/async-gen.ts')
 vi.setConfig({ testTimeout: 180_000 })
 
 describe('the command line', () => {
-  it('prints what it does in the manner of Rails, and what to do next', () => {
+  it('prints what it does in the manner of Rails, and what to do next', async () => {
     const host = sampleHost({ 'prisma/migrations/20240101000000_init/migration.sql': '' })
-    const { status, stdout, stderr } = asyncGen(host, 'install')
+    const { status, stdout, stderr } = program(host, {}, 'install')
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toMatch(/^ {6}create {2}src\/async\/database\.ts$/m)
     expect(stdout).toMatch(/^ {6}update {2}package\.json$/m)
     expect(stdout).toMatch(/^Next:\n {2}1\. npm install .*\n {2}2\. npx prisma migrate dev /m)
     expect(stdout).not.toContain('\u001b[')
 
-    const again = asyncGen(host, 'install')
+    const again = await asyncGen(host, 'install')
     expect(again.status).toBe(0)
     expect(again.stdout).toMatch(/^ {3}identical {2}src\/async\/database\.ts$/m)
     expect(again.stdout).toMatch(/\n\nNothing to do\.\n$/)
-    expect(asyncGen(host, 'upgrade').stdout).toBe('Nothing to do.\n')
+    expect((await asyncGen(host, 'upgrade')).stdout).toBe('Nothing to do.\n')
   })
 
-  it('prints an error with its code, its place and the remedy, on stderr alone', () => {
-    const { status, stdout, stderr } = asyncGen(sampleHost({ 'package.json': null }), 'install')
+  it('prints an error with its code, its place and the remedy, on stderr alone', async () => {
+    const { status, stdout, stderr } = program(sampleHost({ 'package.json': null }), {}, 'install')
     expect({ status, stdout }).toEqual({ status: 4, stdout: '' })
     expect(stderr).toMatch(
       /^error {2}There is no package\.json in this folder\. {2}\[NO_PACKAGE_JSON\]\n {4}in {2}\/.*\n {4}do {2}Run /,
     )
   })
 
-  it('exits with 3 and writes nothing where a file of the user is in the way', () => {
+  it('exits with 3 and writes nothing where a file of the user is in the way', async () => {
     const host = sampleHost({ 'src/async/worker.ts': '// mine\n' })
     const before = host.hash()
-    const { status, stdout } = asyncGen(host, 'install')
+    const { status, stdout } = await asyncGen(host, 'install')
     expect(status).toBe(3)
     expect(stdout).toMatch(/^ {4}conflict {2}src\/async\/worker\.ts/m)
     expect(stdout).toContain('Nothing was written.')
@@ -50,21 +52,21 @@ describe('the command line', () => {
     [['install', '--dry-rn'], '--dry-run'],
     [['instal'], 'install'],
     [['attempt', '--clinet', 'src/db.ts'], '--client'],
-  ])('refuses %j before anything is read, with a suggestion', (args, suggestion) => {
+  ])('refuses %j before anything is read, with a suggestion', async (args, suggestion) => {
     const host = sampleHost({ 'package.json': 'not read' })
-    const { status, stderr } = asyncGen(host, ...args)
+    const { status, stderr } = await asyncGen(host, ...args)
     expect(status).toBe(2)
     expect(stderr).toContain(`Did you mean ${suggestion}?`)
   })
 
-  it.each([[['install', 'Surplus']], [['attempt', 'One', 'Two']], [[]]])('refuses %j', (args) => {
-    expect(asyncGen(sampleHost(), ...args).status).toBe(2)
+  it.each([[['install', 'Surplus']], [['attempt', 'One', 'Two']], [[]]])('refuses %j', async (args) => {
+    expect((await asyncGen(sampleHost(), ...args)).status).toBe(2)
   })
 
   it('shows colours on a terminal only, and never with NO_COLOR', () => {
     const host = sampleHost()
-    expect(asyncGenIn(host, { FORCE_COLOR: '1' }, 'install', '--dry-run').stdout).toContain('\u001b[32m')
-    expect(asyncGenIn(host, { FORCE_COLOR: '', NO_COLOR: '1' }, 'install', '--dry-run').stdout).not.toContain('\u001b[')
+    expect(program(host, { FORCE_COLOR: '1' }, 'install', '--dry-run').stdout).toContain('\u001b[32m')
+    expect(program(host, { FORCE_COLOR: '', NO_COLOR: '1' }, 'install', '--dry-run').stdout).not.toContain('\u001b[')
   })
 
   it.each([[['--help']], [['--version']], [['install', '--help']]])(
@@ -83,16 +85,16 @@ describe('the command line', () => {
     },
   )
 
-  it('with --json prints one object on stdout, and nothing else, whatever the prisma.config prints', () => {
+  it('with --json prints one object on stdout, and nothing else, whatever the prisma.config prints', async () => {
     const host = sampleHost({ 'prisma.config.ts': "console.log('hello')\nexport default {}\n" })
-    const { status, stdout, stderr } = asyncGen(host, 'install', '--json')
+    const { status, stdout, stderr } = program(host, {}, 'install', '--json')
     expect({ status, stderr }).toEqual({ status: 0, stderr: 'hello\n' })
     const object = JSON.parse(stdout)
     expect(object).toMatchObject({ version: 1, command: 'install', exitCode: 0, status: 'applied', notes: [] })
     expect(object.changes).toContainEqual({ kind: 'create', path: 'src/async/database.ts' })
     expect(object.nextSteps[0]).toMatch(/^npm install /)
 
-    const refused = asyncGen(sampleHost({ 'package.json': null }), 'install', '--json')
+    const refused = await asyncGen(sampleHost({ 'package.json': null }), 'install', '--json')
     expect(refused.status).toBe(4)
     expect(JSON.parse(refused.stdout)).toMatchObject({ version: 1, exitCode: 4, error: { code: 'NO_PACKAGE_JSON' } })
     expect(refused.stderr).toBe('')
@@ -107,8 +109,8 @@ describe('the command line', () => {
     [['attempt', 'One', 'Two', '--json'], 2, 'too many arguments'],
     [['destroy', '--json'], 2, "missing required argument 'generator'"],
     [['completion', 'tcsh', '--json'], 2, "unknown option '--json'"],
-  ])('with --json prints one object on stdout when %j is refused', (args, exitCode, message) => {
-    const { status, stdout, stderr } = asyncGen(sampleHost({ 'package.json': 'not read' }), ...args)
+  ])('with --json prints one object on stdout when %j is refused', async (args, exitCode, message) => {
+    const { status, stdout, stderr } = await asyncGen(sampleHost({ 'package.json': 'not read' }), ...args)
     expect({ status, stderr }).toEqual({ status: exitCode, stderr: '' })
     const { error, ...rest } = JSON.parse(stdout)
     expect(rest).toMatchObject({ version: 1, exitCode })
@@ -117,8 +119,8 @@ describe('the command line', () => {
 
   it.each([[['install', '--help', '--json']], [['--version', '--json']], [['--help', '--json']], [['help', '--json']]])(
     'with --json prints one object on stdout for %j',
-    (args) => {
-      const { status, stdout } = asyncGen(sampleHost(), ...args)
+    async (args) => {
+      const { status, stdout } = await asyncGen(sampleHost(), ...args)
       expect(status).toBe(0)
       expect(JSON.parse(stdout)).toMatchObject({
         version: 1,
@@ -128,7 +130,7 @@ describe('the command line', () => {
     },
   )
 
-  it('ends with a documented exit code, without a stack, and with --json with one object, whatever it is given', () => {
+  it('ends with a documented exit code, without a stack, and with --json with one object, whatever it is given', async () => {
     const word = fc.oneof(
       fc.constantFrom(
         'install',
@@ -173,25 +175,25 @@ describe('the command line', () => {
     )
     const host = sampleHost()
     const before = host.hash()
-    fc.assert(
-      fc.property(fc.array(word, { maxLength: 5 }), fc.boolean(), (words, json) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(word, { maxLength: 5 }), fc.boolean(), async (words, json) => {
         // After a lone -- everything is an argument.
         const flags = ['--check', ...(json ? ['--json'] : [])]
         const args = words.includes('--') ? words : [...words, ...flags]
-        const { status, stdout, stderr } = asyncGen(host, ...args)
+        const { status, stdout, stderr } = await asyncGen(host, ...args)
         expect([0, 2, 3, 4, 5, 6]).toContain(status)
         expect(stdout + stderr).not.toMatch(/^ +at /m)
         if (args.some((each) => /^--json(=|$)/.test(each))) expect(JSON.parse(stdout)).toMatchObject({ version: 1 })
       }),
-      { numRuns: 20 },
+      { numRuns: 50 },
     )
     expect(host.hash()).toBe(before)
   })
 
-  it('with --diff shows every line that would change, and writes nothing', () => {
+  it('with --diff shows every line that would change, and writes nothing', async () => {
     const host = sampleHost()
     const before = host.hash()
-    const { status, stdout } = asyncGen(host, 'install', '--diff')
+    const { status, stdout } = await asyncGen(host, 'install', '--diff')
     expect(status).toBe(0)
     expect(stdout).toContain(
       "--- /dev/null\n+++ b/src/async/worker.ts\n@@ -0,0 +1,6 @@\n+import { runWorker } from '@async-gen/runtime'",
@@ -204,18 +206,18 @@ describe('the command line', () => {
   it('with --check ends with 5 where something would be written, and with 0 where nothing would', async () => {
     const host = sampleHost()
     const before = host.hash()
-    expect(asyncGen(host, 'install', '--check').status).toBe(5)
+    expect((await asyncGen(host, 'install', '--check')).status).toBe(5)
     expect(host.hash()).toBe(before)
     await host.run('install')
-    expect(asyncGen(host, 'upgrade', '--check').status).toBe(0)
+    expect((await asyncGen(host, 'upgrade', '--check')).status).toBe(0)
   })
 
   it('lists the templates that can be ejected, and ejects one', async () => {
     const host = sampleHost()
     await host.run('install')
-    const { stdout } = asyncGen(host, 'eject')
+    const { stdout } = await asyncGen(host, 'eject')
     expect(stdout.split('\n')).toContain('install/async/worker.ts')
-    expect(asyncGen(host, 'eject', 'install/async/worker.ts').stdout).toMatch(
+    expect((await asyncGen(host, 'eject', 'install/async/worker.ts')).stdout).toMatch(
       /^ {6}create {2}\.async-gen\/templates\/install/m,
     )
   })
@@ -224,15 +226,15 @@ describe('the command line', () => {
     const host = sampleHost()
     const before = host.hash()
     await host.run('install')
-    const { status, stdout } = asyncGen(host, 'destroy', 'install', '--migration', 'delete-unchecked')
+    const { status, stdout } = await asyncGen(host, 'destroy', 'install', '--migration', 'delete-unchecked')
     expect(status).toBe(0)
     expect(stdout).toMatch(/^ {6}delete {2}src\/async\/worker\.ts$/m)
     expect(host.hash()).toBe(before)
-    expect(asyncGen(host, 'destroy', 'instal').stderr).toContain('[GENERATOR_UNKNOWN]')
+    expect((await asyncGen(host, 'destroy', 'instal')).stderr).toContain('[GENERATOR_UNKNOWN]')
   })
 
-  it('says what it sees of the host', () => {
-    const { stdout } = asyncGen(sampleHost({ 'pnpm-lock.yaml': '' }), 'info', '--json')
+  it('says what it sees of the host', async () => {
+    const { stdout } = await asyncGen(sampleHost({ 'pnpm-lock.yaml': '' }), 'info', '--json')
     expect(JSON.parse(stdout).host).toMatchObject({
       packageManager: 'pnpm',
       modules: 'esm',
@@ -248,12 +250,12 @@ describe('the command line', () => {
 
   it('says it in words, without --json', async () => {
     const host = sampleHost()
-    const { stdout } = asyncGen(host, 'info')
+    const { stdout } = await asyncGen(host, 'info')
     expect(stdout).not.toMatch(/[[\]{}"]|null|undefined|true|false/)
     expect(stdout).toMatch(/^ +schema {2}prisma\/schema\.prisma, 1 model$/m)
     expect(stdout).toMatch(/^ +async-gen {2}not installed: npx async-gen install$/m)
     await host.run('install')
-    expect(asyncGen(host, 'info').stdout).toMatch(/^ +async-gen {2}[\d.]+, in src\/async: install$/m)
+    expect((await asyncGen(host, 'info')).stdout).toMatch(/^ +async-gen {2}[\d.]+, in src\/async: install$/m)
   })
 
   it('says in doctor what was not looked at, and with --check ends with 6 for it', async () => {
@@ -263,17 +265,17 @@ describe('the command line', () => {
     })
     await host.run('install')
     const env = { DATABASE_URL: '' }
-    const { status, stdout } = asyncGenIn(host, env, 'doctor')
+    const { status, stdout } = program(host, env, 'doctor')
     expect(status).toBe(0)
     expect(stdout).toContain('The database was not checked: DATABASE_URL is not set.')
     expect(stdout).not.toContain('All is well')
-    expect(asyncGenIn(host, env, 'doctor', '--check').status).toBe(6)
-    const json = JSON.parse(asyncGenIn(host, env, 'doctor', '--check', '--json').stdout)
+    expect(program(host, env, 'doctor', '--check').status).toBe(6)
+    const json = JSON.parse(program(host, env, 'doctor', '--check', '--json').stdout)
     expect(json).toMatchObject({ exitCode: 6, healthy: true, unchecked: [{ code: 'DATABASE_URL_MISSING' }] })
   })
 
-  it('completes commands and flags in bash', () => {
-    const { stdout } = asyncGen(sampleHost(), 'completion', 'bash')
+  it('completes commands and flags in bash', async () => {
+    const { stdout } = await asyncGen(sampleHost(), 'completion', 'bash')
     const typed = (words: string[]) =>
       spawnSync(
         'bash',
@@ -294,11 +296,11 @@ describe('the command line', () => {
     expect(typed(['async-gen', 'upgrade', '--on-conflict', 'm'])).toBe('mine merge')
     expect(typed(['async-gen', 'eject', 'install/async/w'])).toBe('install/async/worker.ts')
     expect(typed(['async-gen', 'install', '--schema', ''])).toBe('')
-    expect(asyncGen(sampleHost(), 'completion', 'zsh').stdout).toMatch(/^#compdef async-gen\n/)
-    expect(asyncGen(sampleHost(), 'completion', 'fish').stdout).toContain(
+    expect((await asyncGen(sampleHost(), 'completion', 'zsh')).stdout).toMatch(/^#compdef async-gen\n/)
+    expect((await asyncGen(sampleHost(), 'completion', 'fish')).stdout).toContain(
       "__fish_seen_subcommand_from reports' -l model",
     )
-    expect(asyncGen(sampleHost(), 'completion', 'tcsh').status).toBe(2)
+    expect((await asyncGen(sampleHost(), 'completion', 'tcsh')).status).toBe(2)
   })
 
   it('shows examples in the help of each command', () => {
@@ -313,25 +315,34 @@ describe('the command line', () => {
     }
   })
 
-  it('shows the flags of a command first in its help, then those of all', () => {
-    const { stdout } = asyncGen(sampleHost(), 'attempt', '--help')
+  it('shows the flags of a command first in its help, then those of all', async () => {
+    const { stdout } = await asyncGen(sampleHost(), 'attempt', '--help')
     const at = (flag: string) => stdout.indexOf(`  ${flag}`)
     expect(at('--encrypted')).toBeLessThan(at('--dir'))
     expect(at('--dir')).toBeLessThan(at('--cwd'))
   })
 
-  it('shows examples in its help', () => {
-    const { stdout } = asyncGen(sampleHost(), '--help')
+  it('shows examples in its help', async () => {
+    const { stdout } = await asyncGen(sampleHost(), '--help')
     for (const command of ['install', 'attempt ', 'reports MonthlySales'])
       expect(stdout).toContain(`$ npx async-gen ${command} `)
   })
 })
 
-function asyncGen(host: SampleHost, ...args: string[]) {
-  return asyncGenIn(host, {}, ...args)
+/** What the program prints in a host, without a process for each command. */
+async function asyncGen(host: SampleHost, ...args: string[]) {
+  const before = process.cwd()
+  process.chdir(host.root)
+  try {
+    const { stdout, stderr, exitCode } = await answerTo(args)
+    return { status: exitCode, stdout: stripVTControlCharacters(stdout), stderr: stripVTControlCharacters(stderr) }
+  } finally {
+    process.chdir(before)
+  }
 }
 
-function asyncGenIn(host: SampleHost, env: NodeJS.ProcessEnv, ...args: string[]) {
+/** The program, as a process. */
+function program(host: SampleHost, env: NodeJS.ProcessEnv, ...args: string[]) {
   return node(host.root, env, [bin, ...args])
 }
 

@@ -132,6 +132,17 @@ describe('in handlePerformError', () => {
     expect(Math.round(minutes)).toBe(60)
   })
 
+  it('fail() in the last run leaves max_attempts as it is', async () => {
+    class Failing extends Attempt {
+      override async handlePerformError() {
+        await this.fail()
+      }
+    }
+    const attempt = await Failing.create({ target: Work, method: 'break', maxAttempts: 1 })
+    await attempt.perform()
+    expect(await attempt.reload()).toMatchObject({ status: 'failed', numAttempts: 1, maxAttempts: 1 })
+  })
+
   it('fail() keeps the error encrypted where the attempt is', async () => {
     const encryptor = new AesGcmEncryptor({ first: Buffer.alloc(32, 7).toString('base64') })
     const targets = defineTargets({ Work })

@@ -169,6 +169,17 @@ describe('progress of a call', () => {
     expect(await attempt.reload()).toMatchObject({ status: 'succeeded', priority: 30, progress: null })
   })
 
+  it('is skipped at once where another transaction has locked the row', async () => {
+    const worker = 2_000_000_000
+    const { id } = await Attempt.async(Import).again()
+    await rows(`UPDATE attempts SET status = 'running', num_attempts = 1, locked_by = $1`, [worker])
+    await db.prisma.$transaction(async (tx) => {
+      await tx.$executeRaw`SELECT FROM attempts FOR UPDATE`
+      await Attempt.store.runs.storeProgress({ id, number: 1, worker }, 0.3, null)
+    })
+    expect((await Attempt.find(id))?.progress).toBeNull()
+  })
+
   it.each([
     ['the next run', 1],
     ['a run of another worker with the same number', 0],

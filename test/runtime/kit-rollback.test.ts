@@ -211,6 +211,24 @@ describe('inRollback(prisma, run)', () => {
     })
   })
 
+  it('says so for a toast without a model too, unless its existingKeys say that the record is gone', async () => {
+    const options = {
+      load: (id: number) => prisma.oat.findUnique({ where: { id } }),
+      compute: async () => ({ title: 'Oat' }),
+    }
+    const title = defineToast(db, 'kit.loaded', options)
+    const known = defineToast(db, 'kit.known', { ...options, existingKeys: async () => new Set<string>() })
+    await inRollback(prisma, async (tx) => {
+      const oat = await tx.oat.create({ data: { name: '1' } })
+      await title(oat)
+      await expect(refreshNow(db, title, oat)).rejects.toThrow('which the transaction of inRollback() may have created')
+      await known(oat)
+      await refreshNow(db, known, oat)
+      await title.expire(oat)
+      await expect(drain(db)).rejects.toMatchObject({ code: 'OUTSIDE_ROLLBACK' })
+    })
+  })
+
   it('refuses another transaction of the client, which would commit', async () => {
     const inside = () => prisma.$transaction((own) => own.order.create({ data: { number: 1 } }))
     await inRollback(prisma, async (tx) => {

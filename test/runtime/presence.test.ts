@@ -3,6 +3,8 @@ import { connect } from '@async-gen/runtime'
 import pg from 'pg'
 import { describe, expect, it } from 'vitest'
 import { presenceOf, releasePresence } from '../../runtime/src/presence/presence.js'
+import { instrumentsItself } from '../../runtime/src/telemetry/instrument.js'
+import { watchTasks } from '../../runtime/src/worker/tasks.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
@@ -118,3 +120,16 @@ async function livingLocks(): Promise<number[]> {
   const rows = await query(url, `SELECT objid::int AS id FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2`)
   return rows.map(({ id }) => id)
 }
+
+describe('the tasks of a worker that has lost its presence', () => {
+  it('begin no run of an attempt, which would count, but jobs of the host', async () => {
+    const begun: string[] = []
+    const task = (name: string) => async () => void begun.push(name)
+    const tasks = { attempt: instrumentsItself(task('attempt')), own_job: task('own job') }
+    const watched = watchTasks(tasks, [], AbortSignal.abort(new Error('The session is lost')))
+    const helpers = { job: { id: '1', attempts: 1, max_attempts: 1 } } as never
+    await expect(watched.attempt!({}, helpers)).rejects.toThrow('The session is lost')
+    await watched.own_job!({}, helpers)
+    expect(begun).toEqual(['own job'])
+  })
+})

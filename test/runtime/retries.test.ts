@@ -3,7 +3,8 @@ import { BaseAttempt, connect, defineTargets, hasToast, isSerializationFailure, 
 import { refreshNow } from '@async-gen/runtime/testing'
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
-import { afterAll, afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
+import { presenceOf } from '../../runtime/src/presence/presence.js'
 import { testDatabase } from '../support/database.js'
 import { gate } from '../support/gate.js'
 import { query } from '../support/postgres.js'
@@ -325,6 +326,32 @@ describe('a call whose transaction conflicts with another one', () => {
     expect(await Attempt.find(id)).toMatchObject({ status: 'running', numAttempts: 1 })
     await sweep(db)
     expect(await Attempt.find(id)).toMatchObject({ status: 'pending', numAttempts: 0, errors: [] })
+  })
+
+  it('is released by a later sweep, as long as its row is locked', async () => {
+    const { id: worker } = await presenceOf(db)
+    const { id } = await Attempt.async(Orders).plain()
+    await rows(`UPDATE attempts SET status = 'running', num_attempts = 1, locked_by = $1, started_at = now()`, [worker])
+    await prisma.$transaction(async (tx) => {
+      await tx.$executeRaw`SELECT FROM attempts FOR UPDATE`
+      await Attempt.store.runs.release({ id, number: 1, worker }, 0)
+      await sweep(db)
+    })
+    expect(await Attempt.find(id)).toMatchObject({ status: 'running', numAttempts: 1 })
+    await sweep(db)
+    expect(await Attempt.find(id)).toMatchObject({ status: 'pending', numAttempts: 0 })
+  })
+
+  it('is released by no sweep more than an hour after it had ended in doubt', async () => {
+    const { id: worker } = await presenceOf(db)
+    const { id } = await Attempt.async(Orders).plain()
+    const inDoubt = vi.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_001)
+    Attempt.store.runs.releaseLater({ id, number: 1, worker })
+    inDoubt.mockRestore()
+    await sweep(db)
+    await rows(`UPDATE attempts SET status = 'running', num_attempts = 1, locked_by = $1, started_at = now()`, [worker])
+    await sweep(db)
+    expect(await Attempt.find(id)).toMatchObject({ status: 'running', numAttempts: 1 })
   })
 
   it('runs again in the same run if its COMMIT was lost', async () => {

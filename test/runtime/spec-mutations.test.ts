@@ -36,6 +36,7 @@ const MUTATIONS: [what: string, file: string, edit: readonly [from: string, to: 
     'monthly_sales',
   ],
   ['a report whose build returns nothing', 'reports/monthly_sales.ts', ['return {', 'void {'], 'monthly_sales'],
+  ['a task that looks for reports elsewhere', 'tasks/refresh_report.ts', ['../reports/', '../'], 'monthly_sales'],
   ['a report under another name', 'reports/monthly_sales.ts', ["= 'MonthlySales'", "= 'Sales'"], 'monthly_sales'],
 ]
 

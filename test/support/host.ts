@@ -12,6 +12,8 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { stripVTControlCharacters } from 'node:util'
+import { answerTo } from '../../bin/answer.js'
 import { eventually } from './eventually.js'
 import { type RunOptions, run } from './run.js'
 
@@ -103,7 +105,13 @@ export function installedAsyncGen(dir: string, args: string[], options: RunOptio
   return run(dir, join(dir, 'node_modules', '.bin', 'async-gen'), args, options)
 }
 
-/** Runs the built CLI of this repository in a host that has it not installed. */
-export function asyncGen(dir: string, args: string[], options: RunOptions = {}) {
-  return run(dir, process.execPath, [join(REPOSITORY, 'dist', 'bin', 'async-gen.js'), ...args], options)
+/**
+ * Runs the CLI of this repository in a host that has it not installed. It runs in this process, as a process of its own would load all of it
+ * each time.
+ */
+export async function asyncGen(dir: string, args: string[], { exitCodes = [0] }: Pick<RunOptions, 'exitCodes'> = {}) {
+  const { exitCode, ...printed } = await answerTo([...args, ...(args.includes('--yes') ? [] : ['--yes']), '--cwd', dir])
+  const [stdout, stderr] = [stripVTControlCharacters(printed.stdout), stripVTControlCharacters(printed.stderr)]
+  if (exitCodes.includes(exitCode)) return { stdout, stderr }
+  throw new Error(`async-gen ${args.join(' ')} (in ${dir}) ended with ${exitCode}\n${stdout}${stderr}`)
 }

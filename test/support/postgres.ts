@@ -81,15 +81,33 @@ export async function dropDatabases({ url, prefix }: PostgresServer) {
   for (const { datname } of databases) await query(url, `DROP DATABASE ${pg.escapeIdentifier(datname)} WITH (FORCE)`)
 }
 
-/** Runs one statement on a connection of its own. */
+/**
+ * Runs a statement. Those that follow each other within a moment share a connection: opening one costs far more than most statements, and
+ * tests ask many times in a row. Several statements, which may leave settings, have a connection of their own.
+ */
 export async function query(url: string, sql: string, parameters: unknown[] = []) {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
+  const connection = await poolOf(url).connect()
+  let isReusable = false
   try {
-    return (await client.query(sql, parameters)).rows
+    const { rows } = await connection.query(sql, parameters)
+    isReusable = !sql.includes(';')
+    return rows
   } finally {
-    await client.end()
+    connection.release(!isReusable)
   }
+}
+
+const pools = new Map<string, pg.Pool>()
+
+function poolOf(connectionString: string): pg.Pool {
+  const known = pools.get(connectionString)
+  if (known) return known
+  // Soon closed, so that the database can be copied or dropped.
+  const pool = new pg.Pool({ connectionString, max: 100, idleTimeoutMillis: 200, allowExitOnIdle: true })
+  // Some tests end all connections of a database.
+  pool.on('error', () => {})
+  pools.set(connectionString, pool)
+  return pool
 }
 
 function identifier(server: PostgresServer, name: string) {

@@ -1,4 +1,4 @@
-// Makes what the tests stand on, from the built CLI and runtime: test/.packages, the two tarballs that npm would publish,
+// Makes what the tests stand on, from the CLI and the built runtime: test/.packages, the two tarballs that npm would publish,
 // and test/.app, the shop inside the repository (so that it finds its packages there) with all that the CLI generates.
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

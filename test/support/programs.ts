@@ -42,11 +42,11 @@ function compiledName(source: string): string {
   return source
     .replace(/^runtime\/src\//, 'runtime/dist/')
     .replace(/^(bin|generators)\//, 'dist/$1/')
-    .replace(/\.ts$/, '.js')
+    .replace(/\.tsx?$/, '.js')
 }
 
 function modulesIn(folder: string): string[] {
   return readdirSync(join(REPOSITORY, folder), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts'))
+    .filter((file) => /\.tsx?$/.test(file))
     .map((file) => join(folder, file))
 }

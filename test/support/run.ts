@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 
 export interface RunOptions {
   env?: Record<string, string>
@@ -32,13 +33,26 @@ export function run(cwd: string, command: string, args: string[], options: RunOp
   })
 }
 
+const SHORT_LIVED = fileURLToPath(new URL('short-lived.cjs', import.meta.url))
+
 /** This process's environment without what a test runner or npm put there for themselves. */
 export function childEnv(extra: Record<string, string> = {}) {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(VITEST|NODE_ENV|NODE_OPTIONS|npm_package_|npm_lifecycle_)/.test(name),
   )
-  return { ...Object.fromEntries(inherited), NO_COLOR: '1', FORCE_COLOR: '0', ...extra }
+  return {
+    ...Object.fromEntries(inherited),
+    NODE_OPTIONS: `--require ${JSON.stringify(SHORT_LIVED)}`,
+    // The compiler of TypeScript would collect garbage more often than so short a run needs.
+    GOGC: '400',
+    NO_COLOR: '1',
+    FORCE_COLOR: '0',
+    ...extra,
+  }
 }
 
 /** Arguments for vitest in a host: vitest's own limits of 5 and 10 seconds are too short for a busy machine. */
 export const SPEC_TIMEOUTS = ['--testTimeout=60000', '--hookTimeout=60000']
+
+/** The same for a run that loads the application once, and not once for each file. The end-to-end test of a new host goes without. */
+export const ONE_PROCESS = ['--no-isolate', '--maxWorkers=1']

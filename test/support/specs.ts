@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { REPOSITORY } from './host.js'
-import { type Ran, type RunOptions, run, SPEC_TIMEOUTS } from './run.js'
+import { ONE_PROCESS, type Ran, type RunOptions, run, SPEC_TIMEOUTS } from './run.js'
 
 export type SpecRunner = 'vitest' | 'jest' | 'node:test'
 
@@ -23,7 +23,7 @@ export async function runEmittedSpecs(host: string, runner: SpecRunner, options:
     const config = join(dir, `${runner}.config.mjs`)
     const settings = runner === 'jest' ? { ...documentedJest(), rootDir: host, testTimeout: 60_000 } : {}
     writeFileSync(config, `export default ${JSON.stringify(settings)}\n`)
-    const args = runner === 'jest' ? ['--rootDir', host] : ['run', '--root', host, ...SPEC_TIMEOUTS]
+    const args = runner === 'jest' ? ['--rootDir', host] : ['run', '--root', host, ...SPEC_TIMEOUTS, ...ONE_PROCESS]
     return await run(host, join(REPOSITORY, 'node_modules', '.bin', runner), [...args, '--config', config], options)
   } finally {
     rmSync(dir, { recursive: true })

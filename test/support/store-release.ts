@@ -10,7 +10,7 @@ import { prisma } from './prisma.js'
 import { ATTEMPT_KEY, folderWithPackagesOf, generators, RELEASED, releasedEdits } from './released.js'
 import { rowsAsSql } from './rows-as-sql.js'
 import { run } from './run.js'
-import { applyEdit, playScene } from './team.js'
+import { applyEdit, closeStages, playScene } from './team.js'
 import { startWorker } from './worker.js'
 
 const [checkout, version] = [resolve(process.argv[2]!), process.argv[3]!]
@@ -115,6 +115,7 @@ async function storeRows() {
     const rows = (await rowsAsSql(url)).replaceAll(host, '/srv/shop').replaceAll(checkout, '/srv/async-gen')
     writeFileSync(join(stored, 'rows.sql'), rows)
   } finally {
+    await closeStages()
     await postgres.stop()
   }
 }

@@ -1,7 +1,11 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { REPOSITORY } from './host.js'
-import { run } from './run.js'
+import { childEnv } from './run.js'
 
 /** A change that a developer makes to a generated file. */
 export interface Edit {
@@ -89,9 +93,65 @@ export function addTeamFiles(dir: string) {
   cpSync(join(REPOSITORY, 'test', 'hosts', 'team'), dir, { recursive: true })
 }
 
-/** Plays one of the team's scenes in a process of its own and returns what it printed, which was JSON. */
+/**
+ * Plays one of the team's scenes, and returns what it printed, which was JSON. All scenes of a host run in one process, as they would in an
+ * application that serves requests.
+ */
 export async function playScene(dir: string, env: Record<string, string>, name: string, ...args: (string | number)[]) {
-  const file = join('src', 'scenes', `${name}.ts`)
-  const { stdout } = await run(dir, process.execPath, ['--import', 'tsx', file, ...args.map(String)], { env })
-  return JSON.parse(stdout)
+  const key = JSON.stringify([dir, env])
+  const stage = stages.get(key) ?? startStage(dir, env)
+  stages.set(key, stage)
+  return JSON.parse(await stage.play(join('src', 'scenes', `${name}.ts`), args.map(String)))
+}
+
+/** Ends the processes of all scenes. */
+export async function closeStages() {
+  const open = [...stages.values()]
+  stages.clear()
+  await Promise.all(open.map(({ close }) => close()))
+}
+
+interface Stage {
+  play: (file: string, args: string[]) => Promise<string>
+  close: () => Promise<unknown>
+}
+
+const stages = new Map<string, Stage>()
+
+function startStage(dir: string, env: Record<string, string>): Stage {
+  const program = fileURLToPath(new URL('stage.mjs', import.meta.url))
+  const stage = spawn(process.execPath, ['--import', 'tsx', program], {
+    cwd: dir,
+    env: childEnv(env),
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  const exited = once(stage, 'exit')
+  let errors = ''
+  stage.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors += text
+  })
+  const lines = createInterface({ input: stage.stdout })[Symbol.asyncIterator]()
+  let last: Promise<unknown> = Promise.resolve()
+
+  async function playNow(file: string, args: string[]) {
+    stage.stdin.write(`${JSON.stringify({ file, args })}\n`)
+    let printed = ''
+    for (;;) {
+      const { value, done } = await lines.next()
+      if (done) throw new Error(`${[file, ...args].join(' ')} (in ${dir}) ended the process:\n${printed}${errors}`)
+      if (value === 'end') return printed
+      printed += `${value}\n`
+    }
+  }
+  return {
+    play: (file, args) => {
+      const played = last.then(() => playNow(file, args))
+      last = played.catch(() => {})
+      return played
+    },
+    close: () => {
+      stage.stdin.end()
+      return exited
+    },
+  }
 }

@@ -1,11 +1,9 @@
 #!/usr/bin/env node
 import { relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { AsyncGenError, isAsyncGenError } from '../core/errors.js'
-import { toJson } from '../core/json-text.js'
+import { AsyncGenError } from '../core/errors.js'
 import { version } from '../core/version.js'
 import { clearRefreshes } from '../worker/clear.js'
-import { wasLogged } from '../worker/crash-report.js'
 import {
   type Daemon,
   type DaemonFolders,
@@ -19,6 +17,7 @@ import {
   unignored,
 } from '../worker/daemon.js'
 import { findWorkerModule, loadModule } from '../worker/module.js'
+import { type Answer, answerOf, errorAnswerOf } from './answer.js'
 import { hostDatabase } from './attempts/classes.js'
 import { attempts } from './attempts/command.js'
 import type { ParsedSubcommand } from './attempts/usage.js'
@@ -64,35 +63,37 @@ async function main(args: string[]): Promise<number | undefined> {
   if (json) reserveStdout()
   try {
     const found = parseCommandLine(args, version)
-    if (typeof found === 'string') return print({ lines: [found], json: { text: found } }, json)
+    if (typeof found === 'string') return print(answerOf({ lines: [found], json: { text: found } }, json))
     if (found.command === 'dashboard') return await showDashboard(found.module, found.flags)
     if (found.subcommand) return await runAttempts(found.subcommand, found.flags, json)
-    return print(await ACTIONS[found.command as keyof typeof ACTIONS](found.module, found.flags), json)
+    return print(answerOf(await ACTIONS[found.command as keyof typeof ACTIONS](found.module, found.flags), json))
   } catch (error) {
-    return printError(error, json)
+    return print(errorAnswerOf(error, json))
   }
 }
 
 /** Redirects the output of the host's modules to stderr, and reports their uncaught exceptions as JSON. */
 function reserveStdout(): void {
   process.stdout.write = process.stderr.write.bind(process.stderr)
-  process.on('uncaughtException', (error) => process.exit(printError(error, true)))
+  process.on('uncaughtException', (error) => process.exit(print(errorAnswerOf(error, true))))
 }
 
 async function runAttempts(subcommand: ParsedSubcommand, flags: Flags, json: boolean): Promise<number> {
   // A reader that has seen enough (`| head`) is no error.
   process.stdout.on('error', () => process.exit(0))
   try {
-    return await endWith(print(await attempts(subcommand, flags), json))
+    return await endWith(print(answerOf(await attempts(subcommand, flags), json)))
   } catch (error) {
-    return await endWith(printError(error, json))
+    return await endWith(print(errorAnswerOf(error, json)))
   }
 }
 
 /** Only this command loads the dashboard. */
 async function showDashboard(module: string | undefined, flags: Flags): Promise<number> {
   const { serveDashboard } = await import('./dashboard.js')
-  return await endWith(print(await serveDashboard(module, flags, (line) => void writeOut(`${line}\n`)), false))
+  return await endWith(
+    print(answerOf(await serveDashboard(module, flags, (line) => void writeOut(`${line}\n`)), false)),
+  )
 }
 
 /** Ends the process when its output is written: modules of the host may keep timers and connections open. */
@@ -302,22 +303,8 @@ function laterPort(address: string, by: number): string {
   return address.replace(/\d+$/, (port) => (Number(port) === 0 ? port : String(Number(port) + by)))
 }
 
-function print({ lines, json: object, exitCode }: CommandResult, json: boolean): number | undefined {
-  if (json) writeOut(`${toJson({ version: 1, ...object })}\n`)
-  else if (lines.length > 0) writeOut(`${lines.join('\n')}\n`)
+function print({ stdout, stderr, exitCode }: Answer): number | undefined {
+  if (stdout !== '') writeOut(stdout)
+  if (stderr !== '') process.stderr.write(stderr)
   return exitCode
-}
-
-function printError(error: unknown, json: boolean): number {
-  const usage = error instanceof UsageError
-  const expected = isAsyncGenError(error)
-  const code = usage ? 'USAGE' : expected ? error.code : 'INTERNAL'
-  // The message of a system error (a folder, a port, a process of another user) is enough. Other errors need their stack.
-  const isExpected = usage || expected || (error as NodeJS.ErrnoException | undefined)?.syscall
-  const message = error instanceof Error ? (isExpected && error.message) || error.stack! : String(error)
-  const remedy = expected ? error.remedy : undefined
-  if (json) writeOut(`${JSON.stringify({ version: 1, error: { code, message, remedy } })}\n`)
-  else if (!wasLogged(error)) process.stderr.write(`${message}\n`)
-  if (usage) return 2
-  return code === 'ALREADY_RUNNING' ? 4 : 1
 }

@@ -107,16 +107,19 @@ export class ToastDefinition<Parent, Result, Placeholder, Loaded> {
   }
 
   /**
-   * In a test, `load` may use another connection than the transaction of the test, which created the parent.
+   * In a test, `load` may use another connection than the transaction of the test, which created the parent. Without `existingKeys`, nobody
+   * knows whether it did, and a value that never arrives would not be explained.
    * @throws AsyncGenError OUTSIDE_ROLLBACK
    */
   async #requireGone(key: string): Promise<void> {
-    const existing = await this.#options.existingKeys?.([key])
-    if (!existing?.has(key)) return
+    const { existingKeys } = this.#options
+    if (existingKeys && !(await existingKeys([key])).has(key)) return
     throw new AsyncGenError(
       'OUTSIDE_ROLLBACK',
-      `\`load\` of the toast ${this.#baseName} does not find the record ${key}, which the transaction of inRollback() has created: ` +
-        'it reads with the PrismaClient, which does not see that transaction. Test this toast without inRollback(), with testDatabase().',
+      `\`load\` of the toast ${this.#baseName} does not find the record ${key}, ` +
+        `which the transaction of inRollback() ${existingKeys ? 'has' : 'may have'} created: ` +
+        'it reads with the PrismaClient, which does not see that transaction. Test this toast without inRollback(), with testDatabase().' +
+        (existingKeys ? '' : ' If the record is gone, have `existingKeys` of the toast say so.'),
     )
   }
 

@@ -56,6 +56,9 @@ export function watchTasks(tasks: TaskList, running: Set<RunningJob>[], signal: 
   const watched = Object.entries(tasks).map(([name, task]) => [
     name,
     async (payload: unknown, helpers: JobHelpers) => {
+      // A runner whose session is lost may fetch jobs until it has ended. It would abort a run at once, and the row would count that run.
+      // Graphile Worker tries the job again, in the next runner. A job of the host may have no other try.
+      if (signal.aborted && doesInstrumentItself(task!)) throw signal.reason
       const job: RunningJob = { id: helpers.job.id, task: name, started: performance.now() }
       for (const jobs of running) jobs.add(job)
       try {
