@@ -69,7 +69,8 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     this.#options = options
     this.#transactionTimeout = milliseconds(options.transactionTimeout ?? '10 minutes')
     this.#orm = ormOf(prisma)
-    useDecimal(this.#orm.Decimal)
+    // In a bundle there is no file to load. The other class has the same methods.
+    this.#orm.loadDecimal().then(useDecimal, () => {})
     connected.add(new WeakRef(this))
     if (process.env.NODE_ENV !== 'production') this.#orm.watchTransactions()
   }

@@ -6,7 +6,7 @@ import type { OpenTransaction } from './transaction.js'
 export interface Orm<Client> {
   readonly client: Client
   /** The class of the client's decimals. */
-  readonly Decimal: DecimalClass
+  loadDecimal(): Promise<DecimalClass>
 
   /** @throws AsyncGenError NOT_A_TRANSACTION for the client itself, and for anything that cannot run SQL */
   requireTransaction(tx: TransactionLike): void

@@ -16,12 +16,15 @@ import { type OpenTransaction, openTransaction } from './transaction.js'
 /** A client of Prisma 7. */
 export class Prisma7<Client extends PrismaClientLike> implements Orm<Client> {
   readonly client: Client
-  readonly Decimal: DecimalClass = Decimal
   readonly #connections: PrismaConnections
 
   constructor(client: Client) {
     this.client = client
     this.#connections = new PrismaConnections(client)
+  }
+
+  async loadDecimal(): Promise<DecimalClass> {
+    return Decimal
   }
 
   requireTransaction(tx: TransactionLike): void {
