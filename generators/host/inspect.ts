@@ -71,7 +71,7 @@ function prismaOf(root: string, packageJson: PackageJson) {
   try {
     return installedPrisma(root, packageJson)
   } catch (error) {
-    if (error instanceof HostError && error.code === 'PRISMA_MAJOR') refuseOtherProviders(root)
+    if (error instanceof HostError && /^PRISMA_(MAJOR|VERSION)$/.test(error.code)) refuseOtherProviders(root)
     throw error
   }
 }

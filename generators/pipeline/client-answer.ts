@@ -66,16 +66,18 @@ export async function answerClient(
 
 function madeFrom({ name, access }: ClientSource): string {
   return access
-    ? `exports ${access.replace('$', name)} for async-gen`
+    ? `exports ${access.replace('$', name === 'default' ? 'its default export' : name)} for async-gen`
     : `makes a PrismaClient for async-gen, because ${name} requires arguments`
 }
 
-/** The variables that the client's module reads, else those of prisma.config, else that of the schema. */
+/** The variables that the client's module reads, else those of prisma.config. In Prisma 6, a client without a URL takes that of the schema. */
 function urlVariables({ prisma, schema }: Host, clients: HostClients, path: string): string[] {
+  const { urlVariable } = schema
+  if (urlVariable !== null && (isModuleName(path) || !clients.passesUrl(path))) return [urlVariable]
   const named = isModuleName(path) ? [] : clients.urlVariablesOf(path)
   if (named.length > 0) return named
   const configured = prisma.config ? clients.configuredUrlVariables(prisma.config) : []
-  return configured.length > 0 ? configured : [schema.urlVariable ?? DATABASE_URL]
+  return configured.length > 0 ? configured : [urlVariable ?? DATABASE_URL]
 }
 
 export function clientFlag({ path, name }: ClientExport): string {
