@@ -5,7 +5,6 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
-import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum } from '@prisma/driver-adapter-utils'
@@ -56,8 +55,14 @@ class MigrationAdapter extends PrismaPg {
   }
 }
 
-const ENGINE = '@prisma/schema-engine-wasm'
-const ENGINE_OF_PRISMA_6 = 'prisma-6-schema-engine-wasm'
+const ENGINE = [
+  '@prisma/schema-engine-wasm/schema_engine_bg',
+  () => import('@prisma/schema-engine-wasm/schema_engine_bg'),
+]
+const ENGINE_OF_PRISMA_6 = [
+  'prisma-6-schema-engine-wasm/schema_engine_bg',
+  () => import('prisma-6-schema-engine-wasm/schema_engine_bg'),
+]
 
 if (flags.version) {
   console.log(`schema-engine-cli ${(await loadEngine(ENGINE)).version()}`)
@@ -69,9 +74,9 @@ if (flags.version) {
   process.exit()
 }
 
-async function loadEngine(name) {
-  const entry = createRequire(import.meta.url).resolve(`${name}/schema_engine_bg`)
-  const bindings = await import(pathToFileURL(entry).href)
+async function loadEngine([name, load]) {
+  const entry = createRequire(import.meta.url).resolve(name)
+  const bindings = await load()
   const wasm = readFileSync(entry.replace(/\.js$/, '.wasm'))
   const { instance } = await WebAssembly.instantiate(wasm, { './schema_engine_bg.js': bindings })
   bindings.__wbg_set_wasm(instance.exports)
