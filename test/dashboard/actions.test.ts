@@ -61,10 +61,10 @@ describe('on one attempt', () => {
   it.each(changes)('%s changes one that is %s, after a question', async (action, from, to) => {
     const [id] = await idsOf(from)
     const asked = await client.visit(`${LIST}/confirm?action=${action}&id=${id}`)
-    expect(asked.text).toMatch(new RegExp(`attempt ${id}\\?`))
+    expect(asked.text).toMatch(new RegExp(`attempt ${id}\\? It .* OrderClient\\.fulfill`))
     expect(await statusOf(id)).toBe(from)
     const done = await client.confirm(asked)
-    expect(done.text).toMatch(/1 attempt (retried|cancelled|expired|failed)\./)
+    expect(done.text).toMatch(/1 attempt (retried|cancelled|expired|marked as failed)\./)
     expect(await statusOf(id)).toBe(to)
   })
 
@@ -161,8 +161,10 @@ describe('on pauses, toasts and reports', () => {
     expect(await Attempt.pauses()).toEqual([
       expect.objectContaining({ target: 'OrderClient', method: 'fulfill', reason: 'moving' }),
     ])
+    const again = await client.visit('/async/pauses/confirm?action=pause&model=Attempt&call=OrderClient.fulfill')
+    expect(again.text).toMatch(/has been paused since .*: moving\. The new pause replaces this one\./)
     const [resume] = linksOf(await client.visit('/async/pauses'), 'Resume')
-    expect((await act(resume!)).text).toContain('1 pause resumed.')
+    expect((await act(resume!)).text).toContain('1 pause ended.')
     expect(await Attempt.pauses()).toEqual([])
   })
 

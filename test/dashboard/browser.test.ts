@@ -39,6 +39,7 @@ describe.skipIf(findChromium() === undefined)('in Chromium,', () => {
     const [running] = await query(url, `SELECT id FROM attempts WHERE status = 'running' ORDER BY id LIMIT 1`)
     const [failing] = await query(url, 'SELECT id FROM toasts WHERE failures > 0 LIMIT 1')
     await Attempt.pause('Newsletter', { reason: 'a typo' })
+    const [report] = await query(url, 'SELECT id FROM reports LIMIT 1')
     paths = {
       overview: '/async',
       attempts: '/async/attempts/Attempt?status=failed',
@@ -49,6 +50,7 @@ describe.skipIf(findChromium() === undefined)('in Chromium,', () => {
       toasts: '/async/toasts',
       toast: `/async/toasts/${failing.id}`,
       reports: '/async/reports',
+      report: `/async/reports/MonthlySales/${report.id}`,
       workers: '/async/workers',
       pauses: '/async/pauses',
       'a missing page': '/async/missing',
@@ -168,6 +170,20 @@ describe.skipIf(findChromium() === undefined)('in Chromium,', () => {
     await context.close()
   })
 
+  it('a page says so when its user is signed out', async () => {
+    let isSignedIn = true
+    const authorize = () => (isSignedIn ? true : new Response(null, { status: 302, headers: { location: '/login' } }))
+    const guarded = await serve(asyncDashboard(db, { attempts: [Attempt], authorize }))
+    const { page, context } = await open(paths.overview!)
+    await page.goto(`${guarded.url}/async`)
+    isSignedIn = false
+    const alert = page.getByRole('alert')
+    await alert.waitFor({ timeout: 30_000 })
+    expect(await alert.textContent()).toContain('You are signed out')
+    await context.close()
+    await guarded.close()
+  })
+
   it('of two users who act on the same attempt, the second learns that it was too late', async () => {
     const [{ id }] = await query(
       url,
@@ -192,7 +208,7 @@ describe.skipIf(findChromium() === undefined)('in Chromium,', () => {
     await page.getByText('the client moves').waitFor()
     await page.getByRole('link', { name: 'Resume OrderClient.fulfill (Attempt)' }).click()
     await page.getByRole('button', { name: 'Resume' }).click()
-    await page.getByText('1 pause resumed.').waitFor()
+    await page.getByText('1 pause ended.').waitFor()
     await context.close()
   })
 

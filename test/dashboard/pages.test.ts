@@ -57,6 +57,34 @@ it('shows what is due, running and failed, and groups the failures', async () =>
   expect((await client.visit('/async?span=day')).text).toContain('Last day')
 })
 
+it('says of an error of Prisma what is wrong, not where', async () => {
+  const message =
+    '\nInvalid `prisma.order.update()` invocation in\n/app/order.js:7:20\n\n→ 7 await prisma.order.update(\nNo record was found for an update.'
+  await query(
+    url,
+    `INSERT INTO attempts (target, method, status, completed_at, errors)
+     VALUES ('Warehouse', 'restock', 'failed', now(), jsonb_build_array(jsonb_build_object('name', 'PrismaClientKnownRequestError', 'code', 'P2025', 'message', $1::text)))`,
+    [message],
+  )
+  const { text } = await new Client(asyncDashboard(db, { attempts: [Attempt] })).visit('/async')
+  expect(text).toContain('PrismaClientKnownRequestError P2025 No record was found for an update. 1')
+  await query(url, `DELETE FROM attempts WHERE errors -> 0 ->> 'code' = 'P2025'`)
+})
+
+it('does not say that nothing waits where more rows are paused than it counts', async () => {
+  await query(url, `ALTER TABLE attempts DISABLE TRIGGER attempts_enqueue_inserted`)
+  await query(
+    url,
+    `INSERT INTO attempts (target, method, scheduled_at) SELECT 'Mailer', 'send', '2020-01-01' FROM generate_series(1, 10001)`,
+  )
+  await query(url, `INSERT INTO async_pauses (model, target, method) VALUES ('Attempt', 'Mailer', '*')`)
+  const { text } = await new Client(asyncDashboard(db, { attempts: [Attempt] })).visit('/async')
+  expect(text).toContain('Due 0 10,000+ paused')
+  await query(url, `DELETE FROM async_pauses WHERE target = 'Mailer'`)
+  await query(url, `DELETE FROM attempts WHERE target = 'Mailer'`)
+  await query(url, `ALTER TABLE attempts ENABLE TRIGGER attempts_enqueue_inserted`)
+})
+
 describe('the list of attempts', () => {
   it('has each attempt once, by the number of its id, over all pages and in both directions', async () => {
     expect((await allPages(LIST)).flatMap(listedIds)).toEqual(await idsBy('id DESC'))
@@ -101,7 +129,9 @@ describe('the list of attempts', () => {
   })
 
   it('says that nothing matches, and what is wrong with a filter', async () => {
-    expect((await client.visit(`${LIST}?call=Nobody`)).text).toContain('No attempt matches.')
+    expect((await client.visit(`${LIST}?call=Warehuse`)).text).toContain(
+      'No attempt matches. targets.ts lists no target Warehuse. Did you mean Warehouse?',
+    )
     for (const parameters of ['status=lost', 'since=yesterday', 'token=%00', 'after=1;2', 'field=password&value=1']) {
       expect((await client.visit(`${LIST}?${parameters}`)).status, parameters).toBe(400)
     }
@@ -208,6 +238,25 @@ describe('the other pages', () => {
     expect(text).toContain('not built')
     expect(text).toMatch(/MonthlySales #39 .*? built/)
     expect((await client.visit('/async/reports?type=Other')).status).toBe(404)
+  })
+
+  it('show one report with its arguments and its value, also before anybody has read it', async () => {
+    const page = await client.visit('/async/reports')
+    const [built] = await query(
+      url,
+      `SELECT report.id FROM reports AS report JOIN toasts ON toasts.key = report.id::text AND toasts.name = 'MonthlySales.build' LIMIT 1`,
+    )
+    expect(linksOf(page, 'MonthlySales')).toContain(`/async/reports/MonthlySales/${built.id}`)
+    const shown = await client.visit(`/async/reports/MonthlySales/${built.id}`)
+    expect(shown.text).toMatch(/Reports MonthlySales #\d+ .* Build Arguments .* Value /)
+    expect(linksOf(shown, 'Build')).toEqual([`/async/reports/confirm?id=MonthlySales%2F${built.id}`])
+    const unread = await MonthlySales.create({ month: 'a month that nobody reads' } as never)
+    expect((await client.visit(`/async/reports/MonthlySales/${unread.id}`)).text).toMatch(
+      /not built .* "a month that nobody reads".* Nobody has read this report yet\./,
+    )
+    for (const id of ['999999', 'abc'])
+      expect((await client.visit(`/async/reports/MonthlySales/${id}`)).status).toBe(404)
+    expect((await client.visit(`/async/reports/Other/${built.id}`)).status).toBe(404)
   })
 
   it('list the workers that are alive, with what they run', async () => {

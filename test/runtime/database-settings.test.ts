@@ -12,6 +12,10 @@ import { startWorker } from '../support/worker.js'
 
 const { PrismaClient } = await import('../.app/src/generated/prisma/client.js')
 
+const settings = await query(inject('postgres').url, 'SELECT name FROM pg_settings')
+/** Whether the server has a setting: `transaction_timeout` is new in PostgreSQL 17. */
+const exists = (setting: string) => settings.some(({ name }) => setting.toLowerCase().startsWith(name.toLowerCase()))
+
 const opened: { close: () => Promise<unknown> }[] = []
 afterEach(() => Promise.all(opened.splice(0).map(({ close }) => close())))
 
@@ -52,7 +56,7 @@ function rowsOf(url: string) {
     'idle_session_timeout=0',
     'statement_timeout=0',
     'transaction_timeout=0',
-  ]
+  ].filter(exists)
   const plain = `${url}?options=${encodeURIComponent(settings.map((setting) => `-c ${setting}`).join(' '))}`
   return (sql: string, values?: unknown[]) => query(plain, sql, values)
 }
@@ -144,7 +148,7 @@ describe('all works, with times exact to the millisecond, in a database with the
   })
 
   // With these the PrismaClient itself cannot work, until it is given other settings.
-  it.each([
+  const withOptions = [
     ['default_transaction_read_only = on', '-c default_transaction_read_only=off'],
     ["search_path = 'other'", '-c search_path=public'],
     ['statement_timeout = 1', '-c statement_timeout=0'],
@@ -152,9 +156,13 @@ describe('all works, with times exact to the millisecond, in a database with the
     ['idle_in_transaction_session_timeout = 1', '-c idle_in_transaction_session_timeout=0'],
     ['transaction_timeout = 1', '-c transaction_timeout=0'],
     ['idle_session_timeout = 1', '-c idle_session_timeout=0'],
-  ])('%s, with PrismaPg given the options %s', async (setting, options) => {
-    await everythingWorks(await databaseWith([setting]), options)
-  })
+  ] as const
+  it.each(withOptions.filter(([setting]) => exists(setting)))(
+    '%s, with PrismaPg given the options %s',
+    async (setting, options) => {
+      await everythingWorks(await databaseWith([setting]), options)
+    },
+  )
 
   it('all of them at once', async () => {
     const settings = [
@@ -169,7 +177,7 @@ describe('all works, with times exact to the millisecond, in a database with the
       'transaction_timeout = 1',
       'idle_session_timeout = 1',
       "search_path = 'other'",
-    ]
+    ].filter(exists)
     const options = [
       'default_transaction_read_only=off',
       'statement_timeout=0',
@@ -178,7 +186,7 @@ describe('all works, with times exact to the millisecond, in a database with the
       'transaction_timeout=0',
       'idle_session_timeout=0',
       'search_path=public',
-    ]
+    ].filter(exists)
     await everythingWorks(await databaseWith(settings), options.map((option) => `-c ${option}`).join(' '))
   })
 })
@@ -194,7 +202,7 @@ it('A16: a pending row of the emitted factory is not due in any time zone of the
 })
 
 describe("harmful settings of the PrismaClient's sessions", () => {
-  it.each<[string, string, string?]>([
+  const harmful: [setting: string, name: string, fix?: string][] = [
     ["timezone = 'Asia/Tokyo'", 'TimeZone', 'TimeZone=UTC'],
     ["timezone = 'Europe/London'", 'TimeZone', 'TimeZone=UTC'],
     ["datestyle = 'German'", 'DateStyle', 'DateStyle=ISO'],
@@ -211,16 +219,20 @@ describe("harmful settings of the PrismaClient's sessions", () => {
     ['transaction_timeout = 900', 'transaction_timeout', 'transaction_timeout=0'],
     ['idle_session_timeout = 900', 'idle_session_timeout', 'idle_session_timeout=0'],
     ["session_replication_role = 'replica'", 'session_replication_role', 'session_replication_role=origin'],
-  ])('%s is found, and its fix is one', async (setting, name, fix) => {
-    const url = await databaseWith([setting])
-    const { prisma, db } = hostOf(url)
-    await prisma.newsletter.count()
-    const [found, ...others] = await harmfulSettings(db)
-    expect([found?.setting, others]).toEqual([name, []])
-    if (!fix) return
-    expect(found!.remedy).toContain(`-c ${fix.split('=')[0]}=`)
-    expect(await harmfulSettings(hostOf(url, `-c ${fix}`).db)).toEqual([])
-  })
+  ]
+  it.each(harmful.filter(([setting]) => exists(setting)))(
+    '%s is found, and its fix is one',
+    async (setting, name, fix) => {
+      const url = await databaseWith([setting])
+      const { prisma, db } = hostOf(url)
+      await prisma.newsletter.count()
+      const [found, ...others] = await harmfulSettings(db)
+      expect([found?.setting, others]).toEqual([name, []])
+      if (!fix) return
+      expect(found!.remedy).toContain(`-c ${fix.split('=')[0]}=`)
+      expect(await harmfulSettings(hostOf(url, `-c ${fix}`).db)).toEqual([])
+    },
+  )
 
   it('are not found with the defaults of PostgreSQL, nor with harmless settings', async () => {
     expect(await harmfulSettings(hostOf(await databaseWith([])).db)).toEqual([])

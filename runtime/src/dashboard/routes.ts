@@ -11,6 +11,7 @@ import { confirmPage } from './pages/confirm.js'
 import { overviewPage } from './pages/overview.js'
 import { actOnPause, confirmPausePage, pausesPage } from './pages/pauses.js'
 import { actOnToasts, confirmRefreshPage } from './pages/refresh.js'
+import { reportPage } from './pages/report.js'
 import { reportsPage } from './pages/reports.js'
 import { toastPage } from './pages/toast.js'
 import { toastsPage } from './pages/toasts.js'
@@ -48,7 +49,8 @@ async function show(context: PageContext): Promise<Response> {
       if (first === 'confirm') return await confirmRefreshPage(mayAct(context))
       return first === undefined ? await toastsPage(context) : await toastPage(context)
     case 'reports':
-      return first === undefined ? await reportsPage(context) : await confirmBuildPage(mayAct(context))
+      if (first === 'confirm') return await confirmBuildPage(mayAct(context))
+      return first === undefined ? await reportsPage(context) : await reportPage(context)
     case 'workers':
       return await workersPage(context)
     case 'pauses':

@@ -13,8 +13,8 @@ interface ActionTexts {
   label: string
   /** `will be …`. */
   done: string
-  /** What it means, on the page that asks. */
-  meaning: string
+  /** What it means for one attempt and for several, on the page that asks. */
+  meaning: [one: string, several: string]
   isDangerous: boolean
 }
 
@@ -22,23 +22,42 @@ export const ATTEMPT_ACTIONS: Record<AttemptAction, ActionTexts> = {
   retry: {
     label: 'Retry',
     done: 'retried',
-    meaning: 'They become pending and due now, with at least one more run each.',
+    meaning: [
+      'It becomes pending and due now, with at least one more run.',
+      'They become pending and due now, with at least one more run each.',
+    ],
     isDangerous: false,
   },
   'run-now': {
     label: 'Run now',
     done: 'due now',
-    meaning: 'They become due now. Workers take them in the order of the queue.',
+    meaning: [
+      'It becomes due now. A worker takes it in the order of the queue.',
+      'They become due now. Workers take them in the order of the queue.',
+    ],
     isDangerous: false,
   },
   cancel: {
     label: 'Cancel',
     done: 'cancelled',
-    meaning: 'They end as cancelled. The signals of running calls abort, and their results are not stored.',
+    meaning: [
+      'It ends as cancelled. If it runs, its signal aborts, and its result is not stored.',
+      'They end as cancelled. The signals of running calls abort, and their results are not stored.',
+    ],
     isDangerous: true,
   },
-  expire: { label: 'Expire', done: 'expired', meaning: 'They end as expired, and do not run.', isDangerous: true },
-  fail: { label: 'Fail', done: 'failed', meaning: 'They end as failed, and do not run.', isDangerous: true },
+  expire: {
+    label: 'Expire',
+    done: 'expired',
+    meaning: ['It ends as expired, and does not run.', 'They end as expired, and do not run.'],
+    isDangerous: true,
+  },
+  fail: {
+    label: 'Fail',
+    done: 'failed',
+    meaning: ['It ends as failed, and does not run.', 'They end as failed, and do not run.'],
+    isDangerous: true,
+  },
 }
 
 export function isAttemptAction(name: string | null): name is AttemptAction {

@@ -5,7 +5,7 @@ const PAUSE = 5000
 const live = document.getElementById('live')
 const parts = () => [...document.querySelectorAll('[data-live]')]
 
-let isOn = true
+let isOn = sessionStorage.getItem('async-gen:updates') !== 'off'
 let timer
 
 function isBusy(part) {
@@ -25,7 +25,8 @@ function replace(part, next) {
 async function renew() {
   if (!isOn || document.hidden) return
   try {
-    const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'error' })
+    const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'manual' })
+    if (response.type === 'opaqueredirect' || response.status === 401 || response.status === 403) return leave()
     if (!response.ok) throw new Error(response.statusText)
     const page = new DOMParser().parseFromString(await response.text(), 'text/html')
     for (const part of parts()) {
@@ -36,6 +37,21 @@ async function renew() {
   } catch {
     show('No answer: trying again')
   }
+}
+
+/** The session has ended: what the page shows stays as it was. */
+function leave() {
+  isOn = false
+  start()
+  const notice = document.createElement('p')
+  notice.className = 'notice problem'
+  notice.setAttribute('role', 'alert')
+  const link = document.createElement('a')
+  link.href = location.href
+  link.textContent = 'Reload the page'
+  notice.append('You are signed out, so this page is no longer renewed. ', link)
+  document.getElementById('main').prepend(notice)
+  live.hidden = true
 }
 
 function show(text) {
@@ -54,6 +70,7 @@ if (live && parts().length > 0) {
   button.type = 'button'
   button.addEventListener('click', () => {
     isOn = !isOn
+    sessionStorage.setItem('async-gen:updates', isOn ? 'on' : 'off')
     show('Live')
     start()
     renew()
@@ -94,6 +111,9 @@ function update() {
   all.checked = chosen > 0 && chosen === boxes().length
   all.indeterminate = chosen > 0 && chosen < boxes().length
   for (const each of document.querySelectorAll('.actions button')) each.disabled = chosen === 0
+  const legend = document.querySelector('.actions legend')
+  legend.dataset.noun ??= legend.textContent
+  legend.textContent = chosen === 0 ? legend.dataset.noun : chosen + ' chosen'
 }
 
 document.addEventListener('change', ({ target }) => {
@@ -104,6 +124,9 @@ prepareBoxes()
 document.addEventListener('click', ({ target }) => {
   for (const menu of document.querySelectorAll('.menu[open]')) if (!menu.contains(target)) menu.open = false
 })
+// On a phone, the links to the pages are wider than the screen.
+document.querySelector('.bar [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' })
+
 document.addEventListener('keydown', ({ key }) => {
   if (key === 'Escape') for (const menu of document.querySelectorAll('.menu[open]')) menu.open = false
 })

@@ -71,8 +71,9 @@ footer { max-width: 76rem; margin: 0 auto; padding: 0 1.25rem 2rem; color: var(-
 .stat.succeeded strong { color: var(--good); }
 
 .heading { display: flex; align-items: baseline; justify-content: space-between; gap: 1rem; flex-wrap: wrap; }
-.choices, .classes { display: flex; gap: 0.25rem; background: var(--raised); border-radius: 8px; padding: 0.2rem; }
-.classes { width: fit-content; max-width: 100%; overflow-x: auto; margin-bottom: 1rem; }
+.choosers { display: flex; flex-wrap: wrap; gap: 0.5rem; max-width: 100%; }
+.choices, .classes { display: flex; gap: 0.25rem; background: var(--raised); border-radius: 8px; padding: 0.2rem; width: fit-content; max-width: 100%; overflow-x: auto; }
+.classes { margin-bottom: 1rem; }
 .choices a, .classes a { padding: 0.15rem 0.7rem; border-radius: 6px; text-decoration: none; color: var(--muted); font-size: 0.87rem; white-space: nowrap; }
 .choices a[aria-current], .classes a[aria-current] { background: var(--surface); color: var(--text); box-shadow: 0 1px 2px rgb(0 0 0 / 12%); }
 .charts { display: grid; grid-template-columns: 1fr 1fr; gap: 0.9rem; }
@@ -145,6 +146,7 @@ h1 .name { overflow-wrap: anywhere; }
 .choose { width: 2.4rem; padding-right: 0; }
 td progress { display: block; width: 6rem; margin-top: 0.35rem; }
 progress { accent-color: var(--busy); height: 0.5rem; }
+.narrow { display: none; }
 
 .status { margin-right: 0.3rem; display: inline-flex; align-items: center; gap: 0.35rem; border-radius: 99px; padding: 0.08rem 0.6rem 0.08rem 0.5rem; font-size: 0.82rem; font-weight: 550; background: var(--none-ground); color: var(--none); white-space: nowrap; }
 .status::before { content: ''; width: 0.45rem; height: 0.45rem; border-radius: 50%; background: currentcolor; }
@@ -177,6 +179,7 @@ dd { margin: 0; overflow-wrap: anywhere; min-width: 0; font-variant-numeric: tab
 .message { margin: 0 0 0.4rem; overflow-wrap: anywhere; }
 .message strong { color: var(--bad); margin-right: 0.5rem; }
 .message .lines { white-space: pre-wrap; }
+.message .excerpt { display: block; font-family: var(--mono); font-size: 0.86em; }
 .message .label { color: var(--muted); }
 .cause { margin: 0.6rem 0 0 0.2rem; padding-left: 0.8rem; border-left: 2px solid var(--line); }
 .error summary { color: var(--muted); font-size: 0.87rem; cursor: pointer; }
@@ -192,7 +195,8 @@ dd { margin: 0; overflow-wrap: anywhere; min-width: 0; font-variant-numeric: tab
 .timeline .running::before { background: var(--busy); }
 .timeline .expired::before { background: var(--late); }
 .timeline .next::before { background: var(--surface); border: 2px solid var(--wait); }
-.timeline time { color: var(--muted); font-size: 0.87rem; white-space: nowrap; }
+.timeline time, .clock { color: var(--muted); font-size: 0.87rem; white-space: nowrap; }
+.clock { display: block; font-variant-numeric: tabular-nums; }
 .plain { list-style: none; margin: 0; padding: 0; }
 .plain li { padding: 0.25rem 0; overflow-wrap: anywhere; }
 .workers { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(min(24rem, 100%), 1fr)); gap: 1rem; }
@@ -218,6 +222,7 @@ dd { margin: 0; overflow-wrap: anywhere; min-width: 0; font-variant-numeric: tab
   main { padding: 1.1rem 0.9rem 2rem; }
   footer { padding: 0 0.9rem 1.5rem; }
   .wide { display: none; }
+  .narrow { display: block; }
   th, td { padding: 0.55rem 0.6rem; }
   .filters label { flex: 1 1 100%; max-width: none; }
   .time { white-space: normal; }

@@ -1,6 +1,6 @@
 import type { AttemptClass } from '../../attempt/attempt.js'
 import { ALL, type PauseRow } from '../../attempt/pause-store.js'
-import { ATTEMPT_ACTIONS, actionsFor } from '../actions/attempts.js'
+import { ATTEMPT_ACTIONS, actionsFor, statusesOf } from '../actions/attempts.js'
 import { pathTo, withQuery } from '../links.js'
 import type { DashboardSettings } from '../options.js'
 import type { AttemptPage, ListedAttempt } from '../queries/attempts.js'
@@ -19,6 +19,8 @@ interface AttemptListProps {
   isFirst: boolean
   pauses: readonly PauseRow[]
   canAct: boolean
+  /** Why nothing may have matched. */
+  hints: readonly string[]
 }
 
 const ORDERS: Record<AttemptPage['order'], [usual: string, reversed: string]> = {
@@ -29,7 +31,17 @@ const ORDERS: Record<AttemptPage['order'], [usual: string, reversed: string]> = 
 }
 
 /** A page of attempts, with the actions on them and the links to other pages. */
-export function AttemptList({ settings, Attempt, page, input, isReversed, isFirst, pauses, canAct }: AttemptListProps) {
+export function AttemptList({
+  settings,
+  Attempt,
+  page,
+  input,
+  isReversed,
+  isFirst,
+  pauses,
+  canAct,
+  hints,
+}: AttemptListProps) {
   const list = pathTo(settings, 'attempts', Attempt.name)
   const parameters = filterParameters(input)
   const actions = canAct ? actionsFor(input.status) : []
@@ -50,23 +62,25 @@ export function AttemptList({ settings, Attempt, page, input, isReversed, isFirs
       canChoose={actions.length > 0}
     />
   )
-  // A page that had to look at many rows does not look at them again and again.
-  const isLive = isFirst && page.searched === undefined
   return (
     <>
       <Chooser
         noun="attempts"
         action={page.rows.length > 0 ? pathTo(settings, 'attempts', Attempt.name, 'confirm') : undefined}
-        actions={actions.map((name) => ({ name, ...ATTEMPT_ACTIONS[name] }))}
+        actions={actions.map((name) => ({
+          name,
+          ...ATTEMPT_ACTIONS[name],
+          only: input.status ? '' : statusesOf(name).join(' and '),
+        }))}
         parameters={parameters}
         order={order}
       >
         {page.rows.length === 0 ? (
-          <Empty>{emptyText(page, input)}</Empty>
-        ) : isLive ? (
-          <Live id="list">{rows}</Live>
+          <Empty>{[emptyText(page, input), ...hints].join(' ')}</Empty>
         ) : (
-          rows
+          <Live id="list" isOn={isFirst && page.searched === undefined}>
+            {rows}
+          </Live>
         )}
       </Chooser>
       <Pages

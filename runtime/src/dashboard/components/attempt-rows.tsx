@@ -1,8 +1,8 @@
-import { headOf, usefulLine } from '../../core/error-text.js'
 import { printable } from '../../core/printable.js'
 import { pathTo } from '../links.js'
 import type { DashboardSettings } from '../options.js'
 import type { AttemptPage, ListedAttempt } from '../queries/attempts.js'
+import { LatestError } from './latest-error.js'
 import { Call, Choose, ChooseHead, Status, Table, Time } from './parts.js'
 import { Progress } from './progress.js'
 import { sizeText } from './text.js'
@@ -49,6 +49,9 @@ export function AttemptRows({ settings, name, rows, order, isPaused, canChoose }
               #{row.id}
               {row.type !== null && row.type !== name && ` · ${printable(row.type, 60)}`}
             </span>
+            <span class="narrow">
+              <ErrorOf attempt={row} />
+            </span>
           </th>
           <td>
             <Status name={row.status} isPaused={isPaused(row)} />
@@ -62,7 +65,7 @@ export function AttemptRows({ settings, name, rows, order, isPaused, canChoose }
           <td class="number wide">{`${row.numAttempts} of ${row.maxAttempts}`}</td>
           <td class="wide text">
             <Arguments attempt={row} />
-            <LatestError attempt={row} />
+            <ErrorOf attempt={row} />
           </td>
         </tr>
       ))}
@@ -81,9 +84,7 @@ function Arguments({ attempt: { isEncrypted, argsText, argsSize } }: { attempt: 
   return <code>{printable(argsText, 140)}</code>
 }
 
-function LatestError({ attempt: { error, isEncrypted } }: { attempt: ListedAttempt }) {
-  if (!error || (error.name === null && error.message === null)) return null
-  if (isEncrypted && error.message === null) return null
-  const shown = { name: error.name ?? 'Error', message: error.message ?? '', ...(error.code && { code: error.code }) }
-  return <span class="latest-error">{printable(`${headOf(shown)}: ${usefulLine(shown)}`, 200)}</span>
+function ErrorOf({ attempt: { error, isEncrypted } }: { attempt: ListedAttempt }) {
+  if (!error || (isEncrypted && error.message === null)) return null
+  return <LatestError {...error} />
 }

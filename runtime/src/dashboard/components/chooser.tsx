@@ -2,12 +2,20 @@ import type { ComponentChildren } from 'preact'
 import { withQuery } from '../links.js'
 import { Hidden } from './hidden.js'
 
+interface ChooserAction {
+  name: string
+  label: string
+  /** Which of the rows that match it changes, if not all. */
+  only?: string
+  isDangerous?: boolean
+}
+
 interface ChooserProps {
   /** What the rows are: `attempts`. */
   noun: string
   /** The address of the page that asks; undefined if nothing can be done. */
   action: string | undefined
-  actions: readonly { name: string; label: string; isDangerous?: boolean }[]
+  actions: readonly ChooserAction[]
   /** The filter of the list, for actions on all that match. */
   parameters: Record<string, string | undefined>
   /** What stands at the left of the buttons. */
@@ -57,9 +65,11 @@ function Actions({
       <details class="menu">
         <summary>All that match</summary>
         <ul>
-          {actions.map(({ name, label }) => (
+          {actions.map(({ name, label, only = '' }) => (
             <li key={name}>
-              <a href={withQuery(action, { ...parameters, action: name, all: '1' })}>{`${label} all …`}</a>
+              <a href={withQuery(action, { ...parameters, action: name, all: '1' })}>
+                {`${[label, 'all', only].filter(Boolean).join(' ')} …`}
+              </a>
             </li>
           ))}
         </ul>

@@ -36,13 +36,20 @@ function ErrorTexts({ error }: { error: StoredErrorText }) {
           <p class="message">
             {label && <span class="label">{label}</span>}
             <strong>{printable(headOf(each), 200)}</strong>
-            <span class="lines">{printableLines(messageOf(each), MAX_MESSAGE)}</span>
+            <span class={isExcerpt(messageOf(each)) ? 'lines excerpt' : 'lines'}>
+              {printableLines(messageOf(each), MAX_MESSAGE)}
+            </span>
           </p>
           <Stack stack={each.stack} isOpen={i === 0} />
         </div>
       ))}
     </>
   )
+}
+
+/** Whether a message has lines that must stay aligned, such as Prisma's excerpts of the code. */
+function isExcerpt(message: string): boolean {
+  return /\n[ \t]*\S/.test(message.trim())
 }
 
 function Stack({ stack, isOpen }: { stack: unknown; isOpen: boolean }) {

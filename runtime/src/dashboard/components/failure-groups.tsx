@@ -1,3 +1,4 @@
+import { headOf } from '../../core/error-text.js'
 import { printable } from '../../core/printable.js'
 import { pathTo, withQuery } from '../links.js'
 import type { DashboardSettings } from '../options.js'
@@ -48,7 +49,7 @@ export function FailureGroups({ settings, name, groups }: FailureGroupsProps) {
                     <span class="closed">none, or encrypted</span>
                   ) : (
                     <>
-                      <strong>{printable(group.name ?? 'Error', 100)}</strong> {printable(group.message ?? '', 160)}
+                      <strong>{printable(titleOf(group), 200)}</strong> {printable(group.message ?? '', 160)}
                     </>
                   )}
                 </td>
@@ -66,6 +67,10 @@ export function FailureGroups({ settings, name, groups }: FailureGroupsProps) {
       )}
     </section>
   )
+}
+
+function titleOf({ name, code, message }: FailureGroup): string {
+  return headOf({ name: name ?? 'Error', message: message ?? '', ...(code !== null && { code }) })
 }
 
 function listOf(settings: DashboardSettings, name: string, group: FailureGroup): string {

@@ -6,9 +6,9 @@ const DONE: Record<string, string> = {
   'run-now': 'made due now',
   cancel: 'cancelled',
   expire: 'expired',
-  fail: 'failed',
-  pause: 'paused',
-  resume: 'resumed',
+  fail: 'marked as failed',
+  pause: 'set',
+  resume: 'ended',
   refresh: 'requested',
   build: 'requested',
 }

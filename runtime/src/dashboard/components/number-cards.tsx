@@ -5,7 +5,8 @@ import { pathTo, withQuery } from '../links.js'
 import type { DashboardSettings } from '../options.js'
 import { type Count, countTextOf } from '../queries/counts.js'
 import type { AttemptsState, ToastsState } from '../queries/overview.js'
-import { durationText, plural } from './text.js'
+import { MAX_COUNTED } from '../sql/counts.js'
+import { countText, durationText, plural } from './text.js'
 
 /** The numbers of one table of attempts. */
 export function AttemptsCards({
@@ -17,15 +18,14 @@ export function AttemptsCards({
   state: AttemptsState
   isOnly: boolean
 }) {
-  const { Attempt, due, paused, oldestDue, running, isMore, counts } = state
+  const { Attempt, due, running, isMore, counts } = state
   const list = (status: string) => withQuery(pathTo(settings, 'attempts', Attempt.name), { status })
   return (
     <section aria-label={isOnly ? 'Attempts' : `Attempts of ${Attempt.name}`}>
       {!isOnly && <h2>{Attempt.name}</h2>}
       <ul class="cards">
-        <Card label="Due" href={list('pending')} count={{ count: due, isEstimate: isMore }} isMore={isMore}>
-          {due > 0 ? `the oldest for ${durationText(oldestDue * 1000)}` : 'nothing waits'}
-          {paused > 0 && `, ${countTextOf({ count: paused, isEstimate: false })} paused`}
+        <Card label="Due" href={list('pending')} count={{ count: due, isEstimate: false }} isMore={isMore && due > 0}>
+          {dueText(state)}
         </Card>
         <Card label="Running" href={list('running')} count={{ count: running, isEstimate: false }} kind="running">
           now
@@ -38,16 +38,24 @@ export function AttemptsCards({
               count={counts.failed}
               kind={counts.failed.count > 0 ? 'failed' : ''}
             >
-              kept until retention
+              and not tried again
             </Card>
             <Card label="Succeeded" href={list('succeeded')} count={counts.succeeded} kind="succeeded">
-              kept until retention
+              and not deleted yet
             </Card>
           </>
         )}
       </ul>
     </section>
   )
+}
+
+/** If more rows are due than are counted, nobody knows how many of the others are paused. */
+function dueText({ due, paused, oldestDue, isMore }: AttemptsState): string {
+  const pausedText = `${countText(isMore ? MAX_COUNTED : paused)}${isMore ? '+' : ''} paused`
+  if (due === 0) return paused === 0 ? 'nothing waits' : pausedText
+  const oldest = `the oldest for ${durationText(oldestDue * 1000)}`
+  return paused === 0 ? oldest : `${oldest}, ${countText(paused)} paused`
 }
 
 /** The numbers of workers, toasts and pauses. */
@@ -84,7 +92,7 @@ export function OtherCards({
         count={{ count: toasts.failing, isEstimate: false }}
         kind={toasts.failing > 0 ? 'failed' : ''}
       >
-        and tried again
+        {settings.reports.length > 0 ? 'and reports, tried again' : 'and tried again'}
       </Card>
       <Card label="Pauses" href={pathTo(settings, 'pauses')} count={{ count: pauses.length, isEstimate: false }}>
         in force

@@ -27,8 +27,8 @@ export function Time({ at, now = Date.now() }: { at: Date; now?: number }) {
     Math.abs(elapsed) < 1000
       ? 'now'
       : elapsed > 0
-        ? `${durationText(roughly(elapsed))} ago`
-        : `in ${durationText(roughly(-elapsed))}`
+        ? `${durationText(roughly(elapsed, Math.floor))} ago`
+        : `in ${durationText(roughly(-elapsed, Math.round))}`
   return (
     <time dateTime={at.toISOString()} title={timeText(at)}>
       {text}
@@ -37,9 +37,9 @@ export function Time({ at, now = Date.now() }: { at: Date; now?: number }) {
 }
 
 /** Without the smaller unit, which changes each second. */
-function roughly(milliseconds: number): number {
+function roughly(milliseconds: number, round: (units: number) => number): number {
   const unit = [86_400_000, 3_600_000, 60_000, 1000].find((each) => milliseconds >= each) ?? 1
-  return Math.floor(milliseconds / unit) * unit
+  return round(milliseconds / unit) * unit
 }
 
 /** A name or another short text from a row, on one line. It may break after a dot. */
@@ -113,10 +113,10 @@ export function Empty({ children }: { children: ComponentChildren }) {
   return <p class="empty">{children}</p>
 }
 
-/** A part of a page that the script renews. */
-export function Live({ id, children }: { id: string; children: ComponentChildren }) {
+/** A part of a page that the script renews, unless it costs too much to read it again and again. */
+export function Live({ id, isOn = true, children }: { id: string; isOn?: boolean; children: ComponentChildren }) {
   return (
-    <div id={id} data-live>
+    <div id={id} {...(isOn && { 'data-live': true })}>
       {children}
     </div>
   )

@@ -19,11 +19,21 @@ export function Timeline({ attempt }: { attempt: ShownAttempt }) {
       <ol class="timeline">
         {eventsOf(attempt).map(({ at, kind, text }, i) => (
           <li key={i} class={kind}>
-            <span>{text}</span> <Time at={at} now={now} />
+            <span>
+              {text} <Clock at={at} />
+            </span>{' '}
+            <Time at={at} now={now} />
           </li>
         ))}
       </ol>
     </section>
+  )
+}
+
+/** The time of day, with milliseconds: the events of a run are close to each other. */
+function Clock({ at }: { at: Date }) {
+  return Number.isNaN(at.getTime()) ? null : (
+    <span class="clock">{at.toISOString().slice(0, -1).replace('T', ' ')}</span>
   )
 }
 

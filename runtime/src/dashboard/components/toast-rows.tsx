@@ -2,6 +2,7 @@ import { printable } from '../../core/printable.js'
 import { pathTo } from '../links.js'
 import type { DashboardSettings } from '../options.js'
 import { type ListedToast, stateOf } from '../queries/toasts.js'
+import { LatestError } from './latest-error.js'
 import { Choose, ChooseHead, Name, Status, Table, Time } from './parts.js'
 import { Progress } from './progress.js'
 import { durationText, sizeText } from './text.js'
@@ -45,6 +46,9 @@ export function ToastRows({ settings, rows, canChoose }: ToastRowsProps) {
               of <Name text={toast.key} length={80} />
               {toast.argsText !== null && <code> {printable(toast.argsText, 80)}</code>}
             </span>
+            <span class="narrow">
+              {toast.failures > 0 && <LatestError name={toast.errorName} message={toast.errorMessage} />}
+            </span>
           </th>
           <td>
             <Status name={stateOf(toast)} />
@@ -62,11 +66,7 @@ export function ToastRows({ settings, rows, canChoose }: ToastRowsProps) {
           <td class="number wide">{toast.elapsed === null ? '' : durationText(toast.elapsed * 1000)}</td>
           <td class="number wide">{toast.valueSize === null ? '' : sizeText(toast.valueSize)}</td>
           <td class="wide text">
-            {toast.failures > 0 && (
-              <span class="latest-error">
-                {printable(`${toast.errorName ?? 'Error'}: ${toast.errorMessage ?? ''}`, 160)}
-              </span>
-            )}
+            {toast.failures > 0 && <LatestError name={toast.errorName} message={toast.errorMessage} />}
           </td>
         </tr>
       ))}

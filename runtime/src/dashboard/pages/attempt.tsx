@@ -53,7 +53,7 @@ export async function attemptPage(context: PageContext): Promise<Response> {
         {matching.map((pause) => (
           <p key={`${pause.target}.${pause.method}`} class="notice problem">{`${describePause(pause)}.`}</p>
         ))}
-        {attempt.progress !== null && (
+        {attempt.progress !== null && attempt.status !== 'succeeded' && (
           <ProgressLine
             value={attempt.progress}
             message={attempt.progressMessage}

@@ -1,4 +1,5 @@
 import type { AttemptClass } from '../../attempt/attempt.js'
+import { namedCall, nameHint } from '../../attempt/named-call.js'
 import { ATTEMPT_STATUSES } from '../../attempt/row.js'
 import { AttemptList } from '../components/attempt-list.js'
 import { Filters } from '../components/filters.js'
@@ -30,6 +31,8 @@ export async function attemptsPage(context: PageContext): Promise<Response> {
     offeredCalls([Attempt]),
   ])
   const list = pathTo(settings, 'attempts', Attempt.name)
+  const hints =
+    page.rows.length === 0 && input.call !== '' ? await nameHint(Attempt, await namedCall(Attempt, input.call)) : []
   return htmlResponse(
     settings,
     <Layout settings={settings} role={role} section="attempts" title={titleOf(Attempt, settings)} url={url}>
@@ -38,7 +41,7 @@ export async function attemptsPage(context: PageContext): Promise<Response> {
       <Tabs list={list} input={input} counts={counts} />
       <Filters action={list} input={input} calls={calls} fields={addedFields(Attempt)} isOpen={hasMore(input)} />
       <AttemptList
-        {...{ settings, Attempt, page, input, isReversed, pauses }}
+        {...{ settings, Attempt, page, input, isReversed, pauses, hints }}
         isFirst={!cursor}
         canAct={!role.readOnly}
       />

@@ -1,4 +1,5 @@
 import type { AttemptClass } from '../../attempt/attempt.js'
+import { printable } from '../../core/printable.js'
 import {
   ATTEMPT_ACTIONS,
   type AttemptAction,
@@ -10,11 +11,13 @@ import { chosenIds } from '../chosen.js'
 import { ConfirmForm } from '../components/confirm-form.js'
 import { Hidden } from '../components/hidden.js'
 import { Layout } from '../components/layout.js'
+import { Call } from '../components/parts.js'
 import { plural, printableLines } from '../components/text.js'
 import { csrfToken } from '../csrf.js'
 import { pathTo, withQuery } from '../links.js'
 import { classOf } from '../models.js'
 import { type PageContext, PageError } from '../page.js'
+import { readAttempt } from '../queries/attempt.js'
 import { type FilterInput, filterInput, filterOf, filterParameters } from '../queries/filter.js'
 import { htmlResponse } from '../respond.js'
 
@@ -34,12 +37,13 @@ export async function confirmPage(context: PageContext): Promise<Response> {
   const count = choice.ids.length > 0 ? choice.ids.length : await countOf(Attempt, choice)
   const { label, isDangerous, meaning } = ATTEMPT_ACTIONS[choice.action]
   const { token, headers } = csrfToken(settings, request)
+  const only = choice.ids.length === 1 ? await readAttempt(Attempt, BigInt(choice.ids[0]!), false) : undefined
   const title = choice.ids.length === 1 ? `${label} attempt ${choice.ids[0]}?` : `${label} ${plural(count, 'attempt')}?`
   const page = (
     <Layout settings={settings} role={role} section="attempts" title={title}>
       <ConfirmForm
         title={title}
-        meaning={meaning}
+        meaning={count === 1 ? meaning[0] : meaning[1]}
         action={pathTo(settings, 'attempts', Attempt.name, 'act')}
         fields={{
           csrf: token,
@@ -52,6 +56,12 @@ export async function confirmPage(context: PageContext): Promise<Response> {
         isDisabled={count === 0}
         back={backTo(context, Attempt, choice)}
       >
+        {only && (
+          <p>
+            <Call target={only.target} method={only.method} />{' '}
+            {only.argsText !== null && <code>{printable(only.argsText, 200)}</code>}
+          </p>
+        )}
         {choice.ids.length === 0 && (
           <p>{`All attempts of ${Attempt.name} that match when you confirm: ${describe(choice)}.`}</p>
         )}

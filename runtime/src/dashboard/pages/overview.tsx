@@ -80,7 +80,10 @@ function Warnings({ settings, states, workers, pauses }: WarningsProps) {
   return (
     <>
       {workers.length === 0 && (
-        <p class="notice problem">{`No worker is alive.${isWaiting ? ' Due attempts wait until one starts.' : ''}`}</p>
+        <p class="notice problem">
+          {`No worker is alive.${isWaiting ? ' Due attempts wait until one starts.' : ''} `}
+          <a href={pathTo(settings, 'workers')}>How to start one</a>
+        </p>
       )}
       {pauses.slice(0, 5).map((pause) => (
         <p key={`${pause.model}.${pause.target}.${pause.method}`} class="notice">
@@ -105,10 +108,16 @@ function Choices({ settings, isDay, shown }: { settings: DashboardSettings; isDa
   )
   const day = isDay ? 'day' : ''
   return (
-    <nav class="choices" aria-label="Throughput of">
-      {settings.attempts.length > 1 && settings.attempts.map(({ name }) => link(name, name === shown, name, day))}
-      {link('hour', !isDay, shown, '')}
-      {link('day', isDay, shown, 'day')}
-    </nav>
+    <div class="choosers">
+      {settings.attempts.length > 1 && (
+        <nav class="choices" aria-label="Throughput of">
+          {settings.attempts.map(({ name }) => link(name, name === shown, name, day))}
+        </nav>
+      )}
+      <nav class="choices" aria-label="Throughput during">
+        {link('hour', !isDay, shown, '')}
+        {link('day', isDay, shown, 'day')}
+      </nav>
+    </div>
   )
 }

@@ -1,5 +1,5 @@
 import { unmatchedReason } from '../../attempt/pause-match.js'
-import { ALL, type PauseRow, pausedName } from '../../attempt/pause-store.js'
+import { ALL, describePause, type PauseRow, pausedName } from '../../attempt/pause-store.js'
 import { printable } from '../../core/printable.js'
 import { reported } from '../actions/audit.js'
 import { changePause, type PauseChoice, pausableClasses, pauseChoice } from '../actions/pauses.js'
@@ -107,6 +107,7 @@ export async function confirmPausePage(context: PageContext): Promise<Response> 
   const { action, Attempt, call, until, reason } = choice
   const { token, headers } = csrfToken(settings, request)
   const title = action === 'pause' ? `Pause ${nameOf(choice)}?` : `Resume ${nameOf(choice)}?`
+  const replaced = action === 'pause' ? (await currentPauses(context)).find((pause) => isOf(pause, choice)) : undefined
   const waiting = action === 'pause' ? await Attempt.count({ status: 'pending', ...call }) : undefined
   return htmlResponse(
     settings,
@@ -127,6 +128,7 @@ export async function confirmPausePage(context: PageContext): Promise<Response> 
         <input type="hidden" name="target" value={call.target ?? ALL} />
         <input type="hidden" name="method" value={call.method ?? ALL} />
         {reason !== '' && <p>{`Reason: ${printable(reason, 300)}`}</p>}
+        {replaced && <p class="notice problem">{`${describePause(replaced)}. The new pause replaces this one.`}</p>}
       </ConfirmForm>
     </Layout>,
     { headers },
@@ -147,6 +149,10 @@ export async function actOnPause(context: PageContext, form: URLSearchParams): P
   )
   cache.clear()
   return seeOther(settings, withNotice(pathTo(settings, 'pauses'), { action, changed, isRecorded }))
+}
+
+function isOf(pause: PauseRow, { Attempt: { model }, call: { target = ALL, method = ALL } }: PauseChoice): boolean {
+  return pause.model === model && pause.target === target && pause.method === method
 }
 
 function nameOf({ Attempt: { model }, call: { target = ALL, method = ALL } }: PauseChoice): string {

@@ -1,8 +1,9 @@
 import { printable } from '../../core/printable.js'
 import { Chooser } from '../components/chooser.js'
+import { LatestError } from '../components/latest-error.js'
 import { Layout } from '../components/layout.js'
 import { cursorOf, Pages } from '../components/pages.js'
-import { Choose, ChooseHead, Empty, Status, Table, Time } from '../components/parts.js'
+import { Choose, ChooseHead, Empty, Live, Status, Table, Time } from '../components/parts.js'
 import { Progress } from '../components/progress.js'
 import { durationText } from '../components/text.js'
 import { pathTo, withQuery } from '../links.js'
@@ -47,11 +48,13 @@ export async function reportsPage(context: PageContext): Promise<Response> {
         actions={[{ name: 'build', label: 'Build' }]}
         parameters={{ type }}
       >
-        {page.rows.length > 0 ? (
-          <ReportRows context={context} rows={page.rows} />
-        ) : (
-          <Empty>No report was created yet.</Empty>
-        )}
+        <Live id="list" isOn={!cursor && page.searched === undefined}>
+          {page.rows.length > 0 ? (
+            <ReportRows context={context} rows={page.rows} />
+          ) : (
+            <Empty>No report was created yet.</Empty>
+          )}
+        </Live>
       </Chooser>
       <Pages
         label="reports"
@@ -86,13 +89,12 @@ function ReportRows({ context: { settings, role }, rows }: { context: PageContex
         <tr key={report.id}>
           {!role.readOnly && <Choose id={`${report.type}/${report.id}`} label={`Choose report ${report.id}`} />}
           <th scope="row">
-            {report.toastId === null ? (
-              printable(report.type, 100)
-            ) : (
-              <a href={pathTo(settings, 'toasts', report.toastId)}>{printable(report.type, 100)}</a>
-            )}
+            <a href={pathTo(settings, 'reports', report.type, report.id)}>{printable(report.type, 100)}</a>
             <span class="under">
               #{report.id} {report.argsText !== null && <code>{printable(report.argsText, 120)}</code>}
+            </span>
+            <span class="narrow">
+              {report.failures > 0 && <LatestError name={report.errorName} message={report.errorMessage} />}
             </span>
           </th>
           <td>
@@ -104,11 +106,7 @@ function ReportRows({ context: { settings, role }, rows }: { context: PageContex
           <td class="time">{report.cachedAt ? <Time at={report.cachedAt} /> : <span class="closed">not yet</span>}</td>
           <td class="number wide">{report.elapsed === null ? '' : durationText(report.elapsed * 1000)}</td>
           <td class="wide text">
-            {report.failures > 0 && (
-              <span class="latest-error">
-                {printable(`${report.errorName ?? 'Error'}: ${report.errorMessage ?? ''}`, 160)}
-              </span>
-            )}
+            {report.failures > 0 && <LatestError name={report.errorName} message={report.errorMessage} />}
           </td>
         </tr>
       ))}

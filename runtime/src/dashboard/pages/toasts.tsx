@@ -2,7 +2,7 @@ import { printable } from '../../core/printable.js'
 import { Chooser } from '../components/chooser.js'
 import { Layout } from '../components/layout.js'
 import { cursorOf, Pages } from '../components/pages.js'
-import { Empty, Name, Table, Time } from '../components/parts.js'
+import { Empty, Live, Name, Table, Time } from '../components/parts.js'
 import { countText, durationText } from '../components/text.js'
 import { ToastRows } from '../components/toast-rows.js'
 import { pathTo, withQuery } from '../links.js'
@@ -52,7 +52,9 @@ export async function toastsPage(context: PageContext): Promise<Response> {
         parameters={parameters}
       >
         {page.rows.length > 0 ? (
-          <ToastRows settings={settings} rows={page.rows} canChoose={!role.readOnly} />
+          <Live id="list" isOn={!cursor && page.searched === undefined}>
+            <ToastRows settings={settings} rows={page.rows} canChoose={!role.readOnly} />
+          </Live>
         ) : (
           <Empty>{names.length === 0 ? 'No toast was read yet.' : 'No toast matches.'}</Empty>
         )}

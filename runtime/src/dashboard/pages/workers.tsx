@@ -20,7 +20,12 @@ export async function workersPage(context: PageContext): Promise<Response> {
     <Layout settings={settings} role={role} section="workers" title="Workers" url={url}>
       <h1>Workers</h1>
       <Live id="workers">
-        {alive.length === 0 && <Empty>No worker is alive. Start one: npm run async:worker</Empty>}
+        {alive.length === 0 && (
+          <Empty>
+            No worker is alive. Start one: <code>npm run async:worker</code> while you develop,{' '}
+            <code>npx async-gen-worker</code> in production.
+          </Empty>
+        )}
         <ul class="workers">
           {alive.map((worker) => (
             <Worker key={worker.id} settings={settings} worker={worker} />

@@ -38,6 +38,7 @@ export interface FailureGroup {
   target: string
   method: string
   name: string | null
+  code: string | null
   message: string | null
   count: number
   latest: Date

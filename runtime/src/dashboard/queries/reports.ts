@@ -2,7 +2,7 @@ import { SMALLEST_ID } from '../../core/row-id.js'
 import { type ReportClass, toastOf } from '../../report/report.js'
 import type { PageContext } from '../page.js'
 import type { Cursor } from '../sql/attempts.js'
-import { reportIdsStatement, reportsEndStatement, reportsStatement } from '../sql/reports.js'
+import { reportIdsStatement, reportStatement, reportsEndStatement, reportsStatement } from '../sql/reports.js'
 import { PAGE } from './attempts.js'
 
 export interface ListedReport {
@@ -44,6 +44,25 @@ export function reportState({ lockedBy, failures, cachedAt, refreshAt, isInvalid
 /** The tables of the reports that the dashboard shows. */
 export function reportTables(reports: readonly ReportClass[]): string[] {
   return [...new Set(reports.map(({ store }) => store.table))]
+}
+
+/** One report, without its value. */
+export interface ShownReport {
+  id: string
+  argsText: string | null
+  argsBytes: number | null
+  createdAt: Date
+  toastId: string | null
+}
+
+export async function readReport(
+  { db }: PageContext,
+  Report: ReportClass,
+  id: bigint,
+): Promise<ShownReport | undefined> {
+  const values = [id, Report.type, toastOf(Report).toastName]
+  const [report] = await db.query<ShownReport>(reportStatement(Report.store.table), values)
+  return report
 }
 
 /** The newest reports of one table. */

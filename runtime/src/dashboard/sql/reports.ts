@@ -1,5 +1,6 @@
 import type { Statement } from '../../core/statement.js'
-import { cut, preview } from './cut.js'
+import { MAX_STORED, MAX_VALUE } from './attempt.js'
+import { cut, plainJson, preview } from './cut.js'
 
 /** The reports of a page, with the toasts that hold their values. */
 export const reportsStatement = (table: string): Statement => ({
@@ -24,6 +25,22 @@ export const reportsStatement = (table: string): Statement => ({
     WHERE report.type = ANY ($3)
     ORDER BY report.id DESC
     LIMIT $2`,
+})
+
+/** One report, and the toast that holds its value. */
+export const reportStatement = (table: string): Statement => ({
+  name: `${table}:dashboard-report`,
+  text: `
+    -- $1 id, $2 type, $3 name of its toast
+    SELECT
+      report.id::text, ${cut('args.text', MAX_VALUE)} AS "argsText", octet_length(args.text) AS "argsBytes",
+      report.created_at AS "createdAt", toast.id::text AS "toastId"
+    FROM "${table}" AS report
+      LEFT JOIN toasts AS toast ON toast.key = report.id::text AND toast.name = $3
+      LEFT JOIN LATERAL (
+        SELECT (${plainJson('report.args')})::text AS text WHERE pg_column_size(report.args) <= ${MAX_STORED}
+      ) AS args ON true
+    WHERE report.id = $1::bigint AND report.type = $2`,
 })
 
 /** The last report that a page has looked at, if it has looked at as many as it may. */
