@@ -76,6 +76,7 @@ const RESERVED = new Set([
   // Names of our files and tasks: async/database.ts, tasks/sweep.ts …
   ...[
     'AsyncPause',
+    'AsyncSchedule',
     'AsyncWorker',
     'BaseAttempt',
     'BaseReport',

@@ -16,6 +16,7 @@ export type {
   AttemptOf,
   Callee,
   CallInput,
+  DebounceOptions,
   DeferredTarget,
   NotListed,
   RecordOptions,
@@ -27,6 +28,16 @@ export type { Pause, PauseOptions } from './attempt/pauses.js'
 export { RecordTarget, recordTarget, TargetRecord } from './attempt/record-target.js'
 export type { Reencryption } from './attempt/reencrypt.js'
 export type { AttemptError, AttemptRow, AttemptStatus } from './attempt/row.js'
+export {
+  defineSchedules,
+  type MissedPolicy,
+  type OverlapPolicy,
+  type ScheduleInput,
+  ScheduleList,
+  type ScheduleOptions,
+  type ScheduleSource,
+} from './attempt/schedules/define.js'
+export type { ScheduleStatus } from './attempt/schedules/rows.js'
 export { Snooze } from './attempt/snooze.js'
 export {
   defineTargets,
