@@ -76,7 +76,7 @@ function requireSoundSchema(host: Host, writes: Write[]) {
   if (written.length === 0) return
   const untouched = host.schema.files.filter(({ path }) => !written.some((write) => write.path === path))
   const changed = written.flatMap(({ path, after }) => (after === null ? [] : [{ path, text: after }]))
-  const error = schemaError([...untouched, ...changed])
+  const error = schemaError([...untouched, ...changed], host.schema.major)
   if (!error) return
   throw new HostError({
     code: 'SCHEMA_RESULT_INVALID',

@@ -3,6 +3,7 @@ import type { Context, Emission } from '../changes/stage.js'
 import { HostError } from '../host/errors.js'
 import type { Host } from '../host/inspect.js'
 import { type ClientExport, isModuleName } from '../host/prisma-client.js'
+import { hasQueryEngine } from '../host/prisma-schema.js'
 import type { ModuleStyle } from '../host/typescript.js'
 import type { GeneratorAnswers } from './generator.js'
 
@@ -27,7 +28,7 @@ export function sharedContext({ modules, schema }: Host, { dir, client, urlVaria
 
 /** The values for the emitted client.ts; null if the host exports a client. */
 export function clientContext(
-  { modules }: Host,
+  { modules, packageJson, schema }: Host,
   { dir, clientSource, urlVariables }: GeneratorAnswers,
 ): Context | null {
   if (!clientSource) return null
@@ -43,6 +44,7 @@ export function clientContext(
     typed: access === 'new $()',
     sourceImport: `import ${name === 'default' ? local : `{ ${name} }`} from '${from(path)}'`,
     clientClass: from(clientClass),
+    adapter: !hasQueryEngine(schema) || packageJson.packages.includes('@prisma/adapter-pg'),
     databaseUrl: urlExpression(urlVariables, modules),
   }
 }

@@ -34,8 +34,8 @@ export async function inspect(
 ): Promise<Host> {
   const packageJson = readPackageJson(root)
   const prisma = prismaOf(root, packageJson)
-  const config = await loadPrismaConfig(root, prisma.path, flags.config)
-  const schema = readPrismaSchema(root, flags.schema, config.schema)
+  const config = await loadPrismaConfig(root, prisma, flags.config)
+  const schema = readPrismaSchema(root, prisma.major, flags.schema, config.schema)
   const migrations = flags.migrations
     ? namedFolder(root, flags.migrations)
     : migrationsFolder(root, schema, config.migrations)
@@ -71,7 +71,7 @@ function prismaOf(root: string, packageJson: PackageJson) {
   try {
     return installedPrisma(root, packageJson)
   } catch (error) {
-    if (error instanceof HostError && error.code === 'PRISMA_MAJOR') refuseOtherProviders(root)
+    if (error instanceof HostError && /^PRISMA_(MAJOR|VERSION)$/.test(error.code)) refuseOtherProviders(root)
     throw error
   }
 }

@@ -1,6 +1,6 @@
 import { type ClientValue, ClientValues } from './client-values.js'
 import { SourceModules, type Sources } from './source-modules.js'
-import { configuredUrlVariables, urlVariablesIn } from './url-variables.js'
+import { configuredUrlVariables, passesUrl, urlVariablesIn } from './url-variables.js'
 
 /** An export of the host that is its PrismaClient. */
 export interface ClientExport {
@@ -133,6 +133,11 @@ export class HostClients {
         .map((each) => (each ? urlVariablesIn(this.#modules.program(each)) : []))
         .find(({ length }) => length > 0) ?? []
     )
+  }
+
+  /** Whether a module passes a database URL to the client. In Prisma 6, the client otherwise takes that of the schema. */
+  passesUrl(path: string): boolean {
+    return passesUrl(this.#modules.program(path))
   }
 
   /** The environment variables in `datasource.url` of a prisma.config. */

@@ -1,15 +1,17 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
+import { satisfies } from 'semver'
 import { HostError } from './errors.js'
 import { upwards } from './files.js'
 import type { PackageJson } from './package-json.js'
+import type { PrismaMajor } from './prisma-parser.js'
 import { prismaElsewhere } from './workspace.js'
 
 export interface PrismaConfig {
   /** The absolute path of the file; null if there is none. */
   path: string | null
-  /** The absolute path in `schema`: a file or a folder. */
+  /** The absolute path in `schema`: a file or a folder. With Prisma 6, it can be in package.json. */
   schema?: string
   /** The absolute path in `migrations.path`. */
   migrations?: string
@@ -23,16 +25,17 @@ interface LoadedConfig {
 
 export interface InstalledPrisma {
   version: string
+  major: PrismaMajor
   /** The absolute path of its package.json. */
   path: string
 }
 
 /** The version of the installed Prisma. The range in the host's package.json can be `catalog:` or `workspace:*`. */
 export function installedPrisma(root: string, packageJson: PackageJson): InstalledPrisma {
-  const { resolve } = createRequire(join(root, 'package.json'))
+  const require = createRequire(join(root, 'package.json'))
   let path: string
   try {
-    path = resolve('prisma/package.json')
+    path = require.resolve('prisma/package.json')
   } catch {
     const named = packageJson.packages.includes('prisma')
     throw new HostError({
@@ -42,20 +45,30 @@ export function installedPrisma(root: string, packageJson: PackageJson): Install
       remedy: named
         ? installIt(root)
         : (prismaElsewhere(root) ??
-          'async-gen needs an application with Prisma 7 and PostgreSQL. To start one: npm install prisma@7 @prisma/client@7 && npx prisma init'),
+          'async-gen needs an application with Prisma and PostgreSQL. To start one: npm install prisma@7 @prisma/client@7 && npx prisma init'),
     })
   }
   const { version } = JSON.parse(readFileSync(path, 'utf8')) as { version: string }
-  if (Number.parseInt(version, 10) !== 7) {
-    throw new HostError({
-      code: 'PRISMA_MAJOR',
-      message: `Prisma ${version} is installed. async-gen needs Prisma 7.`,
-      where: dirname(path),
-      remedy:
-        'Change to Prisma 7 (https://www.prisma.io/docs/guides/upgrade-prisma-orm), or: npm install prisma@7 @prisma/client@7',
-    })
-  }
-  return { version, path }
+  if (!satisfies(version, SUPPORTED, { includePrerelease: true })) throw notSupported(version, dirname(path))
+  return { version, major: Number.parseInt(version, 10) as PrismaMajor, path }
+}
+
+const SUPPORTED = '^6.16.0 || ^7.0.0'
+
+function notSupported(version: string, where: string): HostError {
+  const isSix = version.startsWith('6.')
+  return new HostError({
+    code: isSix ? 'PRISMA_VERSION' : 'PRISMA_MAJOR',
+    message:
+      `Prisma ${version} is installed. async-gen needs Prisma 7, or Prisma 6.16 or later.` +
+      (isSix
+        ? ' Earlier versions have neither driver adapters nor the client without a query engine as stable features.'
+        : ''),
+    where,
+    remedy: isSix
+      ? 'Change to the last Prisma 6, which needs no other change: npm install prisma@^6.19.0 @prisma/client@^6.19.0'
+      : 'Change to Prisma 7 (https://www.prisma.io/docs/guides/upgrade-prisma-orm): npm install prisma@7 @prisma/client@7',
+  })
 }
 
 function installIt(root: string): string {
@@ -65,9 +78,13 @@ function installIt(root: string): string {
     : 'Install the dependencies (with npm: `npm install`), then run the command again.'
 }
 
-/** Loads the host's prisma.config with the host's own Prisma, so that both read it in the same way. */
-export async function loadPrismaConfig(root: string, prismaPath: string, configFile?: string): Promise<PrismaConfig> {
-  const { loadConfigFromFile } = createRequire(prismaPath)('@prisma/config')
+/** Loads the host's prisma.config with the host's own Prisma, so that both read it in the same way. Prisma 6 works without one. */
+export async function loadPrismaConfig(
+  root: string,
+  { path: prismaPath, major }: InstalledPrisma,
+  configFile?: string,
+): Promise<PrismaConfig> {
+  const { loadConfigFromFile, loadConfigFromPackageJson } = createRequire(prismaPath)('@prisma/config')
   const load = () => loadConfigFromFile({ configRoot: root, ...(configFile && { configFile }) })
   const { config, resolvedPath, error }: LoadedConfig = await withoutOutput(() => withPlaceholderVariables(load))
   if (error) {
@@ -78,11 +95,19 @@ export async function loadPrismaConfig(root: string, prismaPath: string, configF
       remedy: 'Fix it until `npx prisma validate` passes, then run the command again.',
     })
   }
+  const path = resolvedPath && existsSync(resolvedPath) ? resolvedPath : null
+  if (major === 6 && path === null) return { path, ...schemaInPackageJson(await loadConfigFromPackageJson(root)) }
   return {
-    path: resolvedPath && existsSync(resolvedPath) ? resolvedPath : null,
+    path,
     ...(config?.schema && { schema: config.schema }),
     ...(config?.migrations?.path && { migrations: config.migrations.path }),
   }
+}
+
+/** `prisma.schema` in package.json, which Prisma 6 reads if there is no prisma.config. */
+function schemaInPackageJson(found: { config: { schema?: unknown }; loadedFromFile: string } | null) {
+  const schema = found?.config.schema
+  return typeof schema === 'string' && found ? { schema: resolve(dirname(found.loadedFromFile), schema) } : {}
 }
 
 /** The errors of `env()` for a variable that is not set: in Prisma 7.0 and 7.1, and in later versions. */

@@ -1,5 +1,5 @@
-import { get_dmmf } from '@prisma/prisma-schema-wasm'
-import type { SchemaFile } from './prisma-schema.js'
+import { parserOf } from './prisma-parser.js'
+import type { PrismaSchema } from './prisma-schema.js'
 
 /** A model of the host's schema, from Prisma's parser. */
 export interface Model {
@@ -24,7 +24,7 @@ interface Field {
   relationToFields?: string[]
 }
 
-export function modelsOf(files: SchemaFile[]): Model[] {
+export function modelsOf({ files, major }: Pick<PrismaSchema, 'files' | 'major'>): Model[] {
   const input = { prismaSchema: files.map(({ path, text }) => [path, text]), noColor: true }
-  return JSON.parse(get_dmmf(JSON.stringify(input))).datamodel.models
+  return JSON.parse(parserOf(major).get_dmmf(JSON.stringify(input))).datamodel.models
 }

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { format, get_config, get_dmmf, validate } from '@prisma/prisma-schema-wasm'
 import { HostError } from './errors.js'
 import { hostPath, isFolder } from './files.js'
+import { type PrismaMajor, parserOf } from './prisma-parser.js'
 import { prismaElsewhere, schemasIn } from './workspace.js'
 
 export interface SchemaFile {
@@ -22,19 +22,33 @@ export interface PrismaSchema {
   kind: 'file' | 'folder'
   path: string
   files: SchemaFile[]
+  /** The major version of Prisma that parses it. */
+  major: PrismaMajor
   names: SchemaName[]
   provider: string
+  /** The environment variable in the `url` of the datasource. Prisma 7 has none there. */
+  urlVariable: string | null
   /** The database schemas in the datasource. If there are any, every model needs `@@schema`. */
   schemas: string[]
   relationMode: 'foreignKeys' | 'prisma'
   /** The preview features that the generators enable: `partialIndexes`. */
   previewFeatures: string[]
   /** The generators of clients, and their output folders. */
-  clients: { provider: string; output: string | null }[]
+  clients: { provider: string; output: string | null; engineType: string | null }[]
 }
 
-/** Finds the host's schema as Prisma does: the flag, else prisma.config, else Prisma's default paths. */
-export function readPrismaSchema(root: string, flag: string | undefined, configured: string | undefined): PrismaSchema {
+/** Whether the client sends its statements through a native query engine. Only Prisma 6 has one, and there it is the default. */
+export function hasQueryEngine({ major, clients }: Pick<PrismaSchema, 'major' | 'clients'>): boolean {
+  return major === 6 && !clients.some(({ engineType }) => engineType === 'client')
+}
+
+/** Finds the host's schema as Prisma does: the flag, else the configured path, else Prisma's default paths. */
+export function readPrismaSchema(
+  root: string,
+  major: PrismaMajor,
+  flag: string | undefined,
+  configured: string | undefined,
+): PrismaSchema {
   const tried = flag
     ? [resolve(root, flag)]
     : configured
@@ -50,21 +64,27 @@ export function readPrismaSchema(root: string, flag: string | undefined, configu
       remedy: nameSchema(root),
     })
   }
-  const { datasources, generators } = configOf(files)
+  const { datasources, generators } = configOf(files, major)
   requirePostgres(root, datasources)
   return {
     kind: isFolder(found) ? 'folder' : 'file',
     path: hostPath(root, found),
     files,
-    names: schemaNames(files),
+    major,
+    names: schemaNames(files, major),
     provider: datasources[0]?.activeProvider ?? 'postgresql',
+    urlVariable: datasources[0]?.url?.fromEnvVar ?? null,
     schemas: datasources[0]?.schemas ?? [],
     // Prisma's parser does not return it.
     relationMode: files.some(({ text }) => /^\s*relationMode\s*=\s*"prisma"/m.test(text)) ? 'prisma' : 'foreignKeys',
     previewFeatures: [...new Set(generators.flatMap(({ previewFeatures }) => previewFeatures))],
     clients: generators
       .filter(({ provider }) => provider.value?.startsWith('prisma-client'))
-      .map(({ provider, output }) => ({ provider: provider.value!, output: output?.value ?? null })),
+      .map(({ provider, output, config }) => ({
+        provider: provider.value!,
+        output: output?.value ?? null,
+        engineType: config?.engineType ?? null,
+      })),
   }
 }
 
@@ -87,9 +107,9 @@ export function migrationsFolder(root: string, schema: PrismaSchema, configured:
 }
 
 /** Prisma's error message for a schema; null if the schema is valid. */
-export function schemaError(files: SchemaFile[]): string | null {
+export function schemaError(files: SchemaFile[], major: PrismaMajor): string | null {
   try {
-    validate(parserInput(files))
+    parserOf(major).validate(parserInput(files))
     return null
   } catch (error) {
     return parserMessage(error)
@@ -102,7 +122,8 @@ export function schemaError(files: SchemaFile[]): string | null {
  */
 export function canonicalFragment(text: string): string {
   const options = { textDocument: { uri: 'file:/schema.prisma' }, options: { tabSize: 2, insertSpaces: true } }
-  const [[, formatted]] = JSON.parse(format(JSON.stringify([['schema.prisma', text]]), JSON.stringify(options)))
+  const schema = JSON.stringify([['schema.prisma', text]])
+  const [[, formatted]] = JSON.parse(parserOf(7).format(schema, JSON.stringify(options)))
   return formatted
 }
 
@@ -117,17 +138,23 @@ function schemaFiles(root: string, path: string): SchemaFile[] {
 }
 
 interface ParsedConfig {
-  datasources: { activeProvider: string; schemas: string[]; sourceFilePath: string }[]
+  datasources: {
+    activeProvider: string
+    schemas: string[]
+    sourceFilePath: string
+    url?: { fromEnvVar: string | null }
+  }[]
   generators: {
     provider: { value: string | null }
     output: { value: string | null } | null
+    config?: { engineType?: string }
     previewFeatures: string[]
   }[]
 }
 
-function configOf(files: SchemaFile[]): ParsedConfig {
+function configOf(files: SchemaFile[], major: PrismaMajor): ParsedConfig {
   // A schema without a config does not parse, and `schemaNames` then reports Prisma's own error.
-  return JSON.parse(get_config(parserInput(files))).config ?? { datasources: [], generators: [] }
+  return JSON.parse(parserOf(major).get_config(parserInput(files))).config ?? { datasources: [], generators: [] }
 }
 
 function requirePostgres(root: string, [datasource]: ParsedConfig['datasources']) {
@@ -155,14 +182,14 @@ export function refuseOtherProviders(root: string) {
   }
 }
 
-function schemaNames(files: SchemaFile[]): SchemaName[] {
+function schemaNames(files: SchemaFile[], major: PrismaMajor): SchemaName[] {
   interface Named {
     name: string
     dbName: string | null
   }
   let datamodel: { models: Named[]; enums: Named[] }
   try {
-    datamodel = JSON.parse(get_dmmf(parserInput(files))).datamodel
+    datamodel = JSON.parse(parserOf(major).get_dmmf(parserInput(files))).datamodel
   } catch (error) {
     throw new HostError({
       code: 'SCHEMA_INVALID',

@@ -6,6 +6,9 @@ export const DATABASE_URL = 'DATABASE_URL'
 /** Names of environment variables that look like a database URL. */
 const URL_NAME = /(DATABASE|POSTGRES|PG|DB|SQL|PRISMA|NEON|SUPABASE|DIRECT)\w*(URL|URI|DSN)\w*|CONNECTION_STRING/
 
+/** Names of URLs of other databases: read replicas, and the shadow database of Prisma Migrate. */
+const OTHER_DATABASE = /REPLICA|READ_?ONLY|SHADOW/
+
 /**
  * The environment variables from which a program reads the database URL. Several for `process.env.A ?? process.env.B`; none
  * if the URL comes from elsewhere, or is composed of parts.
@@ -15,8 +18,13 @@ export function urlVariablesIn(program: unknown): string[] {
   const named = given.map((node) => variablesOf(node, program)).find((names) => names.length > 0)
   if (named || given.length > 0) return named ?? []
   return variablesBelow(program)
-    .filter((name) => URL_NAME.test(name))
+    .filter((name) => URL_NAME.test(name) && !OTHER_DATABASE.test(name))
     .slice(0, 1)
+}
+
+/** Whether a program passes the URL to the client or to its adapter, in any form. */
+export function passesUrl(program: unknown): boolean {
+  return connectionStrings(program).length > 0
 }
 
 /** The variables of `datasource.url` in a prisma.config. */
@@ -31,11 +39,12 @@ export function configuredUrlVariables(program: unknown): string[] {
   return found
 }
 
-/** Every `connectionString`, and the first argument of an adapter or a pool if that is not an object. */
+/** Every `connectionString` and `datasourceUrl`, and the first argument of an adapter or a pool if that is not an object. */
 function connectionStrings(program: unknown): Node[] {
   const found: Node[] = []
   walk(program, (node) => {
-    if (node.type === 'Property' && nameOf(node.key) === 'connectionString') found.push(node.value)
+    const isUrl = node.type === 'Property' && /^(connectionString|datasourceUrl)$/.test(nameOf(node.key) ?? '')
+    if (isUrl) found.push(node.value)
     const [first] = node.type === 'NewExpression' && ADAPTER.test(node.callee.name ?? '') ? node.arguments : []
     if (first && !/^(ObjectExpression|NewExpression)$/.test(first.type)) found.push(first)
     return true

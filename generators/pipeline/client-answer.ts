@@ -12,6 +12,7 @@ import {
   isClient,
   isModuleName,
 } from '../host/prisma-client.js'
+import { hasQueryEngine } from '../host/prisma-schema.js'
 import { DATABASE_URL } from '../host/url-variables.js'
 
 /** Asks the user which export to use. `unclear` are modules that make a client, without an export that we recognise. */
@@ -65,16 +66,18 @@ export async function answerClient(
 
 function madeFrom({ name, access }: ClientSource): string {
   return access
-    ? `exports ${access.replace('$', name)} for async-gen`
+    ? `exports ${access.replace('$', name === 'default' ? 'its default export' : name)} for async-gen`
     : `makes a PrismaClient for async-gen, because ${name} requires arguments`
 }
 
-/** The variables that the client's module reads, else those of prisma.config. */
-function urlVariables({ prisma }: Host, clients: HostClients, path: string): string[] {
+/** The variables that the client's module reads, else those of prisma.config. In Prisma 6, a client without a URL takes that of the schema. */
+function urlVariables({ prisma, schema }: Host, clients: HostClients, path: string): string[] {
+  const { urlVariable } = schema
+  if (urlVariable !== null && (isModuleName(path) || !clients.passesUrl(path))) return [urlVariable]
   const named = isModuleName(path) ? [] : clients.urlVariablesOf(path)
   if (named.length > 0) return named
   const configured = prisma.config ? clients.configuredUrlVariables(prisma.config) : []
-  return configured.length > 0 ? configured : [DATABASE_URL]
+  return configured.length > 0 ? configured : [urlVariable ?? DATABASE_URL]
 }
 
 export function clientFlag({ path, name }: ClientExport): string {
@@ -160,9 +163,12 @@ function serverOnlyNotes(chosen: ClientCandidate, serverOnly: ClientCandidate[])
   )
 }
 
-/** If the host's class or function requires arguments, we emit a client of our own, which uses @prisma/adapter-pg. */
-function requireAdapter({ packageJson }: Host, candidate: ClientCandidate) {
-  if (packageJson.packages.includes('@prisma/adapter-pg')) return
+/**
+ * If the host's class or function requires arguments, we emit a client of our own, which uses @prisma/adapter-pg. In Prisma 6, a client with
+ * a query engine needs none.
+ */
+function requireAdapter({ packageJson, schema }: Host, candidate: ClientCandidate) {
+  if (packageJson.packages.includes('@prisma/adapter-pg') || hasQueryEngine(schema)) return
   throw new UsageError({
     code: 'CLIENT_NOT_FOUND',
     message: `${clientFlag(candidate)} makes a PrismaClient, but requires arguments that async-gen does not know.`,

@@ -72,10 +72,14 @@ function targetsOf(exports: unknown): string[] {
 /** A Prisma command, with the `--schema` and the `--config` that async-gen remembers: Prisma needs them too. */
 export function prismaCommand(host: Host, manifest: Manifest, command: string): string {
   const { schema, config } = manifest.settings
-  // `db execute` refuses --schema.
-  const taken = command.startsWith('db execute') ? { config } : { schema, config }
+  const taken = command.startsWith('db execute') ? { config, ...databaseOfExecute(host) } : { schema, config }
   const flags = Object.entries(taken).flatMap(([name, value]) => (value ? [`--${name}`, quoted(value)] : []))
   return [host.packageManager.exec, 'prisma', command, ...flags].join(' ')
+}
+
+/** `db execute` of Prisma 7 reads the database from prisma.config and refuses --schema. That of Prisma 6 requires it. */
+function databaseOfExecute({ schema }: Host) {
+  return schema.major === 6 ? { schema: schema.path } : {}
 }
 
 function migrate(host: Host, manifest: Manifest, sql: string[]): string {

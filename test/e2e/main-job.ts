@@ -13,7 +13,20 @@ import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 const GENERATORS = [['install'], ['attempt'], ['reports', 'MonthlySales']]
 
-const SCHEMA = { single: 'prisma/schema.prisma', folder: 'prisma/schema' }
+const TITLES = {
+  single: 'the shop with a single schema file',
+  folder: 'the shop with a schema folder',
+  'prisma-6': 'the shop on Prisma 6 with the generator prisma-client',
+  'prisma-6-js': 'the shop on Prisma 6 with the generator prisma-client-js',
+}
+
+/** Compares the database with the schema. */
+const DIFF = {
+  single: ['--from-config-datasource', '--to-schema', 'prisma/schema.prisma'],
+  folder: ['--from-config-datasource', '--to-schema', 'prisma/schema'],
+  'prisma-6': ['--from-schema-datasource', 'prisma/schema.prisma', '--to-schema-datamodel', 'prisma/schema.prisma'],
+  'prisma-6-js': ['--from-schema-datasource', 'prisma/schema.prisma', '--to-schema-datamodel', 'prisma/schema.prisma'],
+}
 
 /**
  * The whole way of a team: an application on which nothing was generated, what npm would publish installed in it, three
@@ -23,7 +36,7 @@ export function describeMainJob(shape: Shape) {
   // Where the schema stands makes no difference to these. The matrix of hosts runs the specs of folder schemas.
   const itOnce = it.runIf(shape === 'single')
 
-  describe(`the shop with ${shape === 'single' ? 'a single schema file' : 'a schema folder'}`, () => {
+  describe(TITLES[shape], () => {
     const dir = mkdtempSync(join(tmpdir(), `async-gen-${shape}-`))
     let url: string
     let env: { DATABASE_URL: string }
@@ -106,11 +119,7 @@ export function describeMainJob(shape: Shape) {
         await prisma(dir, ['validate'], { env })
         await prisma(dir, ['generate'], { env })
         await prisma(dir, ['migrate', 'deploy'], { env })
-        const { stdout } = await prisma(
-          dir,
-          ['migrate', 'diff', '--from-config-datasource', '--to-schema', SCHEMA[shape], '--exit-code'],
-          { env },
-        )
+        const { stdout } = await prisma(dir, ['migrate', 'diff', ...DIFF[shape], '--exit-code'], { env })
         expect(stdout).toContain('No difference detected')
       })
 
@@ -261,6 +270,25 @@ export function describeMainJob(shape: Shape) {
 
     it('the worker ends by itself, and in order, when it is told to', async () => {
       expect(await worker?.stop(), worker?.log()).toBe(0)
+    })
+
+    describe.runIf(shape.startsWith('prisma-6'))('the commands that read what was generated', () => {
+      it('doctor finds no problem in the project and its database', async () => {
+        const { stdout } = await installedAsyncGen(dir, ['doctor', '--json'], { env, exitCodes: [0, 1, 5] })
+        expect(JSON.parse(stdout)).toMatchObject({ findings: [], unchecked: [] })
+      })
+
+      it('destroy removes the models, and the schema stays valid', async () => {
+        for (const generator of ['reports', 'attempt', 'install'])
+          await installedAsyncGen(dir, ['destroy', generator, '--migration', 'drop', '--yes'], { env })
+        await prisma(dir, ['validate'], { env })
+        await prisma(dir, ['migrate', 'deploy'], { env })
+        const { stdout } = await prisma(dir, ['migrate', 'diff', ...DIFF[shape], '--exit-code'], { env })
+        expect(stdout).toContain('No difference detected')
+        expect(await rows(`SELECT to_regclass('attempts') AS attempts, to_regclass('toasts') AS toasts`)).toEqual([
+          { attempts: null, toasts: null },
+        ])
+      })
     })
 
     const rows = (sql: string, parameters?: unknown[]) => query(url, sql, parameters)

@@ -19,7 +19,8 @@ describe('doctor finds nothing', () => {
 
 describe('doctor finds, and says what to do:', () => {
   it.each([
-    ['another major of Prisma', 'PRISMA_MAJOR', { 'node_modules/prisma/package.json': '{ "version": "6.1.0" }' }],
+    ['another major of Prisma', 'PRISMA_MAJOR', { 'node_modules/prisma/package.json': '{ "version": "5.1.0" }' }],
+    ['an early Prisma 6', 'PRISMA_VERSION', { 'node_modules/prisma/package.json': '{ "version": "6.15.0" }' }],
     ['another database', 'PROVIDER', { 'prisma/schema.prisma': 'datasource db {\n  provider = "mysql"\n}\n' }],
     ['no package.json', 'NO_PACKAGE_JSON', { 'package.json': null }],
     ['nothing installed', 'NOT_INSTALLED', {}],

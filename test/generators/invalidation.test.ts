@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { stage } from '../../generators/changes/stage.js'
 import { invalidation } from '../../generators/definitions/invalidation.js'
-import { modelsOf } from '../../generators/host/prisma-models.js'
+import { modelsOf as modelsOfSchema } from '../../generators/host/prisma-models.js'
+import type { SchemaFile } from '../../generators/host/prisma-schema.js'
 import { packagedTemplate } from '../../generators/pipeline/templates.js'
 import { lines, SCHEMA, sampleHost } from './sample-host.js'
+
+const modelsOf = (files: SchemaFile[]) => modelsOfSchema({ files, major: 7 })
 
 const MODELS = modelsOf([
   {

@@ -56,11 +56,21 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
     })
   })
 
-  it.each(['6.19.0', '8.0.1'])('with Prisma %s', async (version) => {
+  it.each(['5.22.0', '8.0.1'])('with Prisma %s', async (version) => {
     const host = sampleHost({ 'node_modules/prisma/package.json': JSON.stringify({ name: 'prisma', version }) })
     const error = await refusal(host)
     expect(error).toMatchObject({ code: 'PRISMA_MAJOR', exitCode: 4 })
     expect(error.message).toContain(version)
+  })
+
+  it('with a Prisma 6 before 6.16, and says that the last Prisma 6 is enough', async () => {
+    const host = sampleHost({ 'node_modules/prisma/package.json': '{ "name": "prisma", "version": "6.15.0" }' })
+    expect(await refusal(host)).toMatchObject({
+      code: 'PRISMA_VERSION',
+      exitCode: 4,
+      message: expect.stringContaining('Prisma 6.15.0 is installed'),
+      remedy: expect.stringContaining('prisma@^6.19.0'),
+    })
   })
 
   it('on another database', async () => {

@@ -19,7 +19,7 @@ import { query } from '../support/postgres.js'
 const url = await testDatabase()
 
 const path = join(APP, 'prisma', 'schema.prisma')
-const models = modelsOf([{ path, text: readFileSync(path, 'utf8') }])
+const models = modelsOf({ files: [{ path, text: readFileSync(path, 'utf8') }], major: 7 })
 for (const each of stage(invalidation(models, ['Oat', 'Shelf', 'Topping.oat'], 'install'), packagedTemplate)) {
   if (each.kind === 'migration') await query(url, each.text)
 }

@@ -17,8 +17,14 @@ import { answerTo } from '../../bin/answer.js'
 import { eventually } from './eventually.js'
 import { type RunOptions, run } from './run.js'
 
-/** One prisma/schema.prisma, or a folder prisma/schema/ with a file for each concern. */
-export type Shape = 'single' | 'folder'
+/**
+ * One prisma/schema.prisma, or a folder prisma/schema/ with a file for each concern; Prisma 6 with each of its generators, without a
+ * prisma.config.
+ */
+export type Shape = 'single' | 'folder' | 'prisma-6' | 'prisma-6-js'
+
+/** The version of Prisma 6 in the hosts of those shapes. */
+const PRISMA_6 = '6.19.3'
 
 export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -41,6 +47,13 @@ export function assembleHost(shape: Shape, dir: string) {
 
   if (shape === 'folder') cpSync(MODELS, join(dir, 'prisma', 'schema'), { recursive: true })
   else for (const file of readdirSync(MODELS).sort()) appendModels(dir, file)
+  if (shape.startsWith('prisma-6')) usePrisma6(dir)
+}
+
+function usePrisma6(dir: string) {
+  const file = join(dir, 'package.json')
+  const text = readFileSync(file, 'utf8')
+  writeFileSync(file, text.replaceAll(/("@?prisma(?:\/[\w-]+)?": )"[^"]+"/g, `$1"${PRISMA_6}"`))
 }
 
 function appendModels(dir: string, file: string) {

@@ -8,7 +8,6 @@ import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum } from '@prisma/driver-adapter-utils'
-import * as bindings from '@prisma/schema-engine-wasm/schema_engine_bg'
 import pg from 'pg'
 
 const PG_CHAR = 18
@@ -56,23 +55,45 @@ class MigrationAdapter extends PrismaPg {
   }
 }
 
-await loadEngine()
+const ENGINE = [
+  '@prisma/schema-engine-wasm/schema_engine_bg',
+  () => import('@prisma/schema-engine-wasm/schema_engine_bg'),
+]
+const ENGINE_OF_PRISMA_6 = [
+  'prisma-6-schema-engine-wasm/schema_engine_bg',
+  () => import('prisma-6-schema-engine-wasm/schema_engine_bg'),
+]
+
 if (flags.version) {
-  console.log(`schema-engine-cli ${bindings.version()}`)
+  console.log(`schema-engine-cli ${(await loadEngine(ENGINE)).version()}`)
 } else {
-  const config = connectionConfig(JSON.parse(flags.datasource).url)
-  if (positionals[0] === 'cli') process.exitCode = await administer(positionals[1], config)
-  else await answer(config)
+  if (positionals[0] === 'cli')
+    process.exitCode = await administer(positionals[1], connectionConfig(urlOf(flags.datasource)))
+  else await answer()
   // The engine leaves its connections open.
   process.exit()
 }
 
-async function loadEngine() {
-  const entry = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg')
+async function loadEngine([name, load]) {
+  const entry = createRequire(import.meta.url).resolve(name)
+  const bindings = await load()
   const wasm = readFileSync(entry.replace(/\.js$/, '.wasm'))
   const { instance } = await WebAssembly.instantiate(wasm, { './schema_engine_bg.js': bindings })
   bindings.__wbg_set_wasm(instance.exports)
   instance.exports.__wbindgen_start()
+  return bindings
+}
+
+/** The CLI of Prisma 7 passes JSON, that of Prisma 6 the URL. */
+function urlOf(datasource) {
+  return datasource.startsWith('{') ? JSON.parse(datasource).url : datasource
+}
+
+/** The URL in a schema of Prisma 6, which names an environment variable or contains it; undefined for a schema of Prisma 7. */
+function urlInSchema(files) {
+  const [, variable, url] =
+    files.map(([, text]) => /^\s*url\s*=\s*(?:env\("(\w+)"\)|"([^"]+)")/m.exec(text)).find(Boolean) ?? []
+  return variable ? process.env[variable] : url
 }
 
 function connectionConfig(url) {
@@ -106,17 +127,24 @@ async function administer(command, config) {
   }
 }
 
-async function answer(config) {
-  const adapter = bindMigrationAwareSqlAdapterFactory(new MigrationAdapter(config))
+async function answer() {
   const datamodels = flags.datamodels?.map((path) => [path, readFileSync(path, 'utf8')])
   let engine
+  let config
   for await (const line of createInterface({ input: process.stdin })) {
     const { id, method, params } = JSON.parse(line)
     // Without a method it is the CLI's answer to a `print` of ours.
     if (!method) continue
     try {
-      const schema = datamodels ?? params.to?.files?.map(({ path, content }) => [path, content])
-      engine ??= await bindings.SchemaEngine.new({ datamodels: schema }, () => {}, adapter)
+      const files = params.schema?.files ?? params.to?.files ?? params.from?.files
+      const schema = datamodels ?? files?.map(({ path, content }) => [path, content])
+      if (!engine) {
+        const ofPrisma6 = urlInSchema(schema ?? [])
+        config = connectionConfig(flags.datasource ? urlOf(flags.datasource) : ofPrisma6)
+        const { SchemaEngine } = await loadEngine(ofPrisma6 ? ENGINE_OF_PRISMA_6 : ENGINE)
+        const adapter = bindMigrationAwareSqlAdapterFactory(new MigrationAdapter(config))
+        engine = await SchemaEngine.new({ datamodels: schema }, () => {}, adapter)
+      }
       // As WebAssembly, this method finds no shadow database. It needs none where `devDiagnostic` has just replayed the migrations.
       if (method === 'evaluateDataLoss')
         await engine.devDiagnostic({ migrationsList: params.migrationsList, filters: params.filters })

@@ -21,7 +21,7 @@ export async function pauses(client: DatabaseClient, host: Host): Promise<Findin
     LIMIT 20
   `)
   if (rows.length === 0) return []
-  const models = modelsOf(host.schema.files)
+  const models = modelsOf(host.schema)
     .filter(({ fields }) => FIELDS.every((field) => fields.some(({ name }) => name === field)))
     .map(({ name }) => name)
   return rows.map((row) => (models.includes(row.model) ? pauseNote(row) : unmatched(row, models)))

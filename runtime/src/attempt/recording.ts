@@ -2,7 +2,7 @@ import { delayMilliseconds } from '../core/duration.js'
 import { AsyncGenError, TransactionEndedError } from '../core/errors.js'
 import { refuseUnknownOptions } from '../core/known-options.js'
 import { snakeCase } from '../core/names.js'
-import { isTransactionOpen, warnOfForgottenTransaction } from '../core/prisma/open-transactions.js'
+import { warnOfForgottenTransaction } from '../core/prisma/open-transactions.js'
 import { serialize } from '../core/serialize.js'
 import type { Statement } from '../core/statement.js'
 import { instrument } from '../telemetry/instrument.js'
@@ -43,7 +43,7 @@ export async function recordCalls(
   batch?: NewBatch,
 ): Promise<Recorded[]> {
   if (calls.length === 0 && !batch) return []
-  if (!tx && (isTransactionOpen(Attempt.db.prisma) || isCallsTransactionOpen()))
+  if (!tx && (Attempt.db.isTransactionOpen() || isCallsTransactionOpen()))
     warnOfForgottenTransaction(`A call of ${Attempt.name} was recorded`, Attempt.db.transactionOfTest !== undefined)
   const attempts = await named(
     Attempt,

@@ -4,23 +4,15 @@ import { type Duration, milliseconds } from './duration.js'
 import { AsyncGenError, notMigrated } from './errors.js'
 import { listWorkers, type WorkerInfo } from './living-workers.js'
 import { RuntimePool, TYPES } from './postgres/pool.js'
-import {
-  delegateOf,
-  type Field,
-  fieldsOf,
-  type OneOf,
-  type PrismaClientLike,
-  requireTransaction,
-  type TransactionLike,
-} from './prisma/client.js'
-import { PrismaConnections } from './prisma/connections.js'
-import { watchTransactions } from './prisma/open-transactions.js'
+import type { Field, OneOf, PrismaClientLike, TransactionLike } from './prisma/client.js'
+import { useDecimal } from './prisma/decimal.js'
+import type { Orm } from './prisma/orm.js'
+import { ormOf } from './prisma/orm-of.js'
 import {
   type BackendTransaction,
   cancelStatement,
   identifyTransaction,
   type OpenTransaction,
-  openTransaction,
 } from './prisma/transaction.js'
 import { type RetryOptions, retry, retryAfter } from './retry.js'
 import { padLists, type Query, type Statement } from './statement.js'
@@ -66,7 +58,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
   readonly prisma: Client
   readonly #options: ConnectOptions
   readonly #transactionTimeout: number
-  readonly #prismaConnections: PrismaConnections
+  readonly #orm: Orm<Client>
   #pool: pg.Pool | undefined
   /** Part of the names of prepared statements. Incremented after a migration, so that they are prepared again. */
   #generation = 0
@@ -77,9 +69,11 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     this.prisma = prisma
     this.#options = options
     this.#transactionTimeout = milliseconds(options.transactionTimeout ?? '10 minutes')
-    this.#prismaConnections = new PrismaConnections(prisma)
+    this.#orm = ormOf(prisma)
+    // In a bundle there is no file to load. The other class has the same methods.
+    this.#orm.loadDecimal().then(useDecimal, () => {})
     connected.add(new WeakRef(this))
-    if (process.env.NODE_ENV !== 'production') watchTransactions(prisma)
+    if (process.env.NODE_ENV !== 'production') this.#orm.watchTransactions()
   }
 
   /** The present time, in milliseconds since 1970. A test may have another one than the process. */
@@ -127,10 +121,10 @@ export class BoundDatabase<Client extends PrismaClientLike> {
    * @throws AsyncGenError NOT_A_TRANSACTION
    */
   within(tx: TransactionLike): Query {
-    requireTransaction(tx)
+    this.#orm.requireTransaction(tx)
     return async <Row>(statement: Statement, values: unknown[]) => {
       try {
-        return await tx.$queryRawUnsafe<Row[]>(statement.text, ...values)
+        return await this.#orm.queryWithin<Row>(tx, statement.text, values)
       } catch (error) {
         throw notMigrated(error) ?? error
       }
@@ -154,7 +148,27 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 
   /** The scalar fields of a model. */
   fieldsOf(model: string): Field[] {
-    return fieldsOf(this.prisma, model)
+    return this.#orm.fieldsOf(model)
+  }
+
+  /** @throws AsyncGenError UNKNOWN_MODEL */
+  requireModel(model: string): void {
+    this.#orm.requireModel(model)
+  }
+
+  /** Runs a statement on any connection of the PrismaClient. */
+  async queryPrisma<Row>(text: string, values: unknown[]): Promise<Row[]> {
+    return await this.#orm.query(text, values)
+  }
+
+  /** Whether the caller runs in the callback of an open transaction of the PrismaClient. Always false in production. */
+  isTransactionOpen(): boolean {
+    return this.#orm.isTransactionOpen()
+  }
+
+  /** Whether it is bound to the client, or to one with the same origin: `$extends` returns others. */
+  isOf(client: object): boolean {
+    return this.#orm.isSameAs(client)
   }
 
   /**
@@ -163,7 +177,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
    */
   async openTransaction({ cancellable }: { cancellable: boolean }): Promise<OpenTransaction<Client>> {
     const open = async () => {
-      const opened = await openTransaction(this.prisma, this.#transactionTimeout)
+      const opened = await this.#orm.openTransaction(this.#transactionTimeout)
       if (!cancellable) return { ...opened, cancelStatement: async () => {} }
       try {
         const [backend] = await this.within(opened.tx as never)<BackendTransaction>(identifyTransaction, [])
@@ -179,13 +193,12 @@ export class BoundDatabase<Client extends PrismaClientLike> {
 
   /** Finds a record of a model by its fields. Null if there is none. */
   async findRecord(model: string, where: object): Promise<object | null> {
-    return await this.#delegateOf(model).findFirst({ where })
+    return await this.#orm.findRecord(model, where, this.transactionOfTest)
   }
 
   /** Which of these records of a model exist, with the given fields only. */
   async existing(model: string, records: Record<string, unknown>[]): Promise<Record<string, unknown>[]> {
-    const select = Object.fromEntries(Object.keys(records[0] ?? {}).map((field) => [field, true]))
-    return records.length === 0 ? [] : await this.#delegateOf(model).findMany({ where: { OR: records }, select })
+    return await this.#orm.existing(model, records, this.transactionOfTest)
   }
 
   /** Finds out which startup settings the server accepts. Await it before `openSession`, which uses them. */
@@ -223,12 +236,12 @@ export class BoundDatabase<Client extends PrismaClientLike> {
    */
   dropConnections(): void {
     if (this.#pool instanceof RuntimePool) this.#pool.destroyConnections()
-    if (!this.#prismaConnections.destroy()) this.disconnectPrisma().catch(() => {})
+    if (!this.#orm.destroyConnections()) this.disconnectPrisma().catch(() => {})
   }
 
   /** Closes the PrismaClient's connections. It opens new ones when it is used again. */
   async disconnectPrisma(): Promise<void> {
-    await (this.prisma as { $disconnect?(): Promise<void> }).$disconnect?.()
+    await this.#orm.disconnect()
   }
 
   /** Calls the listener at each `close()`, before the connections are closed: what it ends would open new ones. */
@@ -242,11 +255,6 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     const pool = this.#pool
     this.#pool = undefined
     if (pool && pool !== this.#options.pool) await pool.end()
-  }
-
-  /** The queries of a model, in the transaction of a test if there is one. */
-  #delegateOf(model: string): ReturnType<typeof delegateOf> {
-    return delegateOf(this.transactionOfTest ?? this.prisma, model)
   }
 
   async #transactionOn<Result>(pool: pg.Pool, run: (query: Query) => Promise<Result>): Promise<Result> {

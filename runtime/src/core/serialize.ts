@@ -1,7 +1,7 @@
 import { SuperJSON } from 'superjson'
 import { PayloadTooLargeError, UnserializableError } from './errors.js'
 import { isPlainObject } from './plain-object.js'
-import { Decimal } from './prisma/decimal.js'
+import { type Decimal, decimalFrom } from './prisma/decimal.js'
 
 /** JSON as jsonb holds it. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
@@ -32,7 +32,7 @@ superjson.registerCustom<Uint8Array, string>(
   'bytes',
 )
 superjson.registerCustom<Decimal, string>(
-  { isApplicable: isDecimal, serialize: (decimal) => decimal.toString(), deserialize: (text) => new Decimal(text) },
+  { isApplicable: isDecimal, serialize: (decimal) => decimal.toString(), deserialize: decimalFrom },
   'decimal',
 )
 

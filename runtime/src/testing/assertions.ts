@@ -6,7 +6,6 @@ import type { AttemptFields } from '../attempt/fields.js'
 import type { AttemptStatus } from '../attempt/row.js'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { refuseUnknownOptions } from '../core/known-options.js'
-import { isTransactionOpen } from '../core/prisma/open-transactions.js'
 import { requireArgument } from './arguments.js'
 import { tracked } from './awaited.js'
 import { comparedPart, type ExpectedArgs, type Mismatch, mismatchesOf, show } from './match.js'
@@ -176,7 +175,7 @@ async function checkRecorded(
   const { times } = options
   const pass = times === undefined ? matching.length > 0 : matching.length === times
   const others = pass || candidates.length > 0 ? [] : await attemptsWhere(Attempt, {}, tx)
-  const isUnseen = !tx && !Attempt.db.transactionOfTest && isTransactionOpen(Attempt.db.prisma)
+  const isUnseen = !tx && !Attempt.db.transactionOfTest && Attempt.db.isTransactionOpen()
   const nearest = candidates.toSorted((a, b) => a.mismatches.length - b.mismatches.length)
   const call = `${path}${args ? `(${args.map(show).join(', ')})` : ''}`
   return {

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Database } from '../core/database.js'
-import { requireTransaction, type TransactionLike } from '../core/prisma/client.js'
+import type { TransactionLike } from '../core/prisma/client.js'
 import { type BackendTransaction, cancelStatement, identifyTransaction } from '../core/prisma/transaction.js'
 import type { Query, Statement } from '../core/statement.js'
 
@@ -54,9 +54,9 @@ export class DatabaseContexts {
 
   /** Runs a function so that all statements of the runtime in it run in a transaction. */
   async runWithin<Result>(tx: TransactionLike, run: () => Promise<Result>): Promise<Result> {
-    requireTransaction(tx)
+    const query = this.#originalWithin(tx)
     if (this.#contexts.getStore()?.tx === tx) return await run()
-    const readsTimes = await useUtc(tx)
+    const readsTimes = await useUtc(query)
     try {
       return await this.#contexts.run(this.#contextOf(tx, this.#contexts.getStore()?.ahead ?? 0), run)
     } finally {
@@ -128,7 +128,8 @@ export class DatabaseContexts {
 
   async #openSavepoint(tx: TransactionLike): ReturnType<Database['openTransaction']> {
     const name = `async_gen_${++this.#savepoints}`
-    const run = async (text: string) => void (await tx.$queryRawUnsafe(text))
+    const query = this.#originalWithin(tx)
+    const run = async (text: string) => void (await query({ name: 'async-gen:savepoint', text }, []))
     await run(`SAVEPOINT ${name}`)
     return {
       tx,
@@ -157,17 +158,24 @@ const CLOCKS = /\b(?:now|clock_timestamp|statement_timestamp)\(\)/g
  * Prisma's driver adapter misreads times where TimeZone is not UTC or DateStyle is not ISO. The runtime's statements that were written for
  * its own pool depend on both.
  */
-async function useUtc(tx: TransactionLike): Promise<{ restore(): Promise<void> }> {
-  const set = `SELECT set_config('TimeZone', $1, true), set_config('DateStyle', $2, true)`
-  const [before] = await tx.$queryRawUnsafe<{ zone: string; style: string }[]>(
-    `SELECT current_setting('TimeZone') AS zone, current_setting('DateStyle') AS style`,
-  )
+async function useUtc(query: Query): Promise<{ restore(): Promise<void> }> {
+  const [before] = await query<{ zone: string; style: string }>(readTimeSettings, [])
   if (before!.zone === 'UTC' && before!.style.startsWith('ISO')) return { restore: async () => {} }
-  await tx.$queryRawUnsafe(set, 'UTC', 'ISO, MDY')
+  await query(setTimeSettings, ['UTC', 'ISO, MDY'])
   return {
     // A transaction that has failed cannot run the statement, and does not need it.
-    restore: async () => void (await tx.$queryRawUnsafe(set, before!.zone, before!.style).then(null, () => {})),
+    restore: async () => void (await query(setTimeSettings, [before!.zone, before!.style]).then(null, () => {})),
   }
+}
+
+const readTimeSettings: Statement = {
+  name: 'async-gen:read-time-settings',
+  text: `SELECT current_setting('TimeZone') AS zone, current_setting('DateStyle') AS style`,
+}
+
+const setTimeSettings: Statement = {
+  name: 'async-gen:set-time-settings',
+  text: `SELECT set_config('TimeZone', $1, true), set_config('DateStyle', $2, true)`,
 }
 
 const known = new WeakMap<Database, DatabaseContexts>()

@@ -77,7 +77,7 @@ function isNear(host: string): boolean {
 
 const nameOfDatabase: Statement = {
   name: 'async-gen:name-of-database',
-  text: 'SELECT current_database() AS name',
+  text: 'SELECT current_database()::text AS name',
 }
 
 /** Specs delete the rows that they create, so older rows belong to another program. */

@@ -3,6 +3,7 @@ import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError } from '../core/errors.js'
 import type { OneOf, PrismaClientLike, TransactionOf } from '../core/prisma/client.js'
 import { refuseTransactionsWithin } from '../core/prisma/open-transactions.js'
+import { ormOf } from '../core/prisma/orm-of.js'
 import type { Statement } from '../core/statement.js'
 import { sweptTables } from '../core/swept-table.js'
 import { requireArgument } from './arguments.js'
@@ -43,14 +44,11 @@ export async function inRollback<Client extends PrismaClientLike, Result>(
   const limit = milliseconds(timeout, 'timeout')
   for (const db of databases) await registerTasks(db)
   try {
-    await prisma.$transaction(
-      async (tx: TransactionOf<OneOf<Client>>) => {
-        refuseTransactionsWithin(tx as never, otherTransaction)
-        rolledBack.result = await within(databases, tx as never, () => requireAwaited(() => run(tx)))
-        throw rolledBack
-      },
-      { timeout: limit, maxWait: limit },
-    )
+    await ormOf(prisma).transaction(async (tx) => {
+      refuseTransactionsWithin(tx, otherTransaction)
+      rolledBack.result = await within(databases, tx as never, () => requireAwaited(() => run(tx as never)))
+      throw rolledBack
+    }, limit)
   } catch (error) {
     if (error !== rolledBack) throw error
   }
@@ -99,15 +97,10 @@ async function within<Result>(databases: Database[], tx: never, run: () => Promi
 /** The Databases that use the PrismaClient. A test with a client of its own uses the only one that there is. */
 function databasesOf(prisma: object): Database[] {
   const connected = connectedDatabases()
-  const same = connected.filter((db) => originalOf(db.prisma) === originalOf(prisma))
+  const same = connected.filter((db) => db.isOf(prisma))
   if (same.length > 0 || connected.length < 2) return same.length > 0 ? same : connected
   throw new AsyncGenError(
     'DATABASE_AMBIGUOUS',
     `This process has connected ${connected.length} PrismaClients with the runtime, and inRollback() got another one. Pass one of those.`,
   )
-}
-
-/** The client from which an extended one was made. An internal property of every PrismaClient. */
-function originalOf(client: object): object {
-  return (client as { _originalClient?: object })._originalClient ?? client
 }

@@ -1,7 +1,7 @@
 import type { Database } from '../core/database.js'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError } from '../core/errors.js'
-import { isTransactionOpen, warnOfForgottenTransaction } from '../core/prisma/open-transactions.js'
+import { warnOfForgottenTransaction } from '../core/prisma/open-transactions.js'
 import { MAX_BYTES } from '../core/serialize.js'
 import { idOf, type KeyFields, toastKeyOf } from './key.js'
 import { readOrCompute, refreshToast } from './refresh.js'
@@ -177,7 +177,7 @@ export class ToastDefinition<Parent, Result, Placeholder, Loaded> {
   }
 
   async #expire(parent: Parent, { tx }: Pick<ReadOptions, 'tx'> = {}): Promise<void> {
-    if (!tx && isTransactionOpen(this.#db.prisma)) {
+    if (!tx && this.#db.isTransactionOpen()) {
       warnOfForgottenTransaction(`The toast ${this.#baseName} was expired`, this.#db.transactionOfTest !== undefined)
     }
     await this.#registry.store.expire(this.#requestOf(parent), tx)

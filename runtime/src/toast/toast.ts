@@ -1,6 +1,6 @@
 import type { BoundDatabase, Database } from '../core/database.js'
 import { refuseUnknownOptions } from '../core/known-options.js'
-import { delegateOf, type ModelOf, type PrismaClientLike, type RecordOf } from '../core/prisma/client.js'
+import type { ModelOf, PrismaClientLike, RecordOf } from '../core/prisma/client.js'
 import { ToastDefinition } from './definition.js'
 import { type KeyFields, toastKeyOf, valuesOf } from './key.js'
 import type { DefinitionOrigin } from './registered-toast.js'
@@ -58,7 +58,7 @@ export function hasToast<
   },
 ): Toast<RowOf<RecordOf<Client[Model]>, Fields, Stale>, Result, Placeholder, Loaded> {
   refuseUnknownOptions(`The toast ${model}.${name}`, options, [...OPTIONS, 'id'])
-  delegateOf(db.prisma, model)
+  db.requireModel(model)
   const { id: fields = 'id' as KeyFields, ...rest } = options
   const definition = new ToastDefinition(db, `${model}.${name}`, {
     ...(rest as ToastOptions<RowOf<RecordOf<Client[Model]>, Fields, Stale>, Result, Placeholder, Loaded>),

@@ -1,5 +1,4 @@
 import type { Database } from '../core/database.js'
-import type { TransactionLike } from '../core/prisma/client.js'
 import { sweptTables } from '../core/swept-table.js'
 import type { Log } from './log.js'
 
@@ -31,14 +30,10 @@ export async function warnOfSettings(db: Database, log: Log): Promise<void> {
  */
 export async function harmfulSettings(db: Database): Promise<HarmfulSetting[]> {
   const tables = ['toasts', 'async_workers', ...[...sweptTables(db)].map(({ table }) => table)]
-  const [session] = await (db.prisma as TransactionLike).$queryRawUnsafe<[Session]>(
-    readSession,
-    tables,
-    rules.map(({ setting }) => setting),
-  )
+  const [session] = await db.queryPrisma<Session>(readSession, [tables, rules.map(({ setting }) => setting)])
   return rules.flatMap(({ setting, isHarmful, harm, remedy }) => {
-    const { value, shown } = session.settings[setting] ?? {}
-    if (value === undefined || shown === undefined || !isHarmful(value, session)) return []
+    const { value, shown } = session?.settings[setting] ?? {}
+    if (!session || value === undefined || shown === undefined || !isHarmful(value, session)) return []
     return [{ setting, value: shown, harm, remedy }]
   })
 }

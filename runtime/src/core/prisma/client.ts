@@ -84,7 +84,7 @@ export function delegateOf(client: object, model: string): Delegate {
   throw new AsyncGenError('UNKNOWN_MODEL', `The PrismaClient has no model "${model}".${known}`)
 }
 
-interface Delegate {
+export interface Delegate {
   findFirst(args: { where: object }): Promise<object | null>
   findMany(args: { where: object; select: object }): Promise<Record<string, unknown>[]>
 }
