@@ -33,7 +33,7 @@ export async function generate(request: GenerateRequest): Promise<PlanOutcome> {
     await draftChanges(draft, staged, planning)
     return [...notes, ...notesOf(staged), ...outdatedNotes(manifest)]
   })
-  return { plan, status, nextSteps: nextSteps(host, recorded, plan, generator.firstEdit(answers)) }
+  return { plan, status, nextSteps: nextSteps(host, recorded, plan, generator.firstEdit(answers, plan.writes)) }
 }
 
 export function notesOf(staged: Staged[]): string[] {

@@ -24,7 +24,7 @@ export const attempt: Generator = {
     }
     return [
       ...files(owner, dir, context, ['attempt/async/__file__.ts']),
-      ...files(owner, dir, context, ['attempt/async/targets.ts'], true),
+      ...files(owner, dir, context, ['attempt/async/targets.ts', 'attempt/async/schedule.ts'], true),
       ...files(owner, dir, context, [
         'attempt/async/__file__.factory.ts',
         'attempt/async/tasks/__task__.ts',

@@ -13,7 +13,7 @@ import {
 } from './generator.js'
 import { snakeCase } from './names.js'
 
-/** How the dashboard is mounted: the package that shows that a host uses the framework, and the user's first step. */
+/** How the dashboard is mounted: the package that shows that a host uses the framework, and the user's step. */
 const MOUNTS: Record<Framework, { package?: string; mount: string }> = {
   nestjs: { package: '@nestjs/core', mount: 'In main.ts, before app.listen(): mountDashboard(app)' },
   next: { package: 'next', mount: 'The page is /async' },
@@ -39,6 +39,7 @@ export const dashboard: Generator = {
       ...sharedContext(host, answers),
       ...Object.fromEntries(FRAMEWORKS.map((name) => [name, name === framework])),
       mount: framework === 'express' || framework === 'nestjs',
+      path: framework === 'express' || framework === 'nestjs' || framework === 'fastify',
       environment: environmentVariable('NODE_ENV', host.modules),
       ...classesContext(answers.generated, host.modules.ext),
     }
@@ -48,10 +49,25 @@ export const dashboard: Generator = {
     ]
   },
 
-  firstEdit(answers) {
-    const { mount } = MOUNTS[frameworkOf(answers)]
-    return `Say in ${answers.dir}/dashboard.ts who may use the dashboard: authorize(). ${mount}`
+  firstEdit(answers, writes) {
+    const path = `${answers.dir}/dashboard.ts`
+    const framework = frameworkOf(answers)
+    const { mount } = MOUNTS[framework]
+    const written = writes.find((write) => write.path === path)
+    const isNew = !written || written.before === null
+    const rule = isNew || isClosed(written.after ?? '') ? `Say in ${path} who may use the dashboard: authorize(). ` : ''
+    return `${rule}${mount}${isNew || framework === 'next' ? '' : ' (if you have not yet)'}`
   },
+}
+
+/** Whether `authorize` is as it was emitted, and lets nobody in. */
+function isClosed(text: string): boolean {
+  return /\bauthorize\(\w+: Request\) \{(\s*return false|[^}]*=== .development. && isLocal);?\s*\}/.test(text)
+}
+
+/** The classes that the text of an emitted dashboard does not name. */
+export function classesMissingIn(text: string, { attempts, reports }: GeneratedClasses): string[] {
+  return [...attempts, ...reports].filter((name) => !new RegExp(`\\b${name}\\b`).test(text))
 }
 
 /** A newer version may have recorded a framework that this one does not know. */

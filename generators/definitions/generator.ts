@@ -1,4 +1,5 @@
 import type { PlopGeneratorConfig } from 'plop'
+import type { Write } from '../changes/draft.js'
 import type { Emission } from '../changes/stage.js'
 import type { Host } from '../host/inspect.js'
 import type { ClientExport, ClientSource } from '../host/prisma-client.js'
@@ -50,6 +51,6 @@ export interface Generator {
   /** The owner of the emitted files in the manifest. Each run with another model has its own owner. */
   owner(answers: GeneratorAnswers): string
   emissions(host: Host, answers: GeneratorAnswers): Emission[]
-  /** The user's first step after a run, one sentence. */
-  firstEdit(answers: GeneratorAnswers): string
+  /** The user's first step after a run that has written these files, one sentence. */
+  firstEdit(answers: GeneratorAnswers, writes: readonly Write[]): string
 }

@@ -77,6 +77,7 @@ const RESERVED = new Set([
   ...[
     'AsyncBatch',
     'AsyncPause',
+    'AsyncSchedule',
     'AsyncWorker',
     'BaseAttempt',
     'BaseReport',

@@ -1,7 +1,10 @@
 import { parse } from 'jsonc-parser'
 import type { Manifest } from '../changes/manifest.js'
 import type { Plan } from '../changes/plan.js'
+import { classesMissingIn } from '../definitions/dashboard.js'
+import { readText } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
+import { generatedClasses } from './answers.js'
 import { installCommand, quoted, RUNTIME } from './install-command.js'
 
 /**
@@ -19,9 +22,20 @@ export function nextSteps(host: Host, manifest: Manifest, { writes }: Plan, firs
     ...(sql.length > 0 ? [migrate(host, manifest, sql)] : []),
     ...(sql.length > 0 || written(/\.prisma$/) ? [prismaCommand(host, manifest, 'generate')] : []),
     ...(written(/^(?!\.async-gen\/)/) ? [firstEdit] : []),
+    ...dashboardHint(host, manifest, writes),
     ...exportsHint(host, manifest, writes),
     ...jestHint(host, manifest, writes),
   ]
+}
+
+/** The dashboard lists classes, and only its own command adds them. */
+function dashboardHint({ root }: Host, manifest: Manifest, writes: Plan['writes']): string[] {
+  const path = `${manifest.settings.dir}/dashboard.ts`
+  if (!manifest.files[path]) return []
+  const text = (writes.find((write) => write.path === path) ?? { after: readText(root, path) }).after
+  const missing = text === null ? [] : classesMissingIn(text, generatedClasses(manifest))
+  if (missing.length === 0) return []
+  return [`Add ${missing.join(', ')} to the dashboard: npx async-gen dashboard`]
 }
 
 /** Before Node.js 24.9, Jest loads no ES module from CommonJS, although Node.js does. */

@@ -23,6 +23,7 @@ export type {
   BatchReference,
   Callee,
   CallInput,
+  DebounceOptions,
   DeferredTarget,
   NotListed,
   RecordOptions,
@@ -34,6 +35,16 @@ export type { Pause, PauseOptions } from './attempt/pauses.js'
 export { RecordTarget, recordTarget, TargetRecord } from './attempt/record-target.js'
 export type { Reencryption } from './attempt/reencrypt.js'
 export type { AttemptError, AttemptRow, AttemptStatus, IfFailed } from './attempt/row.js'
+export {
+  defineSchedules,
+  type MissedPolicy,
+  type OverlapPolicy,
+  type ScheduleInput,
+  ScheduleList,
+  type ScheduleOptions,
+  type ScheduleSource,
+} from './attempt/schedules/define.js'
+export type { ScheduleStatus } from './attempt/schedules/rows.js'
 export { Snooze } from './attempt/snooze.js'
 export {
   defineTargets,

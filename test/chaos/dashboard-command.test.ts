@@ -4,10 +4,13 @@ import { createServer, get } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
 import { childEnv, run } from '../support/run.js'
+import { Attempt, encryptor } from './host/attempt.js'
+import { db } from './host/database.js'
+import { Probe } from './host/targets.js'
 import { url } from './scene.js'
 
 const BIN = join(REPOSITORY, 'runtime/src/bin/async-gen-worker.ts')
@@ -16,8 +19,8 @@ const HOST = join(REPOSITORY, 'test/chaos/host/worker.ts')
 const args = (...flags: string[]) => ['--import', 'tsx', BIN, 'dashboard', ...flags]
 const env = { DATABASE_URL: url }
 
-async function start() {
-  const command = spawn(process.execPath, args(HOST, '--port', '0'), { cwd: REPOSITORY, env: childEnv(env) })
+async function start(...flags: string[]) {
+  const command = spawn(process.execPath, args(HOST, '--port', '0', ...flags), { cwd: REPOSITORY, env: childEnv(env) })
   onTestFinished(() => void command.kill('SIGKILL'))
   let output = ''
   for (const stream of [command.stdout, command.stderr])
@@ -41,6 +44,8 @@ async function statusWith(origin: string, host: string): Promise<number> {
   return response.statusCode
 }
 
+afterAll(async () => await db.close())
+
 describe('async-gen-worker dashboard', () => {
   it('serves the dashboard of the classes beside the worker, until Ctrl-C', async () => {
     const { origin, stop } = await start()
@@ -50,6 +55,18 @@ describe('async-gen-worker dashboard', () => {
     expect(html).toContain('Attempt')
     expect(html).toContain('/async/reports')
     expect(await stop('SIGINT')).toEqual({ code: 0, lastLine: 'The dashboard has stopped: it got the signal SIGINT.' })
+  })
+
+  it('shows encrypted content with --decrypt, and still refuses requests that name another host', async () => {
+    const { id } = await Attempt.create({ target: Probe, method: 'plain', args: ['card 4111'], encryptor })
+    const shown = async (origin: string) => await (await fetch(`${origin}/async/attempts/Attempt/${id}`)).text()
+    const closed = await start()
+    expect(await shown(closed.origin)).not.toContain('4111')
+    await closed.stop('SIGINT')
+    const open = await start('--decrypt')
+    expect(await shown(open.origin)).toContain('4111')
+    expect(await statusWith(open.origin, 'dashboard.example')).toBe(403)
+    await open.stop('SIGINT')
   })
 
   it('ends at SIGTERM, although a browser keeps its connection open', async () => {

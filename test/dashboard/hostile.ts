@@ -70,6 +70,11 @@ export async function hostileRows(url: string): Promise<string[]> {
   )
   await query(
     url,
+    `INSERT INTO async_schedules (model, name, target, method, cron, tz, error) VALUES ($1, $1, $1, $1, $1, $1, $1), ('Attempt', $2, $2, $2, $2, $2, $2)`,
+    [SCRIPT, MARKS],
+  )
+  await query(
+    url,
     `INSERT INTO async_workers (host, pid, version, tasks, pool_id, ended_at) VALUES ($1, 1, $1, ARRAY[$1], $1, 'infinity')`,
     [SCRIPT],
   )

@@ -67,6 +67,7 @@ const pages: Record<string, string> = {
   'one report': '/async/reports/MonthlySales/7',
   workers: '/async/workers',
   pauses: '/async/pauses',
+  schedules: '/async/schedules',
 }
 
 let explainer: pg.Client

@@ -228,6 +228,7 @@ describe('hostile rows', () => {
       '/async/toasts',
       '/async/workers',
       '/async/pauses',
+      '/async/schedules',
     ]
     const toasts = await query(url, 'SELECT id FROM toasts')
     for (const path of [

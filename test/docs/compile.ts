@@ -61,6 +61,9 @@ export const shop: Host = { make: makeShop, keeps: 'src/async/targets.ts' }
 export const shopWithPages: Host = {
   make: async (dir) => {
     await makeShop(dir)
+    copyFileSync(join(HOST, 'session.ts'), join(dir, 'src', 'session.ts'))
+    copyFileSync(join(HOST, 'toasts.ts'), join(dir, 'src', 'async', 'toasts.ts'))
+    write(dir, 'src/prisma.ts', "export { prisma } from './db.js'\n")
     const { compilerOptions } = SHOP_SETTINGS
     const options = { ...compilerOptions, jsx: 'react-jsx', lib: ['es2023', 'dom', 'dom.iterable'] }
     write(

@@ -68,6 +68,49 @@ describe('async-gen dashboard', () => {
     expect(text).toContain("return _request.headers.has('x-admin')")
   })
 
+  it('names only the steps that may be open when it is run again', async () => {
+    const host = await installed(['express'])
+    const mount = 'Mount it, before the handler of errors: mountDashboard(app)'
+    const steps = async () => {
+      const { nextSteps } = await host.run('dashboard')
+      return nextSteps.filter((step) => !step.includes('prisma') && !step.startsWith('npm'))
+    }
+    const rule = `Say in ${FILE} who may use the dashboard: authorize(). `
+    expect(await steps()).toEqual([`${rule}${mount}`])
+    await host.run('attempt', ['EmailAttempt'])
+    expect(await steps()).toEqual([`${rule}${mount} (if you have not yet)`])
+    host.write(FILE, host.read(FILE).replace('return false', "return _request.headers.has('x-admin')"))
+    await host.run('attempt', ['SmsAttempt'])
+    expect(await steps()).toEqual([`${mount} (if you have not yet)`])
+  })
+
+  it('knows that the function of Next.js was not edited', async () => {
+    const host = await installed(['next'])
+    await host.run('dashboard')
+    await host.run('attempt', ['EmailAttempt'])
+    expect((await host.run('dashboard')).nextSteps.at(-1)).toContain('who may use the dashboard: authorize(). The page')
+    host.write(FILE, host.read(FILE).replace("=== 'development' && isLocal", "=== 'development' || isAdmin(request)"))
+    await host.run('attempt', ['SmsAttempt'])
+    expect((await host.run('dashboard')).nextSteps.at(-1)).toBe('The page is /async')
+  })
+
+  it('is named by attempt and reports as the step that shows the new class', async () => {
+    const host = await installed(['express'])
+    const step = (name: string) => `Add ${name} to the dashboard: npx async-gen dashboard`
+    expect((await host.run('attempt', ['SmsAttempt'])).nextSteps).not.toContain(step('SmsAttempt'))
+    await host.run('dashboard')
+    expect((await host.run('attempt', ['EmailAttempt'])).nextSteps).toContain(step('EmailAttempt'))
+    expect((await host.run('reports', ['MonthlySales'])).nextSteps).toContain(step('EmailAttempt, MonthlySales'))
+    expect((await host.run('dashboard')).nextSteps.join()).not.toContain('to the dashboard')
+  })
+
+  it.each(['express', 'fastify', '@nestjs/core'])('has the path of the mount for %s in one place', async (name) => {
+    const host = await installed([name])
+    await host.run('dashboard')
+    expect(host.read(FILE).match(/'\/async/g)).toHaveLength(1)
+    expect(host.read(FILE)).toContain('basePath: PATH,')
+  })
+
   it('writes the page of Next.js where the app router is', async () => {
     for (const [files, folder, specifier] of [
       [{ 'app/page.tsx': '' }, 'app', '../../../src/async/dashboard.js'],

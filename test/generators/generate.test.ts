@@ -22,6 +22,7 @@ describe('install, attempt and reports write', () => {
       'src/async/report.factory.ts',
       'src/async/report.ts',
       'src/async/reports/monthly_sales.ts',
+      'src/async/schedule.ts',
       'src/async/targets.ts',
       'src/async/tasks/attempt.ts',
       'src/async/tasks/attempt_batch.ts',

@@ -76,12 +76,12 @@ describe('the templates', () => {
     for (const file of files) expect(readFileSync(join(templates, `${file}.hbs`), 'utf8'), file).not.toContain('{{{')
   })
 
-  it('emit no path twice but the shared one', () => {
+  it('emit no path twice but the shared ones', () => {
     const paths = emissions(true).flatMap((emission) => (emission.kind === 'file' ? [emission.path] : []))
     // `install` is in the list once for each kind of client, in different folders.
     const inFolders = paths.filter((path) => path !== '.async-gen/.gitattributes')
     const twice = inFolders.filter((path, i) => inFolders.indexOf(path) !== i)
-    expect(twice).toEqual(['src/async/targets.ts'])
+    expect(twice).toEqual(['src/async/targets.ts', 'src/async/schedule.ts'])
   })
 
   it('may name only what the context has', () => {

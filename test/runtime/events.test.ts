@@ -4,7 +4,8 @@ import { createServer, get, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { AesGcmEncryptor, BaseAttempt, defineTargets, hasToast, type ToastComputation } from '@async-gen/runtime'
 import { asyncEvents, type EventsSubject, type LiveState, type SignableRow, signedId } from '@async-gen/runtime/events'
-import { toNodeHandler } from '@async-gen/runtime/http'
+import { nodeRequestOf, toNodeHandler } from '@async-gen/runtime/http'
+import fastify from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { attemptsTable } from '../../runtime/src/events/tables.js'
 import { watchedRowsOf } from '../../runtime/src/events/watched-rows.js'
@@ -371,7 +372,17 @@ describe('a signed id', () => {
       `${id} `,
       foreign,
     ]) {
-      expect((await handler(request(wrong))).status, wrong).toBe(403)
+      expect((await handler(request(wrong))).status, wrong).toBe(wrong === '' ? 400 : 403)
+    }
+  })
+
+  it('that is missing gets status 400, and a text that names the parameter', async () => {
+    for (const address of ['http://localhost/events', 'http://localhost/events?id=', 'http://localhost/events?ID=x']) {
+      const response = await handler(new Request(address))
+      expect([response.status, await response.text()]).toEqual([
+        400,
+        'The parameter id is missing. It is what signedId returns: ?id=…\n',
+      ])
     }
   })
 
@@ -431,12 +442,89 @@ describe('authorize', () => {
     expect(authorize).not.toHaveBeenCalled()
   })
 
-  it('is followed by a clear error for a class that is not listed', async () => {
+  it('is followed by status 500 for a class that is not listed. The log says which one', async () => {
+    const log = vi.spyOn(console, 'error').mockImplementation(() => {})
     const attempt = await Attempt.async(Import).nothing()
-    const unlisted = asyncEvents(db, { authorize: () => true, secret })
-    await expect(unlisted(request(idOf(attempt)))).rejects.toThrow(
-      '`attempts` does not list the class of the model "Attempt"',
-    )
+    const response = await asyncEvents(db, { authorize: () => true, secret })(request(idOf(attempt)))
+    expect([response.status, await response.text()]).toEqual([
+      500,
+      'This server does not follow attempts of the model "Attempt". The log of the server says why.\n',
+    ])
+    expect(log.mock.calls.flat().join()).toContain('the model "Attempt", which the option `attempts` does not list')
+    log.mockRestore()
+  })
+
+  it('knows what a middleware has added to the request of Node', async () => {
+    const attempt = await Attempt.async(Import).nothing()
+    const users: unknown[] = []
+    const authorize = (given: Request) => users.push(nodeRequestOf<{ user: string }>(given)?.user) < 0
+    const listener = toNodeHandler(asyncEvents(db, { authorize, attempts: [Attempt], secret }))
+    const server = createServer((req, res) => listener(Object.assign(req, { user: 'ada' }), res)).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    expect((await fetch(`http://127.0.0.1:${port}/events?id=${idOf(attempt)}`)).status).toBe(403)
+    expect(users).toEqual(['ada'])
+    expect(nodeRequestOf(request('x'))).toBeUndefined()
+    await once(server.close(), 'close')
+  })
+})
+
+describe('a process that stops', () => {
+  const openHandler = () => asyncEvents(db, { authorize: () => true, attempts: [Attempt], secret })
+  const follow = async (origin: string) => {
+    const events = eventsOf(await fetch(`${origin}/events?id=${idOf(await Attempt.async(Import).nothing())}`))
+    expect((await events.next()).value.state).toMatchObject({ status: 'pending' })
+    return events
+  }
+
+  it('closes its server of Node at once when events.close() has ended the streams', async () => {
+    const events = openHandler()
+    const server = createServer(toNodeHandler(events)).listen(0, '127.0.0.1')
+    // Longer than the test may take: connections must not wait until they are idle for so long.
+    server.keepAliveTimeout = 600_000
+    await once(server, 'listening')
+    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const streams = [await follow(origin), await follow(origin)]
+    events.close()
+    const closed = new Promise((resolve) => server.close(resolve))
+    for (const stream of streams) expect(await stream.next()).toMatchObject({ done: true })
+    await closed
+    expect(watchedRowsOf(db).size).toBe(0)
+  })
+
+  it('closes Fastify in a hook preClose', async () => {
+    const events = openHandler()
+    const listener = toNodeHandler(events)
+    const app = fastify()
+    app.get('/events', (given, reply) => {
+      reply.hijack()
+      listener(given.raw, reply.raw)
+    })
+    app.addHook('preClose', async () => events.close())
+    const stream = await follow(await app.listen({ port: 0, host: '127.0.0.1' }))
+    await app.close()
+    expect(await stream.next()).toMatchObject({ done: true })
+  })
+
+  it('ends the streams when the database is closed, and opens no new connection for them', async () => {
+    const stream = eventsOf(await openHandler()(request(idOf(await Attempt.async(Import).nothing()))))
+    await stream.next()
+    await db.close()
+    expect(await stream.next()).toMatchObject({ done: true })
+    const query = vi.spyOn(db, 'query')
+    await new Promise((resolve) => setTimeout(resolve, 600))
+    expect(query).not.toHaveBeenCalled()
+    query.mockRestore()
+  })
+
+  it('answers a client that connects again with a stream that ends at once, so that the client tries again', async () => {
+    const events = openHandler()
+    const open = await events(request(idOf(await Attempt.async(Import).nothing())))
+    events.close()
+    expect(await open.text()).toBe('')
+    const response = await events(request('x'))
+    expect(response.headers.get('connection')).toBe('close')
+    expect([response.status, await response.text()]).toEqual([200, 'retry: 2000\n\n'])
   })
 })
 

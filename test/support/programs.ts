@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { build } from 'esbuild'
 import { REPOSITORY } from './host.js'
 
-const SOURCES = ['bin', 'generators', 'runtime/src', 'test/.app/src', 'test/chaos/host']
+const SOURCES = ['bin', 'generators', 'runtime/src', 'test/.app/src', 'test/chaos/host', 'test/flow/host']
 
 /**
  * Compiles the command lines, the runtime and the application of the fault tests for one run of the tests. Node starts a program from

@@ -1,4 +1,5 @@
 import { hashOf, type Manifest } from '../../changes/manifest.js'
+import { classesMissingIn } from '../../definitions/dashboard.js'
 import { readText } from '../../host/files.js'
 import type { Host } from '../../host/inspect.js'
 import { generatedClasses } from '../../pipeline/answers.js'
@@ -9,8 +10,7 @@ export function dashboardFindings({ root }: Host, manifest: Manifest): Finding[]
   const where = `${manifest.settings.dir}/dashboard.ts`
   const text = manifest.files[where] ? readText(root, where) : null
   if (text === null) return []
-  const { attempts, reports } = generatedClasses(manifest)
-  const missing = [...attempts, ...reports].filter((name) => !new RegExp(`\\b${name}\\b`).test(text))
+  const missing = classesMissingIn(text, generatedClasses(manifest))
   const isAsEmitted = hashOf(text) === manifest.files[where]!.hash
   return [...(missing.length > 0 ? [incomplete(missing, where)] : []), ...(isAsEmitted ? [closed(where)] : [])]
 }

@@ -52,6 +52,9 @@ import { recordCalls, standIn } from './recording.js'
 import { type Reencryption, reencryptAll } from './reencrypt.js'
 import type { AttemptRow, AttemptStatus } from './row.js'
 import { OWN_FIELDS } from './row.js'
+import type { ScheduleInput } from './schedules/define.js'
+import { scheduledModels } from './schedules/models.js'
+import { listSchedules, removeSchedule, type ScheduleStatus, setSchedule } from './schedules/rows.js'
 import { AttemptStore } from './store.js'
 import { classes, rootOf, typesOf } from './subclasses.js'
 import { type TargetList, type Targets, targetLoader } from './targets.js'
@@ -59,7 +62,7 @@ import { type TargetList, type Targets, targetLoader } from './targets.js'
 /** A base class for the attempts of one table, bound to a database and to what they may call. */
 export function BaseAttempt<Client extends PrismaClientLike, const Model extends string, const T extends Targets>(
   db: BoundDatabase<Client>,
-  { model, table, targets, encryptor, encryptors, priorities = {} }: BaseAttemptOptions<Model, T>,
+  { model, table, targets, schedules, encryptor, encryptors, priorities = {} }: BaseAttemptOptions<Model, T>,
 ): AttemptClass<Client, T, AddedFields<Client, Model>> {
   const binding = {
     db,
@@ -71,6 +74,7 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
   }
   sweptTables(db).add(binding.store)
   targetLoaders(db).set(model, binding.targets as () => Promise<TargetList>)
+  scheduledModels(db).set(model, { ...binding, schedules })
   return Object.assign(class extends AttemptRecord<AddedFields<Client, Model>> {}, binding)
 }
 
@@ -327,6 +331,42 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
   /** The pauses of this model that are in force. */
   static async pauses<Class extends AttemptClass>(this: Class): Promise<Pause[]> {
     return await listPauses(this)
+  }
+
+  /**
+   * Creates or changes a schedule of this model, while workers run: one for each customer, for example. A name that schedule.ts has is
+   * refused.
+   *
+   *     await Attempt.setSchedule(`invoices of ${customer.id}`, {
+   *       target: Invoices, method: 'send', args: [customer.id], cron: '0 8 1 * *', tz: customer.timeZone,
+   *     })
+   *
+   * @throws AsyncGenError INVALID_SCHEDULE; UnknownTargetError
+   */
+  static async setSchedule<Class extends AttemptClass>(
+    this: Class,
+    name: string,
+    schedule: Omit<ScheduleInput<TargetsOf<Class>>, 'model'> & CallInput<TargetsOf<Class>>,
+    { tx }: WithinTransaction<ClientOf<Class>> = {},
+  ): Promise<void> {
+    await setSchedule(this, name, schedule as never, tx as never)
+  }
+
+  /**
+   * Removes a schedule that `setSchedule`, SQL or Prisma has created. Workers cancel its attempts that are pending.
+   * @returns whether there was one
+   */
+  static async removeSchedule<Class extends AttemptClass>(
+    this: Class,
+    name: string,
+    { tx }: WithinTransaction<ClientOf<Class>> = {},
+  ): Promise<boolean> {
+    return await removeSchedule(this, name, tx as never)
+  }
+
+  /** The schedules of this model, with their last and next occurrences, by name: those of schedule.ts, and the others. */
+  static async schedules<Class extends AttemptClass>(this: Class): Promise<ScheduleStatus[]> {
+    return await listSchedules(this.db, { model: this.model })
   }
 
   /** Re-encrypts rows whose encryptor is not the current one. An older key can be removed once nothing is left. */

@@ -7,6 +7,7 @@ import type { BatchReference } from './calls.js'
 import type { Content } from './content.js'
 import type { AttemptFields } from './fields.js'
 import type { AttemptStatus, OWN_FIELDS } from './row.js'
+import type { ScheduleSource } from './schedules/define.js'
 import type { AttemptStore } from './store.js'
 import type { TargetList, TargetSource, Targets } from './targets.js'
 
@@ -20,6 +21,8 @@ export interface BaseAttemptOptions<Model extends string, T extends Targets> {
    * can be loaded in any order, or the list itself.
    */
   targets: TargetSource<T>
+  /** A function that imports the module whose `schedules` lists calls at certain times. */
+  schedules?: ScheduleSource
   /** Encrypts arguments, results and errors of attempts that name no other encryptor. Default: none. */
   encryptor?: Encryptor
   /** Further encryptors, which single attempts or older rows name. */

@@ -45,6 +45,13 @@ export interface RecordOptions<Data = Record<string, unknown>> {
   ifFailed?: IfFailed | undefined
   /** The batch to which the call is added: what `Attempt.batch` returned, or its id. */
   batch?: BatchReference | RowId | undefined
+  /**
+   * Puts the call off until nobody has asked for it for the time `wait`. A call that waits, of the same target, method and key, gets the
+   * arguments and options of the newest. It has the status pending and has not run yet. If it runs already, one more run follows.
+   */
+  debounce?: DebounceOptions | undefined
+  /** If the same call waits, with the same arguments, it is returned, with `duplicate` set. It waits until its first run begins. */
+  unique?: 'pending' | undefined
   /** Values for columns that you have added to the model. */
   data?: (keyof Data extends never ? never : Partial<Data>) | undefined
 }
@@ -53,6 +60,15 @@ export interface RecordOptions<Data = Record<string, unknown>> {
 export interface BatchReference {
   readonly id: bigint
   readonly model: string
+}
+
+export interface DebounceOptions {
+  /** Which calls of the method are the same: up to 500 characters. */
+  key: string
+  /** How long the call waits for a newer one: `'10s'`. */
+  wait: Duration
+  /** The longest time after the first call. Default: no limit. */
+  atMost?: Duration | undefined
 }
 
 type ValueOf<T> = T[keyof T]

@@ -62,6 +62,10 @@ export abstract class AttemptFields {
   get args(): unknown[] {
     return this.content.decode(this.row.args, this, 'args') as unknown[]
   }
+  /** The name of the schedule of which the call is an occurrence; null if there is none. */
+  get schedule(): string | null {
+    return this.row.schedule
+  }
   /** The name of the encryptor; null if the row is not encrypted. */
   get encryptor(): string | null {
     return this.row.encryptor

@@ -14,10 +14,12 @@ import type { BoundClass } from './binding.js'
 import type { AnyCall, RecordOptions, WithinTransaction } from './calls.js'
 import { toColumn } from './columns.js'
 import { currentParentId, isCallsTransactionOpen } from './current.js'
+import { debounceOf } from './debounce/options.js'
+import { insertDebounced } from './debounce/record.js'
 import { predecessorColumns, requirePredecessors } from './dependencies/predecessors.js'
 import type { AttemptFields } from './fields.js'
 import { TargetRecord } from './record-target.js'
-import { type AttemptRow, type NewAttempt, type NewBatch, OWN_FIELDS, tokenKey } from './row.js'
+import { type AttemptRow, type NewAttempt, type NewBatch, type NewDebounce, OWN_FIELDS, tokenKey } from './row.js'
 import { typeOf } from './subclasses.js'
 import { timeLimit } from './targets.js'
 
@@ -52,6 +54,15 @@ export async function recordCalls(
   await requirePredecessors(Attempt, attempts, query)
   if (!batch) await requireOpenBatches(Attempt, attempts, query)
   await sealArguments(Attempt, attempts, tx)
+  if (attempts.some(({ debounce }) => debounce)) {
+    requireNoTokens(attempts)
+    requireNoLinks(attempts)
+    const rows = await instrument('create', eventOf(Attempt, attempts), () =>
+      insertDebounced(Attempt, withTraceContext(attempts), tx),
+    )
+    if (!rows.every((row) => row !== undefined)) throw await notRecorded(Attempt, tx)
+    return rows.map(({ wasWaiting, ...row }) => ({ row, duplicate: wasWaiting }))
+  }
   const insert = () => Attempt.store.insert(withTraceContext(attempts), tx, batch)
   const inserted = await (attempts.length === 0 ? insert() : instrument('create', eventOf(Attempt, attempts), insert))
   if (inserted.every((row) => row !== undefined)) return inserted.map((row) => ({ row, duplicate: false }))
@@ -68,6 +79,24 @@ export async function recordCalls(
   })
   if (!recorded.every((each) => each !== undefined)) throw await notRecorded(Attempt, tx)
   return recorded
+}
+
+/** One statement has one condition for what exists already. */
+function requireNoTokens(attempts: readonly NewAttempt[]): void {
+  if (attempts.every(({ idempotenceToken }) => idempotenceToken === undefined)) return
+  throw new AsyncGenError(
+    'INVALID_OPTION',
+    'createMany cannot record calls with an idempotenceToken and debounced or unique calls together. Call it once for each kind.',
+  )
+}
+
+/** A newer call would change what the waiting one waits for. */
+function requireNoLinks(attempts: readonly NewAttempt[]): void {
+  if (attempts.every(({ batchId, afterIds }) => batchId === undefined && afterIds === undefined)) return
+  throw new AsyncGenError(
+    'INVALID_OPTION',
+    'Debounced and unique calls cannot wait for others, and cannot belong to a batch: leave out debounce and unique, or after and batch.',
+  )
 }
 
 /** If the transaction is still open, the token belongs to a row that row-level security hides from this role. */
@@ -132,30 +161,42 @@ function copied(
     after,
     ifFailed,
     batch,
+    debounce,
+    unique,
     ...options
   }: AnyCall,
 ): CopiedCall {
   refuseUnknownOptions(`A call of ${Attempt.name}`, options, OPTIONS)
   requireValid(options)
   const { priority, maxAttempts, scheduledAt, expiresAt, expiresAfter, timeout } = options
+  const json = serialize(args, 'args')
+  const encryptorName = Attempt.content.nameFor(encryptor)
+  const waits = debounceOf({ debounce, unique, idempotenceToken, scheduledAt }, json, encryptorName !== null)
   return {
     priority: priority ?? Attempt.priorities.async,
     maxAttempts,
     scheduledAt,
     expiresAt,
-    expiresAfter: expiresAfter === undefined ? undefined : delayMilliseconds(expiresAfter, 'expiresAfter'),
+    expiresAfter:
+      expiresAfter === undefined ? undefined : delayMilliseconds(expiresAfter, 'expiresAfter') + delayOf(waits),
     timeoutMs: timeout === undefined ? undefined : timeLimit(timeout, 'timeout'),
     callee,
     method,
     given: args,
-    args: serialize(args, 'args'),
-    encryptor: Attempt.content.nameFor(encryptor),
+    args: json,
+    encryptor: encryptorName,
+    debounce: waits,
     idempotenceToken: idempotenceToken ?? undefined,
     parentId: parent === undefined ? currentParentId(Attempt.store) : parentId(Attempt, parent),
     batchId: batch === undefined ? undefined : batchIdOf(Attempt, batch),
     ...predecessorColumns(Attempt, after, ifFailed),
     data: columnsOf(Attempt, data),
   }
+}
+
+/** An expiry counts from when the call is due. */
+function delayOf({ wait = 0, atMost = wait }: Partial<NewDebounce> = {}): number {
+  return Math.min(wait, atMost)
 }
 
 /** @throws UnknownTargetError for a target or a method that is not listed; InvalidArgumentsError */
@@ -228,7 +269,7 @@ function invalidOption(option: string, value: unknown, wanted: string): AsyncGen
 
 /** A ciphertext is bound to the id of its row, so ids are reserved before the insert. */
 async function sealArguments({ store, content }: BoundClass, attempts: NewAttempt[], tx: Transaction): Promise<void> {
-  const encrypted = attempts.filter(({ encryptor }) => encryptor !== null)
+  const encrypted = attempts.filter(({ encryptor, debounce }) => encryptor !== null && !debounce)
   if (encrypted.length === 0) return
   const withoutId = encrypted.filter(({ id }) => id === undefined)
   const ids = await store.reserveIds(withoutId.length, tx)

@@ -47,12 +47,15 @@ export const OWN_FIELDS = [
   'ifFailed',
   'hasDependents',
   'traceContext',
+  'schedule',
+  'debounceKey',
+  'debounceUntil',
   'createdAt',
   'updatedAt',
 ] as const
 
 /** Those that hold a time. */
-export const OWN_TIMES = OWN_FIELDS.filter((field) => field.endsWith('At'))
+export const OWN_TIMES = OWN_FIELDS.filter((field) => field.endsWith('At') || field === 'debounceUntil')
 
 /** A row of attempts as PostgreSQL returns it: `id` and `parent_id` are text from pg and bigint from Prisma. */
 export interface AttemptRow {
@@ -91,6 +94,12 @@ export interface AttemptRow {
   has_dependents: boolean
   /** The trace in which the call was recorded. */
   trace_context: TraceContext | null
+  /** The schedule of which the call is an occurrence. */
+  schedule: string | null
+  /** Unique for each target and method, while the call is pending. */
+  debounce_key: string | null
+  /** A debounced call is not put off any further. */
+  debounce_until: Date | null
   created_at: Date
   updated_at: Date
   /** Columns that the host has added. */
@@ -146,6 +155,8 @@ export interface NewAttempt {
   afterIds?: string[] | undefined
   ifFailed?: IfFailed | undefined
   traceContext?: TraceContext | undefined
+  /** Of a debounced or unique call. */
+  debounce?: NewDebounce | undefined
   /** Columns that the host has added, by column name. */
   data: Record<string, unknown>
 }
@@ -156,6 +167,14 @@ export interface NewBatch {
   /** The id of the call that follows it. */
   thenId?: string | undefined
   isEmpty: boolean
+}
+
+/** How a new call finds one that waits. Times are milliseconds. */
+export interface NewDebounce {
+  key: string
+  /** Undefined for a unique call, which leaves the waiting one as it is. */
+  wait: number | undefined
+  atMost: number | undefined
 }
 
 /** Identifies one run. A statement that ends a run changes nothing unless all three match. */
@@ -186,6 +205,11 @@ export interface RowFilter {
   endedBefore?: Date | undefined
   /** Values of columns that the host has added, by column name, in JSON. */
   data?: Record<string, unknown> | undefined
+}
+
+/** What is unique among the calls that wait. */
+export function debounceKey(target: string, method: string, key: string): string {
+  return JSON.stringify([target, method, key])
 }
 
 /** What is unique in the table, if the row has a token. */

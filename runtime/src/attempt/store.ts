@@ -9,11 +9,19 @@ import { BatchStore } from './batches/store.js'
 import { DependencyStore } from './dependencies/store.js'
 import { PauseStore } from './pause-store.js'
 import { pruneAttempts } from './prune.js'
-import { type AttemptRow, type NewAttempt, type NewBatch, OWN_TIMES, type RowFilter, tokenKey } from './row.js'
+import {
+  type AttemptRow,
+  debounceKey,
+  type NewAttempt,
+  type NewBatch,
+  OWN_TIMES,
+  type RowFilter,
+  tokenKey,
+} from './row.js'
 import { RunStore } from './run-store.js'
 import { type BatchResult, type Bulk, bulkStatement, canAddJobs } from './sql/bulk.js'
 import { enqueueDueStatement } from './sql/enqueue-due.js'
-import { findByTokensStatement, insertStatement } from './sql/insert.js'
+import { findByTokensStatement, findWaitingStatement, insertStatement } from './sql/insert.js'
 import { attemptStatistics, expireOverdue } from './sql/maintenance.js'
 import { rowStatements } from './sql/rows.js'
 import { batchesStatement, countStatement, selectStatement } from './sql/select.js'
@@ -72,6 +80,38 @@ export class AttemptStore implements SweptTable {
       ],
     )
     return inOrder(attempts, tx ? this.#withTimes(inserted) : inserted)
+  }
+
+  /**
+   * Inserts rows, or changes those that wait, with one statement. Returns a row for each, in the same order: undefined if the transaction
+   * has ended, or if another row waits than `waiting`.
+   *
+   * @param attempts each key once
+   * @param waiting if the arguments are encrypted: the row that waits, and the arguments for it. Then there is one attempt
+   */
+  async insertDebounced(
+    attempts: readonly NewAttempt[],
+    tx?: TransactionLike,
+    waiting?: { id: bigint | null; args: string | null },
+  ): Promise<(DebouncedRow | undefined)[]> {
+    const extra = [...new Set(attempts.flatMap(({ data }) => Object.keys(data)))].sort()
+    const rows = attempts.map((attempt) => ({ ...attempt, parentId: attempt.parentId?.toString() }))
+    const transactionId = tx ? await this.#db.transactionId(tx) : null
+    const inserted = await this.queryIn(tx)<DebouncedRow>(
+      insertStatement(this.table, extra, false, false, this.#fieldsWithin(tx), waiting ? 'encrypted' : 'plain'),
+      [JSON.stringify(rows), transactionId, ...(waiting ? [waiting.args, waiting.id?.toString() ?? null] : [])],
+    )
+    return inDebouncedOrder(attempts, tx ? (this.#withTimes(inserted) as DebouncedRow[]) : inserted)
+  }
+
+  /** The id of the row that waits for a key. */
+  async findWaiting({ target, method, debounce }: NewAttempt, tx?: TransactionLike): Promise<bigint | null> {
+    const [row] = await this.queryIn(tx)<{ id: string }>(findWaitingStatement(this.table), [
+      target,
+      method,
+      debounce?.key,
+    ])
+    return row ? BigInt(row.id) : null
   }
 
   /** Takes ids from the table's sequence. */
@@ -216,6 +256,21 @@ const TIMES = OWN_TIMES.map(snakeCase)
 function timesOf(json: unknown): unknown {
   if (Array.isArray(json)) return json.map(timesOf)
   return typeof json === 'string' ? toDate(json) : json
+}
+
+/** A row, and whether it waited already. */
+export interface DebouncedRow extends AttemptRow {
+  wasWaiting: boolean
+}
+
+/** Rows without a key have the order in which they were inserted. */
+function inDebouncedOrder(attempts: readonly NewAttempt[], rows: DebouncedRow[]): (DebouncedRow | undefined)[] {
+  const keyOf = ({ target, method, debounce_key }: AttemptRow) => debounceKey(target, method, debounce_key ?? '')
+  const debounced = new Map(rows.filter(({ debounce_key }) => debounce_key !== null).map((row) => [keyOf(row), row]))
+  const others = rows.filter(({ debounce_key }) => debounce_key === null)[Symbol.iterator]()
+  return attempts.map(({ target, method, debounce }) =>
+    debounce ? debounced.get(debounceKey(target, method, debounce.key)) : others.next().value,
+  )
 }
 
 /** PostgreSQL returns the rows in the order in which it inserted them, without those whose token was taken. */

@@ -25,6 +25,7 @@ import type { ParsedSubcommand } from './attempts/usage.js'
 import { using } from './database-errors.js'
 import type { Flags } from './flags.js'
 import type { CommandResult } from './result.js'
+import { showSchedules } from './schedules.js'
 import { aliveLines, type DatabaseProblem, pauseLines, readDatabase } from './status-database.js'
 import { type CommandName, parseCommandLine, UsageError } from './usage.js'
 
@@ -38,6 +39,7 @@ const ACTIONS: Record<
   restart: restartAll,
   status: listAll,
   clear,
+  schedule: showSchedules,
 }
 
 /** Each flag for workers, and the variable in which `runWorker` reads it. */

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { AsyncGenError } from '../core/errors.js'
-import { asyncDashboard } from '../dashboard/index.js'
+import { isLocal } from '../dashboard/access.js'
+import { asyncDashboard, type DashboardOptions } from '../dashboard/index.js'
 import { toNodeHandler } from '../http/index.js'
 import { classesBeside, hostDatabase, reportsBeside } from './attempts/classes.js'
 import { using } from './database-errors.js'
@@ -39,7 +40,12 @@ export async function serveDashboard(
   const db = await hostDatabase(module)
   return await using(db, async () => {
     const attempts = [...(await classesBeside(module)).values()]
-    const handler = asyncDashboard(db, { attempts, reports: await reportsBeside(module), basePath: BASE_PATH })
+    const handler = asyncDashboard(db, {
+      attempts,
+      reports: await reportsBeside(module),
+      authorize: flags.decrypt ? decrypting : undefined,
+      basePath: BASE_PATH,
+    })
     const server = createServer(toNodeHandler(withStartPage(handler)))
     await listen(server, port)
     const stopped = stopSignal()
@@ -50,6 +56,9 @@ export async function serveDashboard(
     return { lines: [`The dashboard has stopped: it got the signal ${signal}.`], json: { signal } }
   })
 }
+
+/** The server listens on this machine only. A page of another site can still send requests, under a name of its own. */
+const decrypting: DashboardOptions['authorize'] = (request) => isLocal(request, {}) && { decrypt: true }
 
 type Handler = ReturnType<typeof asyncDashboard>
 

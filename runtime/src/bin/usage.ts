@@ -62,12 +62,18 @@ export const COMMANDS = {
     flags: ['json'],
     examples: ['clear', 'clear src/async/worker.ts'],
   },
+  schedule: {
+    summary: 'lists the schedules, with their last and next occurrences',
+    takesModule: true,
+    flags: ['json'],
+    examples: ['schedule', 'schedule --json'],
+  },
   dashboard: {
     summary: 'shows the dashboard on this machine, for development, until Ctrl-C or SIGTERM',
     details: 'To mount it in your application, for your team and in production: npx async-gen dashboard',
     takesModule: true,
-    flags: ['port'],
-    examples: ['dashboard', 'dashboard --port 4000', 'dashboard src/async/worker.ts'],
+    flags: ['port', 'decrypt'],
+    examples: ['dashboard', 'dashboard --port 4000', 'dashboard --decrypt', 'dashboard src/async/worker.ts'],
   },
   attempts: {
     summary: 'lists, shows, retries, cancels, expires, reschedules, pauses and resumes attempts',

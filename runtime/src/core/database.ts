@@ -71,6 +71,7 @@ export class BoundDatabase<Client extends PrismaClientLike> {
   /** Part of the names of prepared statements. Incremented after a migration, so that they are prepared again. */
   #generation = 0
   readonly #transactionIds = new WeakMap<object, Promise<string>>()
+  readonly #closeListeners: (() => void)[] = []
 
   constructor(prisma: Client, options: ConnectOptions) {
     this.prisma = prisma
@@ -230,8 +231,14 @@ export class BoundDatabase<Client extends PrismaClientLike> {
     await (this.prisma as { $disconnect?(): Promise<void> }).$disconnect?.()
   }
 
+  /** Calls the listener at each `close()`, before the connections are closed: what it ends would open new ones. */
+  onClose(listener: () => void): void {
+    this.#closeListeners.push(listener)
+  }
+
   /** Closes the connections that the runtime opened. The PrismaClient and a pool of your own stay open. */
   async close(): Promise<void> {
+    for (const listener of this.#closeListeners) listener()
     const pool = this.#pool
     this.#pool = undefined
     if (pool && pool !== this.#options.pool) await pool.end()

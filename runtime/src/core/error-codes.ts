@@ -28,6 +28,7 @@ export const REMEDIES = {
   INVALID_KEY:
     'Use numbers, texts, booleans and Dates for the fields that identify the row, and bigint for larger numbers.',
   INVALID_OPTION: 'Correct the option that the message names.',
+  INVALID_SCHEDULE: 'Correct the schedule that the message names, in schedule.ts or in the table async_schedules.',
   INVALID_SETTING: 'Correct the option or environment variable that the message names.',
   INVALID_STATE: 'Read `attempt.status` before you call the method. `attempt.reload()` reads the row again.',
   INVALID_TARGET: 'List a class with static methods, an object of functions, or `recordTarget(…)`.',

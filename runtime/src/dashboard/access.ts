@@ -29,10 +29,10 @@ export async function accessOf(
 }
 
 /**
- * Whether the request comes from this machine. The name of the host is compared too, because a page of another site can send requests to
+ * Whether the request comes from this machine, as far as the connection is known. The name of the host is compared too, because a page of another site can send requests to
  * this machine under a name of its own. A proxy forwards requests of others.
  */
-function isLocal(request: Request, { remoteAddress }: DashboardConnection): boolean {
+export function isLocal(request: Request, { remoteAddress }: DashboardConnection): boolean {
   if (remoteAddress !== undefined && !isLoopback(remoteAddress)) return false
   if ([...request.headers.keys()].some(isOfProxy)) return false
   const named = request.headers.get('host')

@@ -14,6 +14,7 @@ import { actOnPause, confirmPausePage, pausesPage } from './pages/pauses.js'
 import { actOnToasts, confirmRefreshPage } from './pages/refresh.js'
 import { reportPage } from './pages/report.js'
 import { reportsPage } from './pages/reports.js'
+import { schedulesPage } from './pages/schedules.js'
 import { toastPage } from './pages/toast.js'
 import { toastsPage } from './pages/toasts.js'
 import { workersPage } from './pages/workers.js'
@@ -56,6 +57,8 @@ async function show(context: PageContext): Promise<Response> {
       return first === undefined ? await reportsPage(context) : await reportPage(context)
     case 'workers':
       return await workersPage(context)
+    case 'schedules':
+      return await schedulesPage(context)
     case 'pauses':
       return first === undefined ? await pausesPage(context) : await confirmPausePage(mayAct(context))
     default:

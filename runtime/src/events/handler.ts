@@ -3,7 +3,7 @@ import type { Database } from '../core/database.js'
 import { AsyncGenError } from '../core/errors.js'
 import { refuseUnknownOptions } from '../core/known-options.js'
 import { isResponse, isRights } from '../core/response.js'
-import { type EventsAccess, type EventsSubject, secretOf, verifyId } from './signed-id.js'
+import { type EventsAccess, type EventsSubject, secretOf, type VerifiedId, verifyId } from './signed-id.js'
 import {
   attemptState,
   GONE,
@@ -14,7 +14,7 @@ import {
   NOT_REQUESTED,
   toastState,
 } from './state.js'
-import { eventStream, hasReceivedLast, type LiveEvent } from './stream.js'
+import { eventStream, hasReceivedLast, type LiveEvent, type OpenStreams, RETRY_FIELD } from './stream.js'
 import { attemptsTable, toastsTable } from './tables.js'
 import { type ChangedRow, NO_ROW, watchedRowsOf } from './watched-rows.js'
 
@@ -24,7 +24,7 @@ export interface AsyncEventsOptions {
    * A Response is sent as it is, such as a redirect.
    */
   authorize: (request: Request, subject: EventsSubject) => EventsAccess | Promise<EventsAccess>
-  /** The classes whose attempts may be followed. Default: none. Toasts and reports need no class. */
+  /** Each class whose attempts you sign with `signedId`. Default: none. Toasts and reports need no class. */
   attempts?: readonly AttemptClass[]
   /** The secret of `signedId`. Default: the environment variable ASYNC_GEN_SECRET. */
   secret?: string | undefined
@@ -32,13 +32,23 @@ export interface AsyncEventsOptions {
 
 const OPTIONS = ['authorize', 'attempts', 'secret']
 
+/** What `asyncEvents` returns: a fetch handler. */
+export interface EventsHandler {
+  (request: Request): Promise<Response>
+  /**
+   * Ends all open streams, and answers new requests with one that ends at once. Call it before you close the server, which would wait for
+   * the streams. Browsers connect again two seconds later. `db.close()` ends the open streams too.
+   */
+  close(): void
+}
+
 /**
  * Server-sent events about one attempt, toast or report: `GET …?id=<signedId(attempt)>`. The first event comes at once, the others when the
  * state changes, and the stream ends with what it follows. The data of each event is a `LiveState`.
  *
  * @throws AsyncGenError NOT_AUTHORIZED, NO_SECRET, UNKNOWN_OPTION
  */
-export function asyncEvents(db: Database, options: AsyncEventsOptions): (request: Request) => Promise<Response> {
+export function asyncEvents(db: Database, options: AsyncEventsOptions): EventsHandler {
   refuseUnknownOptions('asyncEvents', options, OPTIONS)
   const { authorize, attempts = [] } = options
   if (typeof authorize !== 'function')
@@ -49,12 +59,17 @@ export function asyncEvents(db: Database, options: AsyncEventsOptions): (request
   const secret = secretOf(options.secret, 'asyncEvents')
   const classes = new Map(attempts.map((Attempt) => [Attempt.model, Attempt]))
   const [closed, decrypted] = [new WeakMap<ChangedRow, LiveEvent>(), new WeakMap<ChangedRow, LiveEvent>()]
+  const streams: OpenStreams = { ends: new Set(), isClosed: false }
+  const endAll = () => {
+    for (const end of streams.ends) end()
+  }
+  db.onClose(endAll)
 
-  return async (request) => {
+  const handler = async (request: Request): Promise<Response> => {
     if (request.method !== 'GET') return refusal(405, 'Only GET is answered here.', { allow: 'GET' })
-    const verified = verifyId(new URL(request.url).searchParams.get('id') ?? '', secret)
-    if (verified === 'invalid') return refusal(403, 'The id was not signed with the secret of this server.')
-    if (verified === 'expired') return refusal(410, 'The id has expired. Load the page again.')
+    if (streams.isClosed) return endedStream()
+    const verified = verifiedId(request, secret)
+    if (isResponse(verified)) return verified
     const { subject, expiresAt } = verified
     const access = await authorize(request, subject)
     if (isResponse(access)) return access
@@ -66,8 +81,14 @@ export function asyncEvents(db: Database, options: AsyncEventsOptions): (request
     const decrypt = typeof access === 'object' && access.decrypt === true
     const made = decrypt ? decrypted : closed
     const follow = followerOf(db, classes, subject, { decrypt, lastVersion: lastEventId, made })
-    return new Response(eventStream({ follow, expiresAt, signal: request.signal }), { headers: HEADERS })
+    if (!follow) return notListed(subject)
+    return new Response(eventStream({ follow, expiresAt, signal: request.signal, streams }), { headers: HEADERS })
   }
+  const close = () => {
+    streams.isClosed = true
+    endAll()
+  }
+  return Object.assign(handler, { close })
 }
 
 const HEADERS = {
@@ -77,6 +98,31 @@ const HEADERS = {
   // nginx would hold them back too.
   'x-accel-buffering': 'no',
   'x-content-type-options': 'nosniff',
+}
+
+/** The id of a request, or the response that refuses it. */
+function verifiedId(request: Request, secret: string): VerifiedId | Response {
+  const id = new URL(request.url).searchParams.get('id')
+  if (!id) return refusal(400, 'The parameter id is missing. It is what signedId returns: ?id=…')
+  const verified = verifyId(id, secret)
+  if (verified === 'invalid') return refusal(403, 'The id was not signed with the secret of this server.')
+  if (verified === 'expired') return refusal(410, 'The id has expired. Load the page again.')
+  return verified
+}
+
+/** A browser connects again after it, which it does not do after a status of an error. The connection must not stay open for that. */
+function endedStream(): Response {
+  return new Response(RETRY_FIELD, { headers: { ...HEADERS, connection: 'close' } })
+}
+
+/** The response to an id of attempts that the server does not follow. That is a mistake of the server, not of the client. */
+function notListed(subject: EventsSubject): Response {
+  const model = subject.kind === 'attempt' ? subject.model : ''
+  console.error(
+    `asyncEvents: a client follows an attempt of the model "${model}", which the option \`attempts\` does not list. ` +
+      'List every class whose attempts you sign: attempts: [Attempt, …].',
+  )
+  return refusal(500, `This server does not follow attempts of the model "${model}". The log of the server says why.`)
 }
 
 function refusal(status: number, text: string, headers: Record<string, string> = {}): Response {
@@ -96,20 +142,16 @@ interface ClientOptions {
 
 type Follower = (send: (event: LiveEvent) => void) => () => void
 
-/** @throws AsyncGenError INVALID_OPTION for attempts of a class that `asyncEvents` did not get */
+/** Follows what an id names; undefined for attempts of a class that `asyncEvents` did not get. */
 function followerOf(
   db: Database,
   classes: Map<string, AttemptClass>,
   subject: EventsSubject,
   { decrypt, ...client }: ClientOptions,
-): Follower {
+): Follower | undefined {
   if (subject.kind === 'attempt') {
     const Attempt = classes.get(subject.model)
-    if (!Attempt)
-      throw new AsyncGenError(
-        'INVALID_OPTION',
-        `asyncEvents: \`attempts\` does not list the class of the model "${subject.model}", one of whose attempts a client follows.`,
-      )
+    if (!Attempt) return undefined
     const table = attemptsTable(Attempt.store.table)
     const stateOf = (row: ChangedRow) => attemptState(row as ChangedRow & LiveAttempt, Attempt, decrypt)
     return (send) =>

@@ -9,6 +9,14 @@ export interface LiveEvent {
   finished: LiveState['finished']
 }
 
+/** The streams of a handler that are open. */
+export interface OpenStreams {
+  /** The functions that end them. */
+  ends: Set<() => void>
+  /** Whether streams that have not begun must not begin. */
+  isClosed: boolean
+}
+
 export interface EventStreamOptions {
   /** Begins to follow the row. Returns a function that ends it. */
   follow(send: (event: LiveEvent) => void): () => void
@@ -16,10 +24,12 @@ export interface EventStreamOptions {
   expiresAt: number
   /** Aborts when the client has closed the connection. */
   signal: AbortSignal
+  /** Has this stream from its first read to its end. */
+  streams: OpenStreams
 }
 
-/** How long a browser waits before it connects again, in milliseconds. */
-const RECONNECT_DELAY = 2000
+/** Tells a browser how long it waits before it connects again, in milliseconds. */
+export const RETRY_FIELD = 'retry: 2000\n\n'
 
 /** Proxies close connections without traffic, often after 30 or 60 seconds. Milliseconds. */
 const HEARTBEAT = 15_000
@@ -39,7 +49,7 @@ export function hasReceivedLast(lastEventId: string | null): boolean {
  * Server-sent events. A chunk is made when the connection can take one, so a slow client gets the newest state and not all of them. The row
  * is followed from the first read on, until the last event, the expiry, or the end of the connection.
  */
-export function eventStream({ follow, expiresAt, signal }: EventStreamOptions): ReadableStream<Uint8Array> {
+export function eventStream({ follow, expiresAt, signal, streams }: EventStreamOptions): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   let next: LiveEvent | undefined
   let isHeartbeatDue = false
@@ -55,6 +65,7 @@ export function eventStream({ follow, expiresAt, signal }: EventStreamOptions): 
     }, HEARTBEAT).unref()
     const expiry = setTimeout(end, Math.min(expiresAt - Date.now(), LONGEST_TIMER)).unref()
     signal.addEventListener('abort', end)
+    streams.ends.add(end)
     const unfollow = follow((event) => {
       next = event
       wake()
@@ -63,6 +74,7 @@ export function eventStream({ follow, expiresAt, signal }: EventStreamOptions): 
       clearInterval(heartbeat)
       clearTimeout(expiry)
       signal.removeEventListener('abort', end)
+      streams.ends.delete(end)
       unfollow()
     }
   }
@@ -89,9 +101,9 @@ export function eventStream({ follow, expiresAt, signal }: EventStreamOptions): 
     {
       async pull(controller) {
         if (!release && !hasEnded) {
-          if (signal.aborted) return controller.close()
+          if (signal.aborted || streams.isClosed) return controller.close()
           release = begin()
-          return controller.enqueue(encoder.encode(`retry: ${RECONNECT_DELAY}\n\n`))
+          return controller.enqueue(encoder.encode(RETRY_FIELD))
         }
         let chunk = take()
         while (chunk === undefined && !hasEnded) {

@@ -1,1 +1,1 @@
-export { type FetchHandler, type NodeHandler, toNodeHandler } from './node-handler.js'
+export { type FetchHandler, type NodeHandler, nodeRequestOf, toNodeHandler } from './node-handler.js'

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerRequest } from 'srvx'
 import { NodeRequest, sendNodeResponse } from 'srvx/node'
 
 /** What the server knows of the connection, and a Request does not have. */
@@ -36,6 +37,16 @@ export function toNodeHandler(handler: FetchHandler): NodeHandler {
   }
 }
 
+/**
+ * The request of Node's http behind a Request that `toNodeHandler` made, with what middleware has added to it:
+ * `nodeRequestOf<{ user: User }>(request)?.user`. Undefined for other Requests.
+ */
+export function nodeRequestOf<Added extends object = object>(
+  request: Request,
+): (IncomingMessage & Partial<Added>) | undefined {
+  return (request as ServerRequest).runtime?.node?.req as (IncomingMessage & Partial<Added>) | undefined
+}
+
 async function respond(handler: FetchHandler, request: Request, res: ServerResponse): Promise<void> {
   try {
     await send(await handler(request, { remoteAddress: res.req.socket.remoteAddress }), res)
@@ -55,6 +66,9 @@ async function send({ status, statusText, headers, body }: Response, res: Server
   for (const name of headers.keys()) {
     res.setHeader(name, name === 'set-cookie' ? headers.getSetCookie() : headers.get(name)!)
   }
+  // The connection closes with the stream. Otherwise, a server that closes would wait until the idle connection times out.
+  const isEventStream = headers.get('content-type')?.startsWith('text/event-stream')
+  if (isEventStream && res.req.httpVersionMajor === 1) res.setHeader('connection', 'close')
   await sendNodeResponse(res, new Response(body, { status, statusText }))
 }
 

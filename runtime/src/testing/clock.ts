@@ -1,4 +1,5 @@
 import { runInNewContext } from 'node:vm'
+import { writeSchedules } from '../attempt/schedules/write.js'
 import type { Database } from '../core/database.js'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { requireArgument } from './arguments.js'
@@ -27,6 +28,8 @@ export async function testClock(db: Database): Promise<TestClock> {
   requireArgument('testClock', 'Database', db)
   const contexts = contextsOf(db)
   contexts.clock ??= new Clock()
+  // Their occurrences count from now on.
+  await writeSchedules(db)
   const { clock } = contexts
   return {
     advance: async (by) => {

@@ -1,4 +1,6 @@
 import type { AttemptClass, AttemptRecord } from '../attempt/attempt.js'
+import { recordOccurrences, waitForOccurrence } from '../attempt/schedules/record.js'
+import { writeSchedules } from '../attempt/schedules/write.js'
 import { AttemptStore } from '../attempt/store.js'
 import { classes, rootOf, usedClasses } from '../attempt/subclasses.js'
 import type { Database } from '../core/database.js'
@@ -116,8 +118,10 @@ class Drain {
       if (!recursive && table instanceof AttemptStore)
         this.#lastIds.set(table.table, await lastIdOf(this.#db, table.table))
     }
+    await writeSchedules(this.#db)
     for (;;) {
       await this.#expire()
+      await recordOccurrences(this.#db)
       const call = await this.#nextCall()
       const refresh = call ? undefined : await nextDueRefresh(this.#db, this.#toasts, this.#lockedIn('toasts'))
       if (call) await this.#runCall(call)
@@ -233,6 +237,8 @@ class Drain {
     if (!until) return undefined
     const waits = [await waitForRefresh(this.#db, this.#toasts, this.#lockedIn('toasts'), until)]
     for (const store of this.#stores) waits.push(await waitForCall(this.#db, this.#callsOf(store), until))
+    const occurrence = await waitForOccurrence(this.#db)
+    if (occurrence !== undefined && occurrence <= until.getTime() - this.#db.now()) waits.push(Math.max(1, occurrence))
     const known = waits.filter((wait) => wait !== undefined)
     return known.length === 0 ? undefined : Math.min(...known)
   }

@@ -4,6 +4,7 @@ import { type SweptTable, sweptTables } from '../core/swept-table.js'
 import { reportLingering } from './lingering.js'
 import type { Log } from './log.js'
 import { pauseLog } from './pause-log.js'
+import { runSchedules } from './schedules.js'
 import type { WorkerSettings } from './settings.js'
 import { removeReplacedJobs, sweepTables } from './sweep.js'
 
@@ -56,6 +57,7 @@ export async function runMaintenance(
     repeat(LINGERING_INTERVAL, stop, async () => reportLingering(db, log)),
     repeat(PRUNE_INTERVAL, stop, () => logged('Removing replaced jobs', () => removeReplacedJobs(db))),
     repeat(sweepEvery, stop, () => logged('Reading the pauses', logPauses)),
+    runSchedules(db, log, stop, logged),
     // Each table by itself: a large backlog of one does not delay the others.
     ...[...sweptTables(db)].map((table) => repeat(PRUNE_INTERVAL, stop, () => prune(table))),
     ...[...sweptTables(db)].map((table) => repeat(sweepEvery, stop, () => resume(table))),

@@ -19,6 +19,7 @@ import { metrics } from './metrics.js'
 import { registerQueueGauges } from './opentelemetry-gauges.js'
 import { isWritable, unready, type WorkerState } from './readiness.js'
 import { checkRowSecurity } from './row-security.js'
+import { startSchedules } from './schedules.js'
 import { type RunWorkerOptions, type WorkerSettings, workerSettings } from './settings.js'
 import { aborted, listenForStopSignals } from './signals.js'
 import { sweep } from './sweep.js'
@@ -45,7 +46,7 @@ const FAILED_RUNNERS = { times: 5, milliseconds: 600_000 }
  *
  * It logs a line for each operation: for people on a terminal, as JSON elsewhere.
  *
- * @throws AsyncGenError INVALID_SETTING, INVALID_CRONTAB, NO_TASKS, DEFINED_TWICE, NO_JOBS, NO_ROWS, NO_SESSION, HEALTH_NOT_SERVED,
+ * @throws AsyncGenError INVALID_SETTING, INVALID_CRONTAB, INVALID_SCHEDULE, NO_TASKS, DEFINED_TWICE, NO_JOBS, NO_ROWS, NO_SESSION, HEALTH_NOT_SERVED,
  * NOT_MIGRATED; GRAPHILE_FAILED after repeated failures of Graphile Worker
  */
 export async function runWorker(db: Database, options: RunWorkerOptions): Promise<void> {
@@ -135,7 +136,9 @@ async function prepareWorker(
   const first = await retryUntilStopped(log, stop, isTransient, async () => {
     await runMigrations({ pgPool: db.pool })
     await checkRowSecurity(db, log)
-    return await presenceOf(db)
+    const presence = await presenceOf(db)
+    await startSchedules(db, log)
+    return presence
   })
   if (!first) return undefined
   // The maintenance logs an error of a table.

@@ -1,5 +1,13 @@
-import { BaseAttempt } from '@async-gen/runtime'
+import { AesGcmEncryptor, BaseAttempt } from '@async-gen/runtime'
 import { db } from './database.js'
 import { targets } from './targets.js'
 
-export class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {}
+/** Only attempts that name it are encrypted. */
+export const encryptor = new AesGcmEncryptor({ first: Buffer.alloc(32, 7).toString('base64') })
+
+export class Attempt extends BaseAttempt(db, {
+  model: 'Attempt',
+  table: 'attempts',
+  targets,
+  encryptors: [encryptor],
+}) {}

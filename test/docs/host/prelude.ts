@@ -84,7 +84,6 @@ declare global {
   const beforeAll: (setUp: () => unknown) => void
   const customerToken: string
   const dashboard: DashboardHandler
-  const isSignedIn: (cookie: string | null) => Promise<boolean>
   const args: { customerToken: string; orderNumber: number }
   const tomorrow: Date
   const addUpOrdersOf: (month: string) => Promise<number>

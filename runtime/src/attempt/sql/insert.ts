@@ -37,6 +37,7 @@ function columnsWithin(table: string, fields: readonly ReadColumn[]): string {
  * @param hasTokens whether calls have tokens: see `byToken`
  * @param isBatch whether they are the calls of a new batch, which is inserted with them
  * @param within the fields of the model, if Prisma reads the answer
+ * @param debouncing set if calls are debounced or unique: then none has a token. `encrypted`: it is one call, whose arguments are encrypted
  */
 export function insertStatement(
   table: string,
@@ -44,25 +45,27 @@ export function insertStatement(
   hasTokens: boolean,
   isBatch: boolean,
   within?: readonly ReadColumn[],
+  debouncing?: 'plain' | 'encrypted',
 ): Statement {
+  const debounced = debouncing ? debouncedParts(extra, debouncing) : NOT_DEBOUNCED
   const columns = extra.map((column) => `, ${quote(column)}`).join('')
   const values = extra
     .map((column) => `, (jsonb_populate_record(NULL::"${table}", call.data)).${quote(column)}`)
     .join('')
   return {
-    name: `${table}:insert${within ? '-within' : ''}${hasTokens ? '-by-token' : ''}${isBatch ? '-batch' : ''}${columns}`,
+    name: `${table}:insert${within ? '-within' : ''}${hasTokens ? '-by-token' : ''}${debouncing ? `-debounced-${debouncing}` : ''}${isBatch ? '-batch' : ''}${columns}`,
     once: true,
     text: `
-      -- $1 calls as a JSON array, $2 id of the transaction, or null${isBatch ? newBatch : ''}
-      INSERT INTO "${table}" (
+      -- $1 calls as a JSON array, $2 id of the transaction, or null${debounced.parameters}${isBatch ? newBatch : ''}
+      INSERT INTO "${table}" AS attempt (
         id, type, target, method, args, encryptor, priority, max_attempts, idempotence_token, scheduled_at,
-        expires_at, timeout_ms, parent_id, batch_id, after_ids, if_failed, trace_context${columns}
+        expires_at, timeout_ms, parent_id, batch_id, after_ids, if_failed, trace_context${debounced.columns}${columns}
       )
       SELECT
         coalesce(call.id, nextval(pg_get_serial_sequence('"${table}"', 'id'))),
         call.type, call.target, call.method, call.args::jsonb, call.encryptor,
         coalesce(call.priority, 10), coalesce(call."maxAttempts", 25), call."idempotenceToken",
-        coalesce(call."scheduledAt", (SELECT clock_timestamp()) + call.ordinality * interval '1 microsecond'),
+        coalesce(call."scheduledAt", (SELECT clock_timestamp()) + call.ordinality * interval '1 microsecond')${debounced.delay},
         coalesce(
           call."expiresAt",
           coalesce(call."scheduledAt", clock_timestamp()) + call."expiresAfter" * interval '1 millisecond'
@@ -70,19 +73,70 @@ export function insertStatement(
         call."timeoutMs",
         (SELECT parent.id FROM "${table}" AS parent WHERE parent.id = call."parentId"),
         call."batchId", call."afterIds", call."ifFailed",
-        call."traceContext"${values}
+        call."traceContext"${debounced.values}${values}
       FROM ROWS FROM (
         jsonb_to_recordset($1::jsonb) AS (
           id bigint, type text, target text, method text, args text, encryptor text, priority int, "maxAttempts" int,
           "idempotenceToken" text, "scheduledAt" timestamptz, "expiresAt" timestamptz,
           "expiresAfter" float8, "timeoutMs" int, "parentId" bigint, "batchId" bigint, "afterIds" bigint[], "ifFailed" text,
-          "traceContext" jsonb, data jsonb
+          "traceContext" jsonb, data jsonb${debounced.fields}
         )
       ) WITH ORDINALITY AS call${isBatch ? ', batch' : ''}
       WHERE $2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text
-      ORDER BY ${hasTokens ? `${byToken}, ` : ''}call.ordinality
-      ON CONFLICT (target, method, idempotence_token) WHERE idempotence_token IS NOT NULL DO NOTHING
-      RETURNING ${within ? columnsWithin(quote(table), within) : '*'}`,
+      ORDER BY ${hasTokens ? `${byToken}, ` : ''}${debounced.order}call.ordinality
+      ${debounced.conflict}
+      RETURNING ${within ? columnsWithin('attempt', within) : 'attempt.*'}${debounced.returned}`,
+  }
+}
+
+const NOT_DEBOUNCED = {
+  parameters: '',
+  columns: '',
+  values: '',
+  fields: '',
+  delay: '',
+  order: '',
+  conflict: 'ON CONFLICT (target, method, idempotence_token) WHERE idempotence_token IS NOT NULL DO NOTHING',
+  returned: '',
+}
+
+/**
+ * The parts of the insert that debounce. A call that waits gets what the newer one brings; of a unique call, nothing changes. Either way
+ * its row is locked until the end of the transaction, so it cannot begin meanwhile. If it has just begun, PostgreSQL inserts another.
+ *
+ * Encrypted arguments are bound to the id of their row. So those for the waiting row come apart ($3), with its id ($4).
+ */
+function debouncedParts(extra: string[], debouncing: 'plain' | 'encrypted'): typeof NOT_DEBOUNCED {
+  const isReplaced = `starts_with(excluded.debounce_key, 'debounce:')`
+  const replaced = [
+    'type',
+    'args',
+    'encryptor',
+    'priority',
+    'max_attempts',
+    'expires_at',
+    'timeout_ms',
+    'trace_context',
+  ]
+  const set = [...replaced, ...extra].map((column) => {
+    const name = quote(column)
+    const value = column === 'args' && debouncing === 'encrypted' ? '$3::text::jsonb' : `excluded.${name}`
+    return `${name} = CASE WHEN ${isReplaced} THEN ${value} ELSE attempt.${name} END`
+  })
+  return {
+    parameters: debouncing === 'encrypted' ? ', $3 arguments for the waiting row, $4 its id' : '',
+    columns: ', debounce_key, debounce_until',
+    values: `, call.debounce->>'key', clock_timestamp() + (call.debounce->>'atMost')::float8 * interval '1 millisecond'`,
+    fields: ', debounce jsonb',
+    delay: ` + coalesce(least((call.debounce->>'wait')::float8, (call.debounce->>'atMost')::float8), 0) * interval '1 millisecond'`,
+    // Two transactions that debounce the same calls in one order wait for each other, and do not deadlock.
+    order: `call.debounce->>'key' NULLS FIRST, call.target, call.method, `,
+    conflict: `ON CONFLICT (target, method, debounce_key) WHERE status = 'pending' AND debounce_key IS NOT NULL DO UPDATE SET
+        scheduled_at = CASE WHEN ${isReplaced} THEN least(excluded.scheduled_at, attempt.debounce_until) ELSE attempt.scheduled_at END,
+        updated_at = clock_timestamp(),
+        ${set.join(',\n        ')}${debouncing === 'encrypted' ? '\n      WHERE attempt.id = $4::bigint' : ''}`,
+    // A row that this statement has inserted has no xmax.
+    returned: ', (attempt.xmax <> 0) AS "wasWaiting"',
   }
 }
 
@@ -119,3 +173,12 @@ export function findByTokensStatement(table: string, within?: readonly ReadColum
 function quote(column: string): string {
   return `"${column.replaceAll('"', '""')}"`
 }
+
+/** The row that waits for a key. */
+export const findWaitingStatement = (table: string): Statement => ({
+  name: `${table}:find-waiting`,
+  text: `
+      -- $1 target, $2 method, $3 key
+      SELECT id::text AS id FROM "${table}"
+      WHERE target = $1 AND method = $2 AND debounce_key = $3 AND status = 'pending'`,
+})

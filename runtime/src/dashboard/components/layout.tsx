@@ -5,7 +5,7 @@ import { pathTo } from '../links.js'
 import type { DashboardRole, DashboardSettings } from '../options.js'
 import { Notice } from './notice.js'
 
-export type Section = 'overview' | 'attempts' | 'toasts' | 'reports' | 'workers' | 'pauses'
+export type Section = 'overview' | 'attempts' | 'toasts' | 'reports' | 'workers' | 'schedules' | 'pauses'
 
 interface LayoutProps {
   settings: DashboardSettings
@@ -67,6 +67,7 @@ const SECTIONS: [Section, string][] = [
   ['toasts', 'Toasts'],
   ['reports', 'Reports'],
   ['workers', 'Workers'],
+  ['schedules', 'Schedules'],
   ['pauses', 'Pauses'],
 ]
 
