@@ -346,7 +346,7 @@ describe('a call whose transaction conflicts with another one', () => {
     const { id: worker } = await presenceOf(db)
     const { id } = await Attempt.async(Orders).plain()
     const inDoubt = vi.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_001)
-    Attempt.store.runs.releaseLater({ id, number: 1, worker })
+    Attempt.store.runs.releaseLater({ id })
     inDoubt.mockRestore()
     await sweep(db)
     await rows(`UPDATE attempts SET status = 'running', num_attempts = 1, locked_by = $1, started_at = now()`, [worker])
