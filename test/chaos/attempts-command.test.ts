@@ -237,7 +237,7 @@ describe('async-gen-worker attempts', () => {
       stdout: `Attempt ${failed} is already expired.\n`,
     })
     expect((await attempts('cancel', failed)).stdout).toBe(
-      `Attempt ${failed} is expired. Only attempts that are pending or running can be cancelled.\n`,
+      `Attempt ${failed} is expired. Only attempts that are pending, blocked or running can be cancelled.\n`,
     )
   })
 
@@ -408,7 +408,7 @@ describe('async-gen-worker attempts', () => {
     [['--since', '1d', '--before', '2d'], 'Nothing lies between --since 1d ('],
     [['reschedule', '1'], 'When should they run? Give --to'],
     [['show', '1', '--failed'], 'attempts show has no option --failed'],
-    [['--status', 'faild'], '--status is "faild". It must be one or several of: pending, running'],
+    [['--status', 'faild'], '--status is "faild". It must be one or several of: pending, blocked, running'],
     [['--faild'], 'Unknown option --faild. Did you mean --failed?'],
     [['--since', 'yesterday'], '--since is "yesterday". It must be a length of time without a sign'],
     [['--since', '1000'], '--since is "1000"'],

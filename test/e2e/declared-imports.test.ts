@@ -66,8 +66,12 @@ async function expectHostsClient(root: string, version: string) {
   const runtime = realpathSync(
     join(dirname(resolveFrom(root, '@async-gen/runtime/package.json')), 'dist/core/prisma/decimal.js'),
   )
-  const client = '@prisma/client/runtime/client'
-  expect(createRequire(runtime).resolve(client)).toBe(resolveFrom(root, client))
+  const isSame = `
+    const { Decimal } = await import('@prisma/client/runtime/client')
+    const { decimalOf } = await import(${JSON.stringify(runtime)})
+    console.log(Decimal === (await decimalOf(${JSON.stringify(version)})))`
+  const { stdout } = await run(root, process.execPath, ['--input-type=module', '-e', isSame])
+  expect(stdout.trim()).toBe('true')
 }
 
 function versionOf(root: string): string {

@@ -200,6 +200,18 @@ describe('a debounced call', () => {
     await expect(ask('x', { debounce: undefined, ...options })).rejects.toThrow(message)
   })
 
+  it('refuses a debounced call in a batch, and one that waits for others', async () => {
+    const first = await Attempt.async(Search).index(1, 'x')
+    await expect(Attempt.async(Search, { debounce, after: [first] }).index(7, 'x')).rejects.toThrow(
+      'cannot belong to a batch, nor wait for others',
+    )
+    const call = { target: Search, method: 'index' as const, args: [7, 'x'] as [number, string] }
+    await expect(Attempt.batch([{ ...call, unique: 'pending' }])).rejects.toThrow(
+      'cannot belong to a batch, nor wait for others',
+    )
+    expect(await Attempt.count()).toBe(1)
+  })
+
   it('refuses unique for encrypted arguments, and tokens beside it in createMany', async () => {
     await expect(SecretAttempt.async(Search, { unique: 'pending' }).index(7, 'x')).rejects.toThrow(
       'which are encrypted here',

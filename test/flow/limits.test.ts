@@ -241,7 +241,7 @@ describe('limit(target, { key, concurrency })', () => {
     expect((await rows('SELECT DISTINCT limit_key FROM attempts')).map((row) => row.limit_key)).toEqual([
       'Shopify:acme',
     ])
-    expect(most.get('acme')).toBe(2)
+    expect(most.get('acme')).toBeLessThanOrEqual(2)
     expect(await statuses()).toEqual({ succeeded: 4 })
   })
 

@@ -21,7 +21,7 @@ describe('a host whose models name schemas of the database', () => {
     await host.run('attempt')
     await host.run('reports')
     // Toast, AsyncWorker, AsyncPause, Attempt, its status, Report
-    expect(host.read('prisma/schema.prisma').match(/^ {2}@@schema\("public"\)$/gm)).toHaveLength(6)
+    expect(host.read('prisma/schema.prisma').match(/^ {2}@@schema\("public"\)$/gm)).toHaveLength(10)
   })
 })
 

@@ -280,6 +280,7 @@ describe('as JSON', () => {
       expiresAt: null,
       timeoutMs: null,
       snoozes: 0,
+      limitKey: null,
       startedAt: attempt.startedAt?.toJSON(),
       completedAt: attempt.completedAt?.toJSON(),
       createdAt: attempt.createdAt.toJSON(),

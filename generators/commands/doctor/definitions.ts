@@ -172,7 +172,7 @@ export function normalized(statement: string, schema = 'public'): string {
   return statement
     .replaceAll('"', '')
     .replaceAll(new RegExp(`\\b(public|${schema.replace(/\W/g, '\\$&')})\\.`, 'g'), '')
-    .replaceAll(/::[\w.]+(\[\])?/g, '')
+    .replaceAll(/::(timestamp with time zone|[\w.]+(\[\])?)/g, '')
     .replace(/\bWHEN \(([\s\S]*)\)\s*EXECUTE/i, (_, condition) => `WHEN ${mentioned(condition)} EXECUTE`)
     .replaceAll(/\bUSING btree\b|[\s()]/gi, '')
     .toLowerCase()

@@ -96,9 +96,12 @@ export async function changeOne(
   }
 }
 
+/** `pending, blocked or running`. */
+const statuses = new Intl.ListFormat('en-GB', { type: 'disjunction' })
+
 function refusal({ id, status }: AttemptRecord, change: Change): string {
   const { done, allowed } = CHANGES[change]
   if (status === done) return `Attempt ${id} is already ${status}.`
   if (allowed.includes(status)) return `Attempt ${id} was not ${done}: another transaction has locked it. Try again.`
-  return `Attempt ${id} is ${status}. Only attempts that are ${allowed.join(' or ')} can be ${done}.`
+  return `Attempt ${id} is ${status}. Only attempts that are ${statuses.format(allowed)} can be ${done}.`
 }

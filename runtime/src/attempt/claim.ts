@@ -20,7 +20,9 @@ export async function claim(
 ): Promise<Claim> {
   const { id: worker } = await presenceOf(db)
   const argsOf = (row: WaitingRow) => content.decode(row.args, { ...row, id: BigInt(row.id) }, 'args') as unknown[]
-  const limits = { list: (await targets()).limits, argsOf }
+  // Without its targets the call cannot run, so it needs no limit: the run fails with the reason.
+  const list = (await targets().catch(() => undefined))?.limits
+  const limits = list && { list, argsOf }
   for (let tries = 0; ; tries++) {
     const claim = await runs.claim(id, worker, { limits, job })
     if (claim.claimed || claim.waits) return claim

@@ -8,7 +8,7 @@ import {
   type TransactionLike,
 } from './client.js'
 import { PrismaConnections } from './connections.js'
-import { Decimal, type DecimalClass } from './decimal.js'
+import { type DecimalClass, decimalOf } from './decimal.js'
 import { isTransactionOpen, watchTransactions } from './open-transactions.js'
 import type { Orm } from './orm.js'
 import { type OpenTransaction, openTransaction } from './transaction.js'
@@ -24,7 +24,7 @@ export class Prisma7<Client extends PrismaClientLike> implements Orm<Client> {
   }
 
   async loadDecimal(): Promise<DecimalClass> {
-    return Decimal
+    return await decimalOf((this.client as { _clientVersion?: string })._clientVersion)
   }
 
   requireTransaction(tx: TransactionLike): void {
