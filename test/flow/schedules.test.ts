@@ -99,7 +99,7 @@ describe('a schedule in code', () => {
     ])
   })
 
-  it('keeps how far it has come if it is written again, and begins anew with another cron', async () => {
+  it('keeps how far it has come if it is written again, and starts from now with another cron', async () => {
     inCode = { job: { ...send, cron: '0 * * * *' } }
     await writeSchedules(db)
     await recordedUntil(5)

@@ -19,11 +19,8 @@ type Reloadable = AttemptFields & { reload(): Promise<unknown> }
 
 /** Resolves with what the call returned, once it has succeeded. */
 export async function waitFor(attempt: Reloadable, label: string, options: WaitOptions): Promise<unknown> {
-  refuseUnknownOptions('wait', options, ['timeout', 'onProgress'])
   const { timeout, onProgress } = options
-  if (onProgress !== undefined && typeof onProgress !== 'function')
-    throw new AsyncGenError('INVALID_OPTION', `wait: onProgress is ${onProgress}. It must be a function.`)
-  const deadline = timeout === undefined ? Number.POSITIVE_INFINITY : Date.now() + milliseconds(timeout)
+  const deadline = deadlineOf(options)
   let reported: string | undefined
   const report = () => {
     const { progress, progressMessage } = attempt
@@ -43,6 +40,18 @@ export async function waitFor(attempt: Reloadable, label: string, options: WaitO
     last ? `${label} ended as ${attempt.status}: ${last.message}` : `${label} ended as ${attempt.status}.`,
     last && { cause: revive(last) },
   )
+}
+
+/**
+ * When a wait with these options is over, in milliseconds since 1970.
+ * @throws AsyncGenError UNKNOWN_OPTION, INVALID_OPTION, INVALID_DURATION
+ */
+export function deadlineOf(options: { timeout?: Duration; onProgress?: unknown }): number {
+  refuseUnknownOptions('wait', options, ['timeout', 'onProgress'])
+  const { timeout, onProgress } = options
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw new AsyncGenError('INVALID_OPTION', `wait: onProgress is ${onProgress}. It must be a function.`)
+  return timeout === undefined ? Number.POSITIVE_INFINITY : Date.now() + milliseconds(timeout)
 }
 
 /** The stored error, as an Error that can be thrown. */

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Duration, milliseconds } from '../../core/duration.js'
+import type { Duration } from '../../core/duration.js'
 import { AsyncGenError, WaitTimeoutError } from '../../core/errors.js'
-import { refuseUnknownOptions } from '../../core/known-options.js'
 import type { BoundClass, ClientOf, DataOf, TargetsOf } from '../binding.js'
 import type { AnyCall, CallInput, RecordOptions, WithinTransaction } from '../calls.js'
 import type { AttemptFields } from '../fields.js'
 import { ATTEMPT_STATUSES, type AttemptStatus } from '../row.js'
+import { deadlineOf } from '../wait.js'
 import type { BatchRow } from './store.js'
 
 /** Pauses between two looks at a batch, in milliseconds. They double. */
@@ -95,11 +95,8 @@ export class Batch<Class = unknown> {
    * @throws WaitTimeoutError; AsyncGenError UNKNOWN_OPTION, INVALID_OPTION, BATCH_GONE
    */
   async wait(options: BatchWaitOptions = {}): Promise<BatchCounts> {
-    refuseUnknownOptions('wait', options, ['timeout', 'onProgress'])
     const { timeout, onProgress } = options
-    if (onProgress !== undefined && typeof onProgress !== 'function')
-      throw new AsyncGenError('INVALID_OPTION', `wait: onProgress is ${onProgress}. It must be a function.`)
-    const deadline = timeout === undefined ? Number.POSITIVE_INFINITY : Date.now() + milliseconds(timeout)
+    const deadline = deadlineOf(options)
     let reported: string | undefined
     const report = async () => {
       const counts = await this.counts()

@@ -49,7 +49,7 @@ export async function writeDefinitions(
   return new Set(written.map(({ name }) => name))
 }
 
-/** Cancels pending attempts of schedules that were removed, and lets schedules begin anew whose clock was set back. */
+/** Cancels pending attempts of schedules that were removed, and restarts schedules whose clock was set back. */
 export async function repairSchedules(db: Database): Promise<void> {
   for (const { model, store } of scheduledModels(db).values()) {
     await db.query(sql.resetFuture, [model, AHEAD])

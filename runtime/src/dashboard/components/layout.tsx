@@ -61,6 +61,15 @@ export function Layout({ settings, title, role, section, url, children }: Layout
   )
 }
 
+/** The way back to the list of a class of attempts. */
+export function AttemptsCrumb({ settings, name }: { settings: DashboardSettings; name: string }) {
+  return (
+    <p class="crumbs">
+      <a href={pathTo(settings, 'attempts', name)}>{settings.attempts.length > 1 ? `Attempts: ${name}` : 'Attempts'}</a>
+    </p>
+  )
+}
+
 const SECTIONS: [Section, string][] = [
   ['overview', 'Overview'],
   ['attempts', 'Attempts'],

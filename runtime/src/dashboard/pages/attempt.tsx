@@ -4,7 +4,7 @@ import { printable } from '../../core/printable.js'
 import { ATTEMPT_ACTIONS, actionsFor } from '../actions/attempts.js'
 import { AttemptFacts } from '../components/attempt-facts.js'
 import { RunError } from '../components/errors.js'
-import { Layout } from '../components/layout.js'
+import { AttemptsCrumb, Layout } from '../components/layout.js'
 import { Call, Live, Status } from '../components/parts.js'
 import { ProgressLine } from '../components/progress.js'
 import { RelatedAttempts } from '../components/related-attempts.js'
@@ -36,11 +36,7 @@ export async function attemptPage(context: PageContext): Promise<Response> {
   return htmlResponse(
     settings,
     <Layout settings={settings} role={role} section="attempts" title={title} url={url}>
-      <p class="crumbs">
-        <a href={pathTo(settings, 'attempts', Attempt.name)}>
-          {settings.attempts.length > 1 ? `Attempts: ${Attempt.name}` : 'Attempts'}
-        </a>
-      </p>
+      <AttemptsCrumb settings={settings} name={Attempt.name} />
       <Live id="attempt">
         <header class="title">
           <div>

@@ -2,7 +2,7 @@ import type { AttemptClass } from '../../attempt/attempt.js'
 import { ATTEMPT_STATUSES } from '../../attempt/row.js'
 import { reported } from '../actions/audit.js'
 import { ConfirmForm } from '../components/confirm-form.js'
-import { Layout } from '../components/layout.js'
+import { AttemptsCrumb, Layout } from '../components/layout.js'
 import { withNotice } from '../components/notice.js'
 import { Live, Status, Time } from '../components/parts.js'
 import { ProgressLine } from '../components/progress.js'
@@ -25,11 +25,7 @@ export async function batchPage(context: PageContext): Promise<Response> {
   return htmlResponse(
     settings,
     <Layout settings={settings} role={role} section="attempts" title={title} url={url}>
-      <p class="crumbs">
-        <a href={pathTo(settings, 'attempts', Attempt.name)}>
-          {settings.attempts.length > 1 ? `Attempts: ${Attempt.name}` : 'Attempts'}
-        </a>
-      </p>
+      <AttemptsCrumb settings={settings} name={Attempt.name} />
       <Live id="batch">
         <header class="title">
           <div>
