@@ -251,3 +251,19 @@ describe('a worker', () => {
     }
   })
 })
+
+it('cannot call the functions that run as their owner, except those that only free what may run', async () => {
+  const functions = await rows(
+    `SELECT proname AS name, has_function_privilege($1, oid, 'EXECUTE') AS callable, proconfig::text AS config
+     FROM pg_proc WHERE prosecdef AND proname ~ '^(attempts|toasts)_' ORDER BY proname`,
+    [tenant],
+  )
+  expect(functions.filter(({ callable }) => callable).map(({ name }) => name)).toEqual([
+    'attempts_finish_batch',
+    'attempts_unblock',
+  ])
+  expect(functions.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(['attempts_cancel_dependents', 'attempts_end', 'attempts_enqueue', 'attempts_wake']),
+  )
+  for (const { name, config } of functions) expect(config, name).toContain('search_path=')
+})
