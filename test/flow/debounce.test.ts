@@ -236,6 +236,16 @@ describe('a unique call', () => {
     expect(calls).toHaveLength(2)
     expect((await unique('a')).duplicate).toBe(false)
   })
+
+  it('takes the place of one that has expired while no worker ran', async () => {
+    const unique = (options = {}) => Attempt.async(Search, { unique: 'pending', ...options }).index(7, 'a')
+    const expired = await unique({ expiresAfter: 1 })
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    const newer = await unique()
+    expect([newer.id, newer.expiresAt]).toEqual([expired.id, null])
+    await drain(db)
+    expect(calls).toEqual([[7, 'a']])
+  })
 })
 
 it('refuses to change the arguments of other rows, and of debounced ones that run', async () => {

@@ -102,13 +102,14 @@ const NOT_DEBOUNCED = {
 }
 
 /**
- * The parts of the insert that debounce. A call that waits gets what the newer one brings; of a unique call, nothing changes. Either way
- * its row is locked until the end of the transaction, so it cannot begin meanwhile. If it has just begun, PostgreSQL inserts another.
+ * The parts of the insert that debounce. A call that waits gets what the newer one brings; of a unique call, nothing changes, unless it has
+ * expired: it would never run, and no sweep has ended it yet. Either way its row is locked until the end of the transaction, so it cannot
+ * begin meanwhile. If it has just begun, PostgreSQL inserts another.
  *
  * Encrypted arguments are bound to the id of their row. So those for the waiting row come apart ($3), with its id ($4).
  */
 function debouncedParts(extra: string[], debouncing: 'plain' | 'encrypted'): typeof NOT_DEBOUNCED {
-  const isReplaced = `starts_with(excluded.debounce_key, 'debounce:')`
+  const isReplaced = `(starts_with(excluded.debounce_key, 'debounce:') OR attempt.expires_at <= clock_timestamp())`
   const replaced = [
     'type',
     'args',
