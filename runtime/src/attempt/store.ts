@@ -73,9 +73,10 @@ export class AttemptStore implements SweptTable {
     const extra = [...new Set(attempts.flatMap(({ data }) => Object.keys(data)))].sort()
     const rows = attempts.map((attempt) => ({ ...attempt, parentId: attempt.parentId?.toString() }))
     const hasTokens = attempts.some(({ idempotenceToken }) => idempotenceToken !== undefined)
+    const waits = attempts.some(({ afterIds }) => afterIds !== undefined)
     const transactionId = tx ? await this.#db.transactionId(tx) : null
     const inserted = await this.queryIn(tx)<AttemptRow>(
-      insertStatement(this.table, extra, hasTokens, batch !== undefined, this.#fieldsWithin(tx)),
+      insertStatement(this.table, extra, hasTokens, batch !== undefined, waits, this.#fieldsWithin(tx)),
       [
         JSON.stringify(rows),
         transactionId,
@@ -101,7 +102,7 @@ export class AttemptStore implements SweptTable {
     const rows = attempts.map((attempt) => ({ ...attempt, parentId: attempt.parentId?.toString() }))
     const transactionId = tx ? await this.#db.transactionId(tx) : null
     const inserted = await this.queryIn(tx)<DebouncedRow>(
-      insertStatement(this.table, extra, false, false, this.#fieldsWithin(tx), waiting ? 'encrypted' : 'plain'),
+      insertStatement(this.table, extra, false, false, false, this.#fieldsWithin(tx), waiting ? 'encrypted' : 'plain'),
       [JSON.stringify(rows), transactionId, ...(waiting ? [waiting.args, waiting.id?.toString() ?? null] : [])],
     )
     return inDebouncedOrder(attempts, tx ? (this.#withTimes(inserted) as DebouncedRow[]) : inserted)
