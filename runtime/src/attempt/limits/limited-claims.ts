@@ -78,7 +78,10 @@ interface ClaimedKeys {
   locked: Set<string>
 }
 
-/** How long to wait for the lock on a key, in milliseconds: other claims and ends of runs hold it briefly. */
+/**
+ * How long a claim waits for the locks on all of its keys, in milliseconds. Other claims and ends of runs hold them briefly. A transaction
+ * of the host that has ended a run holds one until its end, and must not delay the calls of other keys.
+ */
 const LOCK_TIMEOUT = 500
 
 /** Claims calls that have a limit. */
@@ -221,30 +224,60 @@ export class LimitedClaims {
   async #claimInTransaction(keys: readonly KeyClaim[], isJob: boolean): Promise<Map<string, ClaimedKey | undefined>> {
     if (keys.length === 0) return new Map()
     const names = keys.map(({ limitKey }) => limitKey)
-    const { claimed, locked }: ClaimedKeys = await this.#db.transaction(async (query) => {
+    const { claimed, locked }: ClaimedKeys = await this.#claimOnce(async (query) => {
       const locks = await query<{ key: string; acquired: boolean }>(this.#sql.tryLock, [this.#model, names])
       const locked = new Set(locks.filter(({ acquired }) => acquired).map(({ key }) => key))
       const unlocked = keys.filter(({ limitKey }) => locked.has(limitKey))
-      return { claimed: await this.#claimLocked(query, unlocked, isJob), locked }
+      const claimed = await this.#claimLocked(query, unlocked, isJob)
+      return { claimed, begun: [...claimed.values()], locked }
     })
+    const deadline = performance.now() + LOCK_TIMEOUT
     // One after the other: who waits for a lock holds none.
     for (const key of keys) {
-      if (!locked.has(key.limitKey)) claimed.set(key.limitKey, await this.#claimBusy(key, isJob))
+      if (!locked.has(key.limitKey)) claimed.set(key.limitKey, await this.#claimBusy(key, isJob, deadline))
     }
     return claimed
   }
 
-  /** Waits for the lock on a key. If it stays locked, the calls of the key are left to a later try. */
-  async #claimBusy(key: KeyClaim, isJob: boolean): Promise<ClaimedKey | undefined> {
+  /** Waits for the lock on a key until a deadline. If it stays locked, the calls of the key are left to a later try. */
+  async #claimBusy(key: KeyClaim, isJob: boolean, deadline: number): Promise<ClaimedKey | undefined> {
+    const timeout = Math.floor(deadline - performance.now())
+    if (timeout <= 0) return undefined
+    const { claimed } = await this.#claimOnce(async (query) => {
+      await query(this.#sql.lockSoon, [`${timeout}ms`])
+      const isLocked = await query(this.#sql.lock, [this.#model, key.limitKey]).then(
+        () => true,
+        (error) => {
+          if ((error as { code?: unknown }).code === LOCK_NOT_AVAILABLE) return false
+          throw error
+        },
+      )
+      const claimed = isLocked ? (await this.#claimLocked(query, [key], isJob)).get(key.limitKey) : undefined
+      return { claimed, begun: claimed ? [claimed] : [] }
+    })
+    return claimed
+  }
+
+  /**
+   * Claims in a transaction. It may be tried again although it was committed and only the answer was lost. So the sweep releases the runs
+   * of earlier tries, unless they have begun again.
+   */
+  async #claimOnce<Result extends { begun: ClaimedKey[] }>(claim: (query: Query) => Promise<Result>): Promise<Result> {
+    let uncertain: ClaimedKey[] = []
+    const releaseUncertain = () => {
+      for (const { id } of uncertain.flat().filter(isStarted)) this.#releaseLater(BigInt(id))
+    }
     try {
       return await this.#db.transaction(async (query) => {
-        await query(this.#sql.lockSoon, [`${LOCK_TIMEOUT}ms`])
-        await query(this.#sql.lock, [this.#model, key.limitKey])
-        return (await this.#claimLocked(query, [key], isJob)).get(key.limitKey)
+        releaseUncertain()
+        uncertain = []
+        const result = await claim(query)
+        uncertain = result.begun
+        return result
       })
     } catch (error) {
-      if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error
-      return undefined
+      releaseUncertain()
+      throw error
     }
   }
 
@@ -294,7 +327,7 @@ const unlimited: LimitedClaim = { row: undefined, waits: false, isUnlimited: tru
 /** Gives the started rows of a key to its requests: to each its own, if it is among them. */
 function answersOf({ limit, requests }: KeyClaim, rows: ClaimedKey | undefined): [Request, LimitedClaim][] {
   const started = (rows ?? []).filter(isStarted)
-  const waits = rows !== undefined && isFull(rows[0], limit, requests.length)
+  const waits = rows !== undefined && isFull(rows[0], limit, started.length)
   const own = new Map(started.map((row) => [BigInt(row.id), row]))
   const taken = new Set<StartedRow>()
   const answers = requests.map((request): [Request, StartedRow | undefined] => {
@@ -308,10 +341,12 @@ function answersOf({ limit, requests }: KeyClaim, rows: ClaimedKey | undefined):
 }
 
 /** Whether calls that were not started wait for their limit, and not for a lock on their rows. */
-function isFull(usage: StartedRow, { isStrict }: Limit, wanted: number): boolean {
+function isFull(usage: StartedRow, { isStrict }: Limit, started: number): boolean {
   const { concurrency, running, rateLimit, used, isLocked } = usage
   if (isStrict && !isLocked) return true
-  return (concurrency !== null && concurrency - running! < wanted) || (rateLimit !== null && rateLimit - used! < wanted)
+  return (
+    (concurrency !== null && running! + started >= concurrency) || (rateLimit !== null && used! + started >= rateLimit)
+  )
 }
 
 function byKey(rows: readonly StartedRow[]): Map<string, ClaimedKey> {
