@@ -250,6 +250,29 @@ it('a claim whose COMMIT had no answer leaves no run behind that holds its slot'
   }
 })
 
+it('a call that is retried while a job looks for its limit does not begin without it', async () => {
+  await Attempt.async(Mail).send('ann', 'a')
+  await work()
+  expect(calls).toEqual(['ann a'])
+  await rows(`INSERT INTO attempts (target, method, args) VALUES ('Mail', 'send', '["ann", "b"]')`)
+  await rows(`UPDATE attempts SET status = 'running', num_attempts = 1, locked_by = 0 WHERE status = 'pending'`)
+  const { pool } = db
+  const send = pool.query
+  let looks = 0
+  pool.query = (async (config: { name?: string }, ...rest: never[]) => {
+    const answer = await (send as (...args: unknown[]) => unknown).call(pool, config, ...rest)
+    if (config.name?.endsWith('limited-rows') && looks++ === 0)
+      await rows(`UPDATE attempts SET status = 'pending' WHERE status = 'running'`)
+    return answer
+  }) as typeof send
+  try {
+    await work()
+  } finally {
+    pool.query = send
+  }
+  expect([looks > 0, calls]).toEqual([true, ['ann a']])
+})
+
 it('a worker that stops gives the slots of its runs back, and no more of them run elsewhere', async () => {
   await rows(
     'CREATE TABLE runs (id serial PRIMARY KEY, token uuid UNIQUE, attempt bigint, key text, started_at timestamptz, ended_at timestamptz, pid int)',

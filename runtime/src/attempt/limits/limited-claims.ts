@@ -121,20 +121,24 @@ export class LimitedClaims {
     const [{ query, inContext }] = requests as [Request]
     const batch = requests.filter((request) => request.query === query)
     const answers = await inContext(async () => {
-      const keys = await this.#keysOf(batch)
-      const claimed = new Map<Request, LimitedClaim>()
+      const { keys, unlimited } = await this.#keysOf(batch)
+      const claimed = new Map<Request, LimitedClaim>(unlimited.map((request) => [request, isUnlimited]))
       // Two entries of one key in one statement would both use its free slots.
       for (const isJob of [true, false]) {
         for (const [request, answer] of await this.#claimKeys(keys, isJob)) claimed.set(request, answer)
       }
       return claimed
     })
-    return requests.map((request) => (request.query === query ? (answers.get(request) ?? unlimited) : undefined))
+    return requests.map((request) => (request.query === query ? (answers.get(request) ?? isNotPending) : undefined))
   }
 
-  /** The requests by their keys. Those of calls that have no limit, or whose key cannot be computed, are left out. */
-  async #keysOf(requests: readonly Request[]): Promise<KeyClaim[]> {
+  /**
+   * The requests by their keys, and those of calls that have no limit, or whose key cannot be computed. Those of calls that are not pending
+   * are in neither: a call that is retried in this moment must not begin without its limit.
+   */
+  async #keysOf(requests: readonly Request[]): Promise<{ keys: KeyClaim[]; unlimited: Request[] }> {
     const keys = new Map<string, KeyClaim>()
+    const unlimited: Request[] = []
     const add = (limitKey: string, limit: Limit, request: Request) => {
       const known = keys.get(limitKey)
       if (known) known.requests.push(request)
@@ -146,21 +150,26 @@ export class LimitedClaims {
       if (limit) add(limitKey!, limit, request)
       return !limit
     })
-    if (others.length === 0) return [...keys.values()]
+    if (others.length === 0) return { keys: [...keys.values()], unlimited }
 
     const rows = await this.#db.query<WaitingRow>(this.#sql.waiting, [others.map(({ id }) => id)])
     const byId = new Map(rows.map((row) => [BigInt(row.id), row]))
     const computed: { id: bigint; key: string }[] = []
     for (const request of others) {
       const row = byId.get(request.id)
-      const named = row && request.limits.list.of(row)
-      if (!row || !named) continue
+      if (!row) continue
+      const named = request.limits.list.of(row)
+      if (!named) {
+        unlimited.push(request)
+        continue
+      }
       let key = row.limit_key
       if (key === null || splitLimitKey(key).name !== named.name) {
         try {
           key = limitKey(named, `${row.target}.${row.method}`, request.limits.argsOf(row))
         } catch {
           // The call is claimed without a limit, and its run fails with the same error.
+          unlimited.push(request)
           continue
         }
         computed.push({ id: request.id, key })
@@ -169,7 +178,7 @@ export class LimitedClaims {
     }
     if (computed.length > 0)
       await this.#db.query(this.#sql.storeKeys, [computed.map(({ id }) => id), computed.map(({ key }) => key)])
-    return [...keys.values()]
+    return { keys: [...keys.values()], unlimited }
   }
 
   async #claimKeys(all: readonly KeyClaim[], isJob: boolean): Promise<[Request, LimitedClaim][]> {
@@ -322,7 +331,9 @@ export class LimitedClaims {
   }
 }
 
-const unlimited: LimitedClaim = { row: undefined, waits: false, isUnlimited: true }
+const isUnlimited: LimitedClaim = { row: undefined, waits: false, isUnlimited: true }
+
+const isNotPending: LimitedClaim = { row: undefined, waits: false }
 
 /** Gives the started rows of a key to its requests: to each its own, if it is among them. */
 function answersOf({ limit, requests }: KeyClaim, rows: ClaimedKey | undefined): [Request, LimitedClaim][] {
