@@ -124,7 +124,7 @@ async function play(step: typeof steps extends fc.Arbitrary<(infer S)[]> ? S : n
       SELECT pid FROM pg_stat_activity
       WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> 'async-gen presence'
       ORDER BY random() LIMIT 3
-    ) AS some`)
+    ) AS sessions`)
   } else if (step.type === 'set') {
     await set(step)
   } else {

@@ -77,6 +77,14 @@ it('calls that are recorded together, and wait for the same others in opposite o
   expect(await Attempt.count({ status: 'blocked' })).toBe(1200)
 })
 
+it('PostgreSQL had to end none of these', async () => {
+  const deadlocks = async () =>
+    await rows('SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()')
+  // A session reports its deadlocks within a second.
+  await new Promise((resolve) => setTimeout(resolve, 1500))
+  expect(await deadlocks()).toEqual([{ deadlocks: 0 }])
+})
+
 it('a sweep, a retry and a cancellation of the same chains at the same time all end', async () => {
   for (let round = 0; round < 5; round++) {
     await rows('TRUNCATE attempts CASCADE')

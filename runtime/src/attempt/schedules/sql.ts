@@ -47,13 +47,13 @@ export const scheduleStatements = {
     text: 'SELECT FROM async_schedules WHERE model = $1 AND (next_at <= clock_timestamp() OR next_at IS NULL) LIMIT 1',
   },
 
-  // A schedule that another worker has locked is left to it. SQL may have written a time that JavaScript does not know.
+  // A schedule that another worker has locked is left to it.
   lockDue: {
     name: 'async_schedules:lock-due',
     text: `
       SELECT
         name, target, method, args::text AS args, cron, tz, missed, overlap, waiting,
-        least(greatest(recorded_until, 'epoch'), clock_timestamp() + interval '1 day') AS "recordedUntil", clock_timestamp() AS now
+        recorded_until AS "recordedUntil", clock_timestamp() AS now
       FROM async_schedules
       WHERE model = $1 AND (next_at <= clock_timestamp() OR next_at IS NULL)
       ORDER BY next_at NULLS FIRST
