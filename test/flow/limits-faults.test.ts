@@ -160,11 +160,12 @@ describe('the sweep finds a key with room for a call, and without a job,', () =>
   })
 })
 
-it('SQL that moves a running call to another key wakes the next call of its old key', async () => {
+it('SQL that moves a running call to another key frees its slot, which the sweep finds', async () => {
   const ids = [await occupy('Shop:acme'), await occupy('Shop:acme')]
   await Attempt.async(Shop).push('acme', 'a')
   await loseJobs()
   await rows(`UPDATE attempts SET limit_key = 'Shop:globex' WHERE id = $1`, [ids[0]])
+  await sweep(db)
   await work()
   expect(calls).toEqual(['acme a'])
 })
