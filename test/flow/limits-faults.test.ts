@@ -284,7 +284,7 @@ it('a worker that stops gives the slots of its runs back, and no more of them ru
   let other: WorkerProcess | undefined
   try {
     await rows(`INSERT INTO attempts (target, method, args, limit_key)
-      SELECT 'Slots', 'work', '["acme", 60000, 0, false]', 'Slots:acme' FROM generate_series(1, 3)`)
+      SELECT 'Slots', 'work', '["acme", 3600000, 0, false]', 'Slots:acme' FROM generate_series(1, 3)`)
     await eventually('two runs', async () => (await runsOf(stopped)) === 2)
     other = start()
     await eventually(
@@ -303,7 +303,7 @@ it('a worker that stops gives the slots of its runs back, and no more of them ru
     await Promise.all([stopped, other].map((each) => each?.exited))
     await rows('DROP TABLE runs')
   }
-})
+}, 400_000)
 
 describe.each(['repeatable read', 'serializable'])('with a pool whose transactions are %s', (isolation) => {
   it('limits, orders and rates hold, and every call runs', async () => {
