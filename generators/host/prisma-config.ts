@@ -3,8 +3,8 @@ import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { satisfies } from 'semver'
 import { HostError } from './errors.js'
-import { upwards } from './files.js'
 import type { PackageJson } from './package-json.js'
+import { usesPlugAndPlay } from './package-manager.js'
 import type { PrismaMajor } from './prisma-parser.js'
 import { prismaElsewhere } from './workspace.js'
 
@@ -72,10 +72,9 @@ function notSupported(version: string, where: string): HostError {
 }
 
 function installIt(root: string): string {
-  const plugged = upwards(root).some((folder) => existsSync(join(folder, '.pnp.cjs')))
-  return plugged
+  return usesPlugAndPlay(root)
     ? "With Yarn's Plug'n'Play, async-gen has to be a dependency of the project: yarn add -D async-gen, then yarn async-gen … If Prisma does not run either, set `nodeLinker: node-modules` in .yarnrc.yml"
-    : 'Install the dependencies (with npm: `npm install`), then run the command again.'
+    : 'Install the dependencies (`npm install`), then run the command again.'
 }
 
 /** Loads the host's prisma.config with the host's own Prisma, so that both read it in the same way. Prisma 6 works without one. */
