@@ -66,7 +66,7 @@ function notSupported(version: string, where: string): HostError {
         : ''),
     where,
     remedy: isSix
-      ? 'Change to the last Prisma 6, which needs no other change: npm install prisma@^6.19.0 @prisma/client@^6.19.0'
+      ? 'Change to the last Prisma 6: npm install prisma@^6.19.0 @prisma/client@^6.19.0. If the schema is a folder, Prisma then looks for the migrations beside the file with the datasource.'
       : 'Change to Prisma 7 (https://www.prisma.io/docs/guides/upgrade-prisma-orm): npm install prisma@7 @prisma/client@7',
   })
 }

@@ -131,7 +131,7 @@ describe('doctor finds, and says what to do:', () => {
 
   it('a Node on which Prisma does not run with Plug’n’Play, and a client in node_modules', async () => {
     const host = await installed({ 'yarn.lock': '', '.pnp.cjs': '' })
-    onNode('20.19.0')
+    onNode('22.18.0')
     expect(await found(host)).toEqual([{ code: 'PNP_NODE', where: undefined }])
     onNode('24.1.0')
     expect(await found(host)).toEqual([])

@@ -56,7 +56,7 @@ export const PACKAGE_MANAGERS = {
   'yarn-pnp': {
     title: "Yarn 4 with Plug'n'Play",
     ...YARN,
-    // On Node 20, Prisma 7's command loads an ES module with `require`, which Yarn does not find in its archives.
+    // Before Node 24, Prisma 7's command does not find one of its ES modules in Yarn's archives.
     node: 'node@24',
     files: { 'yarn.lock': '', '.yarnrc.yml': 'nodeLinker: pnp\n' },
   },

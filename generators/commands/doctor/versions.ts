@@ -111,9 +111,9 @@ function plugAndPlay(host: Host): Finding[] {
   return [...plugAndPlayNode(host), ...plugAndPlayClient(host)]
 }
 
-/** Prisma 7's command loads an ES module with `require`. On Node 20, Node reads that file itself, and cannot read Yarn's archives. */
+/** Prisma 7's command loads an ES module with `require`. Before Node 24, that does not find the modules in Yarn's archives. */
 function plugAndPlayNode({ node, schema }: Host): Finding[] {
-  if (schema.major < 7 || major(node) > 20) return []
+  if (schema.major < 7 || major(node) >= 24) return []
   return [
     {
       severity: 'warning',
