@@ -6,8 +6,8 @@ const runtime = (file: string) => fileURLToPath(new URL(`runtime/src/${file}`, i
 /** Their files share a process, and what it has loaded. Those that are left out mock modules. */
 const SHARING = 'test/{generators,docs}/!(stage|upgrade).test.ts'
 
-/** Their files share a process too, but only the packages in it: their modules are bound to a database. The one left out sets globals. */
-const SHARING_PACKAGES = 'test/{runtime,flow,dashboard}/!(telemetry).test.ts'
+/** Their files share a process too, but only the packages in it: their modules are bound to a database. Those that are left out set globals, or count connections. */
+const SHARING_PACKAGES = 'test/{runtime,flow,dashboard}/!(telemetry|events).test.ts'
 
 const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   test: {
@@ -34,7 +34,7 @@ export default defineConfig({
   test: {
     globalSetup: 'test/support/global-setup.ts',
     // Most of the time, many tests wait for processes.
-    maxWorkers: 3,
+    maxWorkers: 4,
     projects: [
       project('sharing', { include: [SHARING], isolate: false }),
       project('sharing packages', {
