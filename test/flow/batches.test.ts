@@ -1,10 +1,10 @@
-import { AesGcmEncryptor, attemptTask, BaseAttempt, defineTargets, sweep } from '@async-gen/runtime'
+import { AesGcmEncryptor, BaseAttempt, defineTargets, sweep } from '@async-gen/runtime'
 import { drain, inline, inRollback, prune } from '@async-gen/runtime/testing'
-import { runOnce } from 'graphile-worker'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { gate } from '../support/gate.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -63,10 +63,8 @@ const idsOf = async (batch: bigint) =>
       batch,
     ])
   ).map(({ id }) => id)
-const work = (concurrency = 1) =>
-  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Attempt) }, concurrency, noHandleSignals: true })
+const work = (concurrency = 1) => runJobs(url, Attempt, { concurrency })
 
-beforeAll(() => work())
 beforeEach(() => {
   calls = []
   running = gate()

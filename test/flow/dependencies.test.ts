@@ -1,9 +1,9 @@
-import { AesGcmEncryptor, attemptTask, BaseAttempt, defineTargets, recordTarget, sweep } from '@async-gen/runtime'
+import { AesGcmEncryptor, BaseAttempt, defineTargets, recordTarget, sweep } from '@async-gen/runtime'
 import { drain, perform, prune, recorded } from '@async-gen/runtime/testing'
-import { runOnce } from 'graphile-worker'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -49,10 +49,8 @@ const statusOf = async (...ids: bigint[]) => {
   ])
   return found.map(({ status }) => status)
 }
-const work = () =>
-  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Attempt) }, concurrency: 1, noHandleSignals: true })
+const work = () => runJobs(url, Attempt)
 
-beforeAll(() => work())
 beforeEach(() => {
   calls = []
 })

@@ -5,7 +5,7 @@ import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
 import { query } from '../support/postgres.js'
-import { compiled } from '../support/programs.js'
+import { bundled } from '../support/programs.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 /** More examples and workers: `FLOW_RUNS=50 FLOW_WORKERS=8 npx vitest run test/flow/limits.properties.test.ts`. */
@@ -48,7 +48,7 @@ let isRateRaised = false
 let killed = new Map<number, number>()
 
 const start = () => {
-  const worker = startWorker(REPOSITORY, { DATABASE_URL: url }, compiled('test/flow/host/limits-worker.ts'))
+  const worker = startWorker(REPOSITORY, { DATABASE_URL: url }, bundled('test/flow/host/limits-worker.ts'))
   workers.push(worker)
 }
 
