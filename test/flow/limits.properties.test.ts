@@ -46,6 +46,8 @@ let concurrencies = new Map<string, number>()
 let isRateRaised = false
 /** When a process was killed. */
 let killed = new Map<number, number>()
+/** When a call was cancelled or deleted. Its slot is free from then on, although its method goes on. */
+let taken = new Map<string, number>()
 
 const start = () => {
   const worker = startWorker(REPOSITORY, { DATABASE_URL: url }, bundled('test/flow/host/limits-worker.ts'))
@@ -130,7 +132,11 @@ async function play(step: typeof steps extends fc.Arbitrary<(infer S)[]> ? S : n
   } else {
     const change =
       step.type === 'delete' ? 'DELETE FROM attempts' : `UPDATE attempts SET status = 'cancelled', completed_at = now()`
-    await sql(`${change} WHERE id = (SELECT id FROM attempts WHERE completed_at IS NULL ORDER BY random() LIMIT 1)`)
+    const at = await now()
+    const [row] = await sql(
+      `${change} WHERE id = (SELECT id FROM attempts WHERE completed_at IS NULL ORDER BY random() LIMIT 1) RETURNING id`,
+    )
+    if (row) taken.set(row.id, at)
   }
   await sleep(20)
 }
@@ -189,6 +195,7 @@ it(
           'TRUNCATE runs, attempts, async_pauses, async_limits, async_limit_starts; DELETE FROM graphile_worker._private_jobs',
         )
         killed = new Map()
+        taken = new Map()
         inForce = []
         concurrencies = new Map()
         isRateRaised = false
@@ -232,7 +239,8 @@ it(
 
 /** How many of the runs took place at the same time when each of them started, with that one. */
 function atEachStart(runs: readonly Run[]): { started: number; running: number }[] {
-  const endOf = ({ ended, pid }: Run) => ended ?? killed.get(pid) ?? Number.POSITIVE_INFINITY
+  const endOf = ({ attempt, ended, pid }: Run) =>
+    Math.min(ended ?? killed.get(pid) ?? Number.POSITIVE_INFINITY, taken.get(attempt) ?? Number.POSITIVE_INFINITY)
   return runs.map(({ started }) => ({
     started,
     running: runs.filter((run) => run.started <= started && endOf(run) > started).length,
