@@ -67,6 +67,8 @@ interface StartedRow extends AttemptRow {
   used: number | null
   rateMs: number | null
   isLocked: boolean
+  /** How many calls of the key were found that may start, with a few that had no slot; null if that was not counted. */
+  found: number | null
 }
 
 /** The answer for a key: at least one row, which says how much of the limit is used. */
@@ -321,7 +323,7 @@ export class LimitedClaims {
       const started = rows.filter(isStarted).length
       if (usage.concurrency !== null && usage.running! + started >= usage.concurrency) continue
       if (usage.rateLimit !== null && usage.used! + started >= usage.rateLimit) later.push(usage)
-      else if (started === requests.length) now.push(limitKey)
+      else if (started === requests.length && (usage.found === null || usage.found > started)) now.push(limitKey)
     }
     if (now.length > 0) await query(this.#sql.wake, [this.#task, now])
     if (later.length > 0) {
@@ -380,6 +382,6 @@ function isStarted({ id }: StartedRow): boolean {
 
 function withoutUsage(started: StartedRow | undefined): AttemptRow | undefined {
   if (!started) return undefined
-  const { limitKey, concurrency, running, rateLimit, used, rateMs, isLocked, ...row } = started
+  const { limitKey, concurrency, running, rateLimit, used, rateMs, isLocked, found, ...row } = started
   return row
 }

@@ -121,8 +121,10 @@ export const limitStatements = (table: string) =>
       )
       SELECT
         given.limit_key AS "limitKey", given.concurrency, given.running, NULL::int AS "rateLimit", NULL::int AS used, NULL::float8 AS "rateMs",
-        false AS "isLocked", started.*
-      FROM given LEFT JOIN started ON started.limit_key = given.limit_key
+        false AS "isLocked", coalesce(found.count, 0) AS found, started.*
+      FROM given
+      LEFT JOIN (SELECT limit_key, count(*)::int FROM candidates GROUP BY limit_key) AS found USING (limit_key)
+      LEFT JOIN started ON started.limit_key = given.limit_key
       WHERE given.running IS NOT NULL AND NOT given.has_rate`,
     },
 
@@ -227,7 +229,7 @@ export const limitStatements = (table: string) =>
         EXISTS (
           SELECT FROM first_in_order AS next WHERE next.limit_key = free.limit_key AND next.id NOT IN (SELECT id FROM unlocked)
         ) AS "isLocked",
-        started.*
+        NULL::int AS found, started.*
       FROM free LEFT JOIN started ON started.limit_key = free.limit_key`,
     },
 
