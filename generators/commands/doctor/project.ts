@@ -17,6 +17,7 @@ import { ejectedPath, staleTemplates } from '../../pipeline/templates.js'
 import { dashboardFindings } from './dashboard.js'
 import { type Definitions, readMigration } from './definitions.js'
 import type { Finding } from './finding.js'
+import { prisma8Findings } from './prisma-8.js'
 
 /** The problems in the files of a host in which async-gen is installed. */
 export function projectFindings(host: Host, manifest: Manifest): Finding[] {
@@ -28,6 +29,10 @@ export function projectFindings(host: Host, manifest: Manifest): Finding[] {
     ...tasksTwice(host, manifest),
     ...missingClient(host, manifest),
     ...installedPackages(host),
+    ...prisma8Findings(host, {
+      prisma: installedVersion(host.root, 'prisma'),
+      ormPostgres: installedVersion(host.root, '@prisma/orm-postgres'),
+    }),
     ...behind(manifest),
     ...dashboardFindings(host, manifest),
     ...otherVersion(host).map((message) => ({
