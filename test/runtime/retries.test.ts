@@ -334,7 +334,7 @@ describe('a call whose transaction conflicts with another one', () => {
     await rows(`UPDATE attempts SET status = 'running', num_attempts = 1, locked_by = $1, started_at = now()`, [worker])
     await prisma.$transaction(async (tx) => {
       await tx.$executeRaw`SELECT FROM attempts FOR UPDATE`
-      await Attempt.store.runs.release({ id, number: 1, worker }, 0)
+      await Attempt.store.runs.release({ id, number: 1, worker, batchId: null }, 0)
       await sweep(db)
     })
     expect(await Attempt.find(id)).toMatchObject({ status: 'running', numAttempts: 1 })

@@ -188,6 +188,8 @@ export interface RunKey {
   number: number
   /** The id of the worker that claimed it. */
   worker: number
+  /** The batch of the call; null if it belongs to none. */
+  batchId: AttemptRow['batch_id']
 }
 
 /** Which rows to read. A property that is left out does not filter. */
