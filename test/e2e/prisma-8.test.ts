@@ -129,7 +129,7 @@ describe('a shop on Prisma 8, which is a preview', () => {
       expect(await rows('SELECT FROM attempts')).toEqual([])
     })
 
-    it('A1: refuses the client in place of a transaction, warns of a forgotten one, and records nothing in an ended one', async () => {
+    it('A1: the client is no transaction, a forgotten one is warned of, and an ended one records nothing', async () => {
       const { refused, late, warnings } = await play('mistakes')
       expect(refused).toBe('NOT_A_TRANSACTION')
       expect(late).toBe('RUNTIME.TRANSACTION_CLOSED')
@@ -148,7 +148,7 @@ describe('a shop on Prisma 8, which is a preview', () => {
       expect(await rows('SELECT id FROM attempts')).toEqual(before)
     })
 
-    it('A1, A8, P5: a worker runs a call recorded in db.transaction; what a failed run wrote through tx() is undone', async () => {
+    it('A1, A8, P5: a worker runs a call of db.transaction; a failed run undoes what it wrote through tx()', async () => {
       const { attempt, recordedAt } = await play('place-order', 2)
       expect(recordedAt).toBe(true)
       worker = startWorker(dir, env)
