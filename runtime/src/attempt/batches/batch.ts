@@ -65,7 +65,7 @@ export class Batch<Class = unknown> {
   ): Promise<InstanceOf<Class>[]> {
     const list = (Array.isArray(calls) ? calls : [calls]) as unknown as AnyCall[]
     const added = list.map((call) => ({ ...call, batch: this }))
-    return (await this.#Attempt.createMany(added as never[], within as WithinTransaction<never>)) as InstanceOf<Class>[]
+    return (await this.#Attempt.createMany(added as never[], within as never)) as InstanceOf<Class>[]
   }
 
   /** Counts the calls, by status. */
