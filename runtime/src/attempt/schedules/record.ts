@@ -3,7 +3,7 @@ import { isAsyncGenError } from '../../core/errors.js'
 import { deserialize } from '../../core/serialize.js'
 import type { Query } from '../../core/statement.js'
 import { invalid } from './cron.js'
-import { checkName, checkTimes } from './define.js'
+import { checkName, checkTimes, ofSchedule } from './define.js'
 import { type ScheduleState, type ScheduleStep, stepOf } from './due.js'
 import { type ScheduledModel, scheduledModels } from './models.js'
 import { scheduledAttemptStatements, scheduleStatements as sql } from './sql.js'
@@ -81,7 +81,7 @@ async function recordPage(db: Database, model: ScheduledModel): Promise<Recorded
         checkTimes(name, schedule)
         requireList(name, schedule.args)
         const step = stepOf(schedule, schedule.now, running.has(name))
-        if (step.record.length > 0) targets.resolve(target, method)
+        if (step.record.length > 0) ofSchedule(name, () => targets.resolve(target, method))
         occurrences.push(...step.record.map((at) => ({ schedule, at })))
         await store(query, model, schedule, step)
       } catch (error) {
