@@ -26,7 +26,7 @@ const fill = () =>
   rows(`INSERT INTO async_schedules (model, name, in_code, target, method, cron, tz, last_at, next_at, waiting, error) VALUES
     ('Attempt', 'nightly', true, 'Probe', 'plain', '0 4 * * *', 'Europe/Berlin', '2026-11-26T03:00:00Z', '2026-11-27T03:00:00Z', false, NULL),
     ('Attempt', 'waits', false, 'Probe', 'plain', '0 * * * *', 'UTC', '2026-11-26T03:00:00Z', 'infinity', true, NULL),
-    ('Attempt', E'bad\\nname', false, 'Probe', 'plain', 'soon', 'UTC', NULL, 'infinity', false, 'cron is "soon"')`)
+    ('Attempt', E'bad\\nname', false, 'Probe', 'plain', 'soon', 'UTC', NULL, '2026-11-27T03:00:00Z', false, 'cron is "soon"')`)
 
 it('`async-gen-worker schedule` lists schedules with their last and next times, and what is wrong', async () => {
   expect((await schedule()).stdout).toBe(

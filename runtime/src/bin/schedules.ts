@@ -25,13 +25,9 @@ export async function showSchedules(module: string | undefined): Promise<Command
 /** @param models those of the host; none if its modules do not load */
 function linesOf(schedule: ScheduleStatus, models: readonly string[]): string[] {
   const { model, name, target, method, cron, tz, lastAt, nextAt, waiting, error, inCode } = schedule
-  const next = waiting
-    ? 'when the run before has ended'
-    : nextAt
-      ? inZone(nextAt, tz)
-      : error
-        ? 'never'
-        : 'not known yet'
+  // Of a schedule that cannot be used, it is the time of the next look.
+  const at = error === null ? nextAt : null
+  const next = waiting ? 'when the run before has ended' : at ? inZone(at, tz) : error ? 'never' : 'not known yet'
   const call = `${printable(target, 100)}.${printable(method, 100)} (${printable(model, 100)})`
   return [
     `${printable(name, 200)}: ${call}, ${printable(cron, 100)} ${printable(tz, 60)}, ${inCode ? 'in schedule.ts' : 'a row'}`,

@@ -66,7 +66,13 @@ function ScheduleRows({ settings, schedules }: ScheduleRowsProps) {
           </td>
           <td class="time">{lastAt ? <ZoneTime at={lastAt} tz={tz} /> : 'never'}</td>
           <td class="time">
-            {waiting ? 'when the run before has ended' : nextAt ? <ZoneTime at={nextAt} tz={tz} /> : '–'}
+            {waiting ? (
+              'when the run before has ended'
+            ) : nextAt && error === null ? (
+              <ZoneTime at={nextAt} tz={tz} />
+            ) : (
+              '–'
+            )}
           </td>
         </tr>
       ))}
