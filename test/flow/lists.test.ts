@@ -154,6 +154,6 @@ describe('the page of the batches', () => {
 
 it('a dashboard without attempts has no links to their pages', async () => {
   const page = await new Client(asyncDashboard(db, { attempts: [] })).visit('/async')
-  for (const name of ['Attempts', 'Batches', 'Schedules', 'Limits', 'Pauses']) expect(linksOf(page, name)).toEqual([])
+  for (const name of ['Attempts', 'Batches', 'Schedules', 'Limits']) expect(linksOf(page, name)).toEqual([])
   expect(linksOf(page, 'Toasts')).not.toEqual([])
 })
