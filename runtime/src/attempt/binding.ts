@@ -82,6 +82,8 @@ export interface AttemptFilter<T extends Targets = Targets, Data = Record<string
   parent?: AttemptFields
   /** The batch that they belong to, or its id. */
   batch?: BatchReference | RowId
+  /** The name of the schedule that recorded them, also if it was removed. */
+  schedule?: string
   /** Text in the name, code or message of the latest error, upper and lower case alike. Encrypted errors never match. */
   error?: string
   /** Text in the arguments, as JSON, upper and lower case alike. Encrypted arguments never match. */
