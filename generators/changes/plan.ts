@@ -3,7 +3,9 @@ import { ConflictError } from '../host/errors.js'
 import type { Format } from '../host/formatter.js'
 import type { Host } from '../host/inspect.js'
 import { addToPackageJson, type PackageAdditions } from '../host/package-json.js'
+import { contractModels } from '../host/prisma-8/contract-models.js'
 import { readSection, writeSection } from '../host/schema-block.js'
+import { planContractMigration } from './contract-migration.js'
 import { applyDecision, type Conflict, type Decision, decide, type MergeOutcome } from './decide.js'
 import type { Change, Draft, Write } from './draft.js'
 import { MANIFEST, sectionKey } from './manifest.js'
@@ -31,14 +33,18 @@ export interface PlanOptions {
 
 /** Compares the staged texts with the host's, and adds the changes to the draft. Nothing is on the disk yet. */
 export async function draftChanges(draft: Draft, staged: Staged[], planning: PlanOptions) {
+  const { emitContract } = draft.host
   for (const item of staged) {
     // Several generators emit this file. The first one has planned it.
     if (item.kind === 'file' && item.shared && draft.changes.some(({ path }) => path === item.path)) continue
     if (item.kind === 'file') await planFile(draft, item, planning)
     if (item.kind === 'fragment') await planFragment(draft, item, planning)
-    if (item.kind === 'migration') planMigration(draft, item, planning.now, planning.restoreMigrations)
+    if (item.kind === 'migration' && !emitContract) planMigration(draft, item, planning.now, planning.restoreMigrations)
     if (item.kind === 'package') planPackage(draft, item)
   }
+  if (!emitContract) return
+  const migrations = staged.filter((item) => item.kind === 'migration')
+  await planContractMigration(draft, migrations, planning.now, emitContract)
 }
 
 /** The key of a staged text in the manifest; null if the manifest does not list it under `files`. */
@@ -104,7 +110,7 @@ async function planFragment(draft: Draft, fragment: StagedFragment, planning: Pl
   const { name, owner } = fragment
   const key = manifestKey(draft.host, fragment)!
   const current = draft.read(schema.path)!
-  const next = fragment.text.trim()
+  const next = (schema.major === 8 ? contractModels(fragment.text) : fragment.text).trim()
   const outcome = await decide({
     path: schema.path,
     current: readSection(current, name),

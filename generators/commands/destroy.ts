@@ -40,6 +40,7 @@ export async function destroy(request: DestroyRequest): Promise<PlanOutcome> {
   const session = await openSession(request, { writes: writesIn(request) })
   const { host } = session
   const manifest = requireManifest(session.manifest)
+  if (host.emitContract) throw notInPreview()
   const remaining = without(manifest, request)
   const answers = sharedAnswers(host, manifest)
 
@@ -63,6 +64,15 @@ export async function destroy(request: DestroyRequest): Promise<PlanOutcome> {
     status,
     nextSteps: nextSteps(host, manifest, plan, 'Find the code that still imports the deleted files: npx tsc --noEmit'),
   }
+}
+
+function notInPreview(): UsageError {
+  return new UsageError({
+    code: 'PRISMA_8_PREVIEW',
+    message: 'destroy is not available with Prisma 8: async-gen writes no migration there that drops its tables.',
+    remedy:
+      'Delete the files and the models by hand, plan a migration with Prisma, and add the DROP TABLE statements to it before the type is dropped',
+  })
 }
 
 /** The recorded runs without the one that the request names. */

@@ -1,6 +1,6 @@
 import { readManifest } from '../changes/manifest.js'
+import { clientsOf } from '../host/clients.js'
 import { inspect } from '../host/inspect.js'
-import { HostClients } from '../host/prisma-client.js'
 import { clientFlag } from '../pipeline/client-answer.js'
 import { type HostLocation, locationFlags } from '../pipeline/session.js'
 
@@ -37,7 +37,7 @@ export async function info(place: HostLocation) {
     previewFeatures: host.schema.previewFeatures,
     migrations: migrations.path,
     migrationCount: migrations.names.length,
-    clients: (await HostClients.of(host)).search().candidates.map(clientFlag),
+    clients: (await clientsOf(host)).search().candidates.map(clientFlag),
     testRunner: host.testRunner,
     formatter: host.formatter,
     installed: manifest && {

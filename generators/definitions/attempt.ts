@@ -1,4 +1,4 @@
-import { databaseSchema, environmentVariable, files, migrations, sharedContext, specs } from './emissions.js'
+import { databaseSchema, environmentVariable, factories, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Generator, GeneratorAnswers } from './generator.js'
 import { freeName, modelNames } from './names.js'
 
@@ -25,8 +25,8 @@ export const attempt: Generator = {
     return [
       ...files(owner, dir, context, ['attempt/async/__file__.ts']),
       ...files(owner, dir, context, ['attempt/async/targets.ts', 'attempt/async/schedule.ts'], true),
+      ...factories(host, owner, dir, context, ['attempt/async/__file__.factory.ts']),
       ...files(owner, dir, context, [
-        'attempt/async/__file__.factory.ts',
         'attempt/async/tasks/__task__.ts',
         'attempt/async/tasks/__task___batch.ts',
         ...(encrypted ? ['attempt/async/tasks/__task___reencrypt.ts'] : []),

@@ -101,12 +101,14 @@ const PACKAGE_MANAGERS: Record<string, { manifests: string; ci: string }> = {
   bun: { manifests: 'package.json bun.lock*', ci: 'bun install --frozen-lockfile' },
 }
 
-function contextOf({ node, packageJson, packageManager, root }: Host): Context {
+function contextOf({ node, packageJson, packageManager, prisma, emitContract, root }: Host): Context {
   const { name, exec } = packageManager
   const bun = name === 'bun'
   return {
     app: slug(parse(packageJson.text).name) || slug(basename(root)) || 'app',
     exec,
+    generate: `${prisma.command} ${emitContract ? 'contract emit' : 'generate'}`,
+    migrate: `${prisma.command} ${emitContract ? 'db migrate' : 'migrate deploy'}`,
     image: bun ? 'oven/bun:1' : `node:${node.split('.')[0]}-slim`,
     user: bun ? 'bun' : 'node',
     build: 'build' in packageJson.scripts ? `${name} run build` : '',

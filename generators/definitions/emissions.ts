@@ -8,7 +8,10 @@ import type { ModuleStyle } from '../host/typescript.js'
 import type { GeneratorAnswers } from './generator.js'
 
 /** The values that all templates may use. */
-export function sharedContext({ modules, schema }: Host, { dir, client, urlVariables }: GeneratorAnswers): Context {
+export function sharedContext(
+  { modules, prisma, schema }: Host,
+  { dir, client, urlVariables }: GeneratorAnswers,
+): Context {
   return {
     dir,
     databaseUrl: urlExpression(urlVariables, modules),
@@ -16,6 +19,8 @@ export function sharedContext({ modules, schema }: Host, { dir, client, urlVaria
     foreignKeys: schema.relationMode !== 'prisma',
     // Without the preview feature, Prisma ignores partial indexes. With it, Prisma drops those that the schema does not declare.
     partialIndexes: schema.previewFeatures.includes('partialIndexes'),
+    // Prisma 8, which reads the schema of a Prisma 7 beside it, refuses @updatedAt in a column with a default.
+    updatedAt: prisma.command === 'prisma7' ? '' : ' @updatedAt',
     ext: modules.ext,
     dynamicExt: modules.dynamicExt,
     esm: modules.esm,
@@ -66,9 +71,16 @@ export function files(owner: string, dir: string, context: Context, templates: s
   })
 }
 
+/** Files that create rows with the PrismaClient. There are none for the client of Prisma 8 yet. */
+export function factories(host: Host, owner: string, dir: string, context: Context, templates: string[]): Emission[] {
+  return host.emitContract ? [] : files(owner, dir, context, templates)
+}
+
 /** The specs of one generator, for the host's test runner; a note if the host has none that they support. */
 export function specs(host: Host, owner: string, dir: string, context: Context, templates: string[]): Emission[] {
   const { testRunner } = host
+  if (host.emitContract)
+    return [{ kind: 'note', text: 'no specs and no factories were written: the preview of Prisma 8 has none yet' }]
   const testImport = TEST_IMPORTS[testRunner ?? '']
   if (testImport) return files(owner, dir, { ...context, testImport, nodeTest: testRunner === 'node:test' }, templates)
   const why = testRunner ? `and this project uses ${testRunner}` : 'and package.json has none of them'

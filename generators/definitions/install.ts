@@ -1,9 +1,10 @@
 import { gte, validRange } from 'semver'
 import { RECORDS } from '../changes/manifest.js'
+import { UsageError } from '../host/errors.js'
 import type { Host } from '../host/inspect.js'
 import { version } from '../host/own-package.js'
 import type { PackageJson } from '../host/package-json.js'
-import { modelsOf } from '../host/prisma-models.js'
+import { type Model, modelsOf } from '../host/prisma-models.js'
 import { clientContext, databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Generator } from './generator.js'
 import { invalidation } from './invalidation.js'
@@ -53,7 +54,7 @@ export const install: Generator = {
         { name: 'create_toasts', template: 'install/migrations/001_create.sql' },
         { name: 'extend_toasts', template: 'install/migrations/002_extend.sql' },
       ]),
-      ...invalidation(modelsOf(host.schema), answers.invalidateOn ?? [], owner),
+      ...invalidation(invalidating(host, answers.invalidateOn), answers.invalidateOn ?? [], owner),
       { kind: 'package', ...packages(host, dir) },
     ]
   },
@@ -61,13 +62,26 @@ export const install: Generator = {
   firstEdit: ({ dir }) => `Define your cached methods in ${dir}/toasts.ts`,
 }
 
-function packages({ node, packageManager, packageJson, testRunner }: Host, dir: string) {
+/** The models that --invalidate-on may name. */
+function invalidating({ schema }: Host, sources: string[] = []): Model[] {
+  if (schema.major !== 8 || sources.length === 0) return modelsOf(schema)
+  throw new UsageError({
+    code: 'PRISMA_8_PREVIEW',
+    message: '--invalidate-on is not available with Prisma 8: it runs no migration that leaves the contract as it is.',
+    remedy:
+      'Make toasts stale in your code: toast.expire(…), or expireIf. docs/prisma.md of async-gen, "Preview: Prisma 8", lists what is supported',
+  })
+}
+
+function packages({ node, packageManager, packageJson, testRunner, schema }: Host, dir: string) {
   const bun = packageManager.name === 'bun'
   const runner = bun ? 'bun' : 'async-gen-worker run'
   const worker = `${dir}/worker.ts`
   return {
     dependencies: {
       '@async-gen/runtime': `^${version}`,
+      // The runtime has the class of decimals from there. Prisma 8 has none.
+      ...(schema.major === 8 && { '@prisma/client': '^7.10.0' }),
       'graphile-worker': runsGraphileWorker18(node) ? '^0.18.0' : '^0.17.3',
     },
     devDependencies: {

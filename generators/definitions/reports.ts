@@ -1,4 +1,4 @@
-import { databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
+import { databaseSchema, factories, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Generator, GeneratorAnswers } from './generator.js'
 import { freeName, modelNames, snakeCase } from './names.js'
 
@@ -17,7 +17,8 @@ export const reports: Generator = {
     const context = { ...sharedContext(host, answers), ...names }
     const each = answers.names.map((name) => ({ ...context, className: name, report: snakeCase(name) }))
     return [
-      ...files(owner, dir, context, ['reports/async/__file__.ts', 'reports/async/__file__.factory.ts']),
+      ...files(owner, dir, context, ['reports/async/__file__.ts']),
+      ...factories(host, owner, dir, context, ['reports/async/__file__.factory.ts']),
       ...each.flatMap((report) => files(owner, dir, report, ['reports/async/reports/__report__.ts'])),
       ...files(owner, dir, context, ['reports/async/tasks/refresh___file__.ts']),
       ...specs(host, owner, dir, context, ['reports/async/test/__file__.test.ts']),

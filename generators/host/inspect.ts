@@ -5,7 +5,8 @@ import { type Eol, eolOf, hostPath, isFolder } from './files.js'
 import { type FormatterName, formatterOf } from './formatter.js'
 import { type PackageJson, readPackageJson } from './package-json.js'
 import { type PackageManager, packageManagerOf } from './package-manager.js'
-import { installedPrisma, loadPrismaConfig } from './prisma-config.js'
+import { type EmitContract, readContract } from './prisma-8/contract.js'
+import { type InstalledPrisma, installedPrisma, loadPrismaConfig } from './prisma-config.js'
 import { migrationsFolder, type PrismaSchema, readPrismaSchema, refuseOtherProviders } from './prisma-schema.js'
 import { type ModuleStyle, moduleStyleOf } from './typescript.js'
 
@@ -19,8 +20,11 @@ export interface Host {
   packageJson: PackageJson
   packageManager: PackageManager
   modules: ModuleStyle
-  prisma: { version: string; config: string | null }
+  prisma: { version: string; command: 'prisma' | 'prisma7'; config: string | null }
+  /** With Prisma 8, the contract. */
   schema: PrismaSchema
+  /** Emits a text of the contract; null before Prisma 8. */
+  emitContract: EmitContract | null
   migrations: { path: string; names: string[] }
   testRunner: TestRunner | null
   formatter: FormatterName
@@ -34,11 +38,8 @@ export async function inspect(
 ): Promise<Host> {
   const packageJson = readPackageJson(root)
   const prisma = prismaOf(root, packageJson)
-  const config = await loadPrismaConfig(root, prisma, flags.config)
-  const schema = readPrismaSchema(root, prisma.major, flags.schema, config.schema)
-  const migrations = flags.migrations
-    ? namedFolder(root, flags.migrations)
-    : migrationsFolder(root, schema, config.migrations)
+  const { config, schema, migrations: folder, emit } = await readSchema(root, prisma, flags)
+  const migrations = flags.migrations ? namedFolder(root, flags.migrations) : folder
   return {
     root,
     node: process.versions.node,
@@ -46,13 +47,33 @@ export async function inspect(
     packageJson,
     packageManager: await packageManagerOf(root),
     modules: moduleStyleOf(root, packageJson.type),
-    prisma: { version: prisma.version, config: config.path && hostPath(root, config.path) },
+    prisma: { version: prisma.version, command: prisma.command, config },
     schema,
+    emitContract: emit ?? null,
     testRunner: testRunnerOf(packageJson),
     formatter: formatterOf(root, packageJson.packages),
     migrations: { path: migrations, names: migrationNames(join(root, migrations)) },
     src: isFolder(join(root, 'src')),
   }
+}
+
+interface ReadSchema {
+  config: string | null
+  schema: PrismaSchema
+  migrations: string
+  emit?: EmitContract
+}
+
+async function readSchema(
+  root: string,
+  prisma: InstalledPrisma,
+  flags: { schema?: string | undefined; config?: string | undefined },
+): Promise<ReadSchema> {
+  if (prisma.major === 8) return await readContract(root, flags.config)
+  const config = await loadPrismaConfig(root, prisma, flags.config)
+  const schema = readPrismaSchema(root, prisma.major, flags.schema, config.schema)
+  const migrations = migrationsFolder(root, schema, config.migrations)
+  return { config: config.path && hostPath(root, config.path), schema, migrations }
 }
 
 /** The value of --migrations, which has to be inside the host: the application deploys its own migrations only. */
@@ -88,8 +109,11 @@ function testRunnerOf({ packages, scripts }: PackageJson): TestRunner | null {
 
 function migrationNames(folder: string): string[] {
   if (!isFolder(folder)) return []
-  return readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => entry.name)
-    .sort()
+  return (
+    readdirSync(folder, { withFileTypes: true })
+      // Prisma 8 has its refs beside its migrations.
+      .filter((entry) => entry.isDirectory() && entry.name !== 'refs')
+      .map((entry) => entry.name)
+      .sort()
+  )
 }

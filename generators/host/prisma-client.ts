@@ -50,11 +50,11 @@ const BESIDE_APPLICATION =
 
 /** Finds the PrismaClients of a host. It parses the sources, and never runs them. */
 export class HostClients {
-  readonly #modules: SourceModules
+  protected readonly modules: SourceModules
   readonly #values: ClientValues
 
-  private constructor(modules: SourceModules) {
-    this.#modules = modules
+  constructor(modules: SourceModules) {
+    this.modules = modules
     this.#values = new ClientValues(modules)
   }
 
@@ -63,8 +63,8 @@ export class HostClients {
   }
 
   search(): ClientSearch {
-    const paths = this.#modules.paths()
-    const text = (path: string) => this.#modules.text(path)
+    const paths = this.modules.paths()
+    const text = (path: string) => this.modules.text(path)
     const naming = paths.filter((path) => text(path).includes('PrismaClient'))
     const found = naming.flatMap((path) => this.exportsOf(path))
 
@@ -107,7 +107,7 @@ export class HostClients {
   classImportedBy(path: string): string | undefined {
     const specifier = this.#values.clientClassOf(path)
     if (!specifier) return undefined
-    const file = this.#modules.resolve(specifier, path) ?? this.#modules.expected(specifier, path)
+    const file = this.modules.resolve(specifier, path) ?? this.modules.expected(specifier, path)
     if (!file) return specifier
     return isModuleName(file) ? `${file}.ts` : file
   }
@@ -118,30 +118,30 @@ export class HostClients {
     seen.add(path)
     return this.#values.importsOf(path).some((specifier) => {
       if (specifier === 'server-only') return true
-      const imported = this.#modules.resolve(specifier, path)
+      const imported = this.modules.resolve(specifier, path)
       return imported !== undefined && this.isServerOnly(imported, seen)
     })
   }
 
   /** The environment variables from which a module reads the database URL; else those of a module that it imports. */
   urlVariablesOf(path: string): string[] {
-    const own = urlVariablesIn(this.#modules.program(path))
+    const own = urlVariablesIn(this.modules.program(path))
     if (own.length > 0) return own
-    const imported = this.#values.importsOf(path).map((specifier) => this.#modules.resolve(specifier, path))
+    const imported = this.#values.importsOf(path).map((specifier) => this.modules.resolve(specifier, path))
     return (
       imported
-        .map((each) => (each ? urlVariablesIn(this.#modules.program(each)) : []))
+        .map((each) => (each ? urlVariablesIn(this.modules.program(each)) : []))
         .find(({ length }) => length > 0) ?? []
     )
   }
 
   /** Whether a module passes a database URL to the client. In Prisma 6, the client otherwise takes that of the schema. */
   passesUrl(path: string): boolean {
-    return passesUrl(this.#modules.program(path))
+    return passesUrl(this.modules.program(path))
   }
 
   /** The environment variables in `datasource.url` of a prisma.config. */
   configuredUrlVariables(path: string): string[] {
-    return configuredUrlVariables(this.#modules.program(path))
+    return configuredUrlVariables(this.modules.program(path))
   }
 }

@@ -5,6 +5,7 @@ import { satisfies } from 'semver'
 import { HostError } from './errors.js'
 import type { PackageJson } from './package-json.js'
 import { usesPlugAndPlay } from './package-manager.js'
+import { TESTED_ORM_POSTGRES, TESTED_PRISMA_8 } from './prisma-8/versions.js'
 import type { PrismaMajor } from './prisma-parser.js'
 import { prismaElsewhere } from './workspace.js'
 
@@ -28,10 +29,14 @@ export interface InstalledPrisma {
   major: PrismaMajor
   /** The absolute path of its package.json. */
   path: string
+  /** Its command: `prisma`, or `prisma7` if it is installed beside Prisma 8. */
+  command: 'prisma' | 'prisma7'
 }
 
 /** The version of the installed Prisma. The range in the host's package.json can be `catalog:` or `workspace:*`. */
 export function installedPrisma(root: string, packageJson: PackageJson): InstalledPrisma {
+  const seven = prisma7Beside(root)
+  if (seven) return seven
   const require = createRequire(join(root, 'package.json'))
   let path: string
   try {
@@ -48,15 +53,36 @@ export function installedPrisma(root: string, packageJson: PackageJson): Install
           'async-gen needs an application with Prisma and PostgreSQL. To start one: npm install prisma@7 @prisma/client@7 && npx prisma init'),
     })
   }
-  const { version } = JSON.parse(readFileSync(path, 'utf8')) as { version: string }
+  const version = versionIn(path)
   if (!satisfies(version, SUPPORTED, { includePrerelease: true })) throw notSupported(version, dirname(path))
-  return { version, major: Number.parseInt(version, 10) as PrismaMajor, path }
+  return { version, major: Number.parseInt(version, 10) as PrismaMajor, path, command: 'prisma' }
 }
 
-const SUPPORTED = '^6.16.0 || ^7.0.0'
+const SUPPORTED = `^6.16.0 || ^7.0.0 || >=${TESTED_PRISMA_8} <9.0.0-0`
+
+function versionIn(path: string): string {
+  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version
+}
+
+/** The Prisma 7 of `@prisma/prisma7`. While there is a prisma7.config, it owns the schema and its migrations. */
+function prisma7Beside(root: string): InstalledPrisma | undefined {
+  const isConfigured = ['ts', 'mts', 'cts', 'js', 'mjs', 'cjs'].some((extension) =>
+    ['prisma7.config', '.config/prisma7'].some((name) => existsSync(join(root, `${name}.${extension}`))),
+  )
+  if (!isConfigured) return undefined
+  try {
+    const beside = createRequire(join(root, 'package.json')).resolve('@prisma/prisma7/package.json')
+    const path = createRequire(beside).resolve('prisma/package.json')
+    return { version: versionIn(path), major: 7, path, command: 'prisma7' }
+  } catch {
+    // The package prisma 7 reads a prisma7.config, too.
+    return undefined
+  }
+}
 
 function notSupported(version: string, where: string): HostError {
   const isSix = version.startsWith('6.')
+  if (version.startsWith('8.')) return olderPreview(version, where)
   return new HostError({
     code: isSix ? 'PRISMA_VERSION' : 'PRISMA_MAJOR',
     message:
@@ -68,6 +94,15 @@ function notSupported(version: string, where: string): HostError {
     remedy: isSix
       ? 'Change to the last Prisma 6: npm install prisma@^6.19.0 @prisma/client@^6.19.0. If the schema is a folder, Prisma then looks for the migrations beside the file with the datasource.'
       : 'Change to Prisma 7 (https://www.prisma.io/docs/guides/upgrade-prisma-orm): npm install prisma@7 @prisma/client@7',
+  })
+}
+
+function olderPreview(version: string, where: string): HostError {
+  return new HostError({
+    code: 'PRISMA_VERSION',
+    message: `Prisma ${version} is installed. Of Prisma 8, which async-gen supports as a preview, it needs ${TESTED_PRISMA_8} or later.`,
+    where,
+    remedy: `npm install prisma@${TESTED_PRISMA_8} @prisma/orm-postgres@${TESTED_ORM_POSTGRES}`,
   })
 }
 

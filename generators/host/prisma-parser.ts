@@ -8,8 +8,8 @@ export interface SchemaParser {
   format(schema: string, options: string): string
 }
 
-/** The major versions of Prisma that async-gen supports. */
-export type PrismaMajor = 6 | 7
+/** The major versions of Prisma that async-gen supports. The contract of Prisma 8 has no parser here. */
+export type PrismaMajor = 6 | 7 | 8
 
 const require = createRequire(import.meta.url)
 

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join, normalize } from 'node:path/posix'
 import type { Manifest } from '../changes/manifest.js'
+import { clientsOf } from '../host/clients.js'
 import { UsageError } from '../host/errors.js'
 import type { Host } from '../host/inspect.js'
 import { packageFolder } from '../host/installed-package.js'
@@ -9,7 +10,7 @@ import {
   type ClientExport,
   type ClientSearch,
   type ClientSource,
-  HostClients,
+  type HostClients,
   isClient,
   isModuleName,
 } from '../host/prisma-client.js'
@@ -35,7 +36,7 @@ export async function answerClient(
   dir: string,
   given: { client?: string | undefined; chooseClient?: ChooseClient | undefined },
 ): Promise<ClientAnswer> {
-  const clients = await HostClients.of(host)
+  const clients = await clientsOf(host)
   const variables = (path: string) => urlVariables(host, clients, path)
   const remembered = given.client === undefined ? rememberedClient(host, manifest) : undefined
   if (remembered) {

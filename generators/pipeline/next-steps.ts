@@ -19,12 +19,28 @@ export function nextSteps(host: Host, manifest: Manifest, { writes }: Plan, firs
     ...(written(/^package\.json$/)
       ? [installCommand(host, writes.find(({ path }) => path === 'package.json')?.after)]
       : []),
-    ...(sql.length > 0 ? [migrate(host, manifest, sql)] : []),
-    ...(sql.length > 0 || written(/\.prisma$/) ? [prismaCommand(host, manifest, 'generate')] : []),
+    ...(host.emitContract
+      ? contractSteps(host, manifest, sql.length > 0, written(/\.prisma$/))
+      : [
+          ...(sql.length > 0 ? [migrate(host, manifest, sql)] : []),
+          ...(sql.length > 0 || written(/\.prisma$/) ? [prismaCommand(host, manifest, 'generate')] : []),
+        ]),
     ...(written(/^(?!\.async-gen\/)/) ? [firstEdit] : []),
     ...dashboardHint(host, manifest, writes),
     ...exportsHint(host, manifest, writes),
     ...jestHint(host, manifest, writes),
+  ]
+}
+
+/** With Prisma 8. The ref tells its next plan where to begin: without it, that plan would not know our tables. */
+function contractSteps(host: Host, manifest: Manifest, hasMigration: boolean, hasModels: boolean): string[] {
+  return [
+    ...(hasModels ? [prismaCommand(host, manifest, 'contract emit')] : []),
+    ...(hasMigration
+      ? [
+          `${prismaCommand(host, manifest, 'db migrate --advance-ref db')}   (in production: ${migrateCommand(host, manifest)})`,
+        ]
+      : []),
   ]
 }
 
@@ -74,7 +90,12 @@ export function prismaCommand(host: Host, manifest: Manifest, command: string): 
   const { schema, config } = manifest.settings
   const taken = command.startsWith('db execute') ? { config, ...databaseOfExecute(host) } : { schema, config }
   const flags = Object.entries(taken).flatMap(([name, value]) => (value ? [`--${name}`, quoted(value)] : []))
-  return [host.packageManager.exec, 'prisma', command, ...flags].join(' ')
+  return [host.packageManager.exec, host.prisma.command, command, ...flags].join(' ')
+}
+
+/** What runs the migrations in production. */
+export function migrateCommand(host: Host, manifest: Manifest): string {
+  return prismaCommand(host, manifest, host.emitContract ? 'db migrate' : 'migrate deploy')
 }
 
 /** `db execute` of Prisma 7 reads the database from prisma.config and refuses --schema. That of Prisma 6 requires it. */

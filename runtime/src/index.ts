@@ -5,7 +5,7 @@ export {
   BaseAttempt,
   type BatchOptions,
 } from './attempt/attempt.js'
-export type { Batch, BatchCounts, BatchWaitOptions, CallIn } from './attempt/batches/batch.js'
+export type { Batch, BatchCounts, BatchJson, BatchWaitOptions, CallIn } from './attempt/batches/batch.js'
 export type {
   AddedFields,
   AttemptFilter,

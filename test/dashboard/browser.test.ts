@@ -1,4 +1,4 @@
-import { BaseAttempt, defineTargets } from '@async-gen/runtime'
+import { BaseAttempt, defineTargets, limit } from '@async-gen/runtime'
 import { asyncDashboard } from '@async-gen/runtime/dashboard'
 import axe from 'axe-core'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
@@ -15,14 +15,15 @@ const { db } = await import('../.app/src/async/database.js')
 const { MonthlySales } = await import('../.app/src/async/reports/monthly_sales.js')
 
 const call = async () => {}
+const targets = {
+  OrderClient: { fulfill: call },
+  Newsletter: { deliverAll: call },
+  Warehouse: { restock: call },
+}
 class Attempt extends BaseAttempt(db, {
   model: 'Attempt',
   table: 'attempts',
-  targets: defineTargets(() => ({
-    OrderClient: { fulfill: call },
-    Newsletter: { deliverAll: call },
-    Warehouse: { restock: call },
-  })),
+  targets: defineTargets(targets, { limits: [limit(targets.Warehouse, { concurrency: 2 })] }),
 }) {}
 
 /** A page of each kind. The ids are those of rows. */
@@ -39,6 +40,10 @@ const PATHS = {
   report: '/async/reports/MonthlySales/<report>',
   workers: '/async/workers',
   pauses: '/async/pauses',
+  schedules: '/async/schedules',
+  limits: '/async/limits',
+  batches: '/async/batches',
+  'a batch': '/async/batches/Attempt/<batch>',
   'a missing page': '/async/missing',
 }
 
@@ -53,6 +58,9 @@ describe.skipIf(findChromium() === undefined)('in Chromium,', () => {
     browser = await openBrowser()
     dashboard = await serve(asyncDashboard(db, { attempts: [Attempt], reports: [MonthlySales] }))
     await Attempt.pause('Newsletter', { reason: 'a typo' })
+    const scheduled = { target: targets.OrderClient, method: 'fulfill' as const }
+    await Attempt.setSchedule('nightly', { ...scheduled, cron: '0 7 * * *', tz: 'Europe/Berlin' })
+    const batch = await Attempt.batch([scheduled, scheduled], { then: scheduled })
     const ids = await query(
       url,
       `SELECT
@@ -61,7 +69,7 @@ describe.skipIf(findChromium() === undefined)('in Chromium,', () => {
          (SELECT min(id) FROM toasts WHERE failures > 0) AS failing,
          (SELECT min(id) FROM reports) AS report`,
     )
-    const named = (path: string) => path.replace(/<(\w+)>/, (_, name) => ids[0][name])
+    const named = (path: string) => path.replace(/<(\w+)>/, (_, name) => ({ ...ids[0], batch: batch.id })[name])
     paths = Object.fromEntries(Object.entries(PATHS).map(([name, path]) => [name, named(path)]))
   })
 

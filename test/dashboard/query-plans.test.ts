@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { grow } from '../support/grown.js'
 import { type Node, plansOf, scansOf, sentBy } from '../support/plans.js'
+import { query } from '../support/postgres.js'
 import { Client } from './client.js'
 
 const url = await testDatabase()
@@ -49,6 +50,14 @@ const pages: Record<string, string> = {
   'attempts with another error': `${LIST}?error=nothing`,
   'attempts with a token': `${LIST}?token=order-failed7`,
   'attempts of a call': `${LIST}?call=OrderClient.fulfill`,
+  'attempts of a batch': `${LIST}?batch=7`,
+  'failed attempts of a batch': `${LIST}?batch=7&status=failed`,
+  'attempts of a batch after one': `${LIST}?batch=7&after=300`,
+  'attempts of a schedule': `${LIST}?schedule=nightly`,
+  'succeeded attempts of a schedule after one': `${LIST}?schedule=nightly&status=succeeded&after=300`,
+  batches: '/async/batches',
+  'batches after one': '/async/batches/Attempt?after=100',
+  'a batch': '/async/batches/Attempt/7',
   'attempts of a time': `${LIST}?status=succeeded&since=1h&before=1m`,
   'one attempt': `${LIST}/1`,
   'one attempt with many children': `${LIST}/2`,
@@ -75,6 +84,15 @@ let explainer: pg.Client
 beforeAll(async () => {
   await runMigrations({ connectionString: url })
   await grow(url, 200_000)
+  await query(url, 'ALTER TABLE attempts DISABLE TRIGGER ALL')
+  await query(
+    url,
+    `INSERT INTO async_batches (id, model, then_id) SELECT i, 'Attempt', 100000 + i FROM generate_series(1, 200) AS i`,
+  )
+  // They are the oldest, so that a walk from the newest is long.
+  await query(url, `UPDATE attempts SET batch_id = 1 + id % 200, schedule = 'nightly' WHERE id <= 400`)
+  await query(url, 'ALTER TABLE attempts ENABLE TRIGGER ALL')
+  await query(url, 'VACUUM (ANALYZE) attempts')
   explainer = new pg.Client({ connectionString: url })
   await explainer.connect()
   await explainer.query('SET jit = off')

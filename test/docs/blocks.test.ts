@@ -25,7 +25,7 @@ const FRAMEWORKS: Record<string, ReturnType<typeof framework>> = {
 /** guides.test.ts makes the application of these, and compiles it. */
 const FOLLOWED = ['docs/start.md', 'docs/testing.md', 'docs/express.md']
 /** Pages whose blocks run in the shop. */
-const RUN = ['README.md', 'docs/attempts.md', 'docs/toasts.md', 'docs/reports.md']
+const RUN = ['README.md', 'docs/attempts.md', 'docs/toasts.md', 'docs/reports.md', 'docs/flow.md']
 const compiledPages = [...new Set(code.map(({ page }) => page))].filter((page) => !FOLLOWED.includes(page))
 
 const commandsOf = (name: string) => documentedCommands().filter(({ program }) => program === name)

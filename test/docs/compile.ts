@@ -50,6 +50,8 @@ async function makeShop(dir: string) {
   copyFileSync(join(APP, 'package.json'), join(dir, 'package.json'))
   copyFileSync(join(HOST, 'prelude.ts'), join(dir, 'prelude.ts'))
   copyFileSync(join(HOST, 'records.ts'), join(dir, 'src', 'records.ts'))
+  for (const file of ['mailer.ts', 'shopify.ts']) copyFileSync(join(HOST, file), join(dir, 'src', file))
+  copyFileSync(join(HOST, 'monthly_sales.ts'), join(dir, 'src', 'async', 'reports', 'monthly_sales.ts'))
   copyFileSync(join(HOST, 'urgent_attempt.ts'), join(dir, 'src', 'async', 'urgent_attempt.ts'))
   copyFileSync(join(HOST, 'targets.ts'), join(dir, 'src', 'async', 'targets.ts'))
   write(dir, 'tsconfig.json', JSON.stringify({ ...SHOP_SETTINGS, include: ['**/*.ts'] }))

@@ -138,7 +138,7 @@ export const targets = defineTargets(() => ({ OrderClient }))
 const folders: string[] = []
 const servers: ChildProcess[] = []
 afterAll(() => {
-  for (const server of servers) server.kill('SIGKILL')
+  for (const server of servers) server.kill()
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 })
 
@@ -213,7 +213,8 @@ async function serve(dir: string, args: string[], port: RegExp, env: Record<stri
     return port.exec(log)
   })
   const stop = async () => {
-    server.kill('SIGKILL')
+    // `next dev` has a child, which it ends only if it is told to stop.
+    server.kill()
     await exited
   }
   return { origin: `http://127.0.0.1:${found[1]}`, log: () => log, stop }

@@ -183,7 +183,9 @@ describe('Attempt.batch', () => {
     expect(JSON.stringify(await rows('SELECT args FROM attempts'))).not.toContain('secret')
     await drain(db, { attempts: [Sealed] })
     expect(await Sealed.find(batch.thenId!)).toMatchObject({ result: 'secret: 1 of 1, 0 failed', priority: 40 })
+    // @ts-expect-error the compiler refuses it too
     await expect(Attempt.batch([{ ...image('a'), batch }])).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    // @ts-expect-error the compiler refuses it too
     await expect(Attempt.batch([], { then: { ...publish('a'), after: [] } })).rejects.toMatchObject({
       code: 'INVALID_OPTION',
     })

@@ -26,7 +26,7 @@ const fill = () =>
   rows(`INSERT INTO async_schedules (model, name, in_code, target, method, cron, tz, last_at, next_at, waiting, error) VALUES
     ('Attempt', 'nightly', true, 'Probe', 'plain', '0 4 * * *', 'Europe/Berlin', '2026-11-26T03:00:00Z', '2026-11-27T03:00:00Z', false, NULL),
     ('Attempt', 'waits', false, 'Probe', 'plain', '0 * * * *', 'UTC', '2026-11-26T03:00:00Z', 'infinity', true, NULL),
-    ('Attempt', E'bad\\nname', false, 'Probe', 'plain', 'soon', 'UTC', NULL, 'infinity', false, 'cron is "soon"')`)
+    ('Attempt', E'bad\\nname', false, 'Probe', 'plain', 'soon', 'UTC', NULL, '2026-11-27T03:00:00Z', false, 'cron is "soon"')`)
 
 it('`async-gen-worker schedule` lists schedules with their last and next times, and what is wrong', async () => {
   expect((await schedule()).stdout).toBe(
@@ -38,7 +38,7 @@ it('`async-gen-worker schedule` lists schedules with their last and next times, 
     '  last never, next never',
     '  cron is "soon"',
     'nightly: Probe.plain (Attempt), 0 4 * * * Europe/Berlin, in schedule.ts',
-    '  last 2026-11-26T03:00:00Z, next 2026-11-27T03:00:00Z',
+    '  last 2026-11-26T03:00:00Z, next 2026-11-27T03:00:00Z (2026-11-27 04:00 in Europe/Berlin)',
     'waits: Probe.plain (Attempt), 0 * * * * UTC, a row',
     '  last 2026-11-26T03:00:00Z, next when the run before has ended',
     '',
@@ -70,6 +70,7 @@ it('the dashboard has a page of the schedules', async () => {
   expect(status).toBe(200)
   expect(text).toContain('nightly')
   expect(text).toContain('0 4 * * * Europe/Berlin')
+  expect(text).toContain('2026-11-27 04:00 there')
   expect(text).toContain('when the run before has ended')
   expect(text).toContain('cron is "soon"')
 })

@@ -78,6 +78,15 @@ describe('a schedule in code', () => {
     expect(await times()).toEqual([...new Set(await times())])
   })
 
+  it('is left out by `drain` with `schedules: false`, and named when it reaches the limit of runs', async () => {
+    inCode = { minutely: { ...send, cron: '* * * * *' } }
+    await run({ until: '1 hour', schedules: false })
+    expect([calls, await rows('SELECT FROM async_schedules')]).toEqual([[], []])
+    await expect(run({ until: '1 hour', limit: 10 })).rejects.toThrow(
+      'To leave out schedules: drain(db, { schedules: false }).',
+    )
+  })
+
   it('stores arguments with their types', async () => {
     inCode = { day: { target: Reports, method: 'day', args: [new Date('2026-01-01T00:00:00Z')], cron: '0 0 * * *' } }
     await run({ until: '1 day' })
@@ -121,7 +130,7 @@ describe('a schedule in code', () => {
       ['mine', '0 * * * *', false],
     ])
     await expect(hourly('code')).rejects.toThrow('schedule.ts has a schedule of this name')
-    expect(await Attempt.removeSchedule('code')).toBe(false)
+    await expect(Attempt.removeSchedule('code')).rejects.toThrow('it stands in schedule.ts')
   })
 
   it.each([

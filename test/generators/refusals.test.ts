@@ -56,11 +56,25 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
     })
   })
 
-  it.each(['5.22.0', '8.0.1'])('with Prisma %s', async (version) => {
+  it.each(['5.22.0', '9.0.0'])('with Prisma %s', async (version) => {
     const host = sampleHost({ 'node_modules/prisma/package.json': JSON.stringify({ name: 'prisma', version }) })
     const error = await refusal(host)
     expect(error).toMatchObject({ code: 'PRISMA_MAJOR', exitCode: 4 })
     expect(error.message).toContain(version)
+  })
+
+  it('with a Prisma 8 before the one of the preview, and names the versions that it is tested with', async () => {
+    const host = sampleHost({ 'node_modules/prisma/package.json': '{ "name": "prisma", "version": "8.0.0-rc.3" }' })
+    expect(await refusal(host)).toMatchObject({
+      code: 'PRISMA_VERSION',
+      exitCode: 4,
+      remedy: 'npm install prisma@8.0.0-rc.19 @prisma/orm-postgres@8.0.0-rc.13',
+    })
+  })
+
+  it('with Prisma 8 on another database', async () => {
+    const host = sampleHost({ 'node_modules/prisma/package.json': '{ "name": "prisma", "version": "8.0.0-rc.19" }' })
+    expect(await refusal(host)).toMatchObject({ code: 'PROVIDER', exitCode: 4 })
   })
 
   it('with a Prisma 6 before 6.16, and says that the last Prisma 6 is enough', async () => {

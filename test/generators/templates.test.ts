@@ -29,6 +29,8 @@ function emissions(esm: boolean): Emission[] {
     testRunner: 'vitest',
     packageManager: { name: 'npm' },
     modules: { ext: '.js', dynamicExt: '.js', esm, options: {} },
+    prisma: { version: '7.10.0', command: 'prisma', config: null },
+    emitContract: null,
     schema: { files: [{ path: 'schema.prisma', text: SCHEMA }], names: [], schemas: [], previewFeatures: [] },
   } as unknown as Host
   return [

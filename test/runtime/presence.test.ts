@@ -43,7 +43,10 @@ describe('the presence of a process', () => {
 
   it('is lost when its session stops answering, and acquired again at the next use', async () => {
     const db = database()
-    const session = db.openSession()
+    // Before PostgreSQL 17, the server does not know all of our settings.
+    await db.negotiateSettings()
+    const open = db.openSession.bind(db)
+    const session = open()
     db.openSession = () => session
     const { id, lost } = await presenceOf(db)
     session.query = (() => new Promise(() => {})) as never
@@ -51,7 +54,7 @@ describe('the presence of a process', () => {
     expect(lost.reason).toMatchObject({ code: 'SESSION_LOST' })
     await eventually('the end of its lock', async () => !(await livingLocks()).includes(id))
 
-    db.openSession = () => database().openSession()
+    db.openSession = open
     expect((await presenceOf(db)).id).toBeGreaterThan(id)
     await releasePresence(db)
     await db.close()
@@ -93,6 +96,7 @@ describe('the presence of a process', () => {
 
   it('of a hung process is ended by the server, although its kernel answers', async () => {
     const db = database()
+    await db.negotiateSettings()
     const session = db.openSession()
     const query = session.query.bind(session)
     // Five minutes, in a second and a half; and what hangs does not ask.

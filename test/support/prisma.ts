@@ -37,3 +37,20 @@ function findNativeEngine() {
     (path) => spawnSync(path, ['--version']).status === 0,
   )
 }
+
+/** Runs the Prisma 7 of `@prisma/prisma7` in a host. */
+export function prisma7(dir: string, args: string[], options: RunOptions = {}) {
+  const cli = join(dir, 'node_modules', '.bin', 'prisma7')
+  return run(dir, cli, args, { ...options, env: { ...prismaEnv, ...options.env } })
+}
+
+/** Runs the host's Prisma 8 in it. It has no engine. */
+export function prisma8(dir: string, args: string[], options: RunOptions = {}) {
+  const cli = join(
+    dirname(createRequire(join(dir, 'package.json')).resolve('prisma/package.json')),
+    'dist',
+    'prisma.js',
+  )
+  const env = { PRISMA_DISABLE_TELEMETRY: '1', DO_NOT_TRACK: '1', ...options.env }
+  return run(dir, process.execPath, [cli, ...args], { ...options, env })
+}

@@ -17,7 +17,8 @@ const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
   strict: false,
   options: {
-    datamodels: { type: 'string', multiple: true },
+    // The CLI of Prisma 6.16 uses the short name.
+    datamodels: { type: 'string', short: 'd', multiple: true },
     datasource: { type: 'string' },
     // Not used here, but they take a value, which would count as a command otherwise.
     'enabled-preview-features': { type: 'string' },

@@ -32,8 +32,11 @@ export async function clientSettings(client: DatabaseClient, host: Host, { setti
   const { rows: found } = await client.query<Setting>(readSettings)
   return found.flatMap(({ name, value, shown }): Finding[] => {
     const rule = RULES[name]
-    if (!rule?.isHarmful(value) || setsIn(source, name)) return []
-    const fix = `new PrismaPg({ connectionString, options: '-c ${rule.fix}' })`
+    // Prisma 8 reads times with their zone.
+    if (!rule?.isHarmful(value) || setsIn(source, name) || (host.emitContract && name === 'TimeZone')) return []
+    const fix = host.emitContract
+      ? `postgres({ url: \`\${url}?options=-c%20${encodeURIComponent(rule.fix ?? '')}\` })`
+      : `new PrismaPg({ connectionString, options: '-c ${rule.fix}' })`
     return [
       {
         severity: 'warning',

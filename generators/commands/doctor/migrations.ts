@@ -5,7 +5,7 @@ import type { DatabaseClient } from '../../host/database.js'
 import { readText } from '../../host/files.js'
 import type { Host } from '../../host/inspect.js'
 import { sharedAnswers } from '../../pipeline/answers.js'
-import { prismaCommand } from '../../pipeline/next-steps.js'
+import { migrateCommand, prismaCommand } from '../../pipeline/next-steps.js'
 import { stageWithPlop } from '../../pipeline/plop.js'
 import { recordedRuns } from '../../pipeline/recorded-runs.js'
 import { templatesOf } from '../../pipeline/templates.js'
@@ -113,7 +113,7 @@ function pendingMigrations(folders: string[], host: Host, manifest: Manifest): F
       code: 'MIGRATION_PENDING',
       message: `${folders.length === 1 ? 'A migration has' : `${folders.length} migrations have`} not run: ${folders.join(', ')}.`,
       where: host.migrations.path,
-      remedy: prismaCommand(host, manifest, 'migrate deploy'),
+      remedy: migrateCommand(host, manifest),
     },
   ]
 }
@@ -173,7 +173,7 @@ const CONSEQUENCES: Record<Definition['kind'], string> = {
 }
 
 function remedyFor({ definition: { kind, name }, what }: Difference, host: Host, manifest: Manifest): string {
-  const create = prismaCommand(host, manifest, 'migrate dev --create-only')
+  const create = prismaCommand(host, manifest, host.emitContract ? 'migration new' : 'migrate dev --create-only')
   if (what === 'disabled' && kind === 'trigger') {
     const [trigger, table] = name.split(' on ')
     return `ALTER TABLE "${table}" ENABLE TRIGGER "${trigger}"`

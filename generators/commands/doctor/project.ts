@@ -16,6 +16,7 @@ import { ejectedPath, staleTemplates } from '../../pipeline/templates.js'
 import { dashboardFindings } from './dashboard.js'
 import { type Definitions, readMigration } from './definitions.js'
 import type { Finding } from './finding.js'
+import { prisma8Findings } from './prisma-8.js'
 import { isIn, versionFindings } from './versions.js'
 
 /** The problems in the files of a host in which async-gen is installed. */
@@ -29,6 +30,7 @@ export function projectFindings(host: Host, manifest: Manifest): Finding[] {
     ...missingClient(host, manifest),
     ...installedPackages(host),
     ...versionFindings(host),
+    ...prisma8Findings(host),
     ...behind(manifest),
     ...dashboardFindings(host, manifest),
     ...otherVersion(host).map((message) => ({

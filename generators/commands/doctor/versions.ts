@@ -63,8 +63,9 @@ function workerVersion({ root, node }: Host): Finding[] {
   ]
 }
 
-/** The generated client loads `@prisma/client`, which the command `prisma` does not install. */
-function clientVersion({ root, prisma }: Host): Finding[] {
+/** The generated client loads `@prisma/client`, which the command `prisma` does not install. Prisma 8 has none. */
+function clientVersion({ root, prisma, emitContract }: Host): Finding[] {
+  if (emitContract) return []
   const client = installedVersion(root, '@prisma/client')
   if (client === null || major(client) === major(prisma.version)) return []
   return [
@@ -113,7 +114,7 @@ function plugAndPlay(host: Host): Finding[] {
 
 /** Prisma 7's command loads an ES module with `require`. Before Node 24, that does not find the modules in Yarn's archives. */
 function plugAndPlayNode({ node, schema }: Host): Finding[] {
-  if (schema.major < 7 || major(node) >= 24) return []
+  if (schema.major !== 7 || major(node) >= 24) return []
   return [
     {
       severity: 'warning',

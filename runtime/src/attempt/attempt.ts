@@ -20,16 +20,19 @@ import type {
   TargetsOf,
 } from './binding.js'
 import { changeAll } from './bulk.js'
-import type {
-  AnyCall,
-  AttemptOf,
-  Callee,
-  CallInput,
-  CallOf,
-  DeferredTarget,
-  NotListed,
-  RecordOptions,
-  WithinTransaction,
+import {
+  type AnyCall,
+  type AttemptOf,
+  type Callee,
+  type CallInput,
+  type CallOf,
+  type DeferredTarget,
+  type NotListed,
+  type RecordOptions,
+  requireCall,
+  requireCallAt,
+  requireCalls,
+  type WithinTransaction,
 } from './calls.js'
 import { claim } from './claim.js'
 import { fromColumn } from './columns.js'
@@ -121,6 +124,8 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
     call: CallOf<T, M, TargetsOf<Class>> & RecordOptions<DataOf<Class>>,
     within: WithinTransaction<ClientOf<Class>> = {},
   ): Promise<AttemptOf<InstanceType<Class>, T, M>> {
+    requireCall(this.name, call)
+    refuseUnknownOptions(`${this.name}.create`, within, ['tx'])
     const [attempt] = await this.createMany([call as never], within)
     return attempt as never
   }
@@ -129,9 +134,11 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
   static async createMany<Class extends AttemptClass>(
     this: Class,
     calls: readonly (CallInput<TargetsOf<Class>> & RecordOptions<DataOf<Class>>)[],
-    { tx }: WithinTransaction<ClientOf<Class>> = {},
+    within: WithinTransaction<ClientOf<Class>> = {},
   ): Promise<InstanceType<Class>[]> {
-    const recorded = await recordCalls(this, calls as readonly AnyCall[], tx)
+    requireCalls(`${this.name}.createMany`, calls)
+    refuseUnknownOptions(`${this.name}.createMany`, within, ['tx'])
+    const recorded = await recordCalls(this, calls as readonly AnyCall[], within.tx)
     // A duplicate may be of another class.
     const classOf = await classes(this)
     return recorded.map(({ row, duplicate }) => new (classOf(row))(row, duplicate) as InstanceType<Class>)
@@ -151,7 +158,7 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
     this: Class,
     time: Date,
     callee: C extends Callee<TargetsOf<Class>> ? C : NotListed,
-    options: Omit<RecordOptions<DataOf<Class>>, 'scheduledAt'> & WithinTransaction<ClientOf<Class>> = {},
+    options: Omit<RecordOptions<DataOf<Class>>, 'scheduledAt' | 'debounce'> & WithinTransaction<ClientOf<Class>> = {},
   ): DeferredTarget<C, InstanceType<Class>> {
     const { priority = this.priorities.schedule ?? 20, ...rest } = options
     return this.async(callee as never, { ...rest, priority, scheduledAt: time } as never) as never
@@ -165,11 +172,13 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
    */
   static async batch<Class extends AttemptClass>(
     this: Class,
-    calls: readonly CallIn<Class>[],
+    calls: readonly (CallIn<Class> & { batch?: undefined })[],
     options: BatchOptions<Class> = {},
   ): Promise<Batch<Class>> {
+    requireCalls(`${this.name}.batch`, calls)
     refuseUnknownOptions(`${this.name}.batch`, options, ['tx', 'then'])
     const { tx, then } = options
+    if (then !== undefined) requireCallAt(`${this.name}.batch: then`, then)
     const { batch } = await recordBatch(this as never, calls as never, then as never, tx as never)
     return batch as never
   }
@@ -351,21 +360,24 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
     this: Class,
     name: string,
     schedule: Omit<ScheduleInput<TargetsOf<Class>>, 'model'> & CallInput<TargetsOf<Class>>,
-    { tx }: WithinTransaction<ClientOf<Class>> = {},
+    within: WithinTransaction<ClientOf<Class>> = {},
   ): Promise<void> {
-    await setSchedule(this, name, schedule as never, tx as never)
+    refuseUnknownOptions(`${this.name}.setSchedule`, within, ['tx'])
+    await setSchedule(this, name, schedule as never, within.tx as never)
   }
 
   /**
    * Removes a schedule that `setSchedule`, SQL or Prisma has created. Workers cancel its attempts that are pending.
    * @returns whether there was one
+   * @throws AsyncGenError INVALID_SCHEDULE for a schedule of schedule.ts
    */
   static async removeSchedule<Class extends AttemptClass>(
     this: Class,
     name: string,
-    { tx }: WithinTransaction<ClientOf<Class>> = {},
+    within: WithinTransaction<ClientOf<Class>> = {},
   ): Promise<boolean> {
-    return await removeSchedule(this, name, tx as never)
+    refuseUnknownOptions(`${this.name}.removeSchedule`, within, ['tx'])
+    return await removeSchedule(this, name, within.tx as never)
   }
 
   /** The schedules of this model, with their last and next occurrences, by name: those of schedule.ts, and the others. */
@@ -444,7 +456,7 @@ export class AttemptRecord<Data = unknown> extends AttemptLifecycle {
 
 export interface BatchOptions<Class> extends WithinTransaction<ClientOf<Class>> {
   /** The call that runs when all calls of the batch have ended. In it, `Attempt.current().batch` is the batch. */
-  then?: CallIn<Class> | undefined
+  then?: (CallIn<Class> & { after?: undefined; batch?: undefined }) | undefined
 }
 
 /** What `BaseAttempt` returns, and what every class of attempts extends. */

@@ -1,7 +1,7 @@
 import type { BoundDatabase } from '../core/database.js'
 import type { Duration } from '../core/duration.js'
 import type { Encryptor } from '../core/encryptor.js'
-import type { PrismaClientLike } from '../core/prisma/client.js'
+import type { PrismaClientLike, RecordOf } from '../core/prisma/client.js'
 import type { RowId } from '../core/row-id.js'
 import type { BatchReference } from './calls.js'
 import type { Content } from './content.js'
@@ -60,13 +60,13 @@ export type TargetsOf<Class> = Class extends { targets: () => Promise<TargetList
 export type DataOf<Class> = Class extends abstract new (...args: never[]) => { data: infer Data } ? Data : never
 
 /** The fields that you have added to a model of attempts. */
-export type AddedFields<Client, Model extends string> = Omit<ScalarsOf<Client, Uncapitalize<Model>>, OwnField>
+export type AddedFields<Client, Model extends string> = Omit<ScalarsOf<Client, Model>, OwnField>
 
-type ScalarsOf<Client, Delegate extends string> = Client extends {
-  [D in Delegate]: { [K: symbol]: { types: { payload: { scalars: infer Scalars } } } }
-}
-  ? Scalars
-  : unknown
+type ScalarsOf<Client, Model extends string> = [RecordOf<Client, Uncapitalize<Model>>] extends [never]
+  ? [RecordOf<Client, Model>] extends [never]
+    ? unknown
+    : RecordOf<Client, Model>
+  : RecordOf<Client, Uncapitalize<Model>>
 
 type OwnField = (typeof OWN_FIELDS)[number]
 
@@ -82,6 +82,8 @@ export interface AttemptFilter<T extends Targets = Targets, Data = Record<string
   parent?: AttemptFields
   /** The batch that they belong to, or its id. */
   batch?: BatchReference | RowId
+  /** The name of the schedule that recorded them, also if it was removed. */
+  schedule?: string
   /** Text in the name, code or message of the latest error, upper and lower case alike. Encrypted errors never match. */
   error?: string
   /** Text in the arguments, as JSON, upper and lower case alike. Encrypted arguments never match. */

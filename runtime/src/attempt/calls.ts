@@ -1,8 +1,10 @@
+import { described, isThenable } from '../core/described.js'
 import type { Duration } from '../core/duration.js'
 import type { Encryptor } from '../core/encryptor.js'
+import { AsyncGenError } from '../core/errors.js'
 import type { TransactionFor } from '../core/prisma/client.js'
 import type { RowId } from '../core/row-id.js'
-import type { AttemptFields } from './fields.js'
+import { AttemptFields } from './fields.js'
 import type { TargetRecord } from './record-target.js'
 import type { IfFailed } from './row.js'
 import type { ArgsOf, MethodOf, ResultOf, Targets } from './targets.js'
@@ -122,4 +124,35 @@ export interface AnyCall extends RecordOptions {
   target: object
   method: string
   args?: unknown[]
+}
+
+/** @throws AsyncGenError INVALID_OPTION */
+export function requireCall(Attempt: string, call: unknown): void {
+  if (Array.isArray(call))
+    throw new AsyncGenError(
+      'INVALID_OPTION',
+      `${Attempt}.create takes one call, and got a list. ${Attempt}.createMany records a list of calls.`,
+    )
+  requireCallAt(`${Attempt}.create: the call`, call)
+}
+
+/** @throws AsyncGenError INVALID_OPTION */
+export function requireCalls(what: string, calls: unknown): void {
+  if (!Array.isArray(calls))
+    throw new AsyncGenError('INVALID_OPTION', `${what} takes a list of calls. It got ${described(calls)}.`)
+  for (const [i, call] of calls.entries()) requireCallAt(`${what}: call ${i + 1} of the list`, call)
+}
+
+/**
+ * @param what where the call was given
+ * @throws AsyncGenError INVALID_OPTION
+ */
+export function requireCallAt(what: string, call: unknown): void {
+  const isAttempt = call instanceof AttemptFields
+  const isObject = typeof call === 'object' && call !== null && !Array.isArray(call) && !isThenable(call)
+  if (isObject && !isAttempt) return
+  throw new AsyncGenError(
+    'INVALID_OPTION',
+    `${what} is ${isAttempt ? 'an attempt, which is recorded already' : described(call)}. It must be an object: { target, method, args }.`,
+  )
 }

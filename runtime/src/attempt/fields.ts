@@ -20,6 +20,7 @@ export interface AttemptJson {
   timeoutMs: number | null
   snoozes: number
   limitKey: string | null
+  schedule: string | null
   startedAt: string | null
   completedAt: string | null
   createdAt: string
@@ -218,6 +219,7 @@ export abstract class AttemptFields {
       timeoutMs: this.timeoutMs,
       snoozes: this.snoozes,
       limitKey: this.limitKey,
+      schedule: this.schedule,
       startedAt: this.startedAt?.toJSON() ?? null,
       completedAt: this.completedAt?.toJSON() ?? null,
       createdAt: this.createdAt.toJSON(),

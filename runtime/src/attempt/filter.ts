@@ -9,7 +9,7 @@ import { columnsOf } from './recording.js'
 import { ATTEMPT_STATUSES, type AttemptStatus, type RowFilter } from './row.js'
 import { typesOf } from './subclasses.js'
 
-const TEXTS = ['method', 'idempotenceToken', 'error', 'argument'] as const
+const TEXTS = ['method', 'idempotenceToken', 'schedule', 'error', 'argument'] as const
 const TIMES = ['createdAfter', 'createdBefore', 'endedAfter', 'endedBefore'] as const
 const PROPERTIES: readonly string[] = ['status', 'target', ...TEXTS, 'parent', 'batch', ...TIMES, 'data']
 
@@ -36,7 +36,8 @@ export async function rowFilter(Attempt: BoundClass, given: object, method: stri
     error: filter.error,
     argument: filter.argument,
     parentId: filter.parent === undefined ? undefined : parentOf(Attempt, filter.parent, what),
-    batchId: filter.batch === undefined ? undefined : BigInt(batchIdOf(Attempt, filter.batch)),
+    batchId: filter.batch === undefined ? undefined : BigInt(batchIdOf(Attempt, filter.batch, `${what}: batch`)),
+    schedule: filter.schedule,
     types,
     ...times,
     data: filter.data === undefined ? undefined : columnsOf(Attempt, objectOf(filter.data, 'data', what)),

@@ -184,7 +184,7 @@ function copied(
     debounce: waits,
     idempotenceToken: idempotenceToken ?? undefined,
     parentId: parent === undefined ? currentParentId(Attempt.store) : parentId(Attempt, parent),
-    batchId: batch === undefined ? undefined : batchIdOf(Attempt, batch),
+    batchId: batch === undefined ? undefined : batchIdOf(Attempt, batch, `batch of a call of ${Attempt.name}`),
     ...predecessorColumns(Attempt, after, ifFailed),
     data: columnsOf(Attempt, data),
   }

@@ -203,6 +203,7 @@ export interface RowFilter {
   idempotenceToken?: string | undefined
   parentId?: bigint | undefined
   batchId?: bigint | undefined
+  schedule?: string | undefined
   types?: string[] | undefined
   /** Text in the name, code or message of the latest error. */
   error?: string | undefined

@@ -1,3 +1,4 @@
+import { described, isThenable } from '../core/described.js'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError, isInstance, UnknownTargetError } from '../core/errors.js'
 import { refuseUnknownOptions } from '../core/known-options.js'
@@ -184,7 +185,12 @@ export class TargetList<T extends Targets = Targets> {
   nameOf(target: Target): string {
     const entry = Object.entries(this.#all).find(([, listed]) => listed === target)
     if (entry) return entry[0]
-    const what = typeof target === 'function' && target.name ? target.name : 'The object that you passed'
+    const given: unknown = target
+    if ((typeof given !== 'object' && typeof given !== 'function') || given === null || isThenable(given))
+      throw new UnknownTargetError(
+        `The target is ${described(given)}. Pass the target itself, as targets.ts lists it. ${this.#listed}`,
+      )
+    const what = typeof given === 'function' && given.name ? given.name : 'The object that you passed'
     throw new UnknownTargetError(`${what} is not a target. List it in defineTargets (targets.ts). ${this.#listed}`)
   }
 
@@ -271,6 +277,7 @@ export class TargetList<T extends Targets = Targets> {
 
   #readLimits(): LimitList {
     const declared = typeof this.#declaredLimits === 'function' ? this.#declaredLimits() : this.#declaredLimits
+    if (!Array.isArray(declared)) throw invalidLimit(`they are ${described(declared)}. Write a list: [limit(…)]`)
     const byName = new Map<string, Limit>()
     for (const limit of declared) {
       if (!isInstance(limit, Limit)) throw invalidLimit('an entry is not made by limit(target, { … })')

@@ -37,6 +37,8 @@ export const FLAGS = {
   },
   method: { type: 'string', help: ['--method <name>', 'the name of a method'] },
   token: { type: 'string', help: ['--token <token>', 'an idempotence token'] },
+  batch: { type: 'string', help: ['--batch <id>', 'the calls of a batch'] },
+  schedule: { type: 'string', help: ['--schedule <name>', 'what a schedule has recorded, also if it was removed'] },
   error: { type: 'string', help: ['--error <text>', 'text in the name, code or message of the latest error'] },
   since: { type: 'string', help: ['--since <time>', 'at that time or later'] },
   before: { type: 'string', help: ['--before <time>', 'before that time'] },

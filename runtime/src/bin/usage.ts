@@ -1,6 +1,12 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { nearest } from '../core/nearest.js'
-import { ATTEMPTS_DETAILS, ATTEMPTS_FLAGS, type ParsedSubcommand, parseSubcommand } from './attempts/usage.js'
+import {
+  ATTEMPTS_DETAILS,
+  ATTEMPTS_FLAGS,
+  type ParsedSubcommand,
+  parseSubcommand,
+  SUBCOMMANDS,
+} from './attempts/usage.js'
 import { FLAGS, type FlagName, type Flags } from './flags.js'
 
 interface Usage {
@@ -134,7 +140,7 @@ export function parseCommandLine(given: string[], version: string): CommandLine 
   if (flags.help) return command ? helpOf(command) : HELP
   if (name === undefined)
     throw new UsageError(`A command is missing. Choose one of: ${Object.keys(COMMANDS).join(', ')}.${seeHelp()}`)
-  if (!command) throw new UsageError(`Unknown command "${name}".${suggestion(name, Object.keys(COMMANDS))}${seeHelp()}`)
+  if (!command) throw new UsageError(`Unknown command "${name}".${suggestion(name, WORDS)}${seeHelp()}`)
   const foreign = Object.keys(flags).find((flag) => !known.includes(flag))
   if (foreign) throw new UsageError(`async-gen-worker ${command} has no option --${foreign}.${seeHelp(command)}`)
   if (command === 'attempts') {
@@ -146,6 +152,9 @@ export function parseCommandLine(given: string[], version: string): CommandLine 
   if (extra !== undefined) throw new UsageError(`Unexpected argument "${extra}".${seeHelp(command)}`)
   return { command, module, flags }
 }
+
+/** What a user may mean by a word in the place of a command. */
+const WORDS = [...Object.keys(COMMANDS), ...Object.keys(SUBCOMMANDS).map((name) => `attempts ${name}`)]
 
 /** `--until -1h` as `--until=-1h`: parseArgs would take -1h for two flags, and its message would not help. */
 function withSigns(args: string[]): string[] {
@@ -203,8 +212,12 @@ function seeHelp(command?: CommandName): string {
   return `\nSee async-gen-worker ${command ? `${command} ` : ''}--help`
 }
 
-/** ` Did you mean --count?`, if a known word is similar. */
+/** ` Did you mean --count?`, if a known word, or the last part of one, is similar. */
 function suggestion(word: string, known: readonly string[], prefix = ''): string {
-  const near = nearest(word, known)
+  const last = nearest(
+    word,
+    known.map((each) => each.split(' ').at(-1)!),
+  )
+  const near = known.find((each) => each.split(' ').at(-1) === last)
   return near === undefined ? '' : ` Did you mean ${prefix}${near}?`
 }

@@ -42,7 +42,8 @@ export const REMEDIES = {
   NOT_AUTHORIZED: 'Pass `authorize`: a function that says who may send the request.',
   NOT_AWAITED: 'Write `await` before the functions that the message names.',
   NOT_A_TEST_DATABASE: 'Set DATABASE_URL to a database for tests: its name contains "test", or it is on this machine.',
-  NOT_A_TRANSACTION: 'Pass the `tx` that `$transaction` gives to its callback, or leave `tx` out.',
+  NOT_A_TRANSACTION:
+    'Pass the `tx` that `$transaction` (with Prisma 8: `transaction`) gives to its callback, or leave `tx` out.',
   NOT_IMPLEMENTED: 'Add a method `build()` to the class of the report.',
   NOT_MIGRATED: 'Run `npx prisma migrate deploy` on this database, and check DATABASE_URL.',
   NOT_PERSISTED: 'Save the record first. If you read it with `select`, select its key.',
@@ -82,6 +83,7 @@ export const REMEDIES = {
   TRANSACTION_ENDED: 'Record calls before the transaction times out, or raise its `timeout`.',
   TRANSACTION_NOT_WATCHED:
     'Open the transaction with the PrismaClient that `connect` got, or run the calls with `drain`.',
+  TRANSACTION_TIMEOUT: 'Make the transaction shorter, or raise its time limit.',
   UNKNOWN_ENCRYPTOR:
     'Pass the encryptor to BaseAttempt, as `encryptor` or in `encryptors`, and give it the older keys.',
   UNKNOWN_MODEL: 'Use the name of the model as it is in the Prisma schema, and run `npx prisma generate`.',

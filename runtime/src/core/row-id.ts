@@ -1,3 +1,4 @@
+import { described } from './described.js'
 import { AsyncGenError } from './errors.js'
 
 /** The id of a row: a bigint, a whole number, or its digits as text, as `toJSON` and URLs have it. */
@@ -17,7 +18,7 @@ export function rowIdOf(id: unknown, what: string): bigint {
   if (value !== undefined) return value
   throw new AsyncGenError(
     'INVALID_ID',
-    `${what}: ${shown(id)} is not an id. An id is a bigint, a whole number up to ${Number.MAX_SAFE_INTEGER}, or its digits as text: "12".`,
+    `${what}: ${described(id)} is not an id. An id is a bigint, a whole number up to ${Number.MAX_SAFE_INTEGER}, or its digits as text: "12".`,
   )
 }
 
@@ -27,9 +28,4 @@ export function rowIdIn(id: unknown): bigint | undefined {
     typeof id === 'bigint' || Number.isSafeInteger(id) || (typeof id === 'string' && /^-?\d{1,19}$/.test(id))
   const value = isWhole ? BigInt(id as RowId) : undefined
   return value !== undefined && value <= LARGEST_ID && value >= SMALLEST_ID ? value : undefined
-}
-
-function shown(id: unknown): string {
-  if (typeof id === 'string') return JSON.stringify(id.length > 40 ? `${id.slice(0, 40)}…` : id)
-  return typeof id === 'object' && id !== null ? 'an object' : String(id)
 }

@@ -7,6 +7,7 @@ import { actOnAttempts } from './pages/act.js'
 import { attemptPage } from './pages/attempt.js'
 import { attemptsPage } from './pages/attempts.js'
 import { actOnBatch, batchPage, confirmBatchPage } from './pages/batch.js'
+import { batchesPage } from './pages/batches.js'
 import { actOnReports, confirmBuildPage } from './pages/build.js'
 import { confirmPage } from './pages/confirm.js'
 import { limitsPage } from './pages/limits.js'
@@ -48,8 +49,12 @@ async function show(context: PageContext): Promise<Response> {
       if (second === 'confirm') return await confirmPage(mayAct(context))
       return second === undefined ? await attemptsPage(context) : await attemptPage(context)
     }
-    case 'batches':
-      return third === 'confirm' ? await confirmBatchPage(mayAct(context)) : await batchPage(context)
+    case 'batches': {
+      const [only] = settings.attempts
+      if (first === undefined && only) return seeOther(settings, pathTo(settings, 'batches', only.name))
+      if (third === 'confirm') return await confirmBatchPage(mayAct(context))
+      return second === undefined ? await batchesPage(context) : await batchPage(context)
+    }
     case 'toasts':
       if (first === 'confirm') return await confirmRefreshPage(mayAct(context))
       return first === undefined ? await toastsPage(context) : await toastPage(context)

@@ -38,7 +38,7 @@ function described(given: unknown): string {
   if (isDatabase(given)) return 'a Database'
   if (isAttempt(given)) return `an instance of ${given.constructor.name}`
   if (isClient(given)) return 'a PrismaClient'
-  return '$queryRawUnsafe' in given ? 'a transaction' : 'an object'
+  return '$queryRawUnsafe' in given || hasAll(given, 'query', 'orm') ? 'a transaction' : 'an object'
 }
 
 function isDatabase(given: unknown): boolean {
@@ -54,7 +54,8 @@ function isAttempt(given: unknown): given is object {
 }
 
 function isClient(given: unknown): boolean {
-  return hasAll(given, '$connect', '$transaction')
+  // The second is one of Prisma 8.
+  return hasAll(given, '$connect', '$transaction') || hasAll(given, 'transaction', 'runtime', 'orm', 'contract')
 }
 
 function isToast(given: unknown): boolean {

@@ -32,6 +32,8 @@ export interface DrainOptions {
   until?: Date | Duration
   /** Whether to run calls that calls record. Default: true. */
   recursive?: boolean
+  /** Whether to record and run the occurrences of schedules that are due by then. Default: true. */
+  schedules?: boolean
   /** After so many runs, drain throws DRAIN_LIMIT. Default: 1,000. */
   limit?: number
   /** An open transaction. Its calls run too, and everything happens in it. */
@@ -76,7 +78,7 @@ export async function drain(db: Database, options: DrainOptions = {}): Promise<D
   return await tracked('drain()', () => withinOptional(db, options.tx, run))
 }
 
-const OPTIONS = ['until', 'recursive', 'limit', 'tx', 'throwErrors', 'attempts']
+const OPTIONS = ['until', 'recursive', 'schedules', 'limit', 'tx', 'throwErrors', 'attempts']
 
 const DEFAULT_LIMIT = 1000
 
@@ -122,10 +124,10 @@ class Drain {
       if (!recursive && table instanceof AttemptStore)
         this.#lastIds.set(table.table, await lastIdOf(this.#db, table.table))
     }
-    await writeSchedules(this.#db)
+    if (this.#hasSchedules) await writeSchedules(this.#db)
     for (let isLastLook = false; ; ) {
       await this.#expire()
-      await recordOccurrences(this.#db)
+      if (this.#hasSchedules) await recordOccurrences(this.#db)
       const call = await this.#nextCall()
       const refresh = call ? undefined : await nextDueRefresh(this.#db, this.#toasts, this.#lockedIn('toasts'))
       if (call) isLastLook = (await this.#runCall(call)) ? false : isLastLook
@@ -142,6 +144,10 @@ class Drain {
     advance(Math.max(0, (this.#until?.getTime() ?? 0) - this.#db.now()))
     await this.#expire()
     return this.#result
+  }
+
+  get #hasSchedules(): boolean {
+    return this.#options.schedules ?? true
   }
 
   get #stores(): AttemptStore[] {
@@ -201,7 +207,7 @@ class Drain {
     else if (!claimed) this.#lockedIn(Attempt.store.table).push(id)
     if (!claimed) return false
     const attempt: AttemptRecord = new (classOf(claimed.row))(claimed.row)
-    this.#count(`${attempt.target}.${attempt.method}`)
+    this.#count(`${attempt.target}.${attempt.method}`, attempt.schedule)
     const report = await runClaimed(attempt, claimed)
     this.#fullKeys.clear()
     this.#result[outcomeOf(attempt, report)]++
@@ -227,18 +233,19 @@ class Drain {
   }
 
   /** Counts a run. */
-  #count(name: string): void {
+  #count(name: string, schedule: string | null = null): void {
     const { limit = DEFAULT_LIMIT } = this.#options
     const total = [...this.#runs.values()].reduce((sum, runs) => sum + runs, 0)
     if (total < limit) {
       this.#runs.set(name, (this.#runs.get(name) ?? 0) + 1)
       return
     }
+    const leaveOut = schedule === null ? '' : ' To leave out schedules: drain(db, { schedules: false }).'
     const [[most, runs] = [name, 0]] = [...this.#runs].sort(([, a], [, b]) => b - a)
     throw new AsyncGenError(
       'DRAIN_LIMIT',
       `drain() has run ${total} calls, and more are due. ${most} ran ${runs} times: does it record itself again? ` +
-        'If so many calls are right, raise the limit: drain(db, { limit }).',
+        `If so many calls are right, raise the limit: drain(db, { limit }).${leaveOut}`,
     )
   }
 
@@ -248,7 +255,7 @@ class Drain {
     if (!until) return undefined
     const waits = [await waitForRefresh(this.#db, this.#toasts, this.#lockedIn('toasts'), until)]
     for (const store of this.#stores) waits.push(await waitForCall(this.#db, this.#callsOf(store), until))
-    const occurrence = await waitForOccurrence(this.#db)
+    const occurrence = this.#hasSchedules ? await waitForOccurrence(this.#db) : undefined
     if (occurrence !== undefined && occurrence <= until.getTime() - this.#db.now()) waits.push(Math.max(1, occurrence))
     const known = waits.filter((wait) => wait !== undefined)
     return known.length === 0 ? undefined : Math.min(...known)

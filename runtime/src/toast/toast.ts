@@ -42,26 +42,26 @@ export function hasToast<
   Model extends ModelOf<Client>,
   Result,
   Placeholder = ToastPlaceholder,
-  Loaded = RecordOf<Client[Model]>,
-  const Fields extends FieldOf<RecordOf<Client[Model]>> | readonly FieldOf<RecordOf<Client[Model]>>[] = 'id' &
-    FieldOf<RecordOf<Client[Model]>>,
+  Loaded = RecordOf<Client, Model>,
+  const Fields extends FieldOf<RecordOf<Client, Model>> | readonly FieldOf<RecordOf<Client, Model>>[] = 'id' &
+    FieldOf<RecordOf<Client, Model>>,
   Stale extends boolean | Promise<boolean> = never,
 >(
   db: BoundDatabase<Client>,
   model: Model,
   name: string,
-  options: ComputeOptions<Result, Placeholder, Loaded, IdOf<RecordOf<Client[Model]>, Fields>> & {
+  options: ComputeOptions<Result, Placeholder, Loaded, IdOf<RecordOf<Client, Model>, Fields>> & {
     /** The value is stale if this returns true, or resolves with it. `parent` is the record that the toast is read with. */
-    expireIf?: (toast: CachedToast<RecordOf<Client[Model]>>, parent: RecordOf<Client[Model]>) => Stale
+    expireIf?: (toast: CachedToast<RecordOf<Client, Model>>, parent: RecordOf<Client, Model>) => Stale
     /** The fields of the model's key, where it is not `id`: `'slug'`, or `['aisle', 'level']`. */
     id?: Fields
   },
-): Toast<RowOf<RecordOf<Client[Model]>, Fields, Stale>, Result, Placeholder, Loaded> {
+): Toast<RowOf<RecordOf<Client, Model>, Fields, Stale>, Result, Placeholder, Loaded> {
   refuseUnknownOptions(`The toast ${model}.${name}`, options, [...OPTIONS, 'id'])
   db.requireModel(model)
   const { id: fields = 'id' as KeyFields, ...rest } = options
   const definition = new ToastDefinition(db, `${model}.${name}`, {
-    ...(rest as ToastOptions<RowOf<RecordOf<Client[Model]>, Fields, Stale>, Result, Placeholder, Loaded>),
+    ...(rest as ToastOptions<RowOf<RecordOf<Client, Model>, Fields, Stale>, Result, Placeholder, Loaded>),
     load: options.load ?? ((id: unknown) => db.findRecord(model, fieldsOf(id, fields)) as Promise<Loaded | null>),
     fields,
     wholeNumbers: wholeNumbersOf(db, model),

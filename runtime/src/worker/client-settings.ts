@@ -40,9 +40,9 @@ export async function harmfulSettings(db: Database): Promise<HarmfulSetting[]> {
 
 interface Session {
   settings: Record<string, { value: string; shown: string }>
-  /** A time in winter and one in summer, as Prisma reads them. */
-  winter: Date
-  summer: Date
+  /** A time in winter and one in summer, as Prisma reads them. Prisma 8 gives PostgreSQL's text, which has the zone. */
+  winter: Date | string
+  summer: Date | string
   /** `hidden`: a table of the runtime is not found without its schema. `filtered`: row security hides rows of one from the role. */
   hidden: boolean
   filtered: boolean
@@ -78,7 +78,7 @@ const rules: readonly Rule[] = [
   },
   {
     setting: 'DateStyle',
-    isHarmful: (_, { winter }) => Number.isNaN(winter.getTime()),
+    isHarmful: (_, { winter }) => (typeof winter === 'string' ? !ISO.test(winter) : Number.isNaN(winter.getTime())),
     harm: 'Prisma cannot read times in this format: it returns invalid dates.',
     remedy: inAdapter('DateStyle=ISO'),
   },
@@ -145,8 +145,10 @@ const rules: readonly Rule[] = [
   },
 ]
 
-function isShifted(read: Date, written: string): boolean {
-  return !Number.isNaN(read.getTime()) && read.toISOString() !== written
+const ISO = /^\d{4}-\d\d-\d\d /
+
+function isShifted(read: Date | string, written: string): boolean {
+  return typeof read !== 'string' && !Number.isNaN(read.getTime()) && read.toISOString() !== written
 }
 
 function isShorterThan(limit: number): Rule['isHarmful'] {

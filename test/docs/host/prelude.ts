@@ -7,19 +7,18 @@ import type { PrismaPg as Adapter } from '@prisma/adapter-pg'
 import type { Attempt as AttemptClass } from './src/async/attempt.js'
 import type { db as database } from './src/async/database.js'
 import type { Report as ReportClass } from './src/async/report.js'
+import type { MonthlySales as MonthlySalesReport } from './src/async/reports/monthly_sales.js'
 import type { UrgentAttempt as UrgentAttemptClass } from './src/async/urgent_attempt.js'
 import type { prisma as client } from './src/db.js'
+import type { mailer as mailerObject } from './src/mailer.js'
 import type { Newsletter as NewsletterClass } from './src/newsletter.js'
 import type { OrderClient as OrderClientClass } from './src/order-client.js'
-import type { mailer as mailerObject, Orders as OrdersTarget } from './src/records.js'
+import type { Orders as OrdersTarget } from './src/records.js'
+import type { Shopify as ShopifyClass } from './src/shopify.js'
 
 type Oat = NonNullable<Awaited<ReturnType<typeof client.oat.findUnique>>>
 type Order = NonNullable<Awaited<ReturnType<typeof client.order.findUnique>>>
 type Breakfast = runtime.Toast<Oat, { servings: number }>
-
-declare class MonthlySalesReport extends ReportClass<{ month: string; verbose?: boolean }> {
-  override build(): Promise<{ total: number }>
-}
 
 declare global {
   const prisma: typeof client
@@ -30,6 +29,7 @@ declare global {
   const OrderClient: typeof OrderClientClass
   const Newsletter: typeof NewsletterClass
   const mailer: typeof mailerObject
+  const Shopify: typeof ShopifyClass
   const Orders: typeof OrdersTarget
   const MonthlySales: typeof MonthlySalesReport
   const PrismaPg: typeof Adapter

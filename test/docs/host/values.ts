@@ -7,9 +7,11 @@ import { Report } from './src/async/report.js'
 import { MonthlySales } from './src/async/reports/monthly_sales.js'
 import { UrgentAttempt } from './src/async/urgent_attempt.js'
 import { prisma } from './src/db.js'
+import { mailer } from './src/mailer.js'
 import { Newsletter } from './src/newsletter.js'
 import { OrderClient } from './src/order-client.js'
-import { mailer, Orders } from './src/records.js'
+import { Orders } from './src/records.js'
+import { Shopify } from './src/shopify.js'
 
 export const customerToken = 'customer-7'
 
@@ -38,6 +40,7 @@ Object.assign(globalThis, runtime, {
   Newsletter,
   OrderClient,
   mailer,
+  Shopify,
   Orders,
   customerToken,
   oat,

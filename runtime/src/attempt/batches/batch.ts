@@ -65,7 +65,7 @@ export class Batch<Class = unknown> {
   ): Promise<InstanceOf<Class>[]> {
     const list = (Array.isArray(calls) ? calls : [calls]) as unknown as AnyCall[]
     const added = list.map((call) => ({ ...call, batch: this }))
-    return (await this.#Attempt.createMany(added as never[], within as WithinTransaction<never>)) as InstanceOf<Class>[]
+    return (await this.#Attempt.createMany(added as never[], within as never)) as InstanceOf<Class>[]
   }
 
   /** Counts the calls, by status. */
@@ -148,6 +148,37 @@ export class Batch<Class = unknown> {
     if (!this.#row) throw new AsyncGenError('BATCH_GONE', `There is no batch ${this.id} of ${this.model}.`)
     return this
   }
+
+  /** Plain data for `JSON.stringify`, a response or a log. */
+  toJSON(): BatchJson {
+    return {
+      id: this.id.toString(),
+      model: this.model,
+      thenId: this.thenId?.toString() ?? null,
+      createdAt: this.createdAt?.toJSON() ?? null,
+      cancelledAt: this.cancelledAt?.toJSON() ?? null,
+      finishedAt: this.finishedAt?.toJSON() ?? null,
+    }
+  }
+
+  /** What `console.log` shows. */
+  [Symbol.for('nodejs.util.inspect.custom')](
+    _depth: number,
+    options: object,
+    inspect: (value: unknown, options: object) => string,
+  ): string {
+    return `Batch ${inspect(this.toJSON(), options)}`
+  }
+}
+
+/** A batch as JSON: ids are text, times are ISO 8601. */
+export interface BatchJson {
+  id: string
+  model: string
+  thenId: string | null
+  createdAt: string | null
+  cancelledAt: string | null
+  finishedAt: string | null
 }
 
 function dateOf(text: string | null | undefined): Date | null {

@@ -6,15 +6,16 @@ import type { BatchReference } from '../calls.js'
 import type { NewAttempt } from '../row.js'
 
 /**
- * The id that the option `batch` of a call stands for.
+ * The id that `batch` stands for, as an option of a call or in a filter.
+ * @param what where it was given, for messages
  * @throws AsyncGenError INVALID_OPTION, INVALID_ID
  */
-export function batchIdOf({ model, name }: BoundClass, batch: BatchReference | RowId): string {
-  if (typeof batch !== 'object' || batch === null) return String(rowIdOf(batch, `batch of a call of ${name}`))
+export function batchIdOf({ model }: BoundClass, batch: BatchReference | RowId, what: string): string {
+  if (typeof batch !== 'object' || batch === null) return String(rowIdOf(batch, what))
   if (batch.model === model) return String(batch.id)
   throw new AsyncGenError(
     'INVALID_OPTION',
-    `batch is ${batch.model === undefined ? 'an object' : `a batch of ${batch.model}`}. It must be a batch of ${model}, or its id.`,
+    `${what} is ${batch.model === undefined ? 'an object' : `a batch of ${batch.model}`}. It must be a batch of ${model}, or its id.`,
   )
 }
 

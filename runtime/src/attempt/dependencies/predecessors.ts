@@ -1,3 +1,4 @@
+import { described } from '../../core/described.js'
 import { AsyncGenError } from '../../core/errors.js'
 import { type RowId, rowIdOf } from '../../core/row-id.js'
 import type { Query } from '../../core/statement.js'
@@ -19,12 +20,15 @@ export function predecessorColumns(
   if (ifFailed !== undefined && !IF_FAILED.includes(ifFailed))
     throw invalid('ifFailed', ifFailed, "'cancel', 'run' or 'wait'")
   if (after === undefined) return {}
-  if (!Array.isArray(after)) throw invalid('after', after, 'a list of attempts, or of their ids')
+  if (!Array.isArray(after)) throw invalid('after', after, 'a list of attempts, or of their ids: after: [attempt]')
   if (after.length === 0) return {}
   const afterIds = after.map((each: AttemptFields | RowId) => {
     if (!(each instanceof AttemptFields)) return String(rowIdOf(each, `after of a call of ${name}`))
     if ((each.constructor as unknown as BoundClass).store.table === store.table) return String(each.id)
-    throw invalid('after', 'a list with an attempt of another table', `a list of attempts of the table ${store.table}`)
+    throw new AsyncGenError(
+      'INVALID_OPTION',
+      `after has an attempt of another table. It must be a list of attempts of the table ${store.table}.`,
+    )
   })
   return { afterIds, ifFailed }
 }
@@ -49,5 +53,5 @@ export async function requirePredecessors(
 }
 
 function invalid(option: string, value: unknown, wanted: string): AsyncGenError {
-  return new AsyncGenError('INVALID_OPTION', `${option} is ${String(value)}. It must be ${wanted}.`)
+  return new AsyncGenError('INVALID_OPTION', `${option} is ${described(value)}. It must be ${wanted}.`)
 }

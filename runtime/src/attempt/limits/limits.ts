@@ -29,6 +29,8 @@ export interface LimitStatus extends LimitNumbers {
   /** Null for all methods of the target. */
   method: string | null
   order: 'strict' | null
+  /** Whether `setLimit` has changed its numbers, for all keys that have none of their own. */
+  isChanged: boolean
   /** How many calls of all its keys run. */
   running: number
   /** How many calls are due and wait. Calls that are about to begin are among them. */
@@ -79,6 +81,7 @@ function statusOf(
     method: limit.method ?? null,
     ...shown(common),
     order: limit.isStrict ? 'strict' : null,
+    isChanged: isSet(changes.get(name)),
     running: own[0]?.allRunning ?? 0,
     waiting: own[0]?.allWaiting ?? 0,
     keys: own.map((each) => {
@@ -95,9 +98,14 @@ function statusOf(
       }
     }),
     changed: [...changes.values()]
-      .filter(isOwn)
+      .filter((each) => isOwn(each) && isSet(each))
       .map((each) => ({ key: keyOf(each), ...shown(numbersOf(each, common)) })),
   }
+}
+
+/** Numbers that were set back to those of `targets.ts` are null. */
+function isSet(changed: ChangedLimit | undefined): boolean {
+  return changed !== undefined && (changed.concurrency !== null || changed.rateLimit !== null)
 }
 
 function numbersOf(changed: ChangedLimit | undefined, { concurrency, rate }: LimitNumbers): LimitNumbers {
@@ -124,6 +132,8 @@ export async function setLimit(
     )
   refuseUnknownOptions('setLimit', options, ['method', 'key', 'concurrency', 'rate'])
   const { method, key, concurrency, rate } = options
+  if (concurrency === undefined && rate === undefined)
+    throw new AsyncGenError('INVALID_OPTION', 'setLimit: give at least one of concurrency and rate.')
   const targets = await Attempt.targets()
   const of = typeof target === 'string' ? target : targets.nameOf(target)
   targets.find(of)

@@ -50,9 +50,10 @@ function patternOf(name: string, cron: unknown): Cron {
   let matches: Cron
   try {
     if (typeof cron !== 'string') throw new TypeError('it is no text')
+    requireFields(cron)
     matches = new Cron(cron, { timezone: 'UTC', paused: true })
   } catch (error) {
-    const why = (error as Error).message.replace(/^CronPattern: /, '')
+    const why = (error as Error).message.replace(/^CronPattern: /, '').replace(/\.$/, '')
     throw invalid(
       name,
       `cron is ${shown}, which is not valid: ${why}. Write minute, hour, day of month, month and day of week: '0 4 * * 1-5'.`,
@@ -60,6 +61,13 @@ function patternOf(name: string, cron: unknown): Cron {
   }
   if (matches.nextRun(new Date())) return matches
   throw invalid(name, `cron is ${shown}, which never occurs. Correct the day, the month or the year.`)
+}
+
+/** The message of the library would mention a seventh field. */
+function requireFields(cron: string): void {
+  const fields = cron.trim() === '' ? [] : cron.trim().split(/\s+/)
+  if (fields.length >= 5 || /^@\w+$/.test(fields[0] ?? '')) return
+  throw new RangeError(`it has ${fields.length} ${fields.length === 1 ? 'field' : 'fields'}`)
 }
 
 /** How far the wall clock of a zone is ahead of UTC at a time, in milliseconds. */

@@ -1,4 +1,5 @@
-import { AsyncGenError } from '../../core/errors.js'
+import { described } from '../../core/described.js'
+import { AsyncGenError, isAsyncGenError, UnknownTargetError } from '../../core/errors.js'
 import { isPlainObject } from '../../core/plain-object.js'
 import { serialize } from '../../core/serialize.js'
 import type { CallInput } from '../calls.js'
@@ -100,29 +101,46 @@ const MAX_NAME = 200
  */
 export function definitionOf(targets: TargetList, name: string, schedule: AnySchedule): ScheduleDefinition {
   checkName(name)
-  if (!isPlainObject(schedule)) throw invalid(name, `it is ${String(schedule)}. It must be an object.`)
+  if (!isPlainObject(schedule)) throw invalid(name, `it is ${described(schedule)}. It must be an object.`)
   const unknown = Object.keys(schedule).find((option) => !OPTIONS.includes(option))
   if (unknown !== undefined)
     throw invalid(name, `it has no option ${JSON.stringify(unknown)}. Its options are: ${OPTIONS.join(', ')}.`)
   const { target, method, args = [], cron, tz = 'UTC', missed = 'once', overlap = 'allow' } = schedule
   const path = { target: namedTarget(targets, name, target), method }
-  targets.resolve(path.target, path.method)
+  ofSchedule(name, () => targets.resolve(path.target, path.method))
   if (!Array.isArray(args)) throw invalid(name, `args is ${String(args)}. It must be a list.`)
   const definition = { ...path, args: serialize(args, 'args'), cron, tz, missed, overlap }
   checkTimes(name, definition)
   return definition
 }
 
+/**
+ * Names the schedule in the message of an error about its target.
+ * @throws UnknownTargetError
+ */
+export function ofSchedule<Result>(name: string, find: () => Result): Result {
+  try {
+    return find()
+  } catch (error) {
+    if (!isAsyncGenError(error) || error.code !== 'UNKNOWN_TARGET') throw error
+    throw new UnknownTargetError(`The schedule ${JSON.stringify(name)}: ${error.message}`)
+  }
+}
+
 /** @throws AsyncGenError INVALID_SCHEDULE */
 export function checkName(name: string): void {
   if (typeof name === 'string' && name !== '' && name.length <= MAX_NAME && !name.includes('\0') && name.isWellFormed())
     return
-  throw invalid(String(name).slice(0, MAX_NAME), `its name must be a text of 1 to ${MAX_NAME} characters.`)
+  throw new AsyncGenError(
+    'INVALID_SCHEDULE',
+    `The name of a schedule is ${described(name)}. It must be a text of 1 to ${MAX_NAME} characters.`,
+  )
 }
 
 function namedTarget(targets: TargetList, name: string, target: unknown): string {
-  if ((typeof target === 'object' && target !== null) || typeof target === 'function') return targets.nameOf(target)
-  throw invalid(name, `target is ${String(target)}. It must be a target of targets.ts.`)
+  if ((typeof target === 'object' && target !== null) || typeof target === 'function')
+    return ofSchedule(name, () => targets.nameOf(target))
+  throw invalid(name, `target is ${described(target)}. It must be the target itself, as targets.ts lists it.`)
 }
 
 /** @throws AsyncGenError INVALID_SCHEDULE */

@@ -4,7 +4,7 @@ import { deserialize } from '../../core/serialize.js'
 import type { Query } from '../../core/statement.js'
 import type { TargetList } from '../targets.js'
 import { invalid } from './cron.js'
-import { checkName, checkTimes } from './define.js'
+import { checkName, checkTimes, ofSchedule } from './define.js'
 import { type ScheduleState, type ScheduleStep, stepOf } from './due.js'
 import { type ScheduledModel, scheduledModels } from './models.js'
 import { scheduledAttemptStatements, scheduleStatements as sql } from './sql.js'
@@ -101,7 +101,7 @@ function decide(
     checkTimes(name, schedule)
     requireList(name, args)
     const step = stepOf(schedule, now, isRunning)
-    if (step.record.length > 0) targets.resolve(target, method)
+    if (step.record.length > 0) ofSchedule(name, () => targets.resolve(target, method))
     return { step, problem: null }
   } catch (error) {
     const step = { ...schedule, record: [], next: new Date(now.getTime() + PROBLEM_DELAY) }

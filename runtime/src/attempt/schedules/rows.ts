@@ -2,7 +2,7 @@ import type { Database } from '../../core/database.js'
 import type { TransactionLike } from '../../core/prisma/client.js'
 import type { BoundClass } from '../binding.js'
 import { invalid } from './cron.js'
-import { type AnySchedule, definitionOf } from './define.js'
+import { type AnySchedule, checkName, definitionOf } from './define.js'
 import { scheduleStatements as sql } from './sql.js'
 import { writeDefinitions } from './write.js'
 
@@ -52,5 +52,10 @@ export async function removeSchedule(
   name: string,
   tx: TransactionLike | undefined,
 ): Promise<boolean> {
-  return (await (tx ? db.within(tx) : db.query)(sql.remove, [model, name])).length > 0
+  checkName(name)
+  const query = tx ? db.within(tx) : db.query
+  if ((await query(sql.remove, [model, name])).length > 0) return true
+  if ((await query(sql.isInCode, [model, name])).length > 0)
+    throw invalid(name, 'it stands in schedule.ts. Remove it there: a worker would write it again.')
+  return false
 }

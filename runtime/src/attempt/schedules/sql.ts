@@ -30,6 +30,11 @@ export const scheduleStatements = {
     text: 'DELETE FROM async_schedules WHERE model = $1 AND name = $2 AND NOT in_code RETURNING name',
   },
 
+  isInCode: {
+    name: 'async_schedules:is-in-code',
+    text: 'SELECT FROM async_schedules WHERE model = $1 AND name = $2 AND in_code',
+  },
+
   list: {
     name: 'async_schedules:list',
     text: `

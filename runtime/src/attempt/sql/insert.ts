@@ -7,6 +7,8 @@ interface ReadColumn {
   column: string
   /** Prisma's type: `DateTime`. */
   type: string
+  /** Whether Prisma 8 gives it as PostgreSQL's text of a list, `{1,2}`. */
+  isTextOfList?: boolean
 }
 
 /**
@@ -21,9 +23,13 @@ const COLUMNS: readonly ReadColumn[] = OWN_FIELDS.map((field) => ({
 /** What a statement returns to Prisma: the columns of the generated table and of the fields that the host has added. */
 function columnsWithin(table: string, fields: readonly ReadColumn[]): string {
   const added = fields.filter(({ column }) => !COLUMNS.some((own) => own.column === column))
+  const lists = new Map(fields.flatMap((field) => (field.isTextOfList ? [[field.column, field.type]] : [])))
   return [...COLUMNS, ...added]
     .map(({ column, type }) => {
       const name = `${table}.${quote(column)}`
+      // JavaScript would round a bigint in JSON.
+      const list = lists.get(column)
+      if (list) return `to_json(${name}${list === 'BigInt' ? '::text[]' : ''}) AS ${quote(column)}`
       return type === 'DateTime' ? `to_json(${name}) AS ${quote(column)}` : name
     })
     .join(', ')

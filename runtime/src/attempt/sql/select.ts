@@ -89,13 +89,13 @@ function ctes(table: string, filter: RowFilter, values: unknown[], branchesOf: B
 /** One branch that reads all matching rows, or several whose statuses differ. */
 function allBranches(table: string, filter: RowFilter, values: unknown[]): Branch[] {
   const { statuses, ...others } = filter
-  const { target, method, idempotenceToken, parentId, batchId, types } = others
+  const { target, method, idempotenceToken, parentId, batchId, schedule, types } = others
   const where = conditions(table, others, values)
   const anyStatus = statuses ? [ofStatuses(statuses), ...where] : where
   if (idempotenceToken !== undefined && (target === undefined || method === undefined)) {
     return [{ ctes: [tokenGroups(table)], query: inGroups(table, 'token_groups', anyStatus) }]
   }
-  const isIndexed = idempotenceToken !== undefined || parentId !== undefined || batchId !== undefined
+  const isIndexed = [idempotenceToken, parentId, batchId, schedule].some((value) => value !== undefined)
   if (isIndexed || (types && where.length === 1)) {
     return [{ query: idsOf(table, anyStatus) }]
   }
@@ -238,7 +238,7 @@ export function parameter(value: unknown, values: unknown[]): string {
 /** The conditions of a filter except those of the status. */
 export function conditions(table: string, filter: Omit<RowFilter, 'statuses'>, values: unknown[]): string[] {
   const of = (value: unknown) => parameter(value, values)
-  const { target, method, idempotenceToken, parentId, batchId, types, error, argument, data } = filter
+  const { target, method, idempotenceToken, parentId, batchId, schedule, types, error, argument, data } = filter
   const { createdAfter, createdBefore, endedAfter, endedBefore } = filter
   const where: string[] = []
   if (target !== undefined) where.push(`target = ${of(target)}::text`)
@@ -246,6 +246,7 @@ export function conditions(table: string, filter: Omit<RowFilter, 'statuses'>, v
   if (idempotenceToken !== undefined) where.push(`idempotence_token = ${of(idempotenceToken)}::text`)
   if (parentId !== undefined) where.push(`parent_id = ${of(parentId)}::bigint`)
   if (batchId !== undefined) where.push(...isOfBatch(of(batchId)))
+  if (schedule !== undefined) where.push(`schedule = ${of(schedule)}::text`)
   if (types) where.push(`type = ANY (${of(types)}::text[])`)
   if (createdAfter) where.push(`created_at >= ${of(createdAfter)}::timestamptz`)
   if (createdBefore) where.push(`created_at < ${of(createdBefore)}::timestamptz`)

@@ -1,6 +1,7 @@
 import type { AttemptFilter } from '../../attempt/binding.js'
 import { ATTEMPT_STATUSES, type AttemptStatus } from '../../attempt/row.js'
 import { type Duration, milliseconds } from '../../core/duration.js'
+import { rowIdIn } from '../../core/row-id.js'
 import { timeInput } from '../../core/time-input.js'
 import { timeText } from '../../core/time-text.js'
 import type { Flags } from '../flags.js'
@@ -20,13 +21,15 @@ export function filterOf(flags: Flags, statuses: readonly AttemptStatus[] = []):
     wanted.length > 0 && wanted.every((status) => ENDED.includes(status))
       ? (['endedAfter', 'endedBefore'] as const)
       : (['createdAfter', 'createdBefore'] as const)
-  const { target, method, token, error, since, before: end } = flags
+  const { target, method, token, batch, schedule, error, since, before: end } = flags
   if (since !== undefined && end !== undefined) refuseEmptySpan(since, end)
   return {
     ...(named.length > 0 && { status: named }),
     ...(target !== undefined && { target: filled(target, 'target') }),
     ...(method !== undefined && { method: filled(method, 'method') }),
     ...(token !== undefined && { idempotenceToken: filled(token, 'token') }),
+    ...(batch !== undefined && { batch: batchOf(batch) }),
+    ...(schedule !== undefined && { schedule: filled(schedule, 'schedule') }),
     ...(error !== undefined && { error: filled(error, 'error') }),
     ...(since !== undefined && { [after]: timeOf(since, 'since') }),
     ...(end !== undefined && { [before]: timeOf(end, 'before') }),
@@ -66,6 +69,11 @@ function statusesOf(flags: Flags): AttemptStatus[] {
       `--status is ${JSON.stringify(unknown)}. It must be one or several of: ${ATTEMPT_STATUSES.join(', ')}.`,
     )
   return ATTEMPT_STATUSES.filter((status) => given.includes(status) || flags[status])
+}
+
+function batchOf(text: string): string {
+  if (rowIdIn(text) !== undefined) return text
+  throw new UsageError(`--batch is ${JSON.stringify(text)}. It must be the id of a batch, a whole number: 42.`)
 }
 
 function filled(text: string, flag: string): string {

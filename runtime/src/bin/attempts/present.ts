@@ -1,3 +1,4 @@
+import { limitKeyText } from '../../attempt/limits/describe.js'
 import { headOf, linesOf, messageOf, type StoredErrorText, usefulLine } from '../../core/error-text.js'
 import { toJson } from '../../core/json-text.js'
 import { printable } from '../../core/printable.js'
@@ -73,6 +74,8 @@ export function sheetOf(attempt: DetailedFacts): string[] {
     ['parent', attempt.parentId],
     ['children', attempt.children],
     ['batch', attempt.batchId],
+    ['schedule', attempt.schedule && printable(attempt.schedule, MAX_TEXT)],
+    ['limit', attempt.limitKey && limitKeyText(attempt.limitKey)],
     ['after', attempt.afterIds.length > 0 && afterText(attempt.afterIds)],
     ...Object.entries(attempt.data).map(([field, value]): [string, string] => [printable(field), jsonText(value)]),
   ]

@@ -10,7 +10,18 @@ interface Subcommand {
 }
 
 const STATUS_FLAGS = ['pending', 'blocked', 'running', 'succeeded', 'failed', 'expired', 'cancelled'] as const
-const FILTERS = ['status', ...STATUS_FLAGS, 'target', 'method', 'token', 'error', 'since', 'before'] as const
+const FILTERS = [
+  'status',
+  ...STATUS_FLAGS,
+  'target',
+  'method',
+  'token',
+  'batch',
+  'schedule',
+  'error',
+  'since',
+  'before',
+] as const
 const FOR_ALL = ['model', 'worker', 'json'] as const
 const FOR_CHANGES = [...FILTERS, 'dry-run', 'yes', ...FOR_ALL] as const
 

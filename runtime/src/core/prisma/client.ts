@@ -1,7 +1,18 @@
 import { AsyncGenError } from '../errors.js'
+import type {
+  Prisma8ClientLike,
+  Prisma8ModelOf,
+  Prisma8ModelsOf,
+  Prisma8TransactionFor,
+  Prisma8TransactionLike,
+  Prisma8TransactionOf,
+} from './prisma-8-client.js'
+
+/** The methods of a client that the runtime uses: of a PrismaClient of Prisma 6 or 7, or of the client of Prisma 8. */
+export type PrismaClientLike = Prisma7ClientLike | Prisma8ClientLike
 
 /** The methods of a PrismaClient that the runtime uses. Clients extended with `$extends` have them too. */
-export interface PrismaClientLike {
+export interface Prisma7ClientLike {
   // biome-ignore lint/suspicious/noExplicitAny: Prisma overloads $transaction; only the form with a callback is called here
   $transaction(...args: any[]): Promise<any>
   $queryRawUnsafe<T = unknown>(query: string, ...values: unknown[]): PromiseLike<T>
@@ -32,27 +43,41 @@ export type TransactionOf<Client> = Client extends { $transaction(run: (tx: infe
   ? unknown extends Tx
     ? Omit<Client, '$connect' | '$disconnect' | '$on' | '$extends'>
     : Tx
-  : never
+  : Prisma8TransactionOf<Client>
 
 /**
  * The transactions that are accepted for a client: its models, and raw SQL. A class that extends PrismaClient may have other methods,
  * which Prisma's transactions do not have.
  */
-export type TransactionFor<Client> = Pick<Client, ModelOf<Client>> & TransactionLike
+export type TransactionFor<Client> = unknown extends Client
+  ? TransactionLike
+  : Client extends Prisma8ClientLike
+    ? Prisma8TransactionFor<Client>
+    : Pick<Client, Prisma7ModelOf<Client>> & Prisma7TransactionLike
 
 /** The methods of a transaction of the host's that the runtime uses. */
-export type TransactionLike = Pick<PrismaClientLike, '$queryRawUnsafe'>
+export type TransactionLike = Prisma7TransactionLike | Prisma8TransactionLike
 
-/** The models of a client, by the names of its properties. */
-export type ModelOf<Client> = {
+export type Prisma7TransactionLike = Pick<Prisma7ClientLike, '$queryRawUnsafe'>
+
+/** The models of a client: the names of its properties, and with Prisma 8 those in the contract. */
+export type ModelOf<Client> = Client extends Prisma8ClientLike ? Prisma8ModelOf<Client> : Prisma7ModelOf<Client>
+
+type Prisma7ModelOf<Client> = {
   [K in keyof Client]: Client[K] extends { findUnique: unknown } ? K : never
 }[keyof Client] &
   string
 
 /** The scalar fields of a model's record. */
-export type RecordOf<Delegate> = Delegate extends { [K: symbol]: { types: { payload: { scalars: infer Scalars } } } }
-  ? Scalars
-  : never
+export type RecordOf<Client, Model> = Client extends Prisma8ClientLike
+  ? Model extends keyof Prisma8ModelsOf<Client>
+    ? Prisma8ModelsOf<Client>[Model]
+    : never
+  : Model extends keyof Client
+    ? Client[Model] extends { [K: symbol]: { types: { payload: { scalars: infer Scalars } } } }
+      ? Scalars
+      : never
+    : never
 
 /** A scalar field of a model, and the column that it is stored in. */
 export interface Field {
@@ -60,6 +85,8 @@ export interface Field {
   column: string
   /** Prisma's type: `String`, `BigInt`, the name of an enum. */
   type: string
+  /** Whether SQL through the client gives PostgreSQL's text of a list, `{1,2}`. */
+  isTextOfList?: boolean
 }
 
 /** The scalar fields of a model. */
@@ -139,7 +166,7 @@ function isTransaction(client: object): boolean {
 }
 
 /** @throws AsyncGenError NOT_A_TRANSACTION for a PrismaClient, and for anything that cannot run SQL */
-export function requireTransaction(tx: TransactionLike): void {
+export function requireTransaction(tx: TransactionLike): asserts tx is Prisma7TransactionLike {
   const given = tx as unknown
   if (typeof given === 'object' && given !== null && '$queryRawUnsafe' in given && isTransaction(given)) return
   const isClient = typeof given === 'object' && given !== null && '$connect' in given

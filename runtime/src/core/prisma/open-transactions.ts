@@ -20,19 +20,33 @@ const WATCHED: unique symbol = Symbol.for('async-gen:watched')
 const shared = globalThis as { [STORE]?: AsyncLocalStorage<WatchedTransaction> }
 const transactions = new WeakMap<object, WatchedTransaction>()
 
+/** The method that runs transactions: `$transaction`, with Prisma 8 `transaction`. */
+function methodOf(client: object): '$transaction' | 'transaction' {
+  return '$transaction' in client ? '$transaction' : 'transaction'
+}
+
+function transactOf(client: object): Transact {
+  return (client as Record<string, Transact>)[methodOf(client)]!
+}
+
+/** Only a client of Prisma 8 has the method: its transactions cannot be nested. */
+function isClient(self: object): boolean {
+  return '$connect' in self || methodOf(self) === 'transaction'
+}
+
 /**
- * Makes the interactive transactions of a client known to `isTransactionOpen`, through a proxy of its `$transaction`. For development: a
- * call that is recorded outside of an open transaction usually lacks its `{ tx }`.
+ * Makes the interactive transactions of a client known to `isTransactionOpen`, through a proxy of the method that runs them. For
+ * development: a call that is recorded outside of an open transaction usually lacks its `{ tx }`.
  */
-export function watchTransactions(client: { $transaction: Transact }): void {
-  if (client.$transaction[WATCHED]) return
+export function watchTransactions(client: object): void {
+  if (transactOf(client)[WATCHED]) return
   shared[STORE] ??= new AsyncLocalStorage()
   const open = shared[STORE]
-  const watched = new Proxy(client.$transaction, {
+  const watched = new Proxy(transactOf(client), {
     get: (transact, property, receiver) => (property === WATCHED ? client : Reflect.get(transact, property, receiver)),
     apply: (transact, self, [run, ...options]: unknown[]) => {
       const outer = open.getStore()
-      if (outer?.refusal && !outer.ended && outer.client === client && '$connect' in self) {
+      if (outer?.refusal && !outer.ended && outer.client === client && isClient(self)) {
         return Promise.reject(outer.refusal(hostPlace(new Error().stack)))
       }
       if (typeof run !== 'function') return Reflect.apply(transact, self, [run, ...options])
@@ -54,13 +68,13 @@ export function watchTransactions(client: { $transaction: Transact }): void {
     },
   })
   // Returns false for a frozen client, which stays unwatched.
-  Reflect.set(client, '$transaction', watched)
+  Reflect.set(client, methodOf(client), watched)
 }
 
 /** Whether the caller runs in the callback of an open transaction of the client. */
-export function isTransactionOpen(client: { $transaction: Transact }): boolean {
+export function isTransactionOpen(client: object): boolean {
   const transaction = shared[STORE]?.getStore()
-  return transaction !== undefined && transaction.client === client.$transaction[WATCHED] && !transaction.ended
+  return transaction !== undefined && transaction.client === transactOf(client)[WATCHED] && !transaction.ended
 }
 
 /**

@@ -1,10 +1,13 @@
-import type { PrismaClientLike } from './client.js'
+import type { Prisma7ClientLike, PrismaClientLike } from './client.js'
 import type { Orm } from './orm.js'
 import { Prisma6 } from './prisma-6.js'
 import { Prisma7 } from './prisma-7.js'
+import { isPrisma8, Prisma8 } from './prisma-8.js'
 
 /** The ORM of a client. Its version is an internal property of every PrismaClient, and of those that `$extends` returns. */
 export function ormOf<Client extends PrismaClientLike>(client: Client): Orm<Client> {
+  if (isPrisma8(client)) return new Prisma8(client)
+  const prisma = client as Client & Prisma7ClientLike
   const { _clientVersion: version } = client as { _clientVersion?: unknown }
-  return typeof version === 'string' && version.startsWith('6.') ? new Prisma6(client) : new Prisma7(client)
+  return typeof version === 'string' && version.startsWith('6.') ? new Prisma6(prisma) : new Prisma7(prisma)
 }

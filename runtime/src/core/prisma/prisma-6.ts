@@ -1,11 +1,11 @@
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
-import type { PrismaClientLike } from './client.js'
+import type { Prisma7ClientLike } from './client.js'
 import type { DecimalClass } from './decimal.js'
 import { Prisma7 } from './prisma-7.js'
 
 /** A client of Prisma 6. It differs from one of Prisma 7 where a native query engine runs its statements. */
-export class Prisma6<Client extends PrismaClientLike> extends Prisma7<Client> {
+export class Prisma6<Client extends Prisma7ClientLike> extends Prisma7<Client> {
   /** Each kind of engine has a runtime of its own, with its own copy of the class. `engineType = "client"` has that of Prisma 7. */
   override async loadDecimal(): Promise<DecimalClass> {
     const { _engineConfig: config } = this.client as GeneratedClient

@@ -3,7 +3,8 @@ import {
   delegateOf,
   type Field,
   fieldsOf,
-  type PrismaClientLike,
+  type Prisma7ClientLike,
+  type Prisma7TransactionLike,
   requireTransaction,
   type TransactionLike,
 } from './client.js'
@@ -14,7 +15,7 @@ import type { Orm } from './orm.js'
 import { type OpenTransaction, openTransaction } from './transaction.js'
 
 /** A client of Prisma 7. */
-export class Prisma7<Client extends PrismaClientLike> implements Orm<Client> {
+export class Prisma7<Client extends Prisma7ClientLike> implements Orm<Client> {
   readonly client: Client
   readonly #connections: PrismaConnections
 
@@ -32,7 +33,7 @@ export class Prisma7<Client extends PrismaClientLike> implements Orm<Client> {
   }
 
   async queryWithin<Row>(tx: TransactionLike, text: string, values: unknown[]): Promise<Row[]> {
-    return await tx.$queryRawUnsafe<Row[]>(text, ...values)
+    return await (tx as Prisma7TransactionLike).$queryRawUnsafe<Row[]>(text, ...values)
   }
 
   async query<Row>(text: string, values: unknown[]): Promise<Row[]> {

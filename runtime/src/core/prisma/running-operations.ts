@@ -1,5 +1,5 @@
 import { AsyncGenError } from '../errors.js'
-import type { PrismaClientLike, TransactionLike } from './client.js'
+import type { Prisma7ClientLike, Prisma7TransactionLike } from './client.js'
 
 /**
  * What Prisma passes to a query extension. Prisma's own extension for read replicas reads the transaction from `__internalParams` too. It is
@@ -16,10 +16,10 @@ interface Extendable<Client> {
   $extends?(extension: { query: { $allOperations(operation: Operation): Promise<unknown> } }): Client
 }
 
-const tracked = new WeakMap<object, TrackedOperations<PrismaClientLike>>()
+const tracked = new WeakMap<object, TrackedOperations<Prisma7ClientLike>>()
 
 /** The operations in the transactions of a client. They are tracked by one extension: one for each transaction would be slow. */
-export function trackedOperations<Client extends PrismaClientLike>(prisma: Client): TrackedOperations<Client> {
+export function trackedOperations<Client extends Prisma7ClientLike>(prisma: Client): TrackedOperations<Client> {
   let operations = tracked.get(prisma)
   if (!operations) {
     operations = new TrackedOperations(prisma)
@@ -32,7 +32,7 @@ export function trackedOperations<Client extends PrismaClientLike>(prisma: Clien
  * The operations that run in the transactions of a client. One operation, such as an upsert or a nested write, may send several statements.
  * If the transaction ends between two of them, Prisma sends the others after it, where each commits on its own.
  */
-class TrackedOperations<Client extends PrismaClientLike> {
+class TrackedOperations<Client extends Prisma7ClientLike> {
   /** A client with the same models. The operations in its transactions are tracked. */
   readonly client: Client
   /** By the id of the transaction. */
@@ -48,7 +48,7 @@ class TrackedOperations<Client extends PrismaClientLike> {
   }
 
   /** Rejects further operations of a transaction. Resolves when those have ended that run now. */
-  async close(tx: TransactionLike): Promise<void> {
+  async close(tx: Prisma7TransactionLike): Promise<void> {
     const id = await idOf(tx)
     if (id === undefined) return
     this.#closed.add(id)
@@ -88,7 +88,7 @@ function isIdentification(args: unknown): boolean {
 }
 
 /** Undefined if an extension of the host's did not pass the text or the answer on. */
-async function idOf(tx: TransactionLike): Promise<string | undefined> {
+async function idOf(tx: Prisma7TransactionLike): Promise<string | undefined> {
   try {
     const answer: unknown = await tx.$queryRawUnsafe(IDENTIFY)
     return typeof answer === 'string' ? answer : undefined

@@ -1,5 +1,5 @@
 import type { Statement } from '../statement.js'
-import type { PrismaClientLike, TransactionOf } from './client.js'
+import type { Prisma7ClientLike, TransactionOf } from './client.js'
 import { trackedOperations } from './running-operations.js'
 
 /** A transaction that stays open until `commit` or `rollback` is called. */
@@ -19,7 +19,7 @@ const CONNECTION_TIMEOUT = 60_000
  * Opens an interactive transaction of a PrismaClient that ends when the caller says so, not when a callback returns.
  * @param timeout after how many milliseconds Prisma rolls it back
  */
-export function openTransaction<Client extends PrismaClientLike>(
+export function openTransaction<Client extends Prisma7ClientLike>(
   prisma: Client,
   timeout: number,
 ): Promise<Omit<OpenTransaction<Client>, 'cancelStatement'>> {

@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact'
+import { limitKeyText } from '../../attempt/limits/describe.js'
 import { printable } from '../../core/printable.js'
-import { pathTo } from '../links.js'
+import { pathTo, withQuery } from '../links.js'
 import type { DashboardSettings } from '../options.js'
 import type { ShownAttempt } from '../queries/attempt.js'
 import { Time } from './parts.js'
@@ -22,7 +23,7 @@ const IF_FAILED: Record<string, string> = {
 
 /** What is known of an attempt, without its content. */
 export function AttemptFacts({ settings, name, attempt }: AttemptFactsProps) {
-  const { encryptor, timeoutMs, token, parentId, batchId, lockedBy, type } = attempt
+  const { encryptor, timeoutMs, token, parentId, batchId, schedule, limitKey, lockedBy, type } = attempt
   const now = attempt.now.getTime()
   const time = (at: Date | null) => at && <Time at={at} now={now} />
   const facts: [label: string, value: ComponentChildren][] = [
@@ -40,6 +41,22 @@ export function AttemptFacts({ settings, name, attempt }: AttemptFactsProps) {
     ['Encrypted with', encryptor !== null && printable(encryptor, 200)],
     ['Parent', parentId !== null && <a href={pathTo(settings, 'attempts', name, parentId)}>{`attempt ${parentId}`}</a>],
     ['Batch', batchId !== null && <a href={pathTo(settings, 'batches', name, batchId)}>{`batch ${batchId}`}</a>],
+    [
+      'Schedule',
+      schedule !== null && (
+        <a href={withQuery(pathTo(settings, 'attempts', name), { schedule })}>
+          <bdi>{printableLines(schedule)}</bdi>
+        </a>
+      ),
+    ],
+    [
+      'Limit',
+      limitKey !== null && (
+        <a href={pathTo(settings, 'limits')}>
+          <bdi>{limitKeyText(limitKey)}</bdi>
+        </a>
+      ),
+    ],
     ['If one of those fails', (attempt.afterCount ?? 0) > 0 && IF_FAILED[attempt.ifFailed ?? 'cancel']],
     ['Trace', traceOf(settings, attempt)],
     ...Object.entries(attempt.data).map(([field, value]): [string, ComponentChildren] => [

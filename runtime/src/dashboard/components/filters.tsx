@@ -41,6 +41,14 @@ export function Filters({ action, input, calls, fields, isOpen }: FiltersProps) 
               <input name="token" value={input.token} placeholder="the whole token" autocomplete="off" />
             </label>
             <label>
+              <span>Batch</span>
+              <input name="batch" value={input.batch} placeholder="its id" inputmode="numeric" autocomplete="off" />
+            </label>
+            <label>
+              <span>Schedule</span>
+              <input name="schedule" value={input.schedule} placeholder="the whole name" autocomplete="off" />
+            </label>
+            <label>
               <span>Since</span>
               <input name="since" value={input.since} placeholder="1h, or 2026-11-01T08:30" autocomplete="off" />
             </label>

@@ -5,7 +5,16 @@ import { pathTo } from '../links.js'
 import type { DashboardRole, DashboardSettings } from '../options.js'
 import { Notice } from './notice.js'
 
-export type Section = 'overview' | 'attempts' | 'toasts' | 'reports' | 'workers' | 'schedules' | 'pauses' | 'limits'
+export type Section =
+  | 'overview'
+  | 'attempts'
+  | 'batches'
+  | 'toasts'
+  | 'reports'
+  | 'workers'
+  | 'schedules'
+  | 'pauses'
+  | 'limits'
 
 interface LayoutProps {
   settings: DashboardSettings
@@ -70,9 +79,19 @@ export function AttemptsCrumb({ settings, name }: { settings: DashboardSettings;
   )
 }
 
+/** The way back to the list of the batches of a class. */
+export function BatchesCrumb({ settings, name }: { settings: DashboardSettings; name: string }) {
+  return (
+    <p class="crumbs">
+      <a href={pathTo(settings, 'batches', name)}>{settings.attempts.length > 1 ? `Batches: ${name}` : 'Batches'}</a>
+    </p>
+  )
+}
+
 const SECTIONS: [Section, string][] = [
   ['overview', 'Overview'],
   ['attempts', 'Attempts'],
+  ['batches', 'Batches'],
   ['toasts', 'Toasts'],
   ['reports', 'Reports'],
   ['workers', 'Workers'],
@@ -81,8 +100,15 @@ const SECTIONS: [Section, string][] = [
   ['limits', 'Limits'],
 ]
 
+/** Pages of a host that has a model of attempts. */
+const OF_ATTEMPTS: readonly Section[] = ['attempts', 'batches', 'schedules', 'pauses', 'limits']
+
 function Navigation({ settings, section }: { settings: DashboardSettings; section: Section | undefined }) {
-  const shown = SECTIONS.filter(([name]) => name !== 'reports' || settings.reports.length > 0)
+  const isShown = (name: Section) => {
+    if (name === 'reports') return settings.reports.length > 0
+    return settings.attempts.length > 0 || !OF_ATTEMPTS.includes(name)
+  }
+  const shown = SECTIONS.filter(([name]) => isShown(name))
   return (
     <nav aria-label="Pages">
       {shown.map(([name, label]) => (

@@ -2,6 +2,7 @@ import type { AttemptClass } from '../../attempt/attempt.js'
 import { namedCall, nameHint } from '../../attempt/named-call.js'
 import { ATTEMPT_STATUSES } from '../../attempt/row.js'
 import { AttemptList } from '../components/attempt-list.js'
+import { Classes } from '../components/classes.js'
 import { Filters } from '../components/filters.js'
 import { Layout } from '../components/layout.js'
 import { cursorOf } from '../components/pages.js'
@@ -31,13 +32,12 @@ export async function attemptsPage(context: PageContext): Promise<Response> {
     offeredCalls([Attempt]),
   ])
   const list = pathTo(settings, 'attempts', Attempt.name)
-  const hints =
-    page.rows.length === 0 && input.call !== '' ? await nameHint(Attempt, await namedCall(Attempt, input.call)) : []
+  const hints = page.rows.length === 0 ? await hintsOf(Attempt, input) : []
   return htmlResponse(
     settings,
     <Layout settings={settings} role={role} section="attempts" title={titleOf(Attempt, settings)} url={url}>
       <h1>{titleOf(Attempt, settings)}</h1>
-      {settings.attempts.length > 1 && <Classes settings={settings} current={Attempt.name} />}
+      <Classes settings={settings} current={Attempt.name} section="attempts" />
       <Tabs list={list} input={input} counts={counts} />
       <Filters action={list} input={input} calls={calls} fields={addedFields(Attempt)} isOpen={hasMore(input)} />
       <AttemptList
@@ -54,24 +54,16 @@ function titleOf(Attempt: AttemptClass, { attempts }: DashboardSettings): string
 }
 
 /** Whether a field is set that is hidden at first. */
-function hasMore({ argument, token, since, before, field }: FilterInput): boolean {
-  return [argument, token, since, before, field].some((text) => text !== '')
+function hasMore({ argument, token, batch, schedule, since, before, field }: FilterInput): boolean {
+  return [argument, token, batch, schedule, since, before, field].some((text) => text !== '')
 }
 
-function Classes({ settings, current }: { settings: DashboardSettings; current: string }) {
-  return (
-    <nav class="classes" aria-label="Classes of attempts">
-      {settings.attempts.map(({ name }) => (
-        <a
-          key={name}
-          href={pathTo(settings, 'attempts', name)}
-          {...(name === current && { 'aria-current': 'page' as const })}
-        >
-          {name}
-        </a>
-      ))}
-    </nav>
-  )
+async function hintsOf(Attempt: AttemptClass, { call, batch, schedule }: FilterInput): Promise<string[]> {
+  return await nameHint(Attempt, {
+    ...(call !== '' && (await namedCall(Attempt, call))),
+    ...(batch !== '' && { batch }),
+    ...(schedule !== '' && { schedule }),
+  })
 }
 
 function Tabs({ list, input, counts }: { list: string; input: FilterInput; counts: StatusCounts | undefined }) {

@@ -1,18 +1,19 @@
 import type { AttemptClass } from '../../attempt/attempt.js'
-import { ATTEMPT_STATUSES } from '../../attempt/row.js'
+import { ATTEMPT_STATUSES, type AttemptStatus } from '../../attempt/row.js'
 import { reported } from '../actions/audit.js'
 import { ConfirmForm } from '../components/confirm-form.js'
-import { AttemptsCrumb, Layout } from '../components/layout.js'
+import { BatchesCrumb, Layout } from '../components/layout.js'
 import { withNotice } from '../components/notice.js'
 import { Live, Status, Time } from '../components/parts.js'
 import { ProgressLine } from '../components/progress.js'
 import { RelatedAttempts } from '../components/related-attempts.js'
 import { plural } from '../components/text.js'
 import { csrfToken } from '../csrf.js'
-import { pathTo } from '../links.js'
+import { pathTo, withQuery } from '../links.js'
 import { classOf, idOf } from '../models.js'
+import type { DashboardSettings } from '../options.js'
 import { type PageContext, PageError } from '../page.js'
-import { readBatch, type ShownBatch } from '../queries/batches.js'
+import { batchState, readBatch, type ShownBatch } from '../queries/batches.js'
 import { htmlResponse, seeOther } from '../respond.js'
 
 /** One batch: how far it is, its calls, and the call that follows. */
@@ -21,17 +22,16 @@ export async function batchPage(context: PageContext): Promise<Response> {
   const { Attempt, shown } = await batchOf(context)
   const { batch, counts, calls, following } = shown
   const title = `Batch ${batch.id} of ${Attempt.name}`
-  const state = batch.cancelledAt ? 'cancelled' : batch.isFinished ? 'finished' : 'running'
   return htmlResponse(
     settings,
-    <Layout settings={settings} role={role} section="attempts" title={title} url={url}>
-      <AttemptsCrumb settings={settings} name={Attempt.name} />
+    <Layout settings={settings} role={role} section="batches" title={title} url={url}>
+      <BatchesCrumb settings={settings} name={Attempt.name} />
       <Live id="batch">
         <header class="title">
           <div>
             <h1>{title}</h1>
             <p class="under">
-              <Status name={state} />
+              <Status name={batchState(batch)} />
             </p>
           </div>
           {!role.readOnly && !batch.isFinished && (
@@ -56,9 +56,12 @@ export async function batchPage(context: PageContext): Promise<Response> {
               attempts={calls}
               total={counts.total}
             />
+            <p>
+              <a href={callsOf(settings, Attempt, batch.id)}>Filter them, or change many at once</a>
+            </p>
           </div>
           <aside aria-label="Facts">
-            <Facts shown={shown} />
+            <Facts settings={settings} Attempt={Attempt} shown={shown} />
             {following && (
               <RelatedAttempts settings={settings} name={Attempt.name} title="Then" attempts={[following]} total={1} />
             )}
@@ -69,7 +72,18 @@ export async function batchPage(context: PageContext): Promise<Response> {
   )
 }
 
-function Facts({ shown: { batch, counts } }: { shown: ShownBatch }) {
+/** The list of the calls of a batch. */
+function callsOf(settings: DashboardSettings, Attempt: AttemptClass, id: bigint, status?: AttemptStatus): string {
+  return withQuery(pathTo(settings, 'attempts', Attempt.name), { status, batch: String(id) })
+}
+
+interface FactsProps {
+  settings: DashboardSettings
+  Attempt: AttemptClass
+  shown: ShownBatch
+}
+
+function Facts({ settings, Attempt, shown: { batch, counts } }: FactsProps) {
   const times = [
     ['Recorded', batch.createdAt],
     ['Cancelled', batch.cancelledAt],
@@ -84,7 +98,9 @@ function Facts({ shown: { batch, counts } }: { shown: ShownBatch }) {
             <dt>
               <Status name={status} />
             </dt>
-            <dd>{counts[status].toLocaleString('en')}</dd>
+            <dd>
+              <a href={callsOf(settings, Attempt, batch.id, status)}>{counts[status].toLocaleString('en')}</a>
+            </dd>
           </div>
         ))}
         {times.map(([label, at]) =>
@@ -112,7 +128,7 @@ export async function confirmBatchPage(context: PageContext): Promise<Response> 
   const open = counts.total - counts.ended
   return htmlResponse(
     settings,
-    <Layout settings={settings} role={role} section="attempts" title={title}>
+    <Layout settings={settings} role={role} section="batches" title={title}>
       <ConfirmForm
         title={title}
         meaning={`${plural(open, 'call')} that ${open === 1 ? 'has' : 'have'} not ended will be cancelled, and so will the call that follows. The signals of running calls abort.`}

@@ -1,5 +1,5 @@
 import { describeNumbers, keyText, limitName } from '../../attempt/limits/describe.js'
-import type { LimitStatus } from '../../attempt/limits/limits.js'
+import type { KeyStatus, LimitStatus } from '../../attempt/limits/limits.js'
 import { pausableClasses } from '../actions/pauses.js'
 import { Layout } from '../components/layout.js'
 import { Empty, Name, Table, Time } from '../components/parts.js'
@@ -35,7 +35,17 @@ async function limitsOf(settings: DashboardSettings): Promise<ShownLimit[]> {
   return limits.flat()
 }
 
+/** The keys with calls, then those that have numbers of their own and no calls now. */
+function keysOf({ keys, changed }: LimitStatus): (KeyStatus & { isChanged: boolean })[] {
+  const own = new Set(changed.map(({ key }) => key))
+  const idle = changed.filter(({ key }) => !keys.some((each) => each.key === key))
+  return [...keys, ...idle.map((each) => ({ ...each, running: 0, waiting: 0, isFull: false, nextStartAt: null }))].map(
+    (each) => ({ ...each, isChanged: own.has(each.key) }),
+  )
+}
+
 function LimitRows({ limit }: { limit: ShownLimit }) {
+  const keys = keysOf(limit)
   const head = (
     <>
       <th scope="col">Key</th>
@@ -51,15 +61,19 @@ function LimitRows({ limit }: { limit: ShownLimit }) {
         <Name text={limitName(limit)} />
       </h2>
       <p>{`${describeNumbers(limit)}: ${limit.running} running, ${limit.waiting} waiting.`}</p>
-      {limit.keys.length > 0 && (
+      {limit.isChanged && <p class="note">Changed by setLimit.</p>}
+      {keys.length > 0 && (
         <Table label={`Keys of ${limitName(limit)}`} head={head}>
-          {limit.keys.map((key) => (
+          {keys.map((key) => (
             <tr key={key.key}>
               <th scope="row">
                 <bdi>{keyText(key.key)}</bdi>
                 {key.isFull && <span class="status running">full</span>}
               </th>
-              <td>{describeNumbers({ ...key, order: limit.order })}</td>
+              <td>
+                {describeNumbers({ ...key, order: limit.order })}
+                {key.isChanged && <span class="under">changed by setLimit</span>}
+              </td>
               <td>{key.running}</td>
               <td>{key.waiting}</td>
               <td class="time">{key.nextStartAt ? <Time at={key.nextStartAt} /> : null}</td>

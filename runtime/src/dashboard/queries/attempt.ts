@@ -44,6 +44,9 @@ export interface ShownAttempt {
   lockedBy: number | null
   parentId: string | null
   batchId: string | null
+  schedule: string | null
+  /** The limit and the key that it counts for. */
+  limitKey: string | null
   ifFailed: string | null
   /** How many attempts it waits, or has waited, for; null for none. */
   afterCount: number | null

@@ -100,6 +100,9 @@ type ListQueryStatement = ReturnType<typeof listStatement>['statement']
 
 /** The index whose order serves a filter. */
 function walkOf(filter: RowFilter, status: AttemptStatus | undefined, byCall: boolean, isReversed: boolean): Walk {
+  const { batchId, schedule } = filter
+  if (batchId !== undefined || schedule !== undefined)
+    return { batchId, schedule, isDescending: !isReversed, where: status === undefined ? [] : [`status = '${status}'`] }
   if (status === 'pending') return { column: 'scheduled_at', isDescending: isReversed, where: ["status = 'pending'"] }
   if (status === 'blocked') return { isDescending: !isReversed, where: ["status = 'blocked'"] }
   if (byCall) return { isDescending: !isReversed, where: [] }

@@ -1,7 +1,7 @@
 import type { AttemptClass } from '../../attempt/attempt.js'
 import type { Batch, BatchCounts } from '../../attempt/batches/batch.js'
 import type { AttemptStatus } from '../../attempt/row.js'
-import { batchCallsStatement, dependentsStatement, predecessorsStatement } from '../sql/batches.js'
+import { batchCallsStatement, batchesStatement, dependentsStatement, predecessorsStatement } from '../sql/batches.js'
 
 /** An attempt as a list of related ones shows it. The call is null if the row was deleted. */
 export interface RelatedAttempt {
@@ -32,6 +32,46 @@ export async function readDependencies({ db, store }: AttemptClass, id: bigint):
     db.query<RelatedAttempt & { total: number }>(dependentsStatement(store.table), [id, COUNTED, SHOWN]),
   ])
   return { predecessors, dependents, dependentCount: dependents[0]?.total ?? 0 }
+}
+
+/** How many batches a page lists, and how many open calls of each are counted. */
+const PAGE = 50
+export const OPEN_COUNTED = 1001
+
+/** A batch as the list of batches shows it. */
+export interface ListedBatch {
+  id: string
+  thenId: string | null
+  createdAt: Date
+  cancelledAt: Date | null
+  finishedAt: Date | null
+  /** How many calls have not ended, at most `OPEN_COUNTED`. */
+  open: number
+  /** The call that follows; null if there is none, or if its row was deleted. */
+  follows: { target: string; method: string; status: AttemptStatus } | null
+}
+
+/** The state of a batch in one word. */
+export function batchState({ cancelledAt, finishedAt }: Pick<ListedBatch, 'cancelledAt' | 'finishedAt'>): string {
+  return cancelledAt ? 'cancelled' : finishedAt ? 'finished' : 'running'
+}
+
+/**
+ * The newest batches of a model.
+ * @param after the id of the last batch of the page before
+ */
+export async function listBatches(
+  { db, store, model }: AttemptClass,
+  after: string | undefined,
+): Promise<{ batches: ListedBatch[]; next: string | undefined }> {
+  const found = await db.query<ListedBatch>(batchesStatement(store.table), [
+    model,
+    after ?? null,
+    PAGE + 1,
+    OPEN_COUNTED,
+  ])
+  const batches = found.slice(0, PAGE)
+  return { batches, next: found.length > PAGE ? batches.at(-1)!.id : undefined }
 }
 
 /** A batch with its counts and some of its calls. */

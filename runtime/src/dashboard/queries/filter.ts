@@ -2,6 +2,7 @@ import type { AttemptClass } from '../../attempt/attempt.js'
 import type { AttemptFilter } from '../../attempt/binding.js'
 import { namedCall } from '../../attempt/named-call.js'
 import { ATTEMPT_STATUSES, type AttemptStatus, OWN_FIELDS } from '../../attempt/row.js'
+import { rowIdIn } from '../../core/row-id.js'
 import { timeInput } from '../../core/time-input.js'
 import { PageError } from '../page.js'
 
@@ -11,6 +12,10 @@ export interface FilterInput {
   /** `OrderClient`, or `OrderClient.fulfill`. */
   call: string
   token: string
+  /** The id of a batch. */
+  batch: string
+  /** The name of a schedule. */
+  schedule: string
   argument: string
   error: string
   since: string
@@ -20,7 +25,7 @@ export interface FilterInput {
   value: string
 }
 
-const TEXTS = ['call', 'token', 'argument', 'error', 'since', 'before', 'field', 'value'] as const
+const TEXTS = ['call', 'token', 'batch', 'schedule', 'argument', 'error', 'since', 'before', 'field', 'value'] as const
 
 /** The longest text of a filter, in characters. */
 const MAX_TEXT = 1000
@@ -55,7 +60,7 @@ export async function filterOf(
   Attempt: AttemptClass,
   input: FilterInput,
 ): Promise<AttemptFilter & { status?: AttemptStatus }> {
-  const { status, call, token, argument, error, since, before, field, value } = input
+  const { status, call, token, batch, schedule, argument, error, since, before, field, value } = input
   const hasEnded = status !== undefined && !['pending', 'blocked', 'running'].includes(status)
   const [after, until] = hasEnded
     ? (['endedAfter', 'endedBefore'] as const)
@@ -65,6 +70,8 @@ export async function filterOf(
     ...(status && { status }),
     ...(call !== '' && (await namedCall(Attempt, call))),
     ...(token !== '' && { idempotenceToken: token }),
+    ...(batch !== '' && { batch: batchOf(batch) }),
+    ...(schedule !== '' && { schedule }),
     ...(argument !== '' && { argument }),
     ...(error !== '' && { error }),
     ...(since !== '' && { [after]: timeOf(since) }),
@@ -78,6 +85,12 @@ function textOf(parameters: URLSearchParams, name: string): string {
   if (text.length > MAX_TEXT) throw new PageError(400, `The filter has a text of more than ${MAX_TEXT} characters.`)
   if (text.includes('\0')) throw new PageError(400, 'The filter has a character that no row can have.')
   return text.toWellFormed()
+}
+
+function batchOf(text: string): bigint {
+  const id = rowIdIn(text)
+  if (id !== undefined) return id
+  throw new PageError(400, 'A batch is given by its id, a whole number.')
 }
 
 function timeOf(text: string) {

@@ -26,7 +26,7 @@ export const attemptStatement = (table: string, added: readonly Field[]): Statem
       scheduled_at AS "scheduledAt", expires_at AS "expiresAt", started_at AS "startedAt", completed_at AS "completedAt",
       created_at AS "createdAt", updated_at AS "updatedAt", clock_timestamp() AS now,
       timeout_ms AS "timeoutMs", progress, locked_by AS "lockedBy", parent_id::text AS "parentId",
-      batch_id::text AS "batchId", if_failed AS "ifFailed", cardinality(after_ids) AS "afterCount",
+      batch_id::text AS "batchId", ${cut('schedule', 200)} AS schedule, ${cut('limit_key', 1000)} AS "limitKey", if_failed AS "ifFailed", cardinality(after_ids) AS "afterCount",
       CASE WHEN encryptor IS NULL THEN ${cut('progress_message', 2000)} END AS "progressMessage",
       ${cut(`trace_context ->> 'traceparent'`, 100)} AS traceparent,
       CASE WHEN encryptor IS NULL THEN ${cut('args.text', MAX_VALUE)} END AS "argsText",

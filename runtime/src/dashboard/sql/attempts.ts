@@ -13,6 +13,10 @@ export interface Walk {
   isDescending: boolean
   /** Conditions that the index has. */
   where: string[]
+  /** The schedule whose rows the index has. */
+  schedule?: string | undefined
+  /** The batch whose rows are read. Its index does not have the order, so all of them are. */
+  batchId?: bigint | undefined
 }
 
 /** Where a page begins: after this row of the page before. Times are ISO 8601, with microseconds. */
@@ -159,12 +163,19 @@ export function tokenStatement(table: string, filter: RowFilter, limit: number):
 function walkOf(table: string, walk: Walk, cursor: Cursor | undefined, values: unknown[]): string {
   const where = [...walk.where]
   const sign = walk.isDescending ? '<' : '>'
+  if (walk.schedule !== undefined) where.push(`schedule = ${parameter(walk.schedule, values)}::text`)
   if (cursor && walk.column) {
     const time = parameter(cursor.time, values)
     where.push(`(${walk.column}, id) ${sign} (${time}::timestamptz, ${parameter(cursor.id, values)}::bigint)`)
   } else if (cursor) where.push(`id ${sign} ${parameter(cursor.id, values)}::bigint`)
   const conditions = where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''
-  return `SELECT * FROM "${table}" AS attempt ${conditions} ORDER BY ${orderOf(walk)}`
+  return `SELECT * FROM ${sourceOf(table, walk, values)} AS attempt ${conditions} ORDER BY ${orderOf(walk)}`
+}
+
+/** OFFSET 0: otherwise the planner may walk the primary key from its end, past all rows of other batches. */
+function sourceOf(table: string, { batchId }: Walk, values: unknown[]): string {
+  if (batchId === undefined) return `"${table}"`
+  return `(SELECT * FROM "${table}" WHERE batch_id = ${parameter(batchId, values)}::bigint OFFSET 0)`
 }
 
 /** With the name of the row: without it, ORDER BY takes the id that is returned, which is text. */

@@ -29,6 +29,32 @@ export const dependentsStatement = (table: string): Statement => ({
     LIMIT $3`,
 })
 
+/** The newest batches, and how many of their calls have not ended, as far as they are counted. */
+export const batchesStatement = (table: string): Statement => ({
+  name: `${table}:dashboard-batches`,
+  text: `
+    -- $1 model, $2 id of the last batch of the page before, or null, $3 how many, $4 how many calls to count
+    SELECT
+      batch.id::text, batch.then_id::text AS "thenId", batch.created_at AS "createdAt", batch.cancelled_at AS "cancelledAt",
+      batch.finished_at AS "finishedAt", calls.open, (
+        SELECT jsonb_build_object('target', ${cut('follows.target', 200)}, 'method', ${cut('follows.method', 200)}, 'status', follows.status)
+        FROM "${table}" AS follows
+        WHERE follows.id = batch.then_id
+      ) AS follows
+    FROM (
+      SELECT * FROM async_batches WHERE model = $1 AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
+    ) AS batch, LATERAL (
+      SELECT count(*)::int AS open
+      FROM (
+        SELECT FROM "${table}" AS attempt
+        WHERE batch.finished_at IS NULL AND attempt.batch_id = batch.id AND attempt.id IS DISTINCT FROM batch.then_id
+          AND attempt.status IN ('pending', 'running', 'blocked')
+        LIMIT $4
+      ) AS counted
+    ) AS calls
+    ORDER BY batch.id DESC`,
+})
+
 /** The calls of a batch, those first that have not ended. */
 export const batchCallsStatement = (table: string): Statement => ({
   name: `${table}:dashboard-batch-calls`,

@@ -1,0 +1,1 @@
+export const mailer = { welcome: async (address: string) => address }

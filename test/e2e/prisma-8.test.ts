@@ -1,0 +1,229 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { eventually } from '../support/eventually.js'
+import { installedAsyncGen, installHost, REPOSITORY } from '../support/host.js'
+import { createDatabase, query } from '../support/postgres.js'
+import { prisma8 } from '../support/prisma.js'
+import { run } from '../support/run.js'
+import { applyEdit, closeStages, type Edit, playScene } from '../support/team.js'
+import { startWorker, type WorkerProcess } from '../support/worker.js'
+
+const edits: Edit[] = [
+  {
+    file: 'src/async/targets.ts',
+    changes: [
+      [
+        `import { defineTargets } from '@async-gen/runtime'\n`,
+        `import { defineTargets } from '@async-gen/runtime'\nimport { OrderClient } from '../order-client.js'\n`,
+      ],
+      ['  // OrderClient,\n', '  OrderClient,\n'],
+    ],
+  },
+  {
+    file: 'src/async/toasts.ts',
+    changes: [
+      [
+        'export {}\n',
+        `import { hasToast } from '@async-gen/runtime'
+import { db as client } from '../prisma/db.js'
+import { db } from './database.js'
+
+export const totals = hasToast(db, 'Customer', 'totals', {
+  compute: async (customer) => {
+    const orders = await client.orm.public.Order.where({ customerId: customer.id }).all()
+    return { name: customer.name, spent: orders.reduce((sum, { totalCents }) => sum + totalCents, 0) }
+  },
+})\n`,
+      ],
+    ],
+  },
+  {
+    file: 'src/async/reports/monthly_sales.ts',
+    changes: [
+      ['export class MonthlySales extends Report {', 'export class MonthlySales extends Report<{ month: string }> {'],
+      ['    return { total: 0 }\n', '    return { month: this.args.month, total: 42 }\n'],
+    ],
+  },
+]
+
+describe('a shop on Prisma 8, which is a preview', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'async-gen-prisma-8-'))
+  let env: { DATABASE_URL: string }
+  let worker: WorkerProcess | undefined
+
+  const rows = (sql: string, values?: unknown[]) => query(env.DATABASE_URL, sql, values)
+  const play = (scene: string, ...args: (string | number)[]) => playScene(dir, env, scene, ...args)
+
+  beforeAll(async () => {
+    env = { DATABASE_URL: await createDatabase(inject('postgres')) }
+    cpSync(join(REPOSITORY, 'test', 'hosts', 'prisma-8'), dir, { recursive: true })
+    await installHost(dir)
+  }, 600_000)
+
+  afterAll(async () => {
+    await closeStages()
+    await worker?.stop()
+    rmSync(dir, { recursive: true, force: true })
+  })
+
+  describe('the generators', () => {
+    it('refuse to write before the contract of the host has a migration, and say how to plan one', async () => {
+      const { stderr } = await installedAsyncGen(dir, ['install', '--yes'], { exitCodes: [4] })
+      expect(stderr).toContain('CONTRACT_NOT_PLANNED')
+      expect(stderr).toContain('npx prisma migration plan --name init')
+      await prisma8(dir, ['contract', 'emit'], { env })
+      await prisma8(dir, ['migration', 'plan', '--name', 'init'], { env })
+    })
+
+    it('add their models to the contract, and migrations in the format of Prisma 8', async () => {
+      for (const args of [['install'], ['attempt'], ['reports', 'MonthlySales']])
+        await installedAsyncGen(dir, [...args, '--yes'], { env })
+
+      const contract = readFileSync(join(dir, 'src/prisma/contract.prisma'), 'utf8')
+      expect(contract).toContain('model Attempt {')
+      expect(contract).toContain('status           pg.enum(AttemptStatus)')
+      const packages = readdirSync(join(dir, 'migrations/app')).filter((name) => /^\d/.test(name))
+      expect(packages.map((name) => name.replace(/^\d{8}T\d{4}_/, '')).sort()).toEqual([
+        'create_attempts',
+        'create_reports',
+        'create_toasts',
+        'init',
+      ])
+      await prisma8(dir, ['migration', 'check'], { env })
+    })
+
+    it('change nothing when they run again', async () => {
+      const { stdout } = await installedAsyncGen(dir, ['attempt', '--yes', '--check'], { env })
+      expect(stdout).toContain('identical')
+      await installedAsyncGen(dir, ['upgrade', '--yes', '--check'], { env })
+    })
+
+    it('write what Prisma 8 applies and finds in the database, and emits without a change', async () => {
+      await prisma8(dir, ['contract', 'emit'], { env })
+      await prisma8(dir, ['db', 'migrate', '--advance-ref', 'db'], { env })
+      await prisma8(dir, ['db', 'verify', '--strict'], { env })
+      const { stdout } = await prisma8(dir, ['migration', 'plan', '--json'], { env })
+      expect(stdout).toContain('"noOp":true')
+    })
+
+    it('write a migration.ts that makes the same ops.json and migration.json', async () => {
+      const folder = packageOf('create_attempts')
+      const files = () => ['ops.json', 'migration.json'].map((name) => readFileSync(join(folder, name), 'utf8'))
+      const before = files()
+      await run(dir, process.execPath, ['--import', 'tsx', join(folder, 'migration.ts')], { env })
+      expect(files()).toEqual(before)
+    })
+
+    it('write TypeScript that compiles under --strict with a few lines of the team', async () => {
+      for (const edit of edits) applyEdit(dir, edit)
+      await run(dir, join(dir, 'node_modules', '.bin', 'tsc'), ['--noEmit', '--singleThreaded'])
+    })
+  })
+
+  describe('the runtime', () => {
+    it('A1: a db.transaction that rolls back leaves neither the order nor the call', async () => {
+      expect(await play('place-order', 1, 'decline')).toEqual({ error: 'The card was declined' })
+      expect(await rows('SELECT FROM orders')).toEqual([])
+      expect(await rows('SELECT FROM attempts')).toEqual([])
+    })
+
+    it('A1: the client is no transaction, a forgotten one is warned of, and an ended one records nothing', async () => {
+      const { refused, late, warnings } = await play('mistakes')
+      expect(refused).toBe('NOT_A_TRANSACTION')
+      expect(late).toBe('RUNTIME.TRANSACTION_CLOSED')
+      expect(warnings.join()).toContain('outside of the transaction that is open')
+      expect(await rows('SELECT status FROM attempts')).toEqual([{ status: 'cancelled' }])
+    })
+
+    it('A16: inRollback of the test kit runs calls in a transaction of the client, of which nothing stays', async () => {
+      const before = await rows('SELECT id FROM attempts')
+      expect(await play('rollback')).toEqual({
+        order: 'fulfilled in run 2',
+        status: 'succeeded',
+        afterIds: 0,
+        hasDate: true,
+      })
+      expect(await rows('SELECT id FROM attempts')).toEqual(before)
+    })
+
+    it('A1, A8, P5: a worker runs a call of db.transaction; a failed run undoes what it wrote through tx()', async () => {
+      const { attempt, recordedAt } = await play('place-order', 2)
+      expect(recordedAt).toBe(true)
+      worker = startWorker(dir, env)
+      await ended()
+      expect(await play('read-attempt', attempt)).toEqual({
+        status: 'succeeded',
+        numAttempts: 2,
+        result: { number: 2 },
+        errors: ['The van broke down'],
+      })
+      expect(await rows('SELECT status FROM orders')).toEqual([{ status: 'fulfilled in run 2' }])
+    })
+
+    it('A9: statements that a failed call has left running in its transaction do not commit', async () => {
+      const [{ id }] = await rows('SELECT id FROM customers')
+      const { attempt } = await play('hurry', id)
+      await ended()
+      expect(await play('read-attempt', attempt)).toMatchObject({ status: 'failed', errors: ['No time'] })
+      expect(await rows('SELECT number FROM orders WHERE number >= 100')).toEqual([])
+    })
+
+    it('T4, T5: a toast of a model of the contract is computed, and stale when its record changes', async () => {
+      const [{ id }] = await rows('SELECT id FROM customers')
+      expect(await play('totals', id)).toEqual({ error: 'Data not yet available' })
+      await refreshed('Customer.totals')
+      expect(await play('totals', id)).toMatchObject({ name: 'Goldilocks', spent: 4200 })
+      await play('touch', id)
+      expect(await play('totals', id)).toMatchObject({ spent: 4200, toastr: { stale: true } })
+    })
+
+    it('T15: a report is built by the worker', async () => {
+      expect(await play('monthly-sales')).toEqual({ error: 'Data not yet available' })
+      await refreshed('MonthlySales.build')
+      expect(await play('monthly-sales')).toMatchObject({ month: 'January', total: 42 })
+    })
+
+    it('the worker ends by itself, and in order, when it is told to', async () => {
+      expect(await worker?.stop(), worker?.log()).toBe(0)
+    })
+  })
+
+  describe('the commands that read what was generated', () => {
+    it('doctor names the preview, and finds no problem in the project and its database', async () => {
+      const { stdout } = await installedAsyncGen(dir, ['doctor', '--json'], { env, exitCodes: [0, 1, 5] })
+      expect(JSON.parse(stdout)).toMatchObject({ findings: [{ code: 'PRISMA_8_PREVIEW', severity: 'note' }] })
+    })
+
+    it('destroy and --invalidate-on are refused with the reason', async () => {
+      for (const args of [
+        ['destroy', 'attempt'],
+        ['install', '--invalidate-on', 'Customer'],
+      ]) {
+        const { stderr } = await installedAsyncGen(dir, [...args, '--yes'], { env, exitCodes: [2] })
+        expect(stderr).toContain('PRISMA_8_PREVIEW')
+      }
+    })
+  })
+
+  function packageOf(name: string) {
+    const folder = join(dir, 'migrations', 'app')
+    return join(folder, readdirSync(folder).find((each) => each.endsWith(`_${name}`))!)
+  }
+
+  async function ended() {
+    const left = () => rows(`SELECT FROM attempts WHERE status IN ('pending', 'running')`)
+    await eventually('the end of the attempts', async () => (await left()).length === 0).catch(withLog)
+  }
+
+  async function refreshed(toast: string) {
+    const due = () =>
+      rows('SELECT FROM toasts WHERE name = $1 AND (refresh_at IS NOT NULL OR cached_at IS NULL)', [toast])
+    await eventually(`the refresh of ${toast}`, async () => (await due()).length === 0).catch(withLog)
+  }
+
+  function withLog(error: Error): never {
+    throw new Error(`${error.message} The worker's log:\n${worker?.log()}`)
+  }
+})
