@@ -290,7 +290,8 @@ describe('a slot is free as soon as its run is over:', () => {
     expect(calls).toEqual([])
     const [{ id }] = (await rows('SELECT id FROM attempts ORDER BY id LIMIT 1')) as [{ id: string }]
     await events[event]!(id)
-    expect(await jobs()).toBe(1)
+    // The sweep also adds one itself, because the key has room. It finds nothing to do.
+    expect(await jobs()).toBe(event.startsWith('the sweep') ? 2 : 1)
     await work()
     expect(calls).toEqual(['hold acme'])
   })
