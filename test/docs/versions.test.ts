@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { TESTED } from '../../generators/commands/doctor/versions.js'
+import { TESTED_PRISMA_8 } from '../../generators/host/prisma-8/versions.js'
 import { ENVIRONMENTS } from '../matrix/environments.js'
 import { PRISMA_6, REPOSITORY } from '../support/host.js'
 import { PACKAGE_MANAGERS } from '../support/package-managers.js'
@@ -31,8 +32,8 @@ describe('the table of what is tested', () => {
   })
 
   it('names the versions of Prisma', () => {
-    const versions = [devDependencies.prisma, ...Object.values(PRISMA_6)]
-    expect(table.Prisma).toEqual([versions.map(minor), []])
+    const versions = [devDependencies.prisma, ...Object.values(PRISMA_6)].map(minor)
+    expect(table.Prisma).toEqual([[...versions, TESTED_PRISMA_8], []])
   })
 
   it('names the versions of PostgreSQL', () => {
