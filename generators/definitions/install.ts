@@ -53,7 +53,7 @@ export const install: Generator = {
         { name: 'create_toasts', template: 'install/migrations/001_create.sql' },
         { name: 'extend_toasts', template: 'install/migrations/002_extend.sql' },
       ]),
-      ...invalidation(modelsOf(host.schema), answers.invalidateOn ?? [], owner),
+      ...(answers.invalidateOn?.length ? invalidation(modelsOf(host.schema), answers.invalidateOn, owner) : []),
       { kind: 'package', ...packages(host, dir) },
     ]
   },
