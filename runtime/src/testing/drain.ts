@@ -1,6 +1,6 @@
 import type { AttemptClass, AttemptRecord } from '../attempt/attempt.js'
 import { claim } from '../attempt/claim.js'
-import { recordOccurrences, waitForOccurrence } from '../attempt/schedules/record.js'
+import { nextOccurrence, recordOccurrences } from '../attempt/schedules/record.js'
 import { writeSchedules } from '../attempt/schedules/write.js'
 import { AttemptStore } from '../attempt/store.js'
 import { classes, rootOf, usedClasses } from '../attempt/subclasses.js'
@@ -248,8 +248,8 @@ class Drain {
     if (!until) return undefined
     const waits = [await waitForRefresh(this.#db, this.#toasts, this.#lockedIn('toasts'), until)]
     for (const store of this.#stores) waits.push(await waitForCall(this.#db, this.#callsOf(store), until))
-    const occurrence = await waitForOccurrence(this.#db)
-    if (occurrence !== undefined && occurrence <= until.getTime() - this.#db.now()) waits.push(Math.max(1, occurrence))
+    const { wait } = await nextOccurrence(this.#db)
+    if (wait !== undefined && wait <= until.getTime() - this.#db.now()) waits.push(Math.max(1, wait))
     const known = waits.filter((wait) => wait !== undefined)
     return known.length === 0 ? undefined : Math.min(...known)
   }
