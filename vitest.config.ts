@@ -6,12 +6,15 @@ const runtime = (file: string) => fileURLToPath(new URL(`runtime/src/${file}`, i
 /** Their files share a process, and what it has loaded. Those that are left out mock modules. */
 const SHARING = 'test/{generators,docs}/!(stage|upgrade).test.ts'
 
+/** Their files share a process too, but only the packages in it: their modules are bound to a database. Those that are left out set globals, or count connections. */
+const SHARING_PACKAGES = 'test/{runtime,flow,dashboard}/!(telemetry|events).test.ts'
+
 const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   test: {
     name,
+    setupFiles: 'test/support/setup.ts',
     ...test,
     exclude: ['**/node_modules/**', 'test/.*/**', 'test/hosts/**', ...(test?.exclude ?? [])],
-    setupFiles: 'test/support/setup.ts',
     pool: 'forks',
     // See test/support/short-lived.cjs.
     execArgv: ['--liftoff-only'],
@@ -31,10 +34,15 @@ export default defineConfig({
   test: {
     globalSetup: 'test/support/global-setup.ts',
     // Most of the time, many tests wait for processes.
-    maxWorkers: 3,
+    maxWorkers: 4,
     projects: [
       project('sharing', { include: [SHARING], isolate: false }),
-      project('isolated', { include: ['test/**/*.test.ts'], exclude: [SHARING] }),
+      project('sharing packages', {
+        include: [SHARING_PACKAGES],
+        isolate: false,
+        setupFiles: 'test/support/fresh-modules.ts',
+      }),
+      project('isolated', { include: ['test/**/*.test.ts'], exclude: [SHARING, SHARING_PACKAGES] }),
     ],
   },
 })

@@ -4,6 +4,7 @@ import pc from 'picocolors'
 import { GeneratorError } from '../generators/host/errors.js'
 import { version } from '../generators/host/own-package.js'
 import { commandLine } from './commands.js'
+import { commandsOfHost, type InCommands } from './host-commands.js'
 
 /** What a command line prints, and the exit code. */
 export interface Answer {
@@ -28,10 +29,11 @@ export function wantsJson(args: readonly string[]): boolean {
 /** Runs a command line. */
 export async function answerTo(args: readonly string[]): Promise<Answer> {
   const json = wantsJson(args)
-  let [answer, usage, help] = [{ stdout: '', stderr: '', exitCode: 0 }, '', '']
+  let [answer, usage, help, cwd] = [{ stdout: '', stderr: '', exitCode: 0 }, '', '', resolve('.')]
   const program = commandLine(version, async (definition, command, { flags, ...input }) => {
-    const located = { ...flags, cwd: resolve(flags.cwd ?? '.') }
-    const { lines, json: object, exitCode } = await definition.run({ ...input, flags: located })
+    cwd = resolve(flags.cwd ?? '.')
+    const result = await definition.run({ ...input, flags: { ...flags, cwd }, inCommands: await commandsOfHost(cwd) })
+    const { lines, json: object, exitCode } = result
     const text = flags.json
       ? JSON.stringify({ version: 1, asyncGen: version, command, exitCode, ...object }, null, 2)
       : lines.join('\n').replace(/^\n/, '')
@@ -43,16 +45,18 @@ export async function answerTo(args: readonly string[]): Promise<Answer> {
     await program.parseAsync(args, { from: 'user' })
     return answer
   } catch (error) {
-    if (!(error instanceof CommanderError)) return errorAnswerOf(error, json)
+    if (!(error instanceof CommanderError)) return errorAnswerOf(error, json, await commandsOfHost(cwd))
     if (json) return usageAsJson(error, help)
     return { stdout: help, stderr: usage, exitCode: error.exitCode === 0 ? 0 : 2 }
   }
 }
 
 /** What is printed for an error. */
-export function errorAnswerOf(error: unknown, json: boolean): Answer {
+export function errorAnswerOf(error: unknown, json: boolean, inCommands: InCommands = (text) => text): Answer {
   const isExpected = error instanceof GeneratorError
-  const described = isExpected ? error : bugReport(error)
+  const described = isExpected
+    ? { ...error, message: inCommands(error.message), remedy: inCommands(error.remedy) }
+    : bugReport(error)
   const exitCode = isExpected ? error.exitCode : 1
   if (json) return jsonError(exitCode, described)
   const { code, message, where, remedy } = described

@@ -9,6 +9,7 @@ import {
   withLocationFlags,
   withPlanFlags,
 } from './flags.js'
+import type { InCommands } from './host-commands.js'
 import { planFlags } from './interaction.js'
 import { type CommandResult, doctorResult, infoResult, planResult, templatesResult } from './results.js'
 
@@ -17,6 +18,7 @@ export interface CommandInput {
   args: string[]
   flags: Flags
   program: Command
+  inCommands: InCommands
 }
 
 export interface CommandDefinition {
@@ -100,14 +102,14 @@ const COMMANDS: CommandDefinition[] = [
     ],
     addFlags: (command) =>
       withConflictFlag(command.option('--restore-migrations', 'write deleted migration files again')),
-    run: ({ flags }) => runUpgrade(flags),
+    run: (input) => runUpgrade(input),
   },
   {
     usage: 'diff',
     description: 'show what an upgrade would change, and write nothing',
     examples: ['npx async-gen diff'],
     addFlags: (command) => withLocationFlags(withJsonFlag(command)),
-    run: ({ flags }) => runUpgrade({ ...flags, diff: true }),
+    run: (input) => runUpgrade({ ...input, flags: { ...input.flags, diff: true } }),
   },
   {
     usage: 'destroy <generator> [name]',
@@ -130,10 +132,10 @@ const COMMANDS: CommandDefinition[] = [
               .default('keep'),
           ),
       ),
-    async run({ args: [generator = '', name], flags }) {
+    async run({ args: [generator = '', name], flags, inCommands }) {
       const request = { ...(await planFlags(flags)), generator: generatorNamed(generator), name }
       const { destroy } = await import('../generators/commands/destroy.js')
-      return planResult(await destroy(request), { showsDiff: flags.diff })
+      return planResult(await destroy(request), { inCommands, showsDiff: flags.diff })
     },
   },
   {
@@ -144,11 +146,11 @@ const COMMANDS: CommandDefinition[] = [
       'npx async-gen eject attempt/async/__file__.ts',
     ],
     addFlags: withConflictFlag,
-    async run({ args: [template], flags }) {
+    async run({ args: [template], flags, inCommands }) {
       if (template === undefined)
         return templatesResult((await import('../generators/pipeline/templates.js')).templateNames())
       const { eject } = await import('../generators/commands/eject.js')
-      return planResult(await eject({ ...(await planFlags(flags)), template }), { showsDiff: flags.diff })
+      return planResult(await eject({ ...(await planFlags(flags)), template }), { inCommands, showsDiff: flags.diff })
     },
   },
   {
@@ -167,9 +169,9 @@ const COMMANDS: CommandDefinition[] = [
             .option('--check', 'exit with 6 if something could not be checked'),
         ),
       ),
-    async run({ flags }) {
+    async run({ flags, inCommands }) {
       const { doctor } = await import('../generators/commands/doctor/doctor.js')
-      return doctorResult(await doctor(flags), flags.check)
+      return doctorResult(await doctor(flags), inCommands, flags.check)
     },
   },
   {
@@ -177,9 +179,9 @@ const COMMANDS: CommandDefinition[] = [
     description: 'show what async-gen detects in the project',
     examples: ['npx async-gen info', 'npx async-gen info --json'],
     addFlags: (command) => withLocationFlags(withJsonFlag(command)),
-    async run({ flags }) {
+    async run({ flags, inCommands }) {
       const { info } = await import('../generators/commands/info.js')
-      return infoResult(await info(flags))
+      return infoResult(await info(flags), inCommands)
     },
   },
   {
@@ -203,7 +205,7 @@ const COMMANDS: CommandDefinition[] = [
  */
 export function commandLine(
   version: string,
-  run: (command: CommandDefinition, name: string, input: CommandInput) => Promise<void>,
+  run: (command: CommandDefinition, name: string, input: Omit<CommandInput, 'inCommands'>) => Promise<void>,
 ): Command {
   const program = new Command('async-gen')
     .description('Background jobs, cached methods and reports for Prisma and PostgreSQL, as code that you own.')
@@ -239,15 +241,20 @@ Examples:
 
 Exit codes: 0 done or nothing to do, 1 bug or disk error, 2 usage, 3 conflict, 4 project not supported, 5 --check or doctor found something, 6 doctor --check could not check everything`
 
-async function runGenerator(generator: GeneratorName, { args: names, flags }: CommandInput): Promise<CommandResult> {
+async function runGenerator(
+  generator: GeneratorName,
+  { args: names, flags, inCommands }: CommandInput,
+): Promise<CommandResult> {
   const { generate } = await import('../generators/commands/generate.js')
-  return planResult(await generate({ ...(await planFlags(flags)), generator, names }), { showsDiff: flags.diff })
+  const outcome = await generate({ ...(await planFlags(flags)), generator, names })
+  return planResult(outcome, { inCommands, showsDiff: flags.diff })
 }
 
 /** An upgrade considers every emitted file. It shows only those that change. */
-async function runUpgrade(flags: Flags): Promise<CommandResult> {
+async function runUpgrade({ flags, inCommands }: CommandInput): Promise<CommandResult> {
   const { upgrade } = await import('../generators/commands/upgrade.js')
-  return planResult(await upgrade(await planFlags(flags)), { showsDiff: flags.diff, showsIdentical: false })
+  const outcome = await upgrade(await planFlags(flags))
+  return planResult(outcome, { inCommands, showsDiff: flags.diff, showsIdentical: false })
 }
 
 function generatorNamed(name: string): GeneratorName {

@@ -3,6 +3,7 @@ import type { Change } from '../generators/changes/draft.js'
 import type { Diagnosis } from '../generators/commands/doctor/doctor.js'
 import type { Facts } from '../generators/commands/info.js'
 import type { PlanOutcome } from '../generators/pipeline/plan-and-apply.js'
+import type { InCommands } from './host-commands.js'
 
 /** The result of a command: text for people, an object for programs. */
 export interface CommandResult {
@@ -11,15 +12,22 @@ export interface CommandResult {
   exitCode: number
 }
 
+interface PlanResultOptions {
+  inCommands: InCommands
+  showsDiff?: boolean | undefined
+  showsIdentical?: boolean
+}
+
 /** What a plan changes, or changed, and what the user does next. */
 export async function planResult(
-  outcome: PlanOutcome,
-  { showsDiff = false, showsIdentical = true }: { showsDiff?: boolean | undefined; showsIdentical?: boolean } = {},
+  planned: PlanOutcome,
+  { inCommands, showsDiff = false, showsIdentical = true }: PlanResultOptions,
 ): Promise<CommandResult> {
   const [{ planJson, presentPlan }, { presentDiff }] = await Promise.all([
     import('../generators/changes/present.js'),
     import('../generators/changes/present-diff.js'),
   ])
+  const outcome = withCommands(planned, inCommands)
   const { plan, status, nextSteps } = outcome
   const isShown = ({ kind }: Change) => showsIdentical || kind !== 'identical'
   return {
@@ -30,6 +38,18 @@ export async function planResult(
     ],
     json: { status, ...planJson(plan), nextSteps, ...(showsDiff && { diff: presentDiff(plan).join('\n') }) },
     exitCode: status === 'blocked' ? 3 : status === 'differs' ? 5 : 0,
+  }
+}
+
+/** The texts of the files stay as they are. */
+function withCommands({ plan, nextSteps, ...outcome }: PlanOutcome, inCommands: InCommands): PlanOutcome {
+  const changes = plan.changes.map((change) =>
+    change.detail === undefined ? change : { ...change, detail: inCommands(change.detail) },
+  )
+  return {
+    ...outcome,
+    plan: { ...plan, changes, notes: plan.notes.map(inCommands) },
+    nextSteps: nextSteps.map(inCommands),
   }
 }
 
@@ -56,7 +76,15 @@ function lastLines({ status, nextSteps }: PlanOutcome): string[] {
 }
 
 /** What doctor found. It exits with 5 on a finding and, with `check`, with 6 if it could not check everything. */
-export function doctorResult({ findings, unchecked, healthy }: Diagnosis, check = false): CommandResult {
+export function doctorResult(diagnosis: Diagnosis, inCommands: InCommands, check = false): CommandResult {
+  const { healthy } = diagnosis
+  const said = <Problem extends { message: string; remedy: string }>(problem: Problem): Problem => ({
+    ...problem,
+    message: inCommands(problem.message),
+    remedy: inCommands(problem.remedy),
+  })
+  const findings = diagnosis.findings.map(said)
+  const unchecked = diagnosis.unchecked.map(said)
   const label = {
     error: pc.red('error'),
     warning: pc.yellow('warn'),
@@ -88,9 +116,9 @@ function withoutControls(message: string): string {
   return message.replace(/(?!\n)[\p{Cc}\p{Cf}]/gu, ' ')
 }
 
-export async function infoResult(facts: Facts): Promise<CommandResult> {
+export async function infoResult(facts: Facts, inCommands: InCommands): Promise<CommandResult> {
   const { describe } = await import('../generators/commands/info.js')
-  const lines = describe(facts).map(([label, text]) => `${pc.dim(label.padStart(16))}  ${text}`)
+  const lines = describe(facts).map(([label, text]) => `${pc.dim(label.padStart(16))}  ${inCommands(text)}`)
   return { lines, json: { host: facts }, exitCode: 0 }
 }
 

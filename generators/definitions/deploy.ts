@@ -58,16 +58,18 @@ export const deploy: Generator = {
   emissions(host, answers) {
     const context = contextOf(host)
     // A newer version may have recorded a kind that this one does not know.
-    return answers.names
-      .filter((kind) => deployKinds.includes(kind))
-      .flatMap((kind) =>
+    const kinds = answers.names.filter((kind) => deployKinds.includes(kind))
+    return [
+      ...kinds.flatMap((kind) =>
         Object.entries(KINDS[kind]!.files).map(([template, path]): Emission => {
           const note = kind === 'procfile' && addToProcfile(host, context)
           return (
             note || { kind: 'file', owner: this.owner(answers), template, context, path, shared: false, verbatim: true }
           )
         }),
-      )
+      ),
+      ...(kinds.some((kind) => kind !== 'procfile') ? withoutNodeModules(host) : []),
+    ]
   },
 
   firstEdit: ({ names }) => names.map((kind) => KINDS[kind]!.firstEdit).join('. '),
@@ -81,6 +83,14 @@ function addToProcfile({ root }: Host, { exec }: Context): Emission | undefined 
     kind: 'note',
     text: `this project has a Procfile. Add this line to it:\n  worker: ${exec} async-gen-worker run`,
   }
+}
+
+/** The files start the program in node_modules, so that a supervisor sends its signals to the worker and not to a package manager. */
+function withoutNodeModules({ packageManager }: Host): Emission[] {
+  if (!packageManager.plugAndPlay) return []
+  const text =
+    "with Yarn's Plug'n'Play there is no node_modules. In the written files, replace the command of the worker by: yarn async-gen-worker run"
+  return [{ kind: 'note', text }]
 }
 
 /** For the Dockerfile: the files that an installation needs, and the command that installs the locked versions. */

@@ -1,9 +1,10 @@
-import { existsSync, realpathSync } from 'node:fs'
+import { realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { join as hostJoin } from 'node:path/posix'
 import { pathToFileURL } from 'node:url'
 import { readText } from './files.js'
+import { packageFolder } from './installed-package.js'
 import { DATABASE_URL } from './url-variables.js'
 
 /** A connection to the host's database. The CLI only reads. */
@@ -84,13 +85,10 @@ async function useSchemaOf(url: string, client: DatabaseClient) {
 
 /** The path of the host's own pg, else that of Graphile Worker's. pnpm keeps the latter beside the target of its link. */
 function pgOf(root: string): string | null {
-  const { resolve } = createRequire(join(root, 'package.json'))
-  const beside = (resolve.paths('graphile-worker') ?? [])
-    .map((folder) => join(folder, 'graphile-worker', 'package.json'))
-    .find(existsSync)
-  for (const from of [join(root, 'package.json'), ...(beside ? [beside] : [])]) {
+  for (const folder of [root, packageFolder(root, 'graphile-worker')]) {
+    if (folder === null) continue
     try {
-      return createRequire(realpathSync(from)).resolve('pg')
+      return createRequire(realpathSync(join(folder, 'package.json'))).resolve('pg')
     } catch {
       // Not installed there: try the next path.
     }

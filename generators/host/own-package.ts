@@ -9,13 +9,14 @@ export const version: string = JSON.parse(readFileSync(join(folder, 'package.jso
 
 export const templates = join(folder, 'templates')
 
-/** The runtime's tarball that `npm run pack` has put beside the one that this package was installed from, if it was. */
-export function runtimeTarball(): string | undefined {
-  const lockFile = join(dirname(folder), '.package-lock.json')
-  if (!existsSync(lockFile)) return undefined
-  const { resolved = '' } = JSON.parse(readFileSync(lockFile, 'utf8')).packages?.['node_modules/async-gen'] ?? {}
-  const [, tarball] = /^file:(.*)$/.exec(resolved) ?? []
-  const runtime = tarball && resolve(dirname(dirname(folder)), dirname(tarball), `async-gen-runtime-${version}.tgz`)
+/**
+ * The runtime's tarball that `npm run pack` has put beside the one that this package was installed from, if it was.
+ *
+ * @param range what the host's package.json says about async-gen: `file:../async-gen/packages/async-gen-0.1.0.tgz`
+ */
+export function runtimeTarball(root: string, range = ''): string | undefined {
+  const [, tarball] = /^(?:file:)?(.+\.tgz)$/.exec(range) ?? []
+  const runtime = tarball && resolve(root, dirname(tarball), `async-gen-runtime-${version}.tgz`)
   return runtime && existsSync(runtime) ? runtime : undefined
 }
 

@@ -3,8 +3,8 @@ import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { satisfies } from 'semver'
 import { HostError } from './errors.js'
-import { upwards } from './files.js'
 import type { PackageJson } from './package-json.js'
+import { usesPlugAndPlay } from './package-manager.js'
 import type { PrismaMajor } from './prisma-parser.js'
 import { prismaElsewhere } from './workspace.js'
 
@@ -66,16 +66,15 @@ function notSupported(version: string, where: string): HostError {
         : ''),
     where,
     remedy: isSix
-      ? 'Change to the last Prisma 6, which needs no other change: npm install prisma@^6.19.0 @prisma/client@^6.19.0'
+      ? 'Change to the last Prisma 6: npm install prisma@^6.19.0 @prisma/client@^6.19.0. If the schema is a folder, Prisma then looks for the migrations beside the file with the datasource.'
       : 'Change to Prisma 7 (https://www.prisma.io/docs/guides/upgrade-prisma-orm): npm install prisma@7 @prisma/client@7',
   })
 }
 
 function installIt(root: string): string {
-  const plugged = upwards(root).some((folder) => existsSync(join(folder, '.pnp.cjs')))
-  return plugged
+  return usesPlugAndPlay(root)
     ? "With Yarn's Plug'n'Play, async-gen has to be a dependency of the project: yarn add -D async-gen, then yarn async-gen … If Prisma does not run either, set `nodeLinker: node-modules` in .yarnrc.yml"
-    : 'Install the dependencies (with npm: `npm install`), then run the command again.'
+    : 'Install the dependencies (`npm install`), then run the command again.'
 }
 
 /** Loads the host's prisma.config with the host's own Prisma, so that both read it in the same way. Prisma 6 works without one. */

@@ -3,6 +3,7 @@ import { join, normalize } from 'node:path/posix'
 import type { Manifest } from '../changes/manifest.js'
 import { UsageError } from '../host/errors.js'
 import type { Host } from '../host/inspect.js'
+import { packageFolder } from '../host/installed-package.js'
 import {
   type ClientCandidate,
   type ClientExport,
@@ -149,7 +150,7 @@ function sourceFile(root: string, path: string): string | undefined {
 function isPackage(root: string, path: string): boolean {
   if (path.startsWith('#')) return true
   const name = /^(@[^/]+\/[^/]+|[^./@][^/]*)/.exec(path)?.[0]
-  return name !== undefined && existsSync(join(root, 'node_modules', name))
+  return name !== undefined && packageFolder(root, name) !== null
 }
 
 /** A module that imports `server-only` throws outside of React's server, so a worker that imports it cannot start. */
@@ -182,10 +183,11 @@ function severalClients({ candidates, unclear }: ClientSearch): UsageError {
   const others = unclear.map(
     (path) => `  ${path}   (makes a PrismaClient; async-gen does not recognise how it is exported)`,
   )
+  const likely = candidates.find(({ name }) => name === 'prisma' || name === 'db') ?? candidates[0]!
   return new UsageError({
     code: 'CLIENT_AMBIGUOUS',
     message: `Several exports may be your PrismaClient:\n${[...list, ...others].join('\n')}`,
-    remedy: `Name one of them: --client ${clientFlag(candidates[0]!)}`,
+    remedy: `Name one of them: --client ${clientFlag(likely)}`,
   })
 }
 

@@ -7,10 +7,10 @@ import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { COMMANDS, parseCommandLine, UsageError } from '../../runtime/src/bin/usage.js'
 import { type DaemonFolders, launchSettingsOf, list, nextNumber, start, stop } from '../../runtime/src/worker/daemon.js'
 import { REPOSITORY } from '../support/host.js'
-import { compiled } from '../support/programs.js'
+import { bundled } from '../support/programs.js'
 import { childEnv } from '../support/run.js'
 
-const BIN = compiled('runtime/src/bin/async-gen-worker.ts')
+const BIN = bundled('runtime/src/bin/async-gen-worker.ts')
 
 /** Words that are nearly right, and words that are not. */
 const word = fc.oneof(

@@ -8,7 +8,7 @@ import { list } from '../../runtime/src/worker/daemon.js'
 import { prisma } from '../.app/src/db.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
-import { compiled } from '../support/programs.js'
+import { bundled, compiled } from '../support/programs.js'
 import { childEnv, run } from '../support/run.js'
 import { Attempt } from './host/attempt.js'
 import { db } from './host/database.js'
@@ -16,8 +16,8 @@ import { Probe } from './host/targets.js'
 import { breakfast } from './host/toasts.js'
 import { effect, sql, url } from './scene.js'
 
-const BIN = compiled('runtime/src/bin/async-gen-worker.ts')
-const HOST = compiled('test/chaos/host/worker.ts')
+const BIN = bundled('runtime/src/bin/async-gen-worker.ts')
+const HOST = bundled('test/chaos/host/worker.ts')
 
 let dir: string
 let traces: string[]

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { prisma } from '../.app/src/db.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
-import { compiled } from '../support/programs.js'
+import { bundled } from '../support/programs.js'
 import { childEnv } from '../support/run.js'
 import { Attempt } from './host/attempt.js'
 import { Slow } from './host/reports/slow.js'
@@ -85,7 +85,7 @@ describe('the log of a worker', () => {
       ASYNC_WORKER_ONCE: '1',
       TERM: 'xterm-256color',
     })
-    const command = `${process.execPath} ${compiled('test/chaos/host/worker.ts')}`
+    const command = `${process.execPath} ${bundled('test/chaos/host/worker.ts')}`
     // `script` gives it a terminal of its own.
     const terminal = spawn('script', ['-qec', command, '/dev/null'], {
       cwd: REPOSITORY,

@@ -5,7 +5,7 @@ import { eventually } from '../support/eventually.js'
 import { APP, REPOSITORY } from '../support/host.js'
 import { createDatabase, query, startPostgres } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
-import { compiled } from '../support/programs.js'
+import { bundled } from '../support/programs.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 /** A network of this run's own: a bridge, and network namespaces that are plugged into it, each as good as a host. */
@@ -53,7 +53,7 @@ describe.skipIf(refused)('three hosts, one of which loses its network while it w
       const env = { DATABASE_URL: there.href, ASYNC_WORKER_CONCURRENCY: '4' }
       const naming = ['unshare', '--uts', 'sh', '-c', `hostname ${host} && exec "$@"`, 'sh']
       workers.push(
-        startWorker(REPOSITORY, env, compiled('test/chaos/host/worker.ts'), ['ip', 'netns', 'exec', host, ...naming]),
+        startWorker(REPOSITORY, env, bundled('test/chaos/host/worker.ts'), ['ip', 'netns', 'exec', host, ...naming]),
       )
     }
     const present = async () => (await db.workers()).map(({ host }) => host).sort()

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
-import { compiled } from '../support/programs.js'
+import { bundled } from '../support/programs.js'
 import { startWorker } from '../support/worker.js'
 import { Attempt } from './host/attempt.js'
 import { Probe } from './host/targets.js'
@@ -83,7 +83,7 @@ describe('a pause', () => {
     const resuming = startWorker(
       REPOSITORY,
       { DATABASE_URL: url, DIE_AFTER: String(step) },
-      compiled('test/chaos/host/dying-resume.ts'),
+      bundled('test/chaos/host/dying-resume.ts'),
     )
     expect(await resuming.exited, resuming.log()).toBe(null)
     expect(await Attempt.pauses()).toEqual([])

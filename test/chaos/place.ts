@@ -2,7 +2,7 @@ import { test as base, inject, vi } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
-import { compiled } from '../support/programs.js'
+import { bundled } from '../support/programs.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 // Such tests wait most of the time, for timers that are counted in seconds: they all run at once, each in a database of its own.
@@ -41,7 +41,7 @@ export const it = base.extend<{ place: Place }>({
       sql,
       start: async ({ until = 'ready', slots = 4 } = {}) => {
         const env = { DATABASE_URL: url, ASYNC_WORKER_HEALTH: '0', ASYNC_WORKER_CONCURRENCY: String(slots) }
-        const worker = startWorker(REPOSITORY, env, compiled('test/chaos/host/worker.ts'))
+        const worker = startWorker(REPOSITORY, env, bundled('test/chaos/host/worker.ts'))
         workers.push(worker)
         const address = () =>
           eventually('the address', async () => /"health":"([^"]+)"/.exec(worker.log())?.[1], WITHIN)

@@ -3,7 +3,7 @@ import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
 import { query } from '../support/postgres.js'
-import { compiled } from '../support/programs.js'
+import { bundled } from '../support/programs.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 // Processes that start processes take their time on a busy machine.
@@ -41,7 +41,7 @@ export async function worker(
   settings: Record<string, string> = {},
   { visible = true, file = 'worker.ts', within = [] }: { visible?: boolean; file?: string; within?: string[] } = {},
 ): Promise<WorkerProcess> {
-  const started = startWorker(REPOSITORY, { ...env, ...settings }, compiled(`test/chaos/host/${file}`), within)
+  const started = startWorker(REPOSITORY, { ...env, ...settings }, bundled(`test/chaos/host/${file}`), within)
   workers.push(started)
   if (!visible) return started
   await eventually('the worker', async () => {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { prisma } from '../.app/src/db.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
-import { compiled } from '../support/programs.js'
+import { bundled } from '../support/programs.js'
 import { childEnv } from '../support/run.js'
 import { effects, url, worker } from './scene.js'
 
@@ -22,7 +22,7 @@ let crowd: Readers[] = []
 
 beforeAll(async () => {
   crowd = Array.from({ length: PROCESSES }, () => {
-    const child = spawn(process.execPath, [compiled('test/chaos/host/stampede.ts')], {
+    const child = spawn(process.execPath, [bundled('test/chaos/host/stampede.ts')], {
       cwd: REPOSITORY,
       env: childEnv({ DATABASE_URL: url }),
       stdio: ['pipe', 'pipe', 'inherit'],

@@ -183,7 +183,10 @@ async function nextApp(): Promise<string> {
   cpSync(join(host, 'nextjs'), dir, { recursive: true })
   for (const file of ['next.d.ts', 'prelude.ts', 'targets.ts']) rmSync(join(dir, file))
   write(dir, { ...NEXT_FILES, 'prisma/schema.prisma': readFileSync(join(host, 'schema.prisma'), 'utf8') })
+  // The repository ends here, for a formatter: Biome would be started for each file. For Next.js, its packages would end here too.
+  mkdirSync(join(dir, '.git'))
   for (const generator of ['install', 'attempt', 'dashboard']) await asyncGen(dir, [generator, '--yes'])
+  rmSync(join(dir, '.git'), { recursive: true })
   write(dir, { 'src/async/targets.ts': NEXT_TARGETS })
   await prisma(dir, ['generate'])
   return dir

@@ -4,7 +4,7 @@ import { basename, join, relative } from 'node:path'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { assembleHost, installedAsyncGen, installHost, REPOSITORY } from '../support/host.js'
+import { assembleHost, asyncGen, installHost, REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
 import { run } from '../support/run.js'
@@ -33,7 +33,7 @@ describe('a host with two models of attempts, a subclass, and targets that recor
     env = { DATABASE_URL: await createDatabase(inject('postgres')) }
     assembleHost('single', dir)
     await installHost(dir)
-    for (const args of [['install'], ['attempt'], ['attempt', 'AccountAttempt']]) await installedAsyncGen(dir, args)
+    for (const args of [['install'], ['attempt'], ['attempt', 'AccountAttempt']]) await asyncGen(dir, args)
     cpSync(join(REPOSITORY, 'test', 'hosts', 'two-attempts'), dir, { recursive: true })
     applyEdit(dir, listed)
     await prisma(dir, ['generate'], { env })
@@ -99,11 +99,21 @@ function modulesOf(dir: string): string[] {
   return files.filter((file) => file.endsWith('.ts') && !odd.test(file)).sort()
 }
 
-function pairsOf(modules: string[]): string[][] {
-  return modules.flatMap((first) => modules.map((second) => (first === second ? [first] : [first, second])))
+/**
+ * Lists in which each module is the first one, and each other one follows, with everything or with nothing loaded before it. A cycle of
+ * imports is evaluated as a whole, so what matters is by which of its modules it is entered, and what has been defined until then.
+ */
+function ordersOf(modules: string[]): string[][] {
+  return modules.flatMap((first) => {
+    const others = modules.filter((each) => each !== first)
+    return [
+      [first, ...others],
+      [first, ...others.toReversed()],
+    ]
+  })
 }
 
-/** A copy of the compiled modules for each pair, so that one process can load them all; the Prisma client is shared. */
+/** A copy of the compiled modules for each order, so that one process can load them all; the Prisma client is shared. */
 async function copiesOf(dir: string, format: 'esm' | 'cjs'): Promise<string[][]> {
   const out = join(dir, `out-${format}`)
   const compiled = join(out, 'compiled')
@@ -128,22 +138,29 @@ async function copiesOf(dir: string, format: 'esm' | 'cjs'): Promise<string[][]>
   })
   writeFileSync(join(out, 'package.json'), JSON.stringify({ type: format === 'esm' ? 'module' : 'commonjs' }))
   const generated = join(compiled, 'generated')
-  return pairsOf(modulesOf(dir)).map((pair, i) => {
+  return ordersOf(modulesOf(dir)).map((order, i) => {
     const copy = join(out, `${i}`)
     cpSync(compiled, copy, { recursive: true, filter: (path) => path !== generated })
     symlinkSync(generated, join(copy, 'generated'))
-    return pair.map((file) => join(copy, file.replace(/\.ts$/, '.js')))
+    return order.map((file) => join(copy, file.replace(/\.ts$/, '.js')))
   })
 }
 
-/** A bundle for each pair, which loads the second module after the first. */
+/** A bundle for each order, which loads the modules in it. */
 async function bundlesOf(dir: string): Promise<string[][]> {
   const out = join(dir, 'out-bundled')
   const client = join(dir, 'out-esm', 'compiled', 'generated', 'prisma', 'client.js')
-  const bundles = pairsOf(modulesOf(dir)).map(async (pair, i) => {
-    const outfile = join(out, `${i}`, `${pair.map((file) => basename(file, '.ts')).join('-')}.mjs`)
+  const bundles = ordersOf(modulesOf(dir)).map(async (order, i) => {
+    const outfile = join(
+      out,
+      `${i}`,
+      `${order
+        .slice(0, 2)
+        .map((file) => basename(file, '.ts'))
+        .join('-')}.mjs`,
+    )
     await build({
-      stdin: { contents: pair.map((file) => `import './src/${file}'`).join('\n'), resolveDir: dir },
+      stdin: { contents: order.map((file) => `import './src/${file}'`).join('\n'), resolveDir: dir },
       outfile,
       bundle: true,
       format: 'esm',
@@ -163,7 +180,7 @@ async function bundlesOf(dir: string): Promise<string[][]> {
 }
 
 async function failuresOf(dir: string, lists: string[][]): Promise<string[]> {
-  expect(lists.length).toBeGreaterThan(100)
+  expect(lists.length).toBeGreaterThan(20)
   mkdirSync(join(dir, 'lists'), { recursive: true })
   const file = join(dir, 'lists', 'lists.json')
   writeFileSync(file, JSON.stringify(lists))

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
-import { assembleHost, installedAsyncGen, installHost, REPOSITORY } from '../support/host.js'
+import { assembleHost, asyncGen, installHost, REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
 import { run, SPEC_TIMEOUTS } from '../support/run.js'
@@ -64,7 +64,7 @@ describe('a team’s own attempts', () => {
       ['attempt', 'EmailAttempt', '--encrypted'],
       ['reports', 'MonthlySales'],
     ]) {
-      await installedAsyncGen(dir, args)
+      await asyncGen(dir, args)
     }
     addTeamFiles(dir)
     cpSync(join(REPOSITORY, 'test', 'hosts', 'own-attempts'), dir, { recursive: true })

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { assembleHost, installedAsyncGen, installHost } from '../support/host.js'
+import { assembleHost, asyncGen, installHost } from '../support/host.js'
 import { prisma } from '../support/prisma.js'
 import { run } from '../support/run.js'
 
@@ -32,7 +32,7 @@ describe.each(['prisma-6', 'prisma-6-js'] as const)('%s with a native query engi
     writeFileSync(join(dir, 'src/db.ts'), `${readFileSync(join(dir, 'src/db.ts'), 'utf8')}\nexport { Prisma }\n`)
     writeFileSync(engine, '')
     await installHost(dir)
-    for (const args of [['install'], ['attempt'], ['reports', 'MonthlySales']]) await installedAsyncGen(dir, args)
+    for (const args of [['install'], ['attempt'], ['reports', 'MonthlySales']]) await asyncGen(dir, args)
     await prisma(dir, ['generate'], { env })
   }, 600_000)
 

@@ -185,6 +185,66 @@ describe.each(versions)('a host of version %s', (version) => {
         )
     })
 
+    it('limits, batches and dependencies end beside an old worker, which knows none of them', async () => {
+      const file = join(current, 'src', 'async', 'targets.ts')
+      const text = readFileSync(file, 'utf8')
+      // Calls that do not begin with that word have a key of their own.
+      const key = `(call) => (call.startsWith('limited') ? 'limited' : call)`
+      const limited = text
+        .replace('import { defineTargets }', 'import { defineTargets, limit }')
+        .replace(/\}\)\)\s*$/, `}), { limits: () => [limit(Ledger, { key: ${key}, concurrency: 1 })] })\n`)
+      expect(limited).toContain('concurrency: 1')
+      writeFileSync(file, limited)
+      try {
+        expect(await worker.stop(), worker.log()).toBe(0)
+        worker = await start(current)
+        await sql(`
+          WITH batch AS (
+            INSERT INTO async_batches (model, then_id) VALUES ('Attempt', nextval('attempts_id_seq')) RETURNING *
+          ), following AS (
+            INSERT INTO attempts (id, target, method, args, batch_id)
+            SELECT then_id, 'Ledger', 'book', '["limited then"]'::jsonb, id FROM batch
+          )
+          INSERT INTO attempts (target, method, args, batch_id, limit_key)
+          SELECT 'Ledger', CASE WHEN i % 7 = 0 THEN 'retry' ELSE 'book' END, jsonb_build_array('limited ' || i), id,
+            CASE WHEN i % 2 = 0 THEN 'Ledger:limited' END
+          FROM batch, generate_series(1, 60) AS i`)
+        await sql(`
+          INSERT INTO attempts (target, method, args, after_ids, if_failed)
+          SELECT 'Ledger', 'book', '["limited after"]'::jsonb, array_agg(id), 'run' FROM attempts WHERE args ->> 0 ~ '^limited (1|30|60|then)$'`)
+        await withLogs(
+          eventually('the end of all of them', async () => {
+            const open = await sql(`SELECT FROM attempts WHERE args ->> 0 LIKE 'limited%' AND completed_at IS NULL`)
+            return open.length === 0
+          }),
+          () =>
+            sql(
+              `SELECT id, status::text, limit_key, num_attempts, locked_by FROM attempts WHERE args ->> 0 LIKE 'limited%' AND completed_at IS NULL`,
+            ),
+        )
+        const booked = await sql(
+          `SELECT call, count(*)::int FROM "Entry" WHERE starts_with(call, 'limited ') GROUP BY 1 HAVING count(*) > 1`,
+        )
+        expect(booked).toEqual([])
+        const [order] = await sql(`
+          SELECT
+            (SELECT count(*)::int FROM attempts WHERE args ->> 0 LIKE 'limited%' AND status = 'succeeded') AS succeeded,
+            (SELECT bool_and(others.completed_at <= following.started_at)
+              FROM attempts AS following, attempts AS others
+              WHERE following.args ->> 0 = 'limited then' AND others.batch_id = following.batch_id AND others.id <> following.id) AS batch,
+            (SELECT bool_and(others.completed_at <= waiting.started_at)
+              FROM attempts AS waiting JOIN attempts AS others ON others.id = ANY (waiting.after_ids)
+              WHERE waiting.args ->> 0 = 'limited after') AS dependency`)
+        expect(order).toEqual({ succeeded: 62, batch: true, dependency: true })
+        expect(problems(oldWorker)).toEqual([])
+        expect(problems(worker)).toEqual([])
+      } finally {
+        writeFileSync(file, text)
+      }
+      expect(await worker.stop(), worker.log()).toBe(0)
+      worker = await start(current)
+    })
+
     it('each version reads what the other one has written', async () => {
       // Rows that were inserted later than they were written are stale. Reading them asks for a refresh.
       await play(old, 'read')

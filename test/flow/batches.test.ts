@@ -1,10 +1,10 @@
-import { AesGcmEncryptor, attemptTask, BaseAttempt, defineTargets, sweep } from '@async-gen/runtime'
+import { AesGcmEncryptor, BaseAttempt, defineTargets, sweep } from '@async-gen/runtime'
 import { drain, inline, inRollback, prune } from '@async-gen/runtime/testing'
-import { runOnce } from 'graphile-worker'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { gate } from '../support/gate.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -63,10 +63,8 @@ const idsOf = async (batch: bigint) =>
       batch,
     ])
   ).map(({ id }) => id)
-const work = (concurrency = 1) =>
-  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Attempt) }, concurrency, noHandleSignals: true })
+const work = (concurrency = 1) => runJobs(url, Attempt, { concurrency })
 
-beforeAll(() => work())
 beforeEach(() => {
   calls = []
   running = gate()
@@ -268,6 +266,65 @@ describe('a batch', () => {
     await expect(batch.add(image('c'))).rejects.toThrow(/has been cancelled/)
     await work()
     expect(calls).toEqual([])
+  })
+
+  it('refuses a call that waits for `then` of its own batch, also through others', async () => {
+    const [one, two] = [
+      await Attempt.batch([image('a')], { then: publish('summer') }),
+      await Attempt.batch([image('b')], { then: publish('winter') }),
+    ]
+    await expect(one.add({ ...image('c'), after: [one.thenId!] })).rejects.toThrow(/they would wait for each other/)
+    const between = await Attempt.async(Resize, { after: [one.thenId!] }).image('d')
+    await expect(one.add({ ...image('c'), after: [between] })).rejects.toThrow(/they would wait for each other/)
+    await two.add({ ...image('e'), after: [between], ifFailed: 'wait' })
+    await expect(one.add({ ...image('f'), after: [two.thenId!] })).rejects.toThrow(/they would wait for each other/)
+    await expect(
+      rows(
+        `INSERT INTO async_batches (id, model, then_id) VALUES (900, 'Attempt', 9000);
+         INSERT INTO attempts (id, target, method, batch_id, after_ids) VALUES (9000, 'Resize', 'image', 900, ARRAY[${between.id}])`,
+      ),
+    ).rejects.toThrow(/cannot have after_ids/)
+    await work()
+    expect(calls).toEqual(['image a', 'image b', 'publish summer', 'image d', 'image e', 'publish winter'])
+  })
+
+  it('never waits for itself if two transactions add at the same moment what would close a cycle', async () => {
+    for (let round = 0; round < 5; round++) {
+      for (const isolation of ['READ COMMITTED', 'REPEATABLE READ']) {
+        const [one, two] = [
+          await Attempt.batch([image('a')], { then: publish('summer') }),
+          await Attempt.batch([image('b')], { then: publish('winter') }),
+        ]
+        const add = (batch: typeof one, other: typeof one) =>
+          prisma.$transaction(async (tx) => {
+            await tx.$executeRawUnsafe(`SET TRANSACTION ISOLATION LEVEL ${isolation}`)
+            await tx.$queryRaw`SELECT count(*)::int FROM attempts`
+            await new Promise((resolve) => setTimeout(resolve, 5))
+            await batch.add({ ...image('c'), after: [other.thenId!] }, { tx })
+          })
+        const added = await Promise.allSettled([add(one, two), add(two, one)])
+        expect(added.filter(({ status }) => status === 'fulfilled').length).toBeLessThan(2)
+      }
+    }
+    await work(4)
+    expect(await Attempt.count({ status: 'blocked' })).toBe(0)
+  })
+
+  it('blocks `then` again that is retried before the batch has finished', async () => {
+    const batch = await Attempt.batch([image('a')], { then: publish('summer') })
+    const following = (await Attempt.find(batch.thenId!))!
+    await following.cancel()
+    await following.retry()
+    expect(following.status).toBe('blocked')
+    await following.expire()
+    expect(await Attempt.retryAll({ status: 'expired' })).toBe(1)
+    expect(await statusOf(batch.thenId)).toBe('blocked')
+    await work()
+    expect(calls).toEqual(['image a', 'publish summer'])
+    await following.reload()
+    await rows(`UPDATE attempts SET status = 'failed' WHERE id = $1`, [batch.thenId])
+    await (await following.reload()).retry()
+    expect(following.status).toBe('pending')
   })
 
   it('reports its progress to wait(), which ends with the last call', async () => {

@@ -1,9 +1,9 @@
-import { AesGcmEncryptor, attemptTask, BaseAttempt, defineTargets, recordTarget, sweep } from '@async-gen/runtime'
+import { AesGcmEncryptor, BaseAttempt, defineTargets, recordTarget, sweep } from '@async-gen/runtime'
 import { drain, perform, prune, recorded } from '@async-gen/runtime/testing'
-import { runOnce } from 'graphile-worker'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -49,10 +49,8 @@ const statusOf = async (...ids: bigint[]) => {
   ])
   return found.map(({ status }) => status)
 }
-const work = () =>
-  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Attempt) }, concurrency: 1, noHandleSignals: true })
+const work = () => runJobs(url, Attempt)
 
-beforeAll(() => work())
 beforeEach(() => {
   calls = []
 })
@@ -257,6 +255,33 @@ describe('ifFailed', () => {
     await (await thanks.reload()).retry()
     expect(await statusOf(thanks.id)).toEqual(['pending'])
   })
+
+  it('does not stop a call that is retried because of one that had failed before, only because of one that fails later', async () => {
+    const charge = await failing()
+    const ships = [await Attempt.async(Warehouse).ship(7), await Attempt.async(Warehouse).ship(8)]
+    const thanks = [
+      await Attempt.async(Mailer, { after: [charge, ships[0]!] }).thanks(7),
+      await Attempt.async(Mailer, { after: [charge, ships[1]!], ifFailed: 'wait' }).thanks(8),
+      await Attempt.async(Mailer, { after: [charge, ships[1]!] }).thanks(9),
+    ]
+    await charge.perform()
+    await thanks[1]!.cancel()
+    for (const each of thanks) {
+      await (await each.reload()).retry()
+      expect(each.status).toBe('blocked')
+    }
+    const ids = thanks.map(({ id }) => id)
+    await sweep(db)
+    expect(await statusOf(...ids)).toEqual(['blocked', 'blocked', 'blocked'])
+    await ships[0]!.perform()
+    expect(await statusOf(...ids)).toEqual(['pending', 'blocked', 'blocked'])
+    // That it fails once more is nothing new.
+    await (await charge.reload()).retry()
+    await charge.perform()
+    expect(await statusOf(...ids)).toEqual(['pending', 'blocked', 'blocked'])
+    await ships[1]!.cancel()
+    expect(await statusOf(...ids)).toEqual(['pending', 'blocked', 'cancelled'])
+  })
 })
 
 describe('a blocked attempt', () => {
@@ -373,6 +398,15 @@ describe('a blocked attempt', () => {
     ])
     expect(await jobKeys()).toEqual(expect.arrayContaining([`attempt:${thanks.id}`, `attempt:${lone}`]))
   })
+})
+
+it('a call ends although SQL has given one that waits for it the key of a debounced call that waits', async () => {
+  const charge = await Attempt.async(Bank).charge(7)
+  const thanks = await Attempt.async(Mailer, { after: [charge] }).thanks(7)
+  await rows(`UPDATE attempts SET debounce_key = 'debounce:7' WHERE id = $1`, [thanks.id])
+  await Attempt.async(Mailer, { debounce: { key: '7', wait: '1 hour' } }).thanks(8)
+  await charge.perform()
+  expect(await statusOf(charge.id, thanks.id)).toEqual(['succeeded', 'pending'])
 })
 
 describe('transactions at the same time', () => {

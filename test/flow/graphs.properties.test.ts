@@ -9,7 +9,7 @@ import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
 import { query } from '../support/postgres.js'
-import { compiled } from '../support/programs.js'
+import { bundled } from '../support/programs.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 /** How many random graphs, with how many workers. GRAPHS=100 takes some minutes. */
@@ -59,7 +59,7 @@ let workers: WorkerProcess[] = []
 let stopped = false
 let killing: Promise<void> | undefined
 
-const start = () => startWorker(REPOSITORY, { DATABASE_URL: url }, compiled('test/chaos/host/graph/worker.ts'))
+const start = () => startWorker(REPOSITORY, { DATABASE_URL: url }, bundled('test/chaos/host/graph/worker.ts'))
 
 beforeAll(async () => {
   // Each time that a blocked call becomes pending is noted: it must happen once, until it is retried.

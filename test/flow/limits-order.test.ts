@@ -1,10 +1,11 @@
 import { attemptBatchTask, attemptTask, BaseAttempt, defineTargets, limit, sweep } from '@async-gen/runtime'
 import { drain, testClock } from '@async-gen/runtime/testing'
-import { run, runOnce } from 'graphile-worker'
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { run } from 'graphile-worker'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -61,7 +62,7 @@ const statuses = async () => (await rows('SELECT status::text FROM attempts ORDE
 const taskList = { attempt: attemptTask(Attempt), attempt_batch: attemptBatchTask(Attempt) }
 
 /** Runs all jobs that are due, and those that they add. */
-const work = (concurrency = 4) => runOnce({ connectionString: url, taskList, concurrency, noHandleSignals: true })
+const work = (concurrency = 4) => runJobs(url, Attempt, { concurrency })
 
 /** Runs a worker until all calls have ended. */
 async function workToTheEnd(concurrency = 4) {
@@ -73,7 +74,6 @@ async function workToTheEnd(concurrency = 4) {
   ).finally(() => runner.stop())
 }
 
-beforeAll(() => work())
 beforeEach(() => {
   calls = []
   failures = {}

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { attemptBatchTask, attemptTask, BaseAttempt, defineTargets, limit, sweep } from '@async-gen/runtime'
+import { BaseAttempt, defineTargets, limit, sweep } from '@async-gen/runtime'
 import { perform } from '@async-gen/runtime/testing'
-import { runOnce } from 'graphile-worker'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { describeLimit } from '../../runtime/src/attempt/limits/describe.js'
 import { Counters } from '../../runtime/src/worker/counters.js'
 import { metrics } from '../../runtime/src/worker/metrics.js'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -39,13 +39,7 @@ class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', tar
 
 const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
 const jobs = async () => (await rows('SELECT FROM graphile_worker.jobs')).length
-const work = (concurrency = 2, Class: typeof Attempt = Attempt) =>
-  runOnce({
-    connectionString: url,
-    taskList: { attempt: attemptTask(Class), attempt_batch: attemptBatchTask(Class) },
-    concurrency,
-    noHandleSignals: true,
-  })
+const work = (concurrency = 2, Class: typeof Attempt = Attempt) => runJobs(url, Class, { concurrency })
 
 /** A run that goes on until its row is deleted. */
 const occupy = async (limitKey: string) =>

@@ -5,7 +5,7 @@ import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
 import { query } from '../support/postgres.js'
-import { compiled } from '../support/programs.js'
+import { bundled } from '../support/programs.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 /** More examples and workers: `FLOW_RUNS=50 FLOW_WORKERS=8 npx vitest run test/flow/limits.properties.test.ts`. */
@@ -13,6 +13,8 @@ const RUNS = Number(process.env.FLOW_RUNS ?? 2)
 const WORKERS = Number(process.env.FLOW_WORKERS ?? 3)
 
 const url = await testDatabase()
+const { Attempt, Rate, Slots, db } = await import('./host/limited.js')
+const { prisma } = await import('../.app/src/db.js')
 const sql = (text: string, values: unknown[] = []) => query(url, text, values)
 
 interface Run {
@@ -24,12 +26,29 @@ interface Run {
   ended: number | null
 }
 
+const KEYS = ['a', 'b'] as const
+
+/** A concurrency that setLimit has set for a key, and when it was in force at the latest. Times are those of the database, in milliseconds. */
+interface InForce {
+  key: string
+  concurrency: number
+  from: number
+  until: number
+}
+
+/** How long after setLimit a claim that had read the former number may still begin a run, in milliseconds. */
+const SET_GRACE = 500
+
 let workers: WorkerProcess[] = []
+let inForce: InForce[] = []
+/** What setLimit has set for all keys (''), and for single ones. */
+let concurrencies = new Map<string, number>()
+let isRateRaised = false
 /** When a process was killed. */
 let killed = new Map<number, number>()
 
 const start = () => {
-  const worker = startWorker(REPOSITORY, { DATABASE_URL: url }, compiled('test/flow/host/limits-worker.ts'))
+  const worker = startWorker(REPOSITORY, { DATABASE_URL: url }, bundled('test/flow/host/limits-worker.ts'))
   workers.push(worker)
 }
 
@@ -37,13 +56,15 @@ const now = async () => Number((await sql('SELECT extract(epoch FROM clock_times
 
 beforeEach(async () => {
   await sql(
-    'CREATE TABLE runs (id serial PRIMARY KEY, attempt bigint, key text, started_at timestamptz, ended_at timestamptz, pid int)',
+    'CREATE TABLE runs (id serial PRIMARY KEY, token uuid UNIQUE, attempt bigint, key text, started_at timestamptz, ended_at timestamptz, pid int)',
   )
 })
 
 afterEach(async () => {
   await stopAll()
   await sql('DROP TABLE runs')
+  await db.close()
+  await prisma.$disconnect()
 })
 
 async function stopAll() {
@@ -65,12 +86,18 @@ const call = fc.record({
   priority: fc.integer({ min: 8, max: 12 }),
 })
 const event = fc.record({
-  type: fc.constantFrom('kill' as const, 'cancel' as const, 'delete' as const, 'pause' as const, 'raise' as const),
+  type: fc.constantFrom('kill' as const, 'cancel' as const, 'delete' as const, 'pause' as const, 'terminate' as const),
 })
-const steps = fc.array(fc.oneof({ weight: 8, arbitrary: call }, { weight: 3, arbitrary: event }), {
-  minLength: 25,
-  maxLength: 45,
+const setting = fc.record({
+  type: fc.constant('set' as const),
+  key: fc.constantFrom('', ...KEYS),
+  concurrency: fc.constantFrom(1, 2, 3, 4, null),
+  raisesRate: fc.boolean(),
 })
+const steps = fc.array(
+  fc.oneof({ weight: 16, arbitrary: call }, { weight: 5, arbitrary: event }, { weight: 2, arbitrary: setting }),
+  { minLength: 25, maxLength: 45 },
+)
 
 async function play(step: typeof steps extends fc.Arbitrary<(infer S)[]> ? S : never) {
   if (step.type === 'call') {
@@ -91,14 +118,42 @@ async function play(step: typeof steps extends fc.Arbitrary<(infer S)[]> ? S : n
     await sql(`INSERT INTO async_pauses (model, target) VALUES ('Attempt', 'Slots') ON CONFLICT DO NOTHING`)
     await sleep(50)
     await sql(`UPDATE async_pauses SET until = now()`)
-  } else if (step.type === 'raise') {
-    await sql(`DELETE FROM async_limits`)
+  } else if (step.type === 'terminate') {
+    // Not the session by which a worker is alive: without it, its calls run again elsewhere.
+    await sql(`SELECT pg_terminate_backend(pid) FROM (
+      SELECT pid FROM pg_stat_activity
+      WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name <> 'async-gen presence'
+      ORDER BY random() LIMIT 3
+    ) AS sessions`)
+  } else if (step.type === 'set') {
+    await set(step)
   } else {
     const change =
       step.type === 'delete' ? 'DELETE FROM attempts' : `UPDATE attempts SET status = 'cancelled', completed_at = now()`
     await sql(`${change} WHERE id = (SELECT id FROM attempts WHERE completed_at IS NULL ORDER BY random() LIMIT 1)`)
   }
   await sleep(20)
+}
+
+async function set({ key, concurrency, raisesRate }: { key: string; concurrency: number | null; raisesRate: boolean }) {
+  if (concurrency === null) concurrencies.delete(key)
+  else concurrencies.set(key, concurrency)
+  const from = await now()
+  await Attempt.setLimit(Slots, { ...(key !== '' && { key }), concurrency })
+  if (raisesRate) {
+    isRateRaised = true
+    await Attempt.setLimit(Rate, { rate: { limit: 10, per: '1s' } })
+  }
+  begin(from, await now())
+}
+
+/** Notes what is in force from then on, and what is not any more. */
+function begin(from: number, until: number) {
+  for (const each of inForce) each.until = Math.min(each.until, until + SET_GRACE)
+  for (const key of KEYS) {
+    const concurrency = concurrencies.get(key) ?? concurrencies.get('') ?? 2
+    inForce.push({ key: `Slots:${key}`, concurrency, from, until: Number.POSITIVE_INFINITY })
+  }
 }
 
 const unfinished = () =>
@@ -118,6 +173,10 @@ it(
           'TRUNCATE runs, attempts, async_pauses, async_limits, async_limit_starts; DELETE FROM graphile_worker._private_jobs',
         )
         killed = new Map()
+        inForce = []
+        concurrencies = new Map()
+        isRateRaised = false
+        begin(0, 0)
         for (const step of all) await play(step)
         await eventually('the end of all calls', async () => (await unfinished()).length === 0, 60_000).catch(
           async (error) => {
@@ -134,15 +193,23 @@ it(
         })) as Run[]
         for (const key of new Set(runs.map((each) => each.key))) {
           const ofKey = runs.filter((each) => each.key === key)
-          if (key.startsWith('Slots')) expect(mostAtOnce(ofKey), key).toBeLessThanOrEqual(2)
+          if (key.startsWith('Slots'))
+            for (const { started, running } of atEachStart(ofKey)) {
+              const numbers = inForce.filter(
+                (each) => each.key === key && each.from <= started && each.until >= started,
+              )
+              expect(running, key).toBeLessThanOrEqual(Math.max(...numbers.map(({ concurrency }) => concurrency)))
+            }
           if (key.startsWith('Order')) {
-            expect(mostAtOnce(ofKey), key).toBeLessThanOrEqual(1)
+            for (const { running } of atEachStart(ofKey)) expect(running, key).toBe(1)
             const ids = ofKey.map(({ attempt }) => Number(attempt))
             expect(ids, key).toEqual(ids.toSorted((a, b) => a - b))
           }
           if (key.startsWith('Rate'))
-            for (const [i, { started }] of ofKey.entries())
-              if (i >= 5) expect(started - ofKey[i - 5]!.started, key).toBeGreaterThanOrEqual(1000)
+            for (const [i, { started }] of ofKey.entries()) {
+              const earlier = ofKey[i - (isRateRaised ? 10 : 5)]
+              if (earlier) expect(started - earlier.started, key).toBeGreaterThanOrEqual(1000)
+            }
         }
       }),
       { numRuns: RUNS, endOnFailure: true, ...(process.env.FLOW_SEED && { seed: Number(process.env.FLOW_SEED) }) },
@@ -151,10 +218,11 @@ it(
   60_000 + RUNS * 60_000,
 )
 
-/** How many of the runs took place at the same time. */
-function mostAtOnce(runs: readonly Run[]): number {
+/** How many of the runs took place at the same time when each of them started, with that one. */
+function atEachStart(runs: readonly Run[]): { started: number; running: number }[] {
   const endOf = ({ ended, pid }: Run) => ended ?? killed.get(pid) ?? Number.POSITIVE_INFINITY
-  return Math.max(
-    ...runs.map(({ started }) => runs.filter((run) => run.started <= started && endOf(run) > started).length),
-  )
+  return runs.map(({ started }) => ({
+    started,
+    running: runs.filter((run) => run.started <= started && endOf(run) > started).length,
+  }))
 }

@@ -1,6 +1,5 @@
 import {
   AesGcmEncryptor,
-  attemptBatchTask,
   attemptTask,
   BaseAttempt,
   defineTargets,
@@ -8,12 +7,13 @@ import {
   recordTarget,
   sweep,
 } from '@async-gen/runtime'
-import { run, runOnce } from 'graphile-worker'
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { run } from 'graphile-worker'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { gate } from '../support/gate.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -108,13 +108,7 @@ const insert = (target: string, method: string, args: unknown[], columns: Record
   )
 
 /** Runs all jobs that are there, and those that they add. */
-const work = (concurrency = 1) =>
-  runOnce({
-    connectionString: url,
-    taskList: { attempt: attemptTask(Attempt), attempt_batch: attemptBatchTask(Attempt) },
-    concurrency,
-    noHandleSignals: true,
-  })
+const work = (concurrency = 1) => runJobs(url, Attempt, { concurrency })
 
 /** A worker that goes on until it is stopped. */
 async function worker(concurrency: number) {
@@ -138,7 +132,6 @@ const ended = () =>
     30_000,
   )
 
-beforeAll(() => work())
 beforeEach(() => {
   calls = []
   running = new Map()

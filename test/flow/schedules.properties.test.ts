@@ -7,7 +7,7 @@ import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
 import { query } from '../support/postgres.js'
-import { compiled } from '../support/programs.js'
+import { bundled } from '../support/programs.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 /** More examples and longer: `FLOW_RUNS=500 FLOW_SECONDS=120 npx vitest run test/flow/schedules.properties.test.ts`. */
@@ -110,7 +110,7 @@ describe('with several workers that are killed', () => {
     const sql = (text: string, values: unknown[] = []) => query(url, text, values)
     await sql('CREATE TABLE effects (id serial, name text, version int, pid int)')
     const start = () =>
-      void workers.push(startWorker(REPOSITORY, { DATABASE_URL: url }, compiled('test/flow/host/schedules-worker.ts')))
+      void workers.push(startWorker(REPOSITORY, { DATABASE_URL: url }, bundled('test/flow/host/schedules-worker.ts')))
     for (let i = 0; i < 3; i++) start()
     await eventually('the first occurrence', async () => (await sql('SELECT FROM effects')).length > 0, 60_000)
 

@@ -297,6 +297,31 @@ describe('a row of async_schedules', () => {
     expect((await Attempt.schedules())[0]).toMatchObject({ name: 'a', error: null })
   })
 
+  it('that one worker cannot use is looked at again, because another version of the code may know it', async () => {
+    await hourly('job')
+    await rows(`UPDATE async_schedules SET tz = 'Mars/Olympus'`)
+    expect((await recordOccurrences(db)).problems).toHaveLength(1)
+    const [{ wait }] = (await rows<{ wait: number }>(
+      'SELECT extract(epoch FROM next_at - now())::float8 AS wait FROM async_schedules',
+    )) as [{ wait: number }]
+    expect(wait).toBeGreaterThan(30)
+    expect(wait).toBeLessThan(90)
+  })
+
+  it('whose times were written by hand does no harm to the others', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) await hourly(name)
+    await recordedUntil(2, 'd')
+    await rows(`UPDATE async_schedules SET next_at = NULL, recorded_until = '-infinity' WHERE name = 'a'`)
+    await rows(`UPDATE async_schedules SET next_at = '-infinity', recorded_until = '4000-01-01 BC' WHERE name = 'b'`)
+    await rows(`UPDATE async_schedules SET next_at = NULL, recorded_until = 'infinity' WHERE name = 'c'`)
+    expect((await recordOccurrences(db)).problems).toEqual([])
+    const found = await rows('SELECT DISTINCT schedule FROM attempts ORDER BY 1')
+    expect(found).toEqual([{ schedule: 'a' }, { schedule: 'b' }, { schedule: 'd' }])
+    expect((await Attempt.schedules()).map(({ nextAt }) => nextAt)).toEqual(
+      Array.from({ length: 4 }, () => expect.any(Date)),
+    )
+  })
+
   it('of setSchedule exists only if its transaction commits', async () => {
     const abort = prisma.$transaction(async (tx) => {
       await Attempt.setSchedule('in tx', { ...send, args: ['x'], cron: '0 * * * *' }, { tx })

@@ -277,8 +277,8 @@ describe('the package manager is that of the workspace', () => {
   it.each([
     ['npm', 'package-lock.json', 'npm install', 'npx prisma'],
     ['pnpm', 'pnpm-lock.yaml', 'pnpm install', 'pnpm exec prisma'],
-    ['yarn', 'yarn.lock', 'yarn install', 'yarn exec prisma'],
-    ['bun', 'bun.lock', 'bun install', 'bun x prisma'],
+    ['yarn', 'yarn.lock', 'yarn install', 'yarn prisma'],
+    ['bun', 'bun.lock', 'bun install', 'bunx prisma'],
   ])('%s', async (name, lockFile, install, exec) => {
     const host = sampleHost({ [lockFile]: '', 'node_modules/@async-gen/runtime/package.json': '{}' })
     const { nextSteps } = await host.run('install')

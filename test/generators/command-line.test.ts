@@ -233,6 +233,32 @@ describe('the command line', () => {
     expect((await asyncGen(host, 'destroy', 'instal')).stderr).toContain('[GENERATOR_UNKNOWN]')
   })
 
+  it.each([
+    ['npm', 'package-lock.json', 'npx', 'npm install'],
+    ['pnpm', 'pnpm-lock.yaml', 'pnpm exec', 'pnpm add'],
+    ['yarn', 'yarn.lock', 'yarn', 'yarn add'],
+    ['bun', 'bun.lock', 'bunx', 'bun add'],
+  ])('names the commands of %s in errors, steps, findings and facts', async (_name, lockFile, exec, add) => {
+    const host = sampleHost({ [lockFile]: '{}' })
+    expect((await asyncGen(host, 'attempt')).stderr).toContain(`Run this first: ${exec} async-gen install.`)
+    expect((await asyncGen(host, 'info')).stdout).toContain(`not installed: ${exec} async-gen install`)
+    expect((await asyncGen(host, 'install')).stdout).toContain(`2. ${exec} prisma migrate dev `)
+    host.remove('src/db.ts')
+    host.write('node_modules/graphile-worker/package.json', '{ "version": "0.16.6" }')
+    for (const flags of [[], ['--json']]) {
+      const { stdout } = await asyncGen(host, 'doctor', ...flags)
+      expect(stdout).toContain(`Name the new module: ${exec} async-gen install --client`)
+      expect(stdout).toContain(`${add} graphile-worker@^0.`)
+    }
+    const older = sampleHost({ [lockFile]: '{}', 'node_modules/prisma/package.json': '{ "version": "6.15.0" }' })
+    expect((await asyncGen(older, 'install')).stderr).toContain(`${add} prisma@^6.19.0 @prisma/client@^6.19.0`)
+  })
+
+  it('shows files as they are, and not with the commands of the package manager', async () => {
+    const { stdout } = await asyncGen(sampleHost({ 'pnpm-lock.yaml': '' }), 'install', '--diff')
+    expect(stdout).toContain('`npx async-gen install --invalidate-on <Model>`')
+  })
+
   it('says what it sees of the host', async () => {
     const { stdout } = await asyncGen(sampleHost({ 'pnpm-lock.yaml': '' }), 'info', '--json')
     expect(JSON.parse(stdout).host).toMatchObject({

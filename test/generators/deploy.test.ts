@@ -121,6 +121,21 @@ describe('P18, P19, P20: deploy', () => {
     expect(host.read('Procfile')).toBe('worker: npx async-gen-worker run\n')
   })
 
+  it.each(['systemd', 'docker', 'kubernetes', 'pm2'])('%s: names the commands of the package manager', async (kind) => {
+    const { host } = await deployed(kind, { 'pnpm-lock.yaml': '' })
+    const written = host.files().filter((file) => /worker/.test(file) && !/^(src|\.async-gen)\//.test(file))
+    const texts = written.map(host.read).join('\n')
+    expect(texts).toContain('pnpm exec prisma migrate deploy')
+    expect(texts).not.toContain('npx')
+  })
+
+  it('says which command starts the worker where Plug’n’Play has no node_modules', async () => {
+    const plugged = await deployed('systemd', { 'yarn.lock': '', '.pnp.cjs': '' })
+    expect(plugged.outcome.plan.notes).toEqual([expect.stringMatching(/by: yarn async-gen-worker run$/)])
+    const { outcome } = await deployed('systemd', { 'yarn.lock': '' })
+    expect(outcome.plan.notes).toEqual([])
+  })
+
   it('is taken out again by destroy', async () => {
     const { host } = await deployed('systemd')
     await destroy({ cwd: host.root, generator: 'deploy', name: 'systemd' })

@@ -69,13 +69,76 @@ describe('doctor finds, and says what to do:', () => {
     expect(await found(host)).toEqual([{ code: 'CLIENT_GONE', where: 'src/async/database.ts' }])
   })
 
-  it('a Graphile Worker that this Node cannot run, or that is too old', async () => {
-    const newer = await installed({ 'node_modules/graphile-worker/package.json': '{ "version": "0.18.1" }' })
-    const [major, minor] = process.versions.node.split('.').map(Number) as [number, number]
-    const runs = major > 22 || (major === 22 && minor >= 18)
-    expect(await found(newer)).toEqual(runs ? [] : [{ code: 'WORKER_NODE', where: 'package.json' }])
+  it('a version of Node that async-gen does not support', async () => {
+    const host = await installed()
+    for (const [node, codes] of [
+      ['18.20.8', ['NODE_VERSION']],
+      ['20.18.0', ['NODE_VERSION']],
+      ['20.19.0', []],
+      ['21.7.0', ['NODE_VERSION']],
+      ['22.12.0', []],
+      ['23.11.0', ['NODE_VERSION']],
+      ['24.0.0', []],
+    ] as const) {
+      onNode(node)
+      expect(
+        (await found(host)).map(({ code }) => code),
+        node,
+      ).toEqual(codes)
+    }
+  })
+
+  it('a Graphile Worker that is too old, too new, or for another Node, and how to get one that fits', async () => {
+    const newer = await installed({ 'node_modules/graphile-worker/package.json': '{ "version": "0.18.0" }' })
+    const later = await installed({ 'node_modules/graphile-worker/package.json': '{ "version": "0.19.0" }' })
     const older = await installed({ 'node_modules/graphile-worker/package.json': '{ "version": "0.16.6" }' })
     expect(await found(older)).toEqual([{ code: 'WORKER_VERSION', where: 'package.json' }])
+    onNode('20.19.0')
+    expect((await diagnosis(newer)).findings).toMatchObject([{ code: 'WORKER_NODE', severity: 'error' }])
+    expect((await diagnosis(later)).findings).toMatchObject([
+      { code: 'WORKER_VERSION', remedy: 'npm install graphile-worker@^0.17.3 (0.18 needs Node 22.18)' },
+    ])
+    onNode('22.18.0')
+    expect(await found(newer)).toEqual([])
+    expect((await diagnosis(later)).findings).toMatchObject([
+      { code: 'WORKER_VERSION', remedy: 'npm install graphile-worker@^0.18.0' },
+    ])
+  })
+
+  it('a prisma and a @prisma/client of different majors', async () => {
+    const host = await installed({ 'node_modules/@prisma/client/package.json': '{ "version": "6.19.3" }' })
+    const { findings } = await diagnosis(host)
+    expect(findings).toMatchObject([
+      { code: 'PRISMA_CLIENT_VERSION', remedy: expect.stringMatching(/^npm install @prisma\/client@7\./) },
+    ])
+  })
+
+  it('a test runner that this Node cannot run, and as a note one that is not tested', async () => {
+    const vitest = (version: string, node: string) => ({
+      'node_modules/vitest/package.json': JSON.stringify({ version, engines: { node } }),
+    })
+    const newest = await installed(vitest('5.1.1', '^22.12.0 || ^24.0.0 || >=26.0.0'))
+    onNode('20.19.0')
+    expect((await diagnosis(newest)).findings).toMatchObject([{ code: 'TEST_RUNNER_NODE', severity: 'error' }])
+    onNode('24.1.0')
+    expect(await found(newest)).toEqual([])
+    const old = await installed(vitest('3.2.4', '^18.0.0 || ^20.0.0 || >=22.0.0'))
+    expect(await diagnosis(old)).toMatchObject({
+      findings: [{ code: 'TEST_RUNNER_VERSION', severity: 'note', message: expect.stringContaining('vitest 4 and 5') }],
+      healthy: true,
+    })
+  })
+
+  it('a Node on which Prisma does not run with Plug’n’Play, and a client in node_modules', async () => {
+    const host = await installed({ 'yarn.lock': '', '.pnp.cjs': '' })
+    onNode('22.18.0')
+    expect(await found(host)).toEqual([{ code: 'PNP_NODE', where: undefined }])
+    onNode('24.1.0')
+    expect(await found(host)).toEqual([])
+    const schema = host.read('prisma/schema.prisma')
+    const inside = schema.replace('"prisma-client"', '"prisma-client-js"').replace(/ {2}output .*\n/, '')
+    host.write('prisma/schema.prisma', inside)
+    expect(await found(host)).toEqual([{ code: 'PNP_CLIENT', where: 'prisma/schema.prisma' }])
   })
 
   it('packages that are not installed, and a runtime of another version', async () => {
@@ -443,6 +506,13 @@ describe('doctor finds in the database', () => {
     return (await found(host, { databaseUrl })).map(({ code }) => code)
   }
 })
+
+/** Has `process.versions.node` be another version until the end of the test. */
+function onNode(node: string) {
+  const versions = Object.getOwnPropertyDescriptor(process, 'versions')!
+  Object.defineProperty(process, 'versions', { ...versions, value: { ...process.versions, node } })
+  onTestFinished(() => void Object.defineProperty(process, 'versions', versions))
+}
 
 async function installed(files: Record<string, string> = {}, packages: string[] = []) {
   const host = sampleHost({ ...RUNTIME, ...WORKER, ...files }, { packages })

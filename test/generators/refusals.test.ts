@@ -400,6 +400,8 @@ describe('the PrismaClient', () => {
     expect(error.message).toContain('src/db.ts#prisma')
     expect(error.message).toContain('src/replica.ts#default')
     expect(error.remedy).toContain('--client src/db.ts#prisma')
+    const extended = `${IMPORT}export const kysely = new PrismaClient()\nexport const prisma = new PrismaClient()\n`
+    expect((await refusal(sampleHost({ 'src/db.ts': extended }))).remedy).toContain('--client src/db.ts#prisma')
   })
 
   it('does not count in build output, generated code, type declarations and specs', async () => {

@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -50,7 +51,10 @@ export function sampleHost(
 ) {
   onTestFinished(() => rmSync(root, { recursive: true, force: true }))
   const write = (path: string, text: string) => {
-    mkdirSync(dirname(join(root, path)), { recursive: true })
+    const folder = dirname(join(root, path))
+    mkdirSync(folder, { recursive: true })
+    // node_modules has links to packages of this repository.
+    if (!realpathSync(folder).startsWith(realpathSync(root))) throw new Error(`${path} is outside of the host.`)
     writeFileSync(join(root, path), text)
   }
   for (const [path, text] of Object.entries({ ...FILES, ...files })) if (text !== null) write(path, text)

@@ -1,5 +1,5 @@
 // `npm run test:matrix -- node-24 postgres-14`: the tests with other versions of Node, PostgreSQL, Graphile Worker and vitest, each in a
-// copy of this repository. Without names, all of them.
+// copy of this repository. Without names, all of them. `npm run test:matrix -- node-24 test/runtime/limits.test.ts`: only that file.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,10 +7,10 @@ import { delimiter, join } from 'node:path'
 import { REPOSITORY } from '../support/host.js'
 import { ENVIRONMENTS, type Environment } from './environments.js'
 
-const results = chosen(process.argv.slice(2)).map((environment) => ({
-  name: environment.name,
-  hasPassed: test(environment),
-}))
+const given = process.argv.slice(2)
+const files = given.filter((argument) => argument.includes('/'))
+const names = given.filter((argument) => !files.includes(argument))
+const results = chosen(names).map((environment) => ({ name: environment.name, hasPassed: test(environment) }))
 for (const { name, hasPassed } of results) console.log(`${name.padEnd(14)} ${hasPassed ? 'passed' : 'failed'}`)
 process.exitCode = results.every(({ hasPassed }) => hasPassed) ? 0 : 1
 
@@ -36,7 +36,7 @@ function test({ name, node, packages = {}, tests }: Environment): boolean {
       run('node', ['--version']) &&
       run('npm', ['install', '--no-audit', '--no-fund']) &&
       run('npm', ['run', '--silent', 'test:prepare']) &&
-      run('npx', ['vitest', 'run', ...tests])
+      run('npx', ['vitest', 'run', ...(files.length > 0 ? files : tests)])
     )
   } finally {
     rmSync(dir, { recursive: true, force: true })

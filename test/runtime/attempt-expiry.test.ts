@@ -1,8 +1,8 @@
-import { attemptTask, BaseAttempt, defineTargets, sweep } from '@async-gen/runtime'
-import { runOnce } from 'graphile-worker'
+import { BaseAttempt, defineTargets, sweep } from '@async-gen/runtime'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -18,8 +18,7 @@ const Work = {
 class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: defineTargets({ Work }) }) {}
 
 const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
-const work = () =>
-  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Attempt) }, noHandleSignals: true })
+const work = () => runJobs(url, Attempt)
 const inOneHour = () => new Date(Date.now() + 3_600_000)
 const oneHourAgo = () => new Date(Date.now() - 3_600_000)
 

@@ -2,17 +2,16 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   AesGcmEncryptor,
-  attemptTask,
   BaseAttempt,
   defineTargets,
   InvalidStateError,
   type PerformOptions,
   PermanentError,
 } from '@async-gen/runtime'
-import { runOnce } from 'graphile-worker'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -33,8 +32,7 @@ const Work = {
 class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: defineTargets({ Work }) }) {}
 
 /** Performs all that is due, as the worker does. */
-const work = (Type: typeof Attempt) =>
-  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Type) }, noHandleSignals: true })
+const work = (Type: typeof Attempt) => runJobs(url, Type)
 const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
 const makeDue = () => rows(`UPDATE attempts SET scheduled_at = now() WHERE status = 'pending'`)
 

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   AttemptEndedError,
-  attemptTask,
   BaseAttempt,
   backoff,
   defineTargets,
@@ -9,11 +8,11 @@ import {
   PermanentError,
   WaitTimeoutError,
 } from '@async-gen/runtime'
-import { runOnce } from 'graphile-worker'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -58,8 +57,7 @@ class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', tar
 }
 
 const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
-const work = (concurrency = 1) =>
-  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Attempt) }, concurrency, noHandleSignals: true })
+const work = (concurrency = 1) => runJobs(url, Attempt, { concurrency })
 const makeDue = (id: bigint) => rows('UPDATE attempts SET scheduled_at = now() WHERE id = $1', [id])
 
 beforeEach(() => {

@@ -1,11 +1,11 @@
 // What calls throw and return that nobody thought of, rows that were changed by hand, and neighbours that are in the way.
-import { attemptTask, BaseAttempt, connect, defineTargets, sweep } from '@async-gen/runtime'
-import { runOnce } from 'graphile-worker'
+import { BaseAttempt, connect, defineTargets, sweep } from '@async-gen/runtime'
 import pg from 'pg'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -113,8 +113,7 @@ class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', tar
 
 const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
 const states = () => rows('SELECT method, status::text, count(*)::int FROM attempts GROUP BY 1, 2 ORDER BY 1, 2')
-const work = (Type: typeof Attempt) =>
-  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Type) }, noHandleSignals: true })
+const work = (Type: typeof Attempt) => runJobs(url, Type)
 
 afterEach(async () => {
   for (const release of holding) release()

@@ -175,7 +175,7 @@ describe('progress of a call', () => {
     await rows(`UPDATE attempts SET status = 'running', num_attempts = 1, locked_by = $1`, [worker])
     await db.prisma.$transaction(async (tx) => {
       await tx.$executeRaw`SELECT FROM attempts FOR UPDATE`
-      await Attempt.store.runs.storeProgress({ id, number: 1, worker }, 0.3, null)
+      await Attempt.store.runs.storeProgress({ id, number: 1, worker, batchId: null }, 0.3, null)
     })
     expect((await Attempt.find(id))?.progress).toBeNull()
   })

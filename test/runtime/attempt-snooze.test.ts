@@ -1,8 +1,8 @@
-import { attemptTask, BaseAttempt, type Duration, defineTargets } from '@async-gen/runtime'
-import { runOnce } from 'graphile-worker'
+import { BaseAttempt, type Duration, defineTargets } from '@async-gen/runtime'
 import { afterAll, afterEach, describe, expect, expectTypeOf, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -57,8 +57,7 @@ class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', tar
 }
 
 const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
-const work = () =>
-  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Attempt) }, noHandleSignals: true })
+const work = () => runJobs(url, Attempt)
 
 /** Works until nothing is pending. A snooze lasts a second at least. */
 const workOff = async () => {

@@ -3,6 +3,7 @@ import { runOnce } from 'graphile-worker'
 import { afterAll, afterEach, describe, expect, expectTypeOf, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -88,7 +89,7 @@ describe('A21: single-table inheritance', () => {
     await UrgentAttempt.async(Work).break()
     await VeryUrgentAttempt.async(Work).break()
     await Attempt.async(Work).break()
-    await runOnce({ connectionString: url, taskList: { attempt: attemptTask(Attempt) }, noHandleSignals: true })
+    await runJobs(url, Attempt)
     expect(heard.sort()).toEqual(['UrgentAttempt: no answer', 'VeryUrgentAttempt: no answer'])
     expect(await rows('SELECT type FROM attempts ORDER BY id')).toEqual([
       { type: 'UrgentAttempt' },

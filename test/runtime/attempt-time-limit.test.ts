@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { attemptTask, BaseAttempt, type Duration, defineTargets, TimeoutError } from '@async-gen/runtime'
-import { runOnce } from 'graphile-worker'
+import { BaseAttempt, type Duration, defineTargets, TimeoutError } from '@async-gen/runtime'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { lingeringCalls } from '../../runtime/src/attempt/lingering.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -61,8 +61,7 @@ class Attempt extends BaseAttempt(db, {
 }) {}
 
 const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
-const work = () =>
-  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Attempt) }, noHandleSignals: true })
+const work = () => runJobs(url, Attempt)
 
 afterEach(async () => {
   release()

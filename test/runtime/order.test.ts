@@ -1,9 +1,9 @@
 // What runs first: the higher priority, then the earlier time. Calls that are recorded one after the other have rising times.
-import { attemptTask, BaseAttempt, defineTargets } from '@async-gen/runtime'
-import { runOnce } from 'graphile-worker'
+import { BaseAttempt, defineTargets } from '@async-gen/runtime'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -18,8 +18,7 @@ const Work = {
 class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: defineTargets({ Work }) }) {}
 
 const rows = (sql: string) => query(url, sql)
-const work = () =>
-  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Attempt) }, concurrency: 1, noHandleSignals: true })
+const work = () => runJobs(url, Attempt)
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i)
 const note = (name: number | string) => ({ target: Work, method: 'note' as const, args: [name] as [number | string] })
 

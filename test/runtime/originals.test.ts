@@ -1,9 +1,9 @@
 // The specs that async_task (A23) and the Async plugin (P22) came with, each by its name there, against what they became here.
-import { attemptTask, BaseAttempt, defineTargets, InvalidStateError } from '@async-gen/runtime'
-import { runOnce } from 'graphile-worker'
+import { BaseAttempt, defineTargets, InvalidStateError } from '@async-gen/runtime'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -23,8 +23,7 @@ class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', tar
 
 const inAnHour = () => new Date(Date.now() + 3_600_000)
 const rows = (sql: string) => query(url, sql)
-const work = (concurrency = 1) =>
-  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Attempt) }, concurrency, noHandleSignals: true })
+const work = (concurrency = 1) => runJobs(url, Attempt, { concurrency })
 
 beforeEach(() => {
   calls = []

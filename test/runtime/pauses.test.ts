@@ -1,6 +1,5 @@
-import { attemptBatchTask, attemptTask, BaseAttempt, defineTargets, recordTarget, sweep } from '@async-gen/runtime'
-import { runOnce } from 'graphile-worker'
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { BaseAttempt, defineTargets, recordTarget, sweep } from '@async-gen/runtime'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { presenceOf } from '../../runtime/src/presence/presence.js'
 import { Counters } from '../../runtime/src/worker/counters.js'
 import { openLog } from '../../runtime/src/worker/log.js'
@@ -9,6 +8,7 @@ import { pauseLog } from '../../runtime/src/worker/pause-log.js'
 import { testDatabase } from '../support/database.js'
 import { gate } from '../support/gate.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -50,15 +50,8 @@ const pending = async () => (await rows(`SELECT FROM attempts WHERE status = 'pe
 const jobs = async () => (await rows('SELECT FROM graphile_worker.jobs')).length
 
 /** Runs all jobs that are there, one after the other. */
-const work = (concurrency = 1) =>
-  runOnce({
-    connectionString: url,
-    taskList: { attempt: attemptTask(Attempt), attempt_batch: attemptBatchTask(Attempt) },
-    concurrency,
-    noHandleSignals: true,
-  })
+const work = (concurrency = 1) => runJobs(url, Attempt, { concurrency })
 
-beforeAll(() => work())
 beforeEach(() => {
   calls = []
   running = gate()

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '@async-gen/runtime'
 import pg from 'pg'
@@ -52,6 +53,40 @@ describe('the presence of a process', () => {
 
     db.openSession = () => database().openSession()
     expect((await presenceOf(db)).id).toBeGreaterThan(id)
+    await releasePresence(db)
+    await db.close()
+  })
+
+  it('is acquired again if PostgreSQL ends its session while it is being acquired', async () => {
+    const db = database()
+    const { id, lost } = await presenceOf(db)
+    const endSessions = () =>
+      query(
+        url,
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'async-gen presence'`,
+      )
+    await endSessions()
+    await eventually('the loss', async () => lost.aborted)
+
+    const session = db.openSession()
+    const send = session.query.bind(session)
+    // It has its lock, and ends the sessions of the presence before.
+    session.query = (async (text: string, values: unknown[]) => {
+      if (text.includes('pg_terminate_backend')) {
+        const ended = once(session, 'end')
+        await endSessions()
+        await ended
+      }
+      return await send(text, values)
+    }) as never
+    db.openSession = () => session
+    const second = await presenceOf(db)
+    expect([second.id > id, second.lost.aborted]).toEqual([true, true])
+
+    db.openSession = () => database().openSession()
+    const third = await presenceOf(db)
+    expect([third.id > second.id, third.lost.aborted]).toEqual([true, false])
     await releasePresence(db)
     await db.close()
   })

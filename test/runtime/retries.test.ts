@@ -6,6 +6,7 @@ import pg from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { presenceOf } from '../../runtime/src/presence/presence.js'
 import { testDatabase } from '../support/database.js'
+import { eventually } from '../support/eventually.js'
 import { gate } from '../support/gate.js'
 import { query } from '../support/postgres.js'
 
@@ -113,6 +114,13 @@ function loseAnswer(statement: RegExp, after?: Promise<unknown>): Promise<unknow
 }
 
 describe('in a database whose transactions are serializable by default', () => {
+  /** A run whose transaction loses every conflict, as on a busy machine, is released, and the call is due again after two seconds. */
+  const untilSucceeded = async (id: bigint) =>
+    await eventually(`the success of ${id}`, async () => {
+      await Attempt.perform(id)
+      return (await Attempt.find(id))!.isSucceeded
+    })
+
   it('200 of 200 calls succeed, also with max_attempts 1, and no run is counted twice', async () => {
     const recorded = await Promise.all(
       Array.from({ length: 200 }, async (_, i) => {
@@ -122,12 +130,12 @@ describe('in a database whose transactions are serializable by default', () => {
     )
     const waiting = recorded.map(({ id }) => id)
     await Promise.all(
-      Array.from({ length: 15 }, async () => {
-        for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) await Attempt.perform(id)
+      Array.from({ length: 6 }, async () => {
+        for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) await untilSucceeded(id)
       }),
     )
-    const ended = await rows('SELECT status, num_attempts, count(*)::int FROM attempts GROUP BY 1, 2')
-    expect(ended).toEqual([{ status: 'succeeded', num_attempts: 1, count: 200 }])
+    const ended = await rows('SELECT status, num_attempts, errors, count(*)::int FROM attempts GROUP BY 1, 2, 3')
+    expect(ended).toEqual([{ status: 'succeeded', num_attempts: 1, errors: [], count: 200 }])
     expect(await rows('SELECT count(DISTINCT subject)::int, count(*)::int AS all FROM "Newsletter"')).toEqual([
       { count: 200, all: 200 },
     ])
@@ -334,7 +342,7 @@ describe('a call whose transaction conflicts with another one', () => {
     await rows(`UPDATE attempts SET status = 'running', num_attempts = 1, locked_by = $1, started_at = now()`, [worker])
     await prisma.$transaction(async (tx) => {
       await tx.$executeRaw`SELECT FROM attempts FOR UPDATE`
-      await Attempt.store.runs.release({ id, number: 1, worker }, 0)
+      await Attempt.store.runs.release({ id, number: 1, worker, batchId: null }, 0)
       await sweep(db)
     })
     expect(await Attempt.find(id)).toMatchObject({ status: 'running', numAttempts: 1 })

@@ -23,8 +23,8 @@ import { type RunOptions, run } from './run.js'
  */
 export type Shape = 'single' | 'folder' | 'prisma-6' | 'prisma-6-js'
 
-/** The version of Prisma 6 in the hosts of those shapes. */
-const PRISMA_6 = '6.19.3'
+/** The versions of Prisma 6 in the hosts of those shapes: its last one, and the first that async-gen supports. */
+export const PRISMA_6 = { 'prisma-6': '6.19.3', 'prisma-6-js': '6.16.0' }
 
 export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -47,13 +47,13 @@ export function assembleHost(shape: Shape, dir: string) {
 
   if (shape === 'folder') cpSync(MODELS, join(dir, 'prisma', 'schema'), { recursive: true })
   else for (const file of readdirSync(MODELS).sort()) appendModels(dir, file)
-  if (shape.startsWith('prisma-6')) usePrisma6(dir)
+  if (shape === 'prisma-6' || shape === 'prisma-6-js') usePrisma6(dir, PRISMA_6[shape])
 }
 
-function usePrisma6(dir: string) {
+function usePrisma6(dir: string, version: string) {
   const file = join(dir, 'package.json')
   const text = readFileSync(file, 'utf8')
-  writeFileSync(file, text.replaceAll(/("@?prisma(?:\/[\w-]+)?": )"[^"]+"/g, `$1"${PRISMA_6}"`))
+  writeFileSync(file, text.replaceAll(/("@?prisma(?:\/[\w-]+)?": )"[^"]+"/g, `$1"${version}"`))
 }
 
 function appendModels(dir: string, file: string) {

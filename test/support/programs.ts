@@ -5,6 +5,16 @@ import { REPOSITORY } from './host.js'
 
 const SOURCES = ['bin', 'generators', 'runtime/src', 'test/.app/src', 'test/chaos/host', 'test/flow/host']
 
+/** What starts as a program, or is loaded by one while it runs. */
+const PROGRAMS = [
+  ...['test/chaos/host', 'test/flow/host'].flatMap((folder) => modulesIn(folder)),
+  'runtime/src/bin/async-gen-worker.ts',
+  'runtime/src/bin/read-database.ts',
+]
+
+/** The folder of the bundled programs. */
+const BUNDLED = 'bundled'
+
 /**
  * Compiles the command lines, the runtime and the application of the fault tests for one run of the tests. Node starts a program from
  * there in half the time that tsx needs.
@@ -29,7 +39,38 @@ export async function compilePrograms() {
   }
   mkdirSync(join(dir, 'node_modules', '@async-gen'), { recursive: true })
   symlinkSync(join(dir, 'runtime'), join(dir, 'node_modules', '@async-gen', 'runtime'), 'dir')
+  await bundlePrograms(join(dir, BUNDLED))
   return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) }
+}
+
+/** Bundles the workers of the tests with all of their packages, as some hosts do: they start with half of the work. What several use is shared. */
+async function bundlePrograms(outdir: string): Promise<void> {
+  await build({
+    entryPoints: PROGRAMS.map((file) => ({
+      in: join(REPOSITORY, file),
+      out: compiledName(file).replace(/\.js$/, ''),
+    })),
+    outdir,
+    bundle: true,
+    splitting: true,
+    // As deep as the modules that look for the package.json of the runtime.
+    chunkNames: 'runtime/dist/chunks/[hash]',
+    alias: { '@async-gen/runtime': join(REPOSITORY, 'runtime', 'src', 'index.ts') },
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    // Packages that are CommonJS modules call it.
+    banner: {
+      js: "import { createRequire as requireFor } from 'node:module'; const require = requireFor(import.meta.url)",
+    },
+    logLevel: 'error',
+  })
+  cpSync(join(REPOSITORY, 'runtime', 'package.json'), join(outdir, 'runtime', 'package.json'))
+}
+
+/** Where the bundled program of a source file is: `bundled('test/chaos/host/worker.ts')`. Commands that read the host's modules need `compiled`. */
+export function bundled(source: string): string {
+  return join(process.env.TEST_PROGRAMS!, BUNDLED, compiledName(source))
 }
 
 /** Where the compiled program of a source file is: `compiled('test/chaos/host/worker.ts')`. */

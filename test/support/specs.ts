@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { REPOSITORY } from './host.js'
 import { ONE_PROCESS, type Ran, type RunOptions, run, SPEC_TIMEOUTS } from './run.js'
 
@@ -14,12 +15,15 @@ export function packageJsonOf(runner: SpecRunner) {
 
 /** Runs the emitted specs of a host in this repository with the real runner, and without the configuration of the repository. */
 export async function runEmittedSpecs(host: string, runner: SpecRunner, options: RunOptions): Promise<Ran> {
-  if (runner === 'node:test') {
-    const specs = readdirSync(join(host, 'src/async/test')).map((file) => join('src/async/test', file))
-    return await run(host, process.execPath, ['--import', 'tsx', '--test', ...specs], options)
-  }
   const dir = mkdtempSync(join(tmpdir(), 'async-gen-specs-'))
   try {
+    if (runner === 'node:test') {
+      // Each file would load the application in a process of its own.
+      const folder = join(host, 'src', 'async', 'test')
+      const imports = readdirSync(folder).map((file) => `import '${pathToFileURL(join(folder, file)).href}'\n`)
+      writeFileSync(join(dir, 'all.test.mjs'), imports.join(''))
+      return await run(host, process.execPath, ['--import', 'tsx', '--test', join(dir, 'all.test.mjs')], options)
+    }
     const config = join(dir, `${runner}.config.mjs`)
     const settings = runner === 'jest' ? { ...documentedJest(), rootDir: host, testTimeout: 60_000 } : {}
     writeFileSync(config, `export default ${JSON.stringify(settings)}\n`)

@@ -1,13 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { join as hostJoin } from 'node:path/posix'
-import { gt, major, minor, satisfies } from 'semver'
+import { gt, major, minor } from 'semver'
 import { hashOf, type Manifest, parseFileKey } from '../../changes/manifest.js'
 import { hasMarkers } from '../../changes/merge.js'
-import { runsGraphileWorker18 } from '../../definitions/install.js'
 import { isFolder, readText } from '../../host/files.js'
 import type { Host } from '../../host/inspect.js'
+import { installedVersion } from '../../host/installed-package.js'
 import { version } from '../../host/own-package.js'
 import { isModuleName } from '../../host/prisma-client.js'
 import { parseClient } from '../../pipeline/client-answer.js'
@@ -17,6 +16,7 @@ import { ejectedPath, staleTemplates } from '../../pipeline/templates.js'
 import { dashboardFindings } from './dashboard.js'
 import { type Definitions, readMigration } from './definitions.js'
 import type { Finding } from './finding.js'
+import { isIn, versionFindings } from './versions.js'
 
 /** The problems in the files of a host in which async-gen is installed. */
 export function projectFindings(host: Host, manifest: Manifest): Finding[] {
@@ -28,6 +28,7 @@ export function projectFindings(host: Host, manifest: Manifest): Finding[] {
     ...tasksTwice(host, manifest),
     ...missingClient(host, manifest),
     ...installedPackages(host),
+    ...versionFindings(host),
     ...behind(manifest),
     ...dashboardFindings(host, manifest),
     ...otherVersion(host).map((message) => ({
@@ -139,10 +140,9 @@ function missingClient({ root }: Host, { settings }: Manifest): Finding[] {
 function installedPackages(host: Host): Finding[] {
   const { root, packageJson, packageManager } = host
   const runtime = installedVersion(root, RUNTIME)
-  const worker = installedVersion(root, 'graphile-worker')
   const missing = [
     { name: RUNTIME, found: runtime },
-    { name: 'graphile-worker', found: worker },
+    { name: 'graphile-worker', found: installedVersion(root, 'graphile-worker') },
   ].flatMap(({ name, found }): Finding[] => {
     const finding = { severity: 'error' as const, where: 'package.json' }
     if (!packageJson.packages.includes(name)) {
@@ -159,11 +159,7 @@ function installedPackages(host: Host): Finding[] {
       },
     ]
   })
-  return [
-    ...missing,
-    ...(runtime ? runtimeFindings(runtime, packageManager.install) : []),
-    ...(worker ? workerFindings(worker, host.node) : []),
-  ]
+  return [...missing, ...(runtime ? runtimeFindings(runtime, packageManager.install) : [])]
 }
 
 function runtimeFindings(runtime: string, install: string): Finding[] {
@@ -175,35 +171,6 @@ function runtimeFindings(runtime: string, install: string): Finding[] {
       message: `@async-gen/runtime ${runtime} is installed, but async-gen ${version} generates code for version ${version}.`,
       where: 'package.json',
       remedy: `npx async-gen upgrade, then: ${install}`,
-    },
-  ]
-}
-
-/** A version before a release counts, too. A linked package may have none, and is in no range. */
-function isIn(range: string, version: string): boolean {
-  return satisfies(version, range, { includePrerelease: true })
-}
-
-function workerFindings(worker: string, node: string): Finding[] {
-  if (isIn('<0.17.0-0', worker)) {
-    return [
-      {
-        severity: 'error',
-        code: 'WORKER_VERSION',
-        message: `graphile-worker ${worker} is installed. async-gen needs 0.17 or 0.18.`,
-        where: 'package.json',
-        remedy: 'npm install graphile-worker@^0.17.3 (on Node 22.18 and later: @^0.18.0)',
-      },
-    ]
-  }
-  if (isIn('<0.18.0-0', worker) || runsGraphileWorker18(node)) return []
-  return [
-    {
-      severity: 'error',
-      code: 'WORKER_NODE',
-      message: `graphile-worker ${worker} needs Node 22.18 or later. This is Node ${node}.`,
-      where: 'package.json',
-      remedy: 'Upgrade Node, or: npm install graphile-worker@^0.17.3',
     },
   ]
 }
@@ -229,14 +196,4 @@ function behind(manifest: Manifest): Finding[] {
       remedy,
     })),
   ]
-}
-
-/** The version that Node would load in the host; null if it finds none. Some packages do not export their package.json. */
-function installedVersion(root: string, name: string): string | null {
-  const { resolve } = createRequire(join(root, 'package.json'))
-  for (const folder of resolve.paths(name) ?? []) {
-    const file = join(folder, name, 'package.json')
-    if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')).version
-  }
-  return null
 }

@@ -66,16 +66,17 @@ export function BaseAttempt<Client extends PrismaClientLike, const Model extends
   db: BoundDatabase<Client>,
   { model, table, targets, schedules, encryptor, encryptors, priorities = {} }: BaseAttemptOptions<Model, T>,
 ): AttemptClass<Client, T, AddedFields<Client, Model>> {
+  const load = targetLoader(targets)
   const binding = {
     db,
     model,
-    targets: targetLoader(targets),
-    store: new AttemptStore(db, model, table, snakeCase(model)),
+    targets: load,
+    store: new AttemptStore(db, model, table, snakeCase(model), load as () => Promise<TargetList>),
     content: new Content(table, encryptor, encryptors),
     priorities,
   }
   sweptTables(db).add(binding.store)
-  targetLoaders(db).set(model, binding.targets as () => Promise<TargetList>)
+  targetLoaders(db).set(model, load as () => Promise<TargetList>)
   scheduledModels(db).set(model, { ...binding, schedules })
   return Object.assign(class extends AttemptRecord<AddedFields<Client, Model>> {}, binding)
 }

@@ -123,8 +123,8 @@ export abstract class AttemptLifecycle extends AttemptFields {
   async retry({ delay = 0 }: { delay?: Duration } = {}): Promise<void> {
     const wait = delayMilliseconds(delay, 'delay')
     await this.#change(this.#decide('pending', wait) ?? this.#class.store.retry(this.id, wait), 'retry')
-    // A trigger blocks it again if one that it waits for has not ended.
-    if (this.afterIds.length > 0) await this.#refresh()
+    // A trigger blocks it again if one that it waits for, or the batch that it follows, has not ended.
+    if (this.afterIds.length > 0 || this.batchId !== null) await this.#refresh()
   }
 
   /**

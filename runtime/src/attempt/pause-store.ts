@@ -46,6 +46,8 @@ export interface PauseEnd {
   after?: number | undefined
 }
 
+type DueStatistics = Pick<RowStatistics, 'due' | 'oldestDue' | 'limited' | 'paused'>
+
 /** How many rows one statement enqueues. */
 const PAGE = 1000
 
@@ -97,10 +99,8 @@ export class PauseStore {
   }
 
   /** How many due rows are paused, and the statistics of the others. */
-  async statistics(): Promise<Pick<RowStatistics, 'due' | 'oldestDue' | 'paused'>> {
-    const [row] = await this.#db.query<Pick<RowStatistics, 'due' | 'oldestDue' | 'paused'>>(this.#duePaused, [
-      this.#model,
-    ])
+  async statistics(): Promise<DueStatistics> {
+    const [row] = await this.#db.query<DueStatistics>(this.#duePaused, [this.#model])
     return row!
   }
 

@@ -45,6 +45,7 @@ export const OWN_FIELDS = [
   'batchId',
   'afterIds',
   'ifFailed',
+  'waivedIds',
   'hasDependents',
   'parentId',
   'traceContext',
@@ -93,6 +94,8 @@ export interface AttemptRow {
   /** The attempts that must have succeeded first; null or empty for none. */
   after_ids: (string | bigint)[] | null
   if_failed: IfFailed | null
+  /** Those of `after_ids` that had not succeeded when it was retried: it does not wait for them any more. */
+  waived_ids: (string | bigint)[] | null
   /** Whether another row has the id of this one in `after_ids`. */
   has_dependents: boolean
   /** The trace in which the call was recorded. */
@@ -188,6 +191,8 @@ export interface RunKey {
   number: number
   /** The id of the worker that claimed it. */
   worker: number
+  /** The batch of the call; null if it belongs to none. */
+  batchId: AttemptRow['batch_id']
 }
 
 /** Which rows to read. A property that is left out does not filter. */

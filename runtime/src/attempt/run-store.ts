@@ -230,7 +230,7 @@ export class RunStore {
   /** Lists a claimed row as running. A claim may have failed the row instead. */
   #add(row: AttemptRow, worker: number): ClaimedRun | undefined {
     if (row.status !== 'running') return undefined
-    const run = { id: BigInt(row.id), number: row.num_attempts, worker }
+    const run = { id: BigInt(row.id), number: row.num_attempts, worker, batchId: row.batch_id }
     this.running.add(run)
     return { row, run }
   }
@@ -260,15 +260,16 @@ export class RunStore {
 
   async #succeedTogether(requests: readonly SuccessRequest[]): Promise<(true | undefined)[]> {
     const { query } = requests[0]!
-    const batch = requests.filter(isBatchedWith(query))
+    const isTogether = endsTogether(requests)
+    const together = requests.filter(isTogether)
     const ended = await query<{ id: string }>(this.#sql.succeedTogether, [
-      batch.map(({ run }) => run.id),
-      batch.map(({ run }) => run.number),
-      batch.map(({ run }) => run.worker),
-      batch.map(({ result }) => result),
+      together.map(({ run }) => run.id),
+      together.map(({ run }) => run.number),
+      together.map(({ run }) => run.worker),
+      together.map(({ result }) => result),
     ])
     const ids = new Set(ended.map(({ id }) => BigInt(id)))
-    return requests.map(({ run, query: own }) => (own === query && ids.has(run.id)) || undefined)
+    return requests.map((request) => (isTogether(request) && ids.has(request.run.id)) || undefined)
   }
 
   async #snooze(query: Query, { id, number, worker }: RunKey, { delay, snoozes }: RunSnooze): Promise<boolean> {
@@ -281,6 +282,9 @@ export class RunStore {
   }
 }
 
-function isBatchedWith(query: Query): (request: BatchedRequest) => boolean {
-  return (request) => request.query === query
+/** Whether one statement may end a run: it runs where the first one does, and belongs to no batch, or to the first batch among them. */
+function endsTogether(requests: readonly SuccessRequest[]): (request: SuccessRequest) => boolean {
+  const [{ query }] = requests as [SuccessRequest]
+  const batch = requests.find(({ run }) => run.batchId !== null)?.run.batchId
+  return ({ run, query: own }) => own === query && (run.batchId === null || run.batchId === batch)
 }

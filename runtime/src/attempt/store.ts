@@ -26,6 +26,7 @@ import { findByTokensStatement, findWaitingStatement, insertStatement } from './
 import { attemptStatistics, expireOverdue, mayNeedSweep } from './sql/maintenance.js'
 import { rowStatements } from './sql/rows.js'
 import { batchesStatement, countStatement, selectStatement } from './sql/select.js'
+import type { TargetList } from './targets.js'
 
 /** How many rows one statement of the sweep enqueues. */
 const PAGE = 1000
@@ -45,8 +46,11 @@ export class AttemptStore implements SweptTable {
   readonly #sql: ReturnType<typeof rowStatements>
   readonly #enqueueDue: Statement
 
-  /** @param task the Graphile Worker task that performs a row of the table */
-  constructor(db: Database, model: string, table: string, task: string) {
+  /**
+   * @param task the Graphile Worker task that performs a row of the table
+   * @param targets loads what the rows may call
+   */
+  constructor(db: Database, model: string, table: string, task: string, targets: () => Promise<TargetList>) {
     this.#db = db
     this.model = model
     this.table = table
@@ -55,7 +59,7 @@ export class AttemptStore implements SweptTable {
     this.pauses = new PauseStore(db, { model, table, task })
     this.batches = new BatchStore(db, model, table)
     this.dependencies = new DependencyStore(db, table)
-    this.limits = new LimitStore(db, { model, table, task })
+    this.limits = new LimitStore(db, { model, table, task }, async () => (await targets()).limits)
     this.#sql = rowStatements(table)
     this.#enqueueDue = enqueueDueStatement(table)
   }
@@ -73,9 +77,10 @@ export class AttemptStore implements SweptTable {
     const extra = [...new Set(attempts.flatMap(({ data }) => Object.keys(data)))].sort()
     const rows = attempts.map((attempt) => ({ ...attempt, parentId: attempt.parentId?.toString() }))
     const hasTokens = attempts.some(({ idempotenceToken }) => idempotenceToken !== undefined)
+    const waits = attempts.some(({ afterIds }) => afterIds !== undefined)
     const transactionId = tx ? await this.#db.transactionId(tx) : null
     const inserted = await this.queryIn(tx)<AttemptRow>(
-      insertStatement(this.table, extra, hasTokens, batch !== undefined, this.#fieldsWithin(tx)),
+      insertStatement(this.table, extra, hasTokens, batch !== undefined, waits, this.#fieldsWithin(tx)),
       [
         JSON.stringify(rows),
         transactionId,
@@ -101,7 +106,7 @@ export class AttemptStore implements SweptTable {
     const rows = attempts.map((attempt) => ({ ...attempt, parentId: attempt.parentId?.toString() }))
     const transactionId = tx ? await this.#db.transactionId(tx) : null
     const inserted = await this.queryIn(tx)<DebouncedRow>(
-      insertStatement(this.table, extra, false, false, this.#fieldsWithin(tx), waiting ? 'encrypted' : 'plain'),
+      insertStatement(this.table, extra, false, false, false, this.#fieldsWithin(tx), waiting ? 'encrypted' : 'plain'),
       [JSON.stringify(rows), transactionId, ...(waiting ? [waiting.args, waiting.id?.toString() ?? null] : [])],
     )
     return inDebouncedOrder(attempts, tx ? (this.#withTimes(inserted) as DebouncedRow[]) : inserted)

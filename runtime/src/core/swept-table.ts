@@ -8,6 +8,8 @@ export interface RowStatistics {
   failed: number
   /** Due attempts that wait for the end of a pause. They do not count as due. Toasts cannot be paused. */
   paused?: number
+  /** Due attempts that have a limit: they wait for it, or are about to begin. They do not count as due. */
+  limited?: number
   /** Attempts that wait for others, or for the end of a batch. */
   blocked?: number
   /** How long the oldest due row has been due, in seconds; 0 where none is due. */

@@ -37,7 +37,10 @@ export function presenceOf(db: Database): Promise<Presence> {
     const forget = () => {
       if (presences.get(db) === presence) presences.delete(db)
     }
-    presence.then(({ lost }) => lost.addEventListener('abort', forget), forget)
+    const forgetWhenLost = ({ lost }: Presence) =>
+      // It may have been lost while it was acquired, and then no event follows.
+      lost.aborted ? forget() : lost.addEventListener('abort', forget)
+    presence.then(forgetWhenLost, forget)
   }
   return presence
 }

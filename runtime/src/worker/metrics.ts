@@ -11,15 +11,15 @@ import { queueStatistics } from './queue-statistics.js'
  */
 export async function metrics(db: Database, counters: Counters, secondsSincePoll: number | undefined): Promise<string> {
   const { workers, tables, pauses, limits } = await queueStatistics(db)
-  const rows = (state: 'due' | 'paused' | 'blocked' | 'running' | 'failed') =>
+  const rows = (state: 'due' | 'paused' | 'limited' | 'blocked' | 'running' | 'failed') =>
     tables.flatMap(({ table, [state]: value }) => (value === undefined ? [] : [{ labels: { table, state }, value }]))
   const families: Family[] = [
     { name: 'async_gen_workers', help: 'Workers that are alive.', type: 'gauge', samples: [{ value: workers }] },
     {
       name: 'async_gen_rows',
-      help: 'Attempts that are due, due but paused, blocked, running or failed; toasts whose refresh is due, running or failing.',
+      help: 'Attempts that are due, due but paused or limited, blocked, running or failed; toasts whose refresh is due, running or failing.',
       type: 'gauge',
-      samples: [...rows('due'), ...rows('paused'), ...rows('blocked'), ...rows('running'), ...rows('failed')],
+      samples: (['due', 'paused', 'limited', 'blocked', 'running', 'failed'] as const).flatMap(rows),
     },
     {
       name: 'async_gen_oldest_due_seconds',

@@ -18,7 +18,7 @@ export function registerQueueGauges(db: Database): () => void {
   })
   const rows = meter.createObservableGauge('async_gen.rows', {
     description:
-      'Attempts that are due, due but paused, blocked, running or failed; toasts whose refresh is due, running or failing',
+      'Attempts that are due, due but paused or limited, blocked, running or failed; toasts whose refresh is due, running or failing',
     unit: '{row}',
   })
   const oldestDue = meter.createObservableGauge('async_gen.oldest_due', {
@@ -38,7 +38,7 @@ export function registerQueueGauges(db: Database): () => void {
     result.observe(workers, statistics.workers)
     for (const each of statistics.tables) {
       const table = { 'async_gen.table': each.table }
-      for (const name of ['due', 'paused', 'blocked', 'running', 'failed'] as const) {
+      for (const name of ['due', 'paused', 'limited', 'blocked', 'running', 'failed'] as const) {
         const value = each[name]
         if (value !== undefined) result.observe(rows, value, { ...table, 'async_gen.state': name })
       }

@@ -1,6 +1,5 @@
 import { AesGcmEncryptor, BaseAttempt } from '@async-gen/runtime'
 import { db } from './database.js'
-import { targets } from './targets.js'
 
 /** Only attempts that name it are encrypted. */
 export const encryptor = new AesGcmEncryptor({ first: Buffer.alloc(32, 7).toString('base64') })
@@ -8,6 +7,6 @@ export const encryptor = new AesGcmEncryptor({ first: Buffer.alloc(32, 7).toStri
 export class Attempt extends BaseAttempt(db, {
   model: 'Attempt',
   table: 'attempts',
-  targets,
+  targets: () => import('./targets.js'),
   encryptors: [encryptor],
 }) {}

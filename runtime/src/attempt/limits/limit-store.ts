@@ -2,7 +2,7 @@ import type { Database } from '../../core/database.js'
 import type { Query } from '../../core/statement.js'
 import { canAddJobs } from '../sql/bulk.js'
 import type { WindowRate } from './limit.js'
-import { startOfKeys } from './list.js'
+import { type LimitList, startOfKeys } from './list.js'
 import { limitStatements } from './sql.js'
 
 /** New numbers of a limit; null for those in targets.ts. */
@@ -45,20 +45,35 @@ export class LimitStore {
   readonly #db: Database
   readonly #model: string
   readonly #task: string
+  readonly #list: () => Promise<LimitList>
   readonly #sql: ReturnType<typeof limitStatements>
   /** Where the next repair goes on: with more keys than a page, each sweep looks at another page. */
   #repairFrom = ''
 
-  constructor(db: Database, { model, table, task }: { model: string; table: string; task: string }) {
+  /** @param list loads the limits of targets.ts */
+  constructor(
+    db: Database,
+    { model, table, task }: { model: string; table: string; task: string },
+    list: () => Promise<LimitList>,
+  ) {
     this.#db = db
+    this.#list = list
     this.#model = model
     this.#task = task
     this.#sql = limitStatements(table)
   }
 
-  /** Adds a job for keys that have due calls, no run and no job. Returns how many. */
+  /** Adds a job for keys that have due calls, room for one of them, and no job for it. Returns how many. */
   async repair(query: Query): Promise<number> {
-    const values = [this.#task, this.#repairFrom, this.#model, PAGE]
+    // Without its targets a call cannot run, so it needs no limit.
+    const limits = (await this.#list().catch(() => undefined))?.all ?? []
+    const columns = [
+      limits.map(({ name }) => name),
+      limits.map(({ limit }) => limit.concurrency ?? null),
+      limits.map(({ limit }) => limit.isStrict),
+      limits.map(({ limit }) => limit.rate?.per ?? null),
+    ]
+    const values = [this.#task, this.#repairFrom, this.#model, PAGE, ...columns]
     const [row] = await query<{ enqueued: number; last: string | null }>(this.#sql.repair, values)
     this.#repairFrom = row?.last ?? ''
     return row?.enqueued ?? 0

@@ -78,7 +78,10 @@ interface ClaimedKeys {
   locked: Set<string>
 }
 
-/** How long to wait for the lock on a key, in milliseconds: other claims and ends of runs hold it briefly. */
+/**
+ * How long a claim waits for the locks on all of its keys, in milliseconds. Other claims and ends of runs hold them briefly. A transaction
+ * of the host that has ended a run holds one until its end, and must not delay the calls of other keys.
+ */
 const LOCK_TIMEOUT = 500
 
 /** Claims calls that have a limit. */
@@ -118,20 +121,24 @@ export class LimitedClaims {
     const [{ query, inContext }] = requests as [Request]
     const batch = requests.filter((request) => request.query === query)
     const answers = await inContext(async () => {
-      const keys = await this.#keysOf(batch)
-      const claimed = new Map<Request, LimitedClaim>()
+      const { keys, unlimited } = await this.#keysOf(batch)
+      const claimed = new Map<Request, LimitedClaim>(unlimited.map((request) => [request, isUnlimited]))
       // Two entries of one key in one statement would both use its free slots.
       for (const isJob of [true, false]) {
         for (const [request, answer] of await this.#claimKeys(keys, isJob)) claimed.set(request, answer)
       }
       return claimed
     })
-    return requests.map((request) => (request.query === query ? (answers.get(request) ?? unlimited) : undefined))
+    return requests.map((request) => (request.query === query ? (answers.get(request) ?? isNotPending) : undefined))
   }
 
-  /** The requests by their keys. Those of calls that have no limit, or whose key cannot be computed, are left out. */
-  async #keysOf(requests: readonly Request[]): Promise<KeyClaim[]> {
+  /**
+   * The requests by their keys, and those of calls that have no limit, or whose key cannot be computed. Those of calls that are not pending
+   * are in neither: a call that is retried in this moment must not begin without its limit.
+   */
+  async #keysOf(requests: readonly Request[]): Promise<{ keys: KeyClaim[]; unlimited: Request[] }> {
     const keys = new Map<string, KeyClaim>()
+    const unlimited: Request[] = []
     const add = (limitKey: string, limit: Limit, request: Request) => {
       const known = keys.get(limitKey)
       if (known) known.requests.push(request)
@@ -143,21 +150,26 @@ export class LimitedClaims {
       if (limit) add(limitKey!, limit, request)
       return !limit
     })
-    if (others.length === 0) return [...keys.values()]
+    if (others.length === 0) return { keys: [...keys.values()], unlimited }
 
     const rows = await this.#db.query<WaitingRow>(this.#sql.waiting, [others.map(({ id }) => id)])
     const byId = new Map(rows.map((row) => [BigInt(row.id), row]))
     const computed: { id: bigint; key: string }[] = []
     for (const request of others) {
       const row = byId.get(request.id)
-      const named = row && request.limits.list.of(row)
-      if (!row || !named) continue
+      if (!row) continue
+      const named = request.limits.list.of(row)
+      if (!named) {
+        unlimited.push(request)
+        continue
+      }
       let key = row.limit_key
       if (key === null || splitLimitKey(key).name !== named.name) {
         try {
           key = limitKey(named, `${row.target}.${row.method}`, request.limits.argsOf(row))
         } catch {
           // The call is claimed without a limit, and its run fails with the same error.
+          unlimited.push(request)
           continue
         }
         computed.push({ id: request.id, key })
@@ -166,7 +178,7 @@ export class LimitedClaims {
     }
     if (computed.length > 0)
       await this.#db.query(this.#sql.storeKeys, [computed.map(({ id }) => id), computed.map(({ key }) => key)])
-    return [...keys.values()]
+    return { keys: [...keys.values()], unlimited }
   }
 
   async #claimKeys(all: readonly KeyClaim[], isJob: boolean): Promise<[Request, LimitedClaim][]> {
@@ -221,30 +233,60 @@ export class LimitedClaims {
   async #claimInTransaction(keys: readonly KeyClaim[], isJob: boolean): Promise<Map<string, ClaimedKey | undefined>> {
     if (keys.length === 0) return new Map()
     const names = keys.map(({ limitKey }) => limitKey)
-    const { claimed, locked }: ClaimedKeys = await this.#db.transaction(async (query) => {
+    const { claimed, locked }: ClaimedKeys = await this.#claimOnce(async (query) => {
       const locks = await query<{ key: string; acquired: boolean }>(this.#sql.tryLock, [this.#model, names])
       const locked = new Set(locks.filter(({ acquired }) => acquired).map(({ key }) => key))
       const unlocked = keys.filter(({ limitKey }) => locked.has(limitKey))
-      return { claimed: await this.#claimLocked(query, unlocked, isJob), locked }
+      const claimed = await this.#claimLocked(query, unlocked, isJob)
+      return { claimed, begun: [...claimed.values()], locked }
     })
+    const deadline = performance.now() + LOCK_TIMEOUT
     // One after the other: who waits for a lock holds none.
     for (const key of keys) {
-      if (!locked.has(key.limitKey)) claimed.set(key.limitKey, await this.#claimBusy(key, isJob))
+      if (!locked.has(key.limitKey)) claimed.set(key.limitKey, await this.#claimBusy(key, isJob, deadline))
     }
     return claimed
   }
 
-  /** Waits for the lock on a key. If it stays locked, the calls of the key are left to a later try. */
-  async #claimBusy(key: KeyClaim, isJob: boolean): Promise<ClaimedKey | undefined> {
+  /** Waits for the lock on a key until a deadline. If it stays locked, the calls of the key are left to a later try. */
+  async #claimBusy(key: KeyClaim, isJob: boolean, deadline: number): Promise<ClaimedKey | undefined> {
+    const timeout = Math.floor(deadline - performance.now())
+    if (timeout <= 0) return undefined
+    const { claimed } = await this.#claimOnce(async (query) => {
+      await query(this.#sql.lockSoon, [`${timeout}ms`])
+      const isLocked = await query(this.#sql.lock, [this.#model, key.limitKey]).then(
+        () => true,
+        (error) => {
+          if ((error as { code?: unknown }).code === LOCK_NOT_AVAILABLE) return false
+          throw error
+        },
+      )
+      const claimed = isLocked ? (await this.#claimLocked(query, [key], isJob)).get(key.limitKey) : undefined
+      return { claimed, begun: claimed ? [claimed] : [] }
+    })
+    return claimed
+  }
+
+  /**
+   * Claims in a transaction. It may be tried again although it was committed and only the answer was lost. So the sweep releases the runs
+   * of earlier tries, unless they have begun again.
+   */
+  async #claimOnce<Result extends { begun: ClaimedKey[] }>(claim: (query: Query) => Promise<Result>): Promise<Result> {
+    let uncertain: ClaimedKey[] = []
+    const releaseUncertain = () => {
+      for (const { id } of uncertain.flat().filter(isStarted)) this.#releaseLater(BigInt(id))
+    }
     try {
       return await this.#db.transaction(async (query) => {
-        await query(this.#sql.lockSoon, [`${LOCK_TIMEOUT}ms`])
-        await query(this.#sql.lock, [this.#model, key.limitKey])
-        return (await this.#claimLocked(query, [key], isJob)).get(key.limitKey)
+        releaseUncertain()
+        uncertain = []
+        const result = await claim(query)
+        uncertain = result.begun
+        return result
       })
     } catch (error) {
-      if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error
-      return undefined
+      releaseUncertain()
+      throw error
     }
   }
 
@@ -289,12 +331,14 @@ export class LimitedClaims {
   }
 }
 
-const unlimited: LimitedClaim = { row: undefined, waits: false, isUnlimited: true }
+const isUnlimited: LimitedClaim = { row: undefined, waits: false, isUnlimited: true }
+
+const isNotPending: LimitedClaim = { row: undefined, waits: false }
 
 /** Gives the started rows of a key to its requests: to each its own, if it is among them. */
 function answersOf({ limit, requests }: KeyClaim, rows: ClaimedKey | undefined): [Request, LimitedClaim][] {
   const started = (rows ?? []).filter(isStarted)
-  const waits = rows !== undefined && isFull(rows[0], limit, requests.length)
+  const waits = rows !== undefined && isFull(rows[0], limit, started.length)
   const own = new Map(started.map((row) => [BigInt(row.id), row]))
   const taken = new Set<StartedRow>()
   const answers = requests.map((request): [Request, StartedRow | undefined] => {
@@ -308,10 +352,12 @@ function answersOf({ limit, requests }: KeyClaim, rows: ClaimedKey | undefined):
 }
 
 /** Whether calls that were not started wait for their limit, and not for a lock on their rows. */
-function isFull(usage: StartedRow, { isStrict }: Limit, wanted: number): boolean {
+function isFull(usage: StartedRow, { isStrict }: Limit, started: number): boolean {
   const { concurrency, running, rateLimit, used, isLocked } = usage
   if (isStrict && !isLocked) return true
-  return (concurrency !== null && concurrency - running! < wanted) || (rateLimit !== null && rateLimit - used! < wanted)
+  return (
+    (concurrency !== null && running! + started >= concurrency) || (rateLimit !== null && used! + started >= rateLimit)
+  )
 }
 
 function byKey(rows: readonly StartedRow[]): Map<string, ClaimedKey> {

@@ -17,6 +17,11 @@ function isPending(row: string): string {
   return `${row}.status < 'running' AND ${row}.scheduled_at >= '-infinity'`
 }
 
+/** The condition that a start counts for a window that ends now. A time further ahead was written before the clock was set back. */
+function isInWindow(time: string, now: string, period: string): string {
+  return `${time} > ${now} - ${period} AND ${time} <= ${now} + ${period}`
+}
+
 /** How many calls more than there are slots are looked at: other transactions may have locked some. */
 const SPARE = 5
 
@@ -79,7 +84,6 @@ export const limitStatements = (table: string) =>
 
     lock: {
       name: 'async-gen:lock-limit',
-      noRetryWhenLocked: true,
       text: `
       -- $1 model, $2 key
       SELECT pg_advisory_xact_lock(hashtextextended('async-gen:limit:' || $1 || ':' || $2, 0))::text`,
@@ -155,7 +159,7 @@ export const limitStatements = (table: string) =>
             SELECT sum(entry.count)
             FROM async_limit_starts AS starts, unnest(starts.times, starts.counts) AS entry (time, count)
             WHERE starts.model = $3 AND starts.limit_key = settings.limit_key
-              AND entry.time > (SELECT now FROM clock) - settings.period
+              AND ${isInWindow('entry.time', '(SELECT now FROM clock)', 'settings.period')}
           ), 0) END AS used
         FROM settings
       ), free AS MATERIALIZED (
@@ -211,7 +215,7 @@ export const limitStatements = (table: string) =>
             FROM (
               SELECT every.time, sum(every.count)::int AS count
               FROM unnest(starts.times || excluded.times, starts.counts || excluded.counts) AS every (time, count)
-              WHERE every.time > clock_timestamp() - (excluded.expires_at - excluded.times[1])
+              WHERE ${isInWindow('every.time', 'clock_timestamp()', '(excluded.expires_at - excluded.times[1])')}
               GROUP BY every.time
             ) AS entry
           ),
@@ -268,6 +272,7 @@ export const limitStatements = (table: string) =>
             SELECT every.time, sum(every.count) OVER (ORDER BY every.time DESC) - every.count AS later
             FROM async_limit_starts AS starts, unnest(starts.times, starts.counts) AS every (time, count)
             WHERE starts.model = $3 AND starts.limit_key = given.limit_key
+              AND every.time <= clock_timestamp() + given.rate_ms * interval '1 millisecond'
           ) AS entry
           WHERE entry.later < given.rate_limit
         ) AS free
@@ -284,29 +289,38 @@ export const limitStatements = (table: string) =>
       ) AS page, graphile_worker.add_jobs(page.jobs)`,
     },
 
-    // Each key with calls that are due, found by one step in the index. It repairs keys without a run whose next call has no job: a limit
-    // that was removed from targets.ts, a job that somebody deleted. A strict key whose first call waits for a retry is left alone.
+    // Each key with calls that are due, found by one step in the index. It repairs keys with room for a call whose next call has no job: a
+    // job that somebody deleted, a claim that could not add one, a limit that SQL has raised, or that was removed from targets.ts: then its
+    // calls run one after the other. Of a strict key, only the first call can be the next.
     repair: {
       name: `${table}:repair-limited`,
       text: `
-      -- $1 task, $2 the last key of the page before, $3 model, $4 how many keys
+      -- $1 task, $2 the last key of the page before, $3 model, $4 how many keys; of each limit: $5 name, $6 concurrency, $7 whether it is strict,
+      -- $8 window of its rate (ms)
       WITH RECURSIVE ${waitingKeys(table)}
       , next AS MATERIALIZED (
         SELECT head.*
-        FROM keys CROSS JOIN LATERAL (
-          ${nextOfKey(table, 'keys.limit_key', '1')}
+        FROM keys
+        LEFT JOIN unnest($5::text[], $6::int[], $7::boolean[], $8::float8[]) AS given (name, concurrency, is_strict, rate_ms)
+          ON given.name = split_part(keys.limit_key, ':', 1)
+        LEFT JOIN async_limits AS of_key ON of_key.model = $3 AND of_key.limit_key = keys.limit_key
+        LEFT JOIN async_limits AS of_limit ON of_limit.model = $3 AND of_limit.limit_key = given.name
+        CROSS JOIN LATERAL (
+          SELECT count(*) FROM "${table}" AS attempt WHERE attempt.status = 'running' AND attempt.limit_key = keys.limit_key
+        ) AS running
+        CROSS JOIN LATERAL (
+          SELECT free.* FROM (${nextOfKey(table, 'keys.limit_key', '1')}) AS free WHERE given.is_strict IS NOT TRUE
+          UNION ALL
+          SELECT attempt.id, attempt.limit_key, attempt.priority, attempt.scheduled_at
+          FROM "${table}_first"(keys.limit_key, 1, clock_timestamp()) AS first JOIN "${table}" AS attempt USING (id)
+          WHERE given.is_strict AND first.is_startable
         ) AS head
-        WHERE NOT EXISTS (
-            SELECT FROM "${table}" AS attempt WHERE attempt.status = 'running' AND attempt.limit_key = keys.limit_key
-          )
-          AND NOT EXISTS (
-            SELECT FROM "${table}" AS attempt
-            WHERE ${isPending('attempt')} AND attempt.limit_key = keys.limit_key
-              AND attempt.started_at IS NOT NULL AND attempt.scheduled_at > now()
-          )
+        WHERE running.count < coalesce(of_key.concurrency, of_limit.concurrency, given.concurrency, CASE WHEN given.name IS NULL THEN 1 END, 2147483647)
           AND NOT EXISTS (
             SELECT FROM async_limit_starts AS starts
             WHERE starts.model = $3 AND starts.limit_key = keys.limit_key AND starts.wake_at > now()
+              -- A later time was written before the clock was set back.
+              AND starts.wake_at < now() + coalesce(of_key.rate_ms, of_limit.rate_ms, given.rate_ms) * interval '1.01 milliseconds'
           )
           AND NOT EXISTS (
             SELECT FROM graphile_worker.jobs

@@ -1,7 +1,8 @@
 import type { Database } from '../../core/database.js'
-import { isAsyncGenError } from '../../core/errors.js'
+import { describeError } from '../../core/errors.js'
 import { deserialize } from '../../core/serialize.js'
 import type { Query } from '../../core/statement.js'
+import type { TargetList } from '../targets.js'
 import { invalid } from './cron.js'
 import { checkName, checkTimes } from './define.js'
 import { type ScheduleState, type ScheduleStep, stepOf } from './due.js'
@@ -11,8 +12,11 @@ import { scheduledAttemptStatements, scheduleStatements as sql } from './sql.js'
 /** How many schedules one transaction looks at. */
 const PAGE = 50
 
-/** How long a schedule waits whose target this process does not know, in milliseconds: another version of the code may know it. */
-const UNKNOWN_TARGET_DELAY = 60_000
+/**
+ * How long a schedule waits that this process cannot use, in milliseconds. Another version of the code may know its target, its time zone or
+ * its cron expression.
+ */
+const PROBLEM_DELAY = 60_000
 
 /** A schedule that cannot be used, and why. */
 export interface ScheduleProblem {
@@ -76,25 +80,34 @@ async function recordPage(db: Database, model: ScheduledModel): Promise<Recorded
     const running = await runningOf(query, model, due)
     const occurrences: Occurrence[] = []
     for (const schedule of due) {
-      const { name, target, method } = schedule
-      try {
-        checkName(name)
-        checkTimes(name, schedule)
-        requireList(name, schedule.args)
-        const step = stepOf(schedule, schedule.now, running.has(name))
-        if (step.record.length > 0) targets.resolve(target, method)
-        occurrences.push(...step.record.map((at) => ({ schedule, at })))
-        await store(query, model, schedule, step)
-      } catch (error) {
-        if (!isAsyncGenError(error)) throw error
-        problems.push({ model: model.model, name, message: error.message })
-        const next = error.code === 'UNKNOWN_TARGET' ? new Date(schedule.now.getTime() + UNKNOWN_TARGET_DELAY) : null
-        await store(query, model, schedule, { ...schedule, record: [], next }, error.message)
-      }
+      const { step, problem } = decide(schedule, targets, running.has(schedule.name))
+      if (problem !== null) problems.push({ model: model.model, name: schedule.name, message: problem })
+      occurrences.push(...step.record.map((at) => ({ schedule, at })))
+      await store(query, model, schedule, step, problem)
     }
     const recorded = await record(query, model, occurrences)
     return { recorded, problems, isFull: due.length === PAGE || occurrences.length > 0 }
   })
+}
+
+/** What to do about a schedule now; if it cannot be used, why, so that it does not stop the others. */
+function decide(
+  schedule: DueSchedule,
+  targets: TargetList,
+  isRunning: boolean,
+): { step: ScheduleStep; problem: string | null } {
+  const { name, target, method, args, now } = schedule
+  try {
+    checkName(name)
+    checkTimes(name, schedule)
+    requireList(name, args)
+    const step = stepOf(schedule, now, isRunning)
+    if (step.record.length > 0) targets.resolve(target, method)
+    return { step, problem: null }
+  } catch (error) {
+    const step = { ...schedule, record: [], next: new Date(now.getTime() + PROBLEM_DELAY) }
+    return { step, problem: describeError(error).message }
+  }
 }
 
 /** @throws AsyncGenError INVALID_SCHEDULE */
@@ -115,7 +128,7 @@ async function store(
   { model }: ScheduledModel,
   { name }: DueSchedule,
   { record, next, recordedUntil, waiting }: ScheduleStep,
-  error: string | null = null,
+  error: string | null,
 ): Promise<void> {
   await query(sql.store, [model, name, record.at(-1) ?? null, next, recordedUntil, waiting, error])
 }

@@ -38,6 +38,7 @@ export const canAddJobs: Statement = {
  */
 export function bulkStatement(table: string, { operation, filter, scheduledAt, task }: Bulk, ids: string): Bound {
   const values: unknown[] = operation === 'reschedule' ? [ids, scheduledAt] : [ids]
+  const endsCalls = operation !== 'reschedule' && operation !== 'retry'
   const where = `id = ANY ($1::bigint[]) AND ${conditionsById(table, filter, values)}`
   const effects = [
     ...(operation === 'cancel' ? [`${notifications(parameter(table, values))} AS notified`] : []),
@@ -48,11 +49,11 @@ export function bulkStatement(table: string, { operation, filter, scheduledAt, t
     WITH matching AS MATERIALIZED (
       SELECT id FROM "${table}" WHERE ${where}
     ), unlocked AS MATERIALIZED (
-      SELECT id, status::text AS status_before FROM "${table}"
+      SELECT id, status::text AS status_before${endsCalls ? ', batch_id, has_dependents' : ''} FROM "${table}"
       WHERE ${where}${task === undefined ? '' : ` AND ${noJobsByTrigger}`}
       FOR NO KEY UPDATE SKIP LOCKED
-    ), numbered AS (
-      SELECT *, row_number() OVER (ORDER BY id) AS position FROM unlocked
+    )${endsCalls ? lockedByTriggers(table) : ''}, numbered AS (
+      SELECT *, row_number() OVER (ORDER BY id) AS position FROM unlocked${endsCalls ? ' WHERE (SELECT count(*) FROM batches) >= 0' : ''}
     ), changed AS (
       UPDATE "${table}" AS attempt SET
         ${CHANGES[operation]},
@@ -66,6 +67,25 @@ export function bulkStatement(table: string, { operation, filter, scheduledAt, t
       ARRAY(SELECT id FROM matching EXCEPT SELECT id FROM changed ORDER BY id)::text AS locked
       ${effects.map((effect) => `, ${effect}`).join('')}`
   return { statement: { name: `${table}:${operation}-all`, text, once: true, planned: 'each time' }, values }
+}
+
+/**
+ * Locks the rows that the triggers will change, in one order: first the calls that wait for these, then their batches. Otherwise two
+ * statements that end calls of the same batches would deadlock.
+ */
+function lockedByTriggers(table: string): string {
+  return `, waiting AS MATERIALIZED (
+      SELECT id FROM "${table}"
+      WHERE status = 'blocked' AND after_ids && ARRAY(SELECT id FROM unlocked WHERE has_dependents) AND after_ids <> '{}'
+      ORDER BY id
+      FOR NO KEY UPDATE
+    ), batches AS MATERIALIZED (
+      SELECT id FROM async_batches
+      WHERE id = ANY (ARRAY(SELECT batch_id FROM unlocked WHERE batch_id IS NOT NULL)) AND finished_at IS NULL
+        AND (SELECT count(*) FROM waiting) >= 0
+      ORDER BY id
+      FOR NO KEY UPDATE
+    )`
 }
 
 const CHANGES: Record<BulkOperation, string> = {

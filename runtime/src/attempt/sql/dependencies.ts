@@ -41,7 +41,7 @@ export const dependencyStatements = (table: string) =>
       text: `
       -- $1 id of the last row of the page before, $2 limit
       WITH page AS MATERIALIZED (
-        SELECT id, after_ids, if_failed, batch_id FROM "${table}"
+        SELECT id, after_ids, if_failed, waived_ids, batch_id FROM "${table}"
         WHERE status = 'blocked' AND id > $1
         ORDER BY id
         LIMIT $2
@@ -58,7 +58,7 @@ export const dependencyStatements = (table: string) =>
           CASE WHEN coalesce(blocked.if_failed, 'cancel') = 'cancel' THEN (
             SELECT earlier.id
             FROM unnest(blocked.after_ids) AS wanted (id) JOIN "${table}" AS earlier ON earlier.id = wanted.id
-            WHERE earlier.status IN ('failed', 'expired', 'cancelled')
+            WHERE earlier.status IN ('failed', 'expired', 'cancelled') AND ${isNotWaived('blocked')}
             LIMIT 1
           ) END AS failed
         FROM page AS blocked
@@ -96,11 +96,17 @@ export const dependencyStatements = (table: string) =>
       FROM "${table}" AS earlier
       WHERE earlier.id = ANY ($1::bigint[]) AND earlier.status IN ('failed', 'expired', 'cancelled')
         AND attempt.after_ids @> ARRAY[earlier.id] AND attempt.after_ids <> '{}'
-        AND attempt.status = 'blocked' AND coalesce(attempt.if_failed, 'cancel') = 'cancel'
+        AND attempt.status = 'blocked' AND coalesce(attempt.if_failed, 'cancel') = 'cancel' AND ${isNotWaived('attempt')}
       RETURNING attempt.id`,
     },
   }) satisfies Record<string, Statement>
 
+/** The condition that the failure of a row still matters to one that waits for it: see the column in the migration. */
+function isNotWaived(waiting: string): string {
+  return `earlier.id <> ALL (coalesce(${waiting}.waived_ids, '{}'))`
+}
+
 /** The condition that a row which another one waits for has not ended as that one needs it. A row that is gone is no reason to wait. */
 const isUnmet = `earlier.status <> 'succeeded'
-            AND (blocked.if_failed IS DISTINCT FROM 'run' OR earlier.status NOT IN ('failed', 'expired', 'cancelled'))`
+            AND (blocked.if_failed IS DISTINCT FROM 'run' OR earlier.status NOT IN ('failed', 'expired', 'cancelled'))
+            AND ${isNotWaived('blocked')}`

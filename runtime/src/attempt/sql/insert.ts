@@ -36,6 +36,7 @@ function columnsWithin(table: string, fields: readonly ReadColumn[]): string {
  * @param extra columns that the host has added and that the calls have values for
  * @param hasTokens whether calls have tokens: see `byToken`
  * @param isBatch whether they are the calls of a new batch, which is inserted with them
+ * @param waits whether calls wait for others
  * @param within the fields of the model, if Prisma reads the answer
  * @param debouncing set if calls are debounced or unique: then none has a token. `encrypted`: it is one call, whose arguments are encrypted
  */
@@ -44,6 +45,7 @@ export function insertStatement(
   extra: string[],
   hasTokens: boolean,
   isBatch: boolean,
+  waits: boolean,
   within?: readonly ReadColumn[],
   debouncing?: 'plain' | 'encrypted',
 ): Statement {
@@ -53,11 +55,11 @@ export function insertStatement(
     .map((column) => `, (jsonb_populate_record(NULL::"${table}", call.data)).${quote(column)}`)
     .join('')
   return {
-    name: `${table}:insert${within ? '-within' : ''}${hasTokens ? '-by-token' : ''}${isBatch ? '-batch' : ''}${debouncing ? `-debounced-${debouncing}` : ''}${columns}`,
+    name: `${table}:insert${within ? '-within' : ''}${hasTokens ? '-by-token' : ''}${isBatch ? '-batch' : ''}${waits ? '-after' : ''}${debouncing ? `-debounced-${debouncing}` : ''}${columns}`,
     once: true,
     text: `
-      -- $1 calls as a JSON array, $2 id of the transaction, or null${debounced.parameters}${isBatch ? newBatch : ''}
-      INSERT INTO "${table}" AS attempt (
+      -- $1 calls as a JSON array, $2 id of the transaction, or null${debounced.parameters}${isBatch ? newBatchParameters : ''}
+      ${withClause([...(waits ? [predecessors(table)] : []), ...(isBatch ? [newBatch] : [])])}INSERT INTO "${table}" AS attempt (
         id, type, target, method, args, encryptor, priority, max_attempts, idempotence_token, scheduled_at,
         expires_at, timeout_ms, limit_key, parent_id, batch_id, after_ids, if_failed, trace_context${debounced.columns}${columns}
       )
@@ -83,7 +85,7 @@ export function insertStatement(
           "traceContext" jsonb, data jsonb${debounced.fields}
         )
       ) WITH ORDINALITY AS call${isBatch ? ', batch' : ''}
-      WHERE $2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text
+      WHERE ($2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text)${waits ? ' AND (SELECT count(*) FROM predecessors) >= 0' : ''}
       ORDER BY ${hasTokens ? `${byToken}, ` : ''}${debounced.order}call.ordinality
       ${debounced.conflict}
       RETURNING ${within ? columnsWithin('attempt', within) : 'attempt.*'}${debounced.returned}`,
@@ -102,13 +104,14 @@ const NOT_DEBOUNCED = {
 }
 
 /**
- * The parts of the insert that debounce. A call that waits gets what the newer one brings; of a unique call, nothing changes. Either way
- * its row is locked until the end of the transaction, so it cannot begin meanwhile. If it has just begun, PostgreSQL inserts another.
+ * The parts of the insert that debounce. A call that waits gets what the newer one brings; of a unique call, nothing changes, unless it has
+ * expired: it would never run, and no sweep has ended it yet. Either way its row is locked until the end of the transaction, so it cannot
+ * begin meanwhile. If it has just begun, PostgreSQL inserts another.
  *
  * Encrypted arguments are bound to the id of their row. So those for the waiting row come apart ($3), with its id ($4).
  */
 function debouncedParts(extra: string[], debouncing: 'plain' | 'encrypted'): typeof NOT_DEBOUNCED {
-  const isReplaced = `starts_with(excluded.debounce_key, 'debounce:')`
+  const isReplaced = `(starts_with(excluded.debounce_key, 'debounce:') OR attempt.expires_at <= clock_timestamp())`
   const replaced = [
     'type',
     'args',
@@ -142,9 +145,31 @@ function debouncedParts(extra: string[], debouncing: 'plain' | 'encrypted'): typ
   }
 }
 
+function withClause(parts: readonly string[]): string {
+  return parts.length === 0
+    ? ''
+    : `WITH ${parts.join(', ')}
+      `
+}
+
+/**
+ * Locks the rows that the calls wait for, in one order. Otherwise two transactions that record calls which wait for the same ones would
+ * deadlock. Rows that others wait for already are left out: the trigger locks them for as many transactions as want to.
+ */
+const predecessors = (table: string) => `predecessors AS MATERIALIZED (
+        SELECT earlier.id FROM "${table}" AS earlier
+        WHERE earlier.id = ANY (ARRAY(
+            SELECT jsonb_array_elements_text(given->'afterIds')::bigint FROM jsonb_array_elements($1::jsonb) AS given
+          )) AND NOT earlier.has_dependents
+        ORDER BY earlier.id
+        FOR NO KEY UPDATE
+      )`
+
+const newBatchParameters =
+  '; $3 id of the batch, $4 model, $5 id of the call that follows, or null, $6 whether it is empty'
+
 /** The trigger on the calls finds the batch: they are inserted after it, because they are joined with it. An empty one has finished. */
-const newBatch = `; $3 id of the batch, $4 model, $5 id of the call that follows, or null, $6 whether it is empty
-      WITH batch AS (
+const newBatch = `batch AS (
         INSERT INTO async_batches (id, model, then_id, finished_at)
         SELECT $3::bigint, $4::text, $5::bigint, CASE WHEN $6::bool THEN clock_timestamp() END
         WHERE $2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text

@@ -76,18 +76,22 @@ export const trimErrors = (table: string): Statement => ({
     RETURNING id`,
 })
 
-/** Infinite times, in rows that were written by hand, have no age. Each count has a partial index, so finished rows cost nothing here. */
+/**
+ * Infinite times, in rows that were written by hand, have no age. Each count has a partial index, so finished rows cost nothing here. Calls
+ * with a limit wait for it: that they have been due for long says nothing about the workers.
+ */
 export const attemptStatistics = (table: string): Statement => ({
   name: `${table}:statistics`,
   text: `
-    SELECT waiting.due, waiting."oldestDue", blocked.blocked, running.running, failed.failed
+    SELECT waiting.due, waiting."oldestDue", limited.limited, blocked.blocked, running.running, failed.failed
     FROM
       (
         SELECT
           count(*)::int AS due,
           coalesce(extract(epoch FROM clock_timestamp() - min(scheduled_at) FILTER (WHERE isfinite(scheduled_at))), 0)::float8 AS "oldestDue"
-        FROM "${table}" WHERE status = 'pending' AND scheduled_at <= now()
+        FROM "${table}" WHERE status = 'pending' AND limit_key IS NULL AND scheduled_at <= now()
       ) AS waiting,
+      (SELECT count(*)::int AS limited FROM "${table}" WHERE status = 'pending' AND limit_key IS NOT NULL AND scheduled_at <= now()) AS limited,
       (SELECT count(*)::int AS blocked FROM "${table}" WHERE status = 'blocked') AS blocked,
       (SELECT count(*)::int AS running FROM "${table}" WHERE status = 'running') AS running,
       (SELECT count(*)::int AS failed FROM "${table}" WHERE status = 'failed') AS failed`,

@@ -62,18 +62,22 @@ export const pauseStatements = {
   },
 } satisfies Record<string, Statement>
 
-/** How many due rows of a table are paused, and the others. Read only while a pause is in force: it looks at each due row. */
+/**
+ * How many due rows of a table are paused, and the statistics of the others. Read only while a pause is in force: it looks at each due row.
+ */
 export const duePausedStatement = (table: string): Statement => ({
   name: `${table}:due-paused`,
   text: `
-    SELECT waiting.due, waiting."oldestDue", every.due - waiting.due AS paused
-    FROM
-      (
-        SELECT
-          count(*)::int AS due,
-          coalesce(extract(epoch FROM clock_timestamp() - min(scheduled_at) FILTER (WHERE isfinite(scheduled_at))), 0)::float8 AS "oldestDue"
-        FROM "${table}" AS attempt
-        WHERE status = 'pending' AND scheduled_at <= now() AND NOT ${isPaused('attempt', '$1')}
-      ) AS waiting,
-      (SELECT count(*)::int AS due FROM "${table}" WHERE status = 'pending' AND scheduled_at <= now()) AS every`,
+    SELECT
+      count(*) FILTER (WHERE NOT paused AND limit_key IS NULL)::int AS due,
+      count(*) FILTER (WHERE NOT paused AND limit_key IS NOT NULL)::int AS limited,
+      count(*) FILTER (WHERE paused)::int AS paused,
+      coalesce(
+        extract(epoch FROM clock_timestamp() - min(scheduled_at) FILTER (WHERE NOT paused AND limit_key IS NULL AND isfinite(scheduled_at))), 0
+      )::float8 AS "oldestDue"
+    FROM (
+      SELECT limit_key, scheduled_at, ${isPaused('attempt', '$1')} AS paused
+      FROM "${table}" AS attempt
+      WHERE status = 'pending' AND scheduled_at <= now()
+    ) AS due`,
 })

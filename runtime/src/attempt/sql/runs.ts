@@ -45,9 +45,9 @@ export const runStatements = (table: string) =>
       RETURNING id`,
     },
 
-    // The same for many runs. Rows that are locked, or that another transaction changes at this moment, are left out. So are those that
-    // others wait for, and those of all batches but one: their triggers lock other rows, and two statements that lock several in different
-    // orders would deadlock.
+    // The same for many runs, of one batch or of none. Rows that are locked, or that another transaction changes at this moment, are left
+    // out. So are those that others wait for: their triggers lock other rows, and two statements that lock several in different orders
+    // would deadlock.
     succeedTogether: {
       name: `${table}:succeed-together`,
       padded: 'with nulls',
@@ -59,10 +59,6 @@ export const runStatements = (table: string) =>
         JOIN "${table}" AS attempt ON attempt.id = run.id
         WHERE attempt.num_attempts = run.number AND attempt.locked_by = run.worker AND attempt.status::text = 'running'
           AND NOT attempt.has_dependents
-          AND (
-            attempt.batch_id IS NULL
-            OR attempt.batch_id = (SELECT min(other.batch_id) FROM "${table}" AS other WHERE other.id = ANY ($1::bigint[]))
-          )
         FOR NO KEY UPDATE OF attempt SKIP LOCKED
       )
       UPDATE "${table}" AS attempt SET

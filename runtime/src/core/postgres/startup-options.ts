@@ -3,7 +3,9 @@ import { refusesStartupOptions } from '../transient-errors.js'
 /**
  * The settings that the runtime's statements depend on, whatever the database, the role or PGOPTIONS set. They are sent when a connection
  * opens, so they cost nothing later. Timeouts are off, because a statement of the runtime touches at most a thousand rows; its
- * transactions have their own (see `Database.transaction`). For such statements, a compilation takes longer than the execution. A task of the host may leave its transaction idle for ten minutes.
+ * transactions have their own (see `Database.transaction`). For such statements, a compilation takes longer than the execution. They have
+ * indexes: a plan that was made while a table was small, and that a connection keeps, must not read all of it when it has grown. A task of
+ * the host may leave its transaction idle for ten minutes.
  */
 const SETTINGS = {
   default_transaction_isolation: 'read committed',
@@ -14,6 +16,7 @@ const SETTINGS = {
   idle_in_transaction_session_timeout: '10min',
   idle_session_timeout: '0',
   jit: 'off',
+  enable_seqscan: 'off',
   TimeZone: 'UTC',
   DateStyle: 'ISO',
   IntervalStyle: 'postgres',

@@ -1,5 +1,8 @@
 import { BaseAttempt } from '@async-gen/runtime'
 import { db } from '../database.js'
-import { targets } from './targets.js'
 
-export class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {}
+export class Attempt extends BaseAttempt(db, {
+  model: 'Attempt',
+  table: 'attempts',
+  targets: () => import('./targets.js'),
+}) {}

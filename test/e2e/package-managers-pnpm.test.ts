@@ -1,0 +1,3 @@
+import { describeFirstMinute } from './first-minute.js'
+
+describeFirstMinute('pnpm')
