@@ -1,8 +1,9 @@
-import { asyncCached, connect } from '@async-gen/runtime'
-import { PrismaPg } from '@prisma/adapter-pg'
+import { asyncCached } from '@async-gen/runtime'
 import pg from 'pg'
+import { openApplication } from './application.js'
+import { peer } from './peer.js'
 
-/** A cache as the benchmark uses it, whatever it calls these things. */
+/** A cache as the benchmarks use it, whatever it calls these things. */
 export interface Cache {
   /** The value of a key, computed where there is none, or where it is older than `version`. */
   read(key: string, version: number): Promise<unknown>
@@ -11,24 +12,15 @@ export interface Cache {
 
 export type Compute = (key: string) => Promise<unknown>
 
-/** How long values of the peers are fresh, in milliseconds; they are stale and may be served for an hour more. */
-export const FRESH_FOR = 1000
+/** How long values of the peers may be served after they have become stale, in milliseconds. */
 const STALE_FOR = 3_600_000
 
-/** The contenders. Each keeps its values in PostgreSQL, but for async-cache-dedupe, which has no store for it. */
+/** The caches that are compared, and the pages that recommend their settings. Each keeps its values in PostgreSQL, except async-cache-dedupe, which has no store for it. */
 export const caches: Record<string, (url: string, compute: Compute, freshFor: number) => Promise<Cache>> = {
   'async-gen': async (url, compute) => {
-    const { PrismaClient } = await import('../test/.app/src/generated/prisma/client.js')
-    const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: url }) })
-    const db = connect(prisma, { connectionString: url })
+    const { db, close } = await openApplication(url, { poolSize: 10 })
     const cached = asyncCached(db, 'bench', compute)
-    return {
-      read: (key, version) => cached.fetch(key, version, { arguments: [key] }),
-      close: async () => {
-        await db.close()
-        await prisma.$disconnect()
-      },
-    }
+    return { read: (key, version) => cached.fetch(key, version, { arguments: [key] }), close }
   },
 
   bentocache: async (url, compute, freshFor) => {
@@ -49,7 +41,7 @@ export const caches: Record<string, (url: string, compute: Compute, freshFor: nu
 
   cachified: async (url, compute, freshFor) => {
     const { cachified } = await peer('@epic-web/cachified')
-    const pool = poolOf(url)
+    const pool = new pg.Pool({ connectionString: url }).on('error', () => {})
     await pool.query('CREATE TABLE IF NOT EXISTS cachified (key text PRIMARY KEY, entry jsonb)').catch(() => {})
     const cache = {
       get: async (key: string) => {
@@ -71,18 +63,18 @@ export const caches: Record<string, (url: string, compute: Compute, freshFor: nu
 
   'async-cache-dedupe (in memory)': async (_, compute, freshFor) => {
     const { createCache } = await peer('async-cache-dedupe')
-    const cache = createCache({ ttl: freshFor / 1000, stale: STALE_FOR / 1000, storage: { type: 'memory' } })
+    const cache = createCache({ ttl: Math.ceil(freshFor / 1000), stale: STALE_FOR / 1000, storage: { type: 'memory' } })
     cache.define('value', compute)
     return { read: (key) => cache.value(key), close: async () => {} }
   },
 }
 
-function poolOf(url: string): pg.Pool {
-  return new pg.Pool({ connectionString: url }).on('error', () => {})
-}
-
-/** From bench/node_modules, where `npm run bench` has put it. */
-// biome-ignore lint/suspicious/noExplicitAny: peers are not installed when types are checked
-async function peer(name: string): Promise<any> {
-  return await import(import.meta.resolve(name))
+/** The settings of the peers, and the pages that recommend them. */
+export const cacheSettings = {
+  bentocache:
+    'its Knex driver as the only layer, `grace` and `timeout: 0` ([grace periods](https://bentocache.dev/docs/grace-periods), [timeouts](https://bentocache.dev/docs/timeouts))',
+  cachified:
+    'a prepared statement for each operation of its store, `ttl` and `swr` ([options](https://github.com/epicweb-dev/cachified#options))',
+  'async-cache-dedupe':
+    'its store in memory, as it has none in PostgreSQL, `ttl` and `stale` ([options](https://github.com/mcollina/async-cache-dedupe#api))',
 }

@@ -1,11 +1,17 @@
-// One of several processes that read one key at the same time: told a version on a line of its input, it lets its readers loose.
-import { createInterface } from 'node:readline'
+// One of several processes that read one key at the same time: `crowd.ts bentocache <url> <key>`. It gets a version, reads it with all its
+// readers, and answers how many milliseconds that took.
 import pg from 'pg'
-import { caches, FRESH_FOR } from './caches.js'
+import { caches } from './caches.js'
 
 const READERS = 200
 
-const [name = '', url = ''] = process.argv.slice(2)
+/** How long values of the peers are fresh, in milliseconds. */
+const FRESH_FOR = 1000
+
+// Each reader of async-gen warns that no worker is alive.
+console.warn = () => {}
+
+const [name = '', url = '', key = ''] = process.argv.slice(2)
 const pool = new pg.Pool({ connectionString: url })
 const cache = await caches[name]!(
   url,
@@ -17,12 +23,10 @@ const cache = await caches[name]!(
   FRESH_FOR,
 )
 await cache.read('warm', 1)
-console.log('ready')
-for await (const line of createInterface({ input: process.stdin })) {
+process.on('message', async (version: number) => {
   const started = performance.now()
-  await Promise.all(Array.from({ length: READERS }, () => cache.read('crowd', Number(line))))
-  console.log(performance.now() - started)
-}
-await cache.close()
-await pool.end()
-process.exit()
+  await Promise.all(Array.from({ length: READERS }, () => cache.read(key, version)))
+  process.send!(performance.now() - started)
+})
+process.once('disconnect', () => process.exit())
+process.send!('ready')

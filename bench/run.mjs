@@ -1,18 +1,20 @@
-// `npm run bench -- attempts`: installs the peers, builds the project, and runs bench/<name>.ts.
+// `npm run bench`: installs the peers, builds the project, and runs bench/main.ts with the Node.js that is one of the peers.
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
 
-const [name] = process.argv.slice(2)
-const file = `bench/${name}.ts`
-if (!name || !existsSync(file)) {
-  console.error('Which one? npm run bench -- attempts | toasts | growth')
-  process.exit(2)
-}
-step('npm', ['install', '--prefix', 'bench', '--no-audit', '--no-fund', '--no-package-lock'])
-step('npm', ['run', '--silent', 'test:prepare'])
-step(process.execPath, ['--import', 'tsx', file])
+// The runtime checks more outside of production.
+const production = { ...process.env, NODE_ENV: 'production' }
 
-function step(command, args) {
-  const { status } = spawnSync(command, args, { stdio: 'inherit' })
+const bench = (path) => new URL(path, import.meta.url).pathname
+
+step('npm', ['install', '--prefix', bench('peers'), '--no-audit', '--no-fund', '--no-package-lock', '--loglevel=error'])
+if (!process.env.BENCH_PREPARED) step('npm', ['run', '--silent', 'test:prepare'])
+step(
+  bench('peers/node_modules/node/bin/node'),
+  ['--import', 'tsx', '--import', bench('peers/resolve.mjs'), bench('main.ts'), ...process.argv.slice(2)],
+  production,
+)
+
+function step(command, args, env = process.env) {
+  const { status } = spawnSync(command, args, { stdio: 'inherit', env })
   if (status !== 0) process.exit(status ?? 1)
 }

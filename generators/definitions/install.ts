@@ -54,7 +54,7 @@ export const install: Generator = {
         { name: 'create_toasts', template: 'install/migrations/001_create.sql' },
         { name: 'extend_toasts', template: 'install/migrations/002_extend.sql' },
       ]),
-      ...invalidation(invalidating(host, answers.invalidateOn), answers.invalidateOn ?? [], owner),
+      ...(answers.invalidateOn?.length ? invalidation(invalidating(host), answers.invalidateOn, owner) : []),
       { kind: 'package', ...packages(host, dir) },
     ]
   },
@@ -63,8 +63,8 @@ export const install: Generator = {
 }
 
 /** The models that --invalidate-on may name. */
-function invalidating({ schema }: Host, sources: string[] = []): Model[] {
-  if (schema.major !== 8 || sources.length === 0) return modelsOf(schema)
+function invalidating({ schema }: Host): Model[] {
+  if (schema.major !== 8) return modelsOf(schema)
   throw new UsageError({
     code: 'PRISMA_8_PREVIEW',
     message: '--invalidate-on is not available with Prisma 8: it runs no migration that leaves the contract as it is.',

@@ -3,18 +3,12 @@ import { dirname, join, resolve } from 'node:path'
 import { HostError } from './errors.js'
 import { hostPath, isFolder } from './files.js'
 import { type PrismaMajor, parserOf } from './prisma-parser.js'
+import { namesIn, type SchemaName } from './schema-names.js'
 import { prismaElsewhere, schemasIn } from './workspace.js'
 
 export interface SchemaFile {
   path: string
   text: string
-}
-
-export interface SchemaName {
-  kind: 'model' | 'enum'
-  name: string
-  /** The name in the database. */
-  dbName: string
 }
 
 export interface PrismaSchema {
@@ -183,27 +177,14 @@ export function refuseOtherProviders(root: string) {
 }
 
 function schemaNames(files: SchemaFile[], major: PrismaMajor): SchemaName[] {
-  interface Named {
-    name: string
-    dbName: string | null
-  }
-  let datamodel: { models: Named[]; enums: Named[] }
-  try {
-    datamodel = JSON.parse(parserOf(major).get_dmmf(parserInput(files))).datamodel
-  } catch (error) {
-    throw new HostError({
-      code: 'SCHEMA_INVALID',
-      message: `The Prisma schema does not parse.\n${parserMessage(error)}`,
-      where: files.map((file) => file.path).join(', '),
-      remedy: 'Fix it until `npx prisma validate` passes, then run the command again.',
-    })
-  }
-  const named = (kind: SchemaName['kind']) => (item: Named) => ({
-    kind,
-    name: item.name,
-    dbName: item.dbName ?? item.name,
+  const error = schemaError(files, major)
+  if (error === null) return files.flatMap(({ text }) => namesIn(text))
+  throw new HostError({
+    code: 'SCHEMA_INVALID',
+    message: `The Prisma schema does not parse.\n${error}`,
+    where: files.map((file) => file.path).join(', '),
+    remedy: 'Fix it until `npx prisma validate` passes, then run the command again.',
   })
-  return [...datamodel.models.map(named('model')), ...datamodel.enums.map(named('enum'))]
 }
 
 function parserInput(files: SchemaFile[]): string {

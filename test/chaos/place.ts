@@ -13,8 +13,8 @@ export const WITHIN = 150_000
 
 export interface Place {
   sql: (text: string, parameters?: unknown[]) => ReturnType<typeof query>
-  /** Starts a worker with four slots, with its health endpoints. Waits until it is ready, unless told otherwise. */
-  start: (options?: { until?: 'ready' | 'started' | 'process' }) => Promise<Started>
+  /** Starts a worker with its health endpoints, and four slots by default. Waits until it is ready, unless told otherwise. */
+  start: (options?: { until?: 'ready' | 'started' | 'process'; slots?: number }) => Promise<Started>
   /** Records so many calls, due now or after an interval. */
   record: (calls: number, later?: string) => Promise<void>
   /** Waits until all calls have succeeded. */
@@ -39,8 +39,8 @@ export const it = base.extend<{ place: Place }>({
     await sql('CREATE TABLE effects (id serial, what text, pid int, at timestamptz DEFAULT clock_timestamp())')
     await use({
       sql,
-      start: async ({ until = 'ready' } = {}) => {
-        const env = { DATABASE_URL: url, ASYNC_WORKER_HEALTH: '0', ASYNC_WORKER_CONCURRENCY: '4' }
+      start: async ({ until = 'ready', slots = 4 } = {}) => {
+        const env = { DATABASE_URL: url, ASYNC_WORKER_HEALTH: '0', ASYNC_WORKER_CONCURRENCY: String(slots) }
         const worker = startWorker(REPOSITORY, env, bundled('test/chaos/host/worker.ts'))
         workers.push(worker)
         const address = () =>

@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import manifest from '../../runtime/package.json' with { type: 'json' }
+import { REPOSITORY } from '../support/host.js'
 
 // TypeScript 5 with `"module": "commonjs"` and nothing else: `moduleResolution` is node10 then.
 it('every entry is found by compilers that do not read `exports`', () => {
@@ -22,6 +24,13 @@ it('no declaration imports a package that a host may not have', () => {
     if (entry === manifest.types) expect(imported).toContain('pg')
   }
   expect(manifest.dependencies, 'the types of pg are part of ours').toHaveProperty('@types/pg')
+})
+
+it('importing the runtime does not load Graphile Worker and OpenTelemetry, which a process needs later or never', () => {
+  const program = `import('@async-gen/runtime').then(() => console.log(Object.keys(require.cache).join('\\n')))`
+  const loaded = execFileSync(process.execPath, ['-e', program], { cwd: REPOSITORY, encoding: 'utf8' })
+  expect(loaded).toMatch(/node_modules.pg.lib/)
+  expect(loaded).not.toMatch(/node_modules.(graphile-worker|@opentelemetry)/)
 })
 
 const DIST = fileURLToPath(new URL('../../runtime/dist', import.meta.url))

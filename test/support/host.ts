@@ -34,7 +34,7 @@ export const APP = join(REPOSITORY, 'test', '.app')
 /** What `npm run test:prepare` packed: the tarballs that npm would publish. */
 export const PACKAGES = join(REPOSITORY, 'test', '.packages')
 
-const HOSTS = join(REPOSITORY, 'test', 'hosts')
+export const HOSTS = join(REPOSITORY, 'test', 'hosts')
 const MODELS = join(HOSTS, 'shop', 'models')
 
 /** Puts a shape of the shop together in `dir`. Nothing is installed and nothing is generated. */

@@ -13,18 +13,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../runtime/src/testing/free-port.js'
 import { dropDatabases, query } from './postgres.js'
 
-/** Faster than a database that anyone wants to keep, and reachable from this machine only. */
+/** Faster than a database that anyone wants to keep. */
+const FAST = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
+
+const [prefix = '', network = '', settings = ''] = process.argv.slice(2)
+
+/** Reachable from this machine only. */
 const SETTINGS = {
-  fsync: 'off',
-  synchronous_commit: 'off',
-  full_page_writes: 'off',
   max_connections: '200',
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
   timezone: 'UTC',
+  ...(settings ? JSON.parse(settings) : FAST),
 }
-
-const [prefix = '', network = ''] = process.argv.slice(2)
 if (network) SETTINGS.listen_addresses += `,${network.split('/')[0]}`
 const commands = createInterface({ input: process.stdin })
 const parentGone = new Promise((resolve) => {

@@ -22,22 +22,27 @@ export interface PostgresServer {
  * `crash` stops a throwaway server as `pg_ctl stop -m immediate` does, `start` starts it again.
  *
  * @param options `network`: always a throwaway one, which listens to that network too, by the address that this machine has
- *   there: `10.0.0.1/24`
+ *   there: `10.0.0.1/24`. `settings`: always a throwaway one, with PostgreSQL's own defaults but for these settings
  */
 export async function startPostgres({
   network,
+  settings,
 }: {
   network?: string
+  settings?: Record<string, string>
 } = {}): Promise<PostgresServer & { stop: () => Promise<void>; crash: Order; start: Order }> {
   const prefix = `async_gen_${randomBytes(4).toString('hex')}`
   const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
   const keeper = spawn(
     process.execPath,
-    ['--import', tsx, fileURLToPath(new URL('postgres-keeper.ts', import.meta.url)), prefix, network ?? ''],
+    [
+      ...['--import', tsx, fileURLToPath(new URL('postgres-keeper.ts', import.meta.url))],
+      ...[prefix, network ?? '', settings ? JSON.stringify(settings) : ''],
+    ],
     // Detached: Ctrl-C reaches every process of the terminal's group, and the keeper must outlive this one.
     {
       detached: true,
-      env: { ...process.env, ...(network && { DATABASE_URL: '' }) },
+      env: { ...process.env, ...((network || settings) && { DATABASE_URL: '' }) },
       stdio: ['pipe', 'pipe', 'inherit'],
     },
   )

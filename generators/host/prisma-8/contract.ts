@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { HostError } from '../errors.js'
 import { hostPath } from '../files.js'
-import type { PrismaSchema, SchemaName } from '../prisma-schema.js'
+import type { PrismaSchema } from '../prisma-schema.js'
+import type { SchemaName } from '../schema-names.js'
 import { failureText, type Prisma8Tools, type PrismaFailure, prisma8Tools } from './tools.js'
 
 /** The contract of a host on Prisma 8, in place of a schema. */

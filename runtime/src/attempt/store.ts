@@ -23,7 +23,7 @@ import { RunStore } from './run-store.js'
 import { type BatchResult, type Bulk, bulkStatement, canAddJobs } from './sql/bulk.js'
 import { enqueueDueStatement } from './sql/enqueue-due.js'
 import { findByTokensStatement, findWaitingStatement, insertStatement } from './sql/insert.js'
-import { attemptStatistics, expireOverdue } from './sql/maintenance.js'
+import { attemptStatistics, expireOverdue, mayNeedSweep } from './sql/maintenance.js'
 import { rowStatements } from './sql/rows.js'
 import { batchesStatement, countStatement, selectStatement } from './sql/select.js'
 import type { TargetList } from './targets.js'
@@ -195,6 +195,10 @@ export class AttemptStore implements SweptTable {
   async retry(id: bigint, delay: number): Promise<AttemptRow | undefined> {
     const [row] = await this.#db.query<AttemptRow>(this.#sql.retry, [id, delay])
     return row
+  }
+
+  get mayNeedSweep(): string {
+    return mayNeedSweep(this.table)
   }
 
   async rescue(query: Query = this.#db.query): Promise<number> {

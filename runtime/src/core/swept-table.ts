@@ -30,6 +30,8 @@ export interface SweptTable {
   readonly finishedColumn: 'completed_at' | 'cached_at'
   /** The Graphile Worker tasks that process its rows. */
   readonly tasks: Iterable<string>
+  /** SQL: whether a sweep of the table may have something to do. It reads an index for each kind of row, and no more. */
+  readonly mayNeedSweep: string
   /** Releases the rows that dead workers have claimed. Returns how many were released. */
   rescue(query?: Query): Promise<number>
   /**

@@ -4,8 +4,19 @@ import type { Operation, OperationEvent, TraceContext } from './operation.js'
 
 type Api = typeof OpenTelemetry
 
-/** OpenTelemetry's API, an optional peer; undefined if the host has not installed it. */
-export const otel = loadOpenTelemetry()
+/** Where the API keeps what an SDK has registered. */
+const REGISTERED = Symbol.for('opentelemetry.js.api.1')
+
+let loaded: { api: Api | undefined } | undefined
+
+/**
+ * OpenTelemetry's API, an optional peer; undefined if the host has not installed it, or no SDK has registered anything yet. Without an SDK,
+ * its 44 modules would cost time and memory for nothing.
+ */
+export function openTelemetry(): Api | undefined {
+  if (!loaded && REGISTERED in globalThis) loaded = { api: loadOpenTelemetry() }
+  return loaded?.api
+}
 
 /** The name under which OpenTelemetry knows this instrumentation. */
 export const SCOPE = 'async-gen'
@@ -23,6 +34,7 @@ function loadOpenTelemetry(): Api | undefined {
 
 /** The active trace context, to be stored with the work that is enqueued; undefined without OpenTelemetry. */
 export function traceContext(): TraceContext | undefined {
+  const otel = openTelemetry()
   if (!otel) return undefined
   const carrier: TraceContext = {}
   otel.propagation.inject(otel.context.active(), carrier)
@@ -35,6 +47,7 @@ export async function inSpan<Result>(
   event: OperationEvent,
   run: () => Promise<Result>,
 ): Promise<Result> {
+  const otel = openTelemetry()
   if (!otel) return await run()
   const span = isTracing(otel) ? startSpan(otel, operation, event) : undefined
   try {

@@ -1,6 +1,6 @@
 import type { AttemptClass, AttemptRecord } from '../attempt/attempt.js'
 import { claim } from '../attempt/claim.js'
-import { recordOccurrences, waitForOccurrence } from '../attempt/schedules/record.js'
+import { nextOccurrence, recordOccurrences } from '../attempt/schedules/record.js'
 import { writeSchedules } from '../attempt/schedules/write.js'
 import { AttemptStore } from '../attempt/store.js'
 import { classes, rootOf, usedClasses } from '../attempt/subclasses.js'
@@ -255,8 +255,8 @@ class Drain {
     if (!until) return undefined
     const waits = [await waitForRefresh(this.#db, this.#toasts, this.#lockedIn('toasts'), until)]
     for (const store of this.#stores) waits.push(await waitForCall(this.#db, this.#callsOf(store), until))
-    const occurrence = this.#hasSchedules ? await waitForOccurrence(this.#db) : undefined
-    if (occurrence !== undefined && occurrence <= until.getTime() - this.#db.now()) waits.push(Math.max(1, occurrence))
+    const { wait } = this.#hasSchedules ? await nextOccurrence(this.#db) : { wait: undefined }
+    if (wait !== undefined && wait <= until.getTime() - this.#db.now()) waits.push(Math.max(1, wait))
     const known = waits.filter((wait) => wait !== undefined)
     return known.length === 0 ? undefined : Math.min(...known)
   }

@@ -5,7 +5,7 @@ import type { RowStatistics, SweptTable } from '../core/swept-table.js'
 import { presenceOf } from '../presence/presence.js'
 import { ToastPruner } from './prune.js'
 import type { RegisteredToast } from './registered-toast.js'
-import { maintenanceStatements } from './sql/maintenance.js'
+import { maintenanceStatements, mayNeedSweep } from './sql/maintenance.js'
 import type { ToastStore } from './store.js'
 
 /** How many rows are enqueued by one sweep. */
@@ -15,6 +15,7 @@ const BATCH = 1000
 export class SweptToasts implements SweptTable {
   readonly table = 'toasts'
   readonly finishedColumn = 'cached_at'
+  readonly mayNeedSweep = mayNeedSweep
   readonly #db: Database
   readonly #store: ToastStore
   readonly #pruner: ToastPruner

@@ -32,6 +32,8 @@ export interface WorkerContext {
   log: Log
   /** Called when a runner takes jobs and its pool is recorded. */
   started(presence: Presence): void
+  /** Called when a job starts. */
+  jobStarted(): void
 }
 
 /**
@@ -69,6 +71,7 @@ export class GraphileRunner {
     this.#context = context
     this.#presence = presence
     this.#pool = new GraphilePool(db.pool, {
+      pollInterval: settings.pollInterval,
       announced: () => this.#announced,
       onRetry: ({ message }) => {
         if (performance.now() < this.#nextWarningAt) return
@@ -198,6 +201,7 @@ export class GraphileRunner {
     events.on('job:start', ({ job }: { job: { id: string } }) => {
       polled()
       this.#watchdog.jobStarted(job)
+      this.#context.jobStarted()
     })
     events.on('localQueue:getJobs:complete', ({ jobs }: { jobs: { id: string }[] }) => {
       polled()

@@ -6,7 +6,7 @@ import type { Log } from './log.js'
 import { pauseLog } from './pause-log.js'
 import { runSchedules } from './schedules.js'
 import type { WorkerSettings } from './settings.js'
-import { removeReplacedJobs, sweepTables } from './sweep.js'
+import { type DueMaintenance, dueMaintenance, removeReplacedJobs, sweepTables } from './sweep.js'
 
 /** How often rows that are no longer needed are deleted, in milliseconds. */
 const PRUNE_INTERVAL = 60_000
@@ -16,6 +16,8 @@ const LINGERING_INTERVAL = 5000
 
 /** A sweep without an answer for this long counts as failed, and the next one begins. Milliseconds. */
 const SWEEP_TIMEOUT = 60_000
+
+const EVERYTHING: DueMaintenance = { sweep: true, pauses: true }
 
 /** Sweeps and prunes at intervals, until `stop` aborts. Resolves when the statements that run then have ended. */
 export async function runMaintenance(
@@ -42,26 +44,50 @@ export async function runMaintenance(
         log.message('info', `Old rows of ${table.table} deleted: ${deleted}.`, { table: table.table, deleted })
       }
     })
-  const resume = (table: SweptTable) =>
-    logged(`Resuming the table ${table.table}`, async () => {
-      const enqueued = (await table.enqueueResumed?.()) ?? 0
-      if (enqueued > 0) {
-        log.message('info', `Calls of ${table.table} whose pause has ended: ${enqueued}. Jobs were added.`, {
-          enqueued,
-        })
-      }
-    })
+  const resume = async (table: SweptTable) => {
+    const enqueued = (await table.enqueueResumed?.()) ?? 0
+    if (enqueued > 0)
+      log.message('info', `Calls of ${table.table} whose pause has ended: ${enqueued}. Jobs were added.`, { enqueued })
+  }
+  /** Work that is not started again while it runs. */
+  const exclusive = (what: string, work: () => Promise<void>) => {
+    let running: Promise<void> | undefined
+    return {
+      startIf: (isDue: boolean) => {
+        if (isDue)
+          running ??= logged(what, work).finally(() => {
+            running = undefined
+          })
+        else failing.delete(what)
+      },
+      ended: async () => await running,
+    }
+  }
+  const tables = [...sweptTables(db)]
   const logPauses = pauseLog(db, log)
+  const sweeping = exclusive('The sweep', () => withTimeout(SWEEP_TIMEOUT, sweepAndLog(db, log)))
+  // Each table by itself: a large backlog of one does not delay the others.
+  const pausing = [
+    exclusive('Reading the pauses', logPauses),
+    ...tables.map((table) => exclusive(`Resuming the table ${table.table}`, () => resume(table))),
+  ]
+  // Once more after the last pause is gone, to log its end.
+  let hadPauses = false
+  const startDue = async () => {
+    // If it fails, so do the others, and they log why.
+    const due = await withTimeout(SWEEP_TIMEOUT, dueMaintenance(db)).catch(() => EVERYTHING)
+    sweeping.startIf(due.sweep)
+    for (const work of pausing) work.startIf(due.pauses || hadPauses)
+    hadPauses = due.pauses
+  }
   await Promise.all([
-    repeat(sweepEvery, stop, () => logged('The sweep', () => withTimeout(SWEEP_TIMEOUT, sweepAndLog(db, log)))),
+    repeat(sweepEvery, stop, startDue),
     repeat(LINGERING_INTERVAL, stop, async () => reportLingering(db, log)),
     repeat(PRUNE_INTERVAL, stop, () => logged('Removing replaced jobs', () => removeReplacedJobs(db))),
-    repeat(sweepEvery, stop, () => logged('Reading the pauses', logPauses)),
     runSchedules(db, log, stop, logged),
-    // Each table by itself: a large backlog of one does not delay the others.
-    ...[...sweptTables(db)].map((table) => repeat(PRUNE_INTERVAL, stop, () => prune(table))),
-    ...[...sweptTables(db)].map((table) => repeat(sweepEvery, stop, () => resume(table))),
+    ...tables.map((table) => repeat(PRUNE_INTERVAL, stop, () => prune(table))),
   ])
+  await Promise.all([sweeping, ...pausing].map(({ ended }) => ended()))
 }
 
 async function sweepAndLog(db: Database, log: Log): Promise<void> {
@@ -71,13 +97,13 @@ async function sweepAndLog(db: Database, log: Log): Promise<void> {
   if (enqueued > 0) log.message('warning', `Due rows without a job: ${enqueued}. Jobs were added.`, { enqueued })
 }
 
-async function withTimeout(timeout: number, work: Promise<void>): Promise<void> {
+async function withTimeout<Result>(timeout: number, work: Promise<Result>): Promise<Result> {
   const waiting = new AbortController()
-  const late = sleep(timeout, undefined, { ref: false, signal: waiting.signal }).then(() => {
+  const late = sleep(timeout, undefined, { ref: false, signal: waiting.signal }).then((): never => {
     throw new Error(`PostgreSQL has not answered for ${timeout / 1000} s`)
   })
   try {
-    await Promise.race([work, late])
+    return await Promise.race([work, late])
   } finally {
     late.catch(() => {})
     waiting.abort()

@@ -1,6 +1,6 @@
 import type { BatchObservableCallback } from '@opentelemetry/api'
 import type { Database } from '../core/database.js'
-import { otel, SCOPE } from '../telemetry/opentelemetry.js'
+import { openTelemetry, SCOPE } from '../telemetry/opentelemetry.js'
 import { queueStatistics } from './queue-statistics.js'
 
 /**
@@ -9,6 +9,7 @@ import { queueStatistics } from './queue-statistics.js'
  * @returns a function that removes them
  */
 export function registerQueueGauges(db: Database): () => void {
+  const otel = openTelemetry()
   if (!otel) return () => {}
   const meter = otel.metrics.getMeter(SCOPE)
   const workers = meter.createObservableGauge('async_gen.workers', {

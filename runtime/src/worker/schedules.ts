@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { schedulesInCode } from '../attempt/schedules/models.js'
-import { recordOccurrences, type ScheduleProblem, waitForOccurrence } from '../attempt/schedules/record.js'
+import { nextOccurrence, recordOccurrences, type ScheduleProblem } from '../attempt/schedules/record.js'
 import { repairSchedules, writeSchedules } from '../attempt/schedules/write.js'
 import type { Database } from '../core/database.js'
 import { isAsyncGenError } from '../core/errors.js'
@@ -57,9 +57,13 @@ export async function runSchedules(
         repairAt = performance.now() + REPAIR_INTERVAL
         await repairSchedules(db)
       }
-      const { problems } = await recordOccurrences(db)
-      for (const problem of problems) report(problem, known, log)
-      wait = Math.min(POLL_INTERVAL, (await waitForOccurrence(db)) ?? POLL_INTERVAL)
+      let next = await nextOccurrence(db)
+      if (next.isDue) {
+        const { problems } = await recordOccurrences(db)
+        for (const problem of problems) report(problem, known, log)
+        next = await nextOccurrence(db)
+      }
+      wait = Math.min(POLL_INTERVAL, next.wait ?? POLL_INTERVAL)
     })
     await sleep(wait, undefined, { signal: stop }).catch(() => {})
   }

@@ -2,7 +2,7 @@ import type { Task } from 'graphile-worker'
 import type { Database } from '../core/database.js'
 import { livingWorkers } from '../core/living-workers.js'
 import type { Query, Statement } from '../core/statement.js'
-import { sweptTables } from '../core/swept-table.js'
+import { type SweptTable, sweptTables } from '../core/swept-table.js'
 import { instrumentsItself } from '../telemetry/instrument.js'
 
 /** How many thousands of due rows a sweep checks for missing jobs. With more due rows, later sweeps check the others. */
@@ -60,6 +60,20 @@ export async function sweepTables(db: Database): Promise<SweepResult> {
   return result
 }
 
+/** What the maintenance has to do. */
+export interface DueMaintenance {
+  /** A sweep may have something to do. */
+  sweep: boolean
+  /** There are pauses, in force or ended. */
+  pauses: boolean
+}
+
+/** Finds out with one statement what the maintenance has to do: a sweep of all tables takes some twenty. */
+export async function dueMaintenance(db: Database): Promise<DueMaintenance> {
+  const [due] = await db.query<DueMaintenance>(findDueMaintenance([...sweptTables(db)]), [])
+  return due!
+}
+
 function nothingDone(): SweepResult {
   return { dead: 0, rescued: 0, expired: 0, enqueued: 0 }
 }
@@ -102,6 +116,17 @@ const lockSweep: Statement = {
   name: 'async-gen:lock-sweep',
   text: `SELECT pg_try_advisory_xact_lock(hashtextextended('async-gen:sweep', 0)) AS acquired`,
 }
+
+const findDueMaintenance = (tables: SweptTable[]): Statement => ({
+  name: `async-gen:due-maintenance:${tables.map(({ table }) => table).join()}`,
+  text: `
+    SELECT
+      EXISTS (SELECT FROM async_workers WHERE ended_at IS NULL AND id NOT IN (${livingWorkers}))
+      OR EXISTS (SELECT FROM async_workers WHERE ended_at > now() - interval '5 minutes' AND pool_id IS NOT NULL)
+      OR EXISTS (SELECT FROM async_workers WHERE ended_at < now() - interval '1 hour')
+      ${tables.map(({ mayNeedSweep }) => `OR ${mayNeedSweep}`).join('')} AS sweep,
+      EXISTS (SELECT FROM async_pauses) AS pauses`,
+})
 
 const savepoint: Statement = { name: 'async-gen:savepoint', text: 'SAVEPOINT before_table' }
 

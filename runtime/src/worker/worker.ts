@@ -37,19 +37,8 @@ const EXIT_GRACE = 4000
  */
 const FAILED_RUNNERS = { times: 5, milliseconds: 600_000 }
 
-/**
- * Runs a worker until SIGTERM or SIGINT. First it installs or updates the Graphile Worker schema. After the signal, running jobs may take
- * `stopTimeout` to end. Then they are aborted. If they still run five seconds later, they are released for other workers and the process
- * exits with 1. A second signal aborts them at once.
- *
- * A worker that loses its session with PostgreSQL aborts its running jobs, which other workers then run, and connects again.
- *
- * It logs a line for each operation: for people on a terminal, as JSON elsewhere.
- *
- * @throws AsyncGenError INVALID_SETTING, INVALID_CRONTAB, INVALID_SCHEDULE, NO_TASKS, DEFINED_TWICE, NO_JOBS, NO_ROWS, NO_SESSION, HEALTH_NOT_SERVED,
- * NOT_MIGRATED; GRAPHILE_FAILED after repeated failures of Graphile Worker
- */
-export async function runWorker(db: Database, options: RunWorkerOptions): Promise<void> {
+/** Runs a worker: see `runWorker`. */
+export async function runLoadedWorker(db: Database, options: RunWorkerOptions): Promise<void> {
   const settings = workerSettings(options, process.env)
   const signals = listenForStopSignals()
   const log = openLog(settings.log)
@@ -84,7 +73,6 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     const ready = await Promise.race([prepareWorker(db, settings, log, signals.stop), aborted(signals.stop)])
     if (!ready) return
     const { tasks, first } = ready
-    void warnOfSettings(db, log)
     maintenance = runMaintenance(db, settings, log, done.signal)
     removeGauges = registerQueueGauges(db)
     const started = (presence: Presence) => {
@@ -94,7 +82,13 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
       process.send?.('ready', undefined, undefined, () => {})
     }
     const logger = settings.logger ?? graphileLogger(log)
-    const context: WorkerContext = { db, tasks, settings, signals, running, logger, log, started }
+    let areSettingsChecked = false
+    // Only with the first job: the first query of a PrismaClient loads its query compiler, which doubles the memory of an idle worker.
+    const jobStarted = () => {
+      if (!areSettingsChecked) void warnOfSettings(db, log)
+      areSettingsChecked = true
+    }
+    const context: WorkerContext = { db, tasks, settings, signals, running, logger, log, started, jobStarted }
     await runUntilStopped(context, first, state)
   } catch (error) {
     thrown = { error }

@@ -62,12 +62,13 @@ export async function recordOccurrences(db: Database): Promise<RecordedOccurrenc
   return total
 }
 
-/** How many milliseconds from now the next occurrence is due; undefined if none is. */
-export async function waitForOccurrence(db: Database): Promise<number | undefined> {
+/** Whether `recordOccurrences` may have something to do, and how many milliseconds from now the next occurrence is due. */
+export async function nextOccurrence(db: Database): Promise<{ isDue: boolean; wait: number | undefined }> {
   const models = [...scheduledModels(db).keys()]
-  if (models.length === 0) return undefined
-  const [row] = await db.query<{ wait: number }>(sql.wait, [models])
-  return row && Math.max(0, Math.ceil(row.wait))
+  if (models.length === 0) return { isDue: false, wait: undefined }
+  const [row] = await db.query<{ isDue: boolean; wait: number | null }>(sql.next, [models])
+  const wait = row!.wait === null ? undefined : Math.max(0, Math.ceil(row!.wait))
+  return { isDue: row!.isDue || wait === 0, wait }
 }
 
 async function recordPage(db: Database, model: ScheduledModel): Promise<RecordedOccurrences & { isFull: boolean }> {

@@ -91,14 +91,21 @@ export const scheduleStatements = {
       )`,
   },
 
-  wait: {
-    name: 'async_schedules:wait',
+  // One statement for the schedules of all models, as an idle worker sends it every second. An occurrence that waits may be due at any time.
+  next: {
+    name: 'async_schedules:next',
     text: `
-      SELECT (extract(epoch FROM next_at - clock_timestamp()) * 1000)::float8 AS wait
-      FROM async_schedules
-      WHERE model = ANY ($1::text[]) AND next_at < 'infinity'
-      ORDER BY next_at
-      LIMIT 1`,
+      -- $1 models
+      SELECT
+        (
+          SELECT (extract(epoch FROM next_at - clock_timestamp()) * 1000)::float8
+          FROM async_schedules
+          WHERE model = ANY ($1::text[]) AND next_at < 'infinity'
+          ORDER BY next_at
+          LIMIT 1
+        ) AS wait,
+        EXISTS (SELECT FROM async_schedules WHERE model = ANY ($1::text[]) AND next_at IS NULL)
+          OR EXISTS (SELECT FROM async_schedules WHERE model = ANY ($1::text[]) AND next_at = 'infinity' AND waiting) AS "isDue"`,
   },
 } satisfies Record<string, Statement>
 

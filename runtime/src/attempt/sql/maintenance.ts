@@ -31,6 +31,14 @@ export const deleteFinished = (table: string, status: FinishedStatus): Statement
     RETURNING id`,
 })
 
+/** Whether a row runs, is due, has expired or is blocked, or a batch has not finished. */
+export const mayNeedSweep = (table: string): string => `
+  EXISTS (SELECT FROM "${table}" WHERE status = 'running')
+  OR EXISTS (SELECT FROM "${table}" WHERE status = 'pending' AND scheduled_at <= now())
+  OR EXISTS (SELECT FROM "${table}" WHERE status = 'pending' AND expires_at <= now())
+  OR EXISTS (SELECT FROM "${table}" WHERE status = 'blocked')
+  OR EXISTS (SELECT FROM async_batches WHERE finished_at IS NULL)`
+
 /** Ends pending and blocked attempts that have expired. Locked rows wait for the next sweep. */
 export const expireOverdue = (table: string): Statement => ({
   name: `${table}:expire-overdue`,

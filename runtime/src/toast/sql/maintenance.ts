@@ -2,6 +2,11 @@ import { livingWorkers } from '../../core/living-workers.js'
 import type { Statement } from '../../core/statement.js'
 import { increment } from './toasts.js'
 
+/** Whether a refresh is due or claimed. */
+export const mayNeedSweep = `
+  EXISTS (SELECT FROM toasts WHERE refresh_at <= now())
+  OR EXISTS (SELECT FROM toasts WHERE locked_by IS NOT NULL)`
+
 /** The statements of the sweep and of pruning on the table `toasts`. */
 export const maintenanceStatements = {
   listAfter: {
