@@ -85,6 +85,18 @@ it('does not say that nothing waits where more rows are paused than it counts', 
   await query(url, `ALTER TABLE attempts ENABLE TRIGGER attempts_enqueue_inserted`)
 })
 
+it('does not count calls as due that wait for their limit', async () => {
+  await query(url, `ALTER TABLE attempts DISABLE TRIGGER attempts_enqueue_inserted`)
+  await query(
+    url,
+    `INSERT INTO attempts (target, method, limit_key) SELECT 'Shopify', 'push', 'Shopify:acme' FROM generate_series(1, 7)`,
+  )
+  const { text } = await new Client(asyncDashboard(db, { attempts: [Attempt] })).visit('/async')
+  expect(text).toMatch(/Due \d+ the oldest for [^,]*, 7 waiting for a limit/)
+  await query(url, `DELETE FROM attempts WHERE target = 'Shopify'`)
+  await query(url, `ALTER TABLE attempts ENABLE TRIGGER attempts_enqueue_inserted`)
+})
+
 describe('the list of attempts', () => {
   it('has each attempt once, by the number of its id, over all pages and in both directions', async () => {
     expect((await allPages(LIST)).flatMap(listedIds)).toEqual(await idsBy('id DESC'))

@@ -50,12 +50,16 @@ export function AttemptsCards({
   )
 }
 
-/** If more rows are due than are counted, nobody knows how many of the others are paused. */
-function dueText({ due, paused, oldestDue, isMore }: AttemptsState): string {
-  const pausedText = `${countText(isMore ? MAX_COUNTED : paused)}${isMore ? '+' : ''} paused`
-  if (due === 0) return paused === 0 ? 'nothing waits' : pausedText
-  const oldest = `the oldest for ${durationText(oldestDue * 1000)}`
-  return paused === 0 ? oldest : `${oldest}, ${countText(paused)} paused`
+/** If more rows wait than are counted, nobody knows what the others wait for. */
+function dueText({ due, paused, limited, oldestDue, isMore }: AttemptsState): string {
+  const counted = (count: number) =>
+    due === 0 && isMore ? `${countText(Math.min(count, MAX_COUNTED))}+` : countText(count)
+  const texts = [
+    ...(due > 0 ? [`the oldest for ${durationText(oldestDue * 1000)}`] : []),
+    ...(paused > 0 ? [`${counted(paused)} paused`] : []),
+    ...(limited > 0 ? [`${counted(limited)} waiting for a limit`] : []),
+  ]
+  return texts.length > 0 ? texts.join(', ') : 'nothing waits'
 }
 
 /** The numbers of workers, toasts and pauses. */

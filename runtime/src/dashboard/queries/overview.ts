@@ -17,6 +17,8 @@ export interface AttemptsState {
   Attempt: AttemptClass
   due: number
   paused: number
+  /** How many wait for their limit. */
+  limited: number
   /** Seconds. */
   oldestDue: number
   running: number
@@ -93,7 +95,7 @@ export async function attemptStates(context: PageContext): Promise<AttemptsState
         ),
         countsByStatus(context, Attempt),
       ])
-      return { Attempt, ...state!, counts, isMore: state!.due + state!.paused > MAX_COUNTED }
+      return { Attempt, ...state!, counts, isMore: state!.due + state!.paused + state!.limited > MAX_COUNTED }
     }),
   )
 }

@@ -7,24 +7,25 @@ import { cut } from './cut.js'
 export const MAX_GROUPED = 1000
 
 /**
- * What waits and what runs, as far as rows are counted. Paused rows wait, but are not due.
+ * What waits and what runs, as far as rows are counted. Paused rows, and those that have a limit, wait, but are not due.
  * @param hasPauses whether a pause of the model is in force: each row is compared with it
  */
 export const dueStatement = (table: string, hasPauses: boolean): Statement => ({
   name: `${table}:dashboard-due${hasPauses ? '-paused' : ''}`,
   text: `
     -- $1 model
-    SELECT waiting.due, waiting.paused, waiting."oldestDue", running.running
+    SELECT waiting.due, waiting.paused, waiting.limited, waiting."oldestDue", running.running
     FROM
       (
         SELECT
-          count(*) FILTER (WHERE NOT is_paused)::int AS due,
+          count(*) FILTER (WHERE NOT is_paused AND NOT is_limited)::int AS due,
           count(*) FILTER (WHERE is_paused)::int AS paused,
+          count(*) FILTER (WHERE NOT is_paused AND is_limited)::int AS limited,
           coalesce(
-            extract(epoch FROM clock_timestamp() - min(scheduled_at) FILTER (WHERE NOT is_paused AND isfinite(scheduled_at))), 0
+            extract(epoch FROM clock_timestamp() - min(scheduled_at) FILTER (WHERE NOT is_paused AND NOT is_limited AND isfinite(scheduled_at))), 0
           )::float8 AS "oldestDue"
         FROM (
-          SELECT scheduled_at, ${hasPauses ? isPaused('attempt', '$1') : '$1::text IS NULL'} AS is_paused
+          SELECT scheduled_at, limit_key IS NOT NULL AS is_limited, ${hasPauses ? isPaused('attempt', '$1') : '$1::text IS NULL'} AS is_paused
           FROM "${table}" AS attempt
           WHERE status = 'pending' AND scheduled_at <= now()
           ORDER BY scheduled_at
