@@ -20,7 +20,10 @@ export async function stampede(context: BenchContext): Promise<Table[]> {
     for (let round = 0; round < rounds; round++) {
       for (const row of rows) {
         const processes = context.short ? 2 : PROCESSES
-        const crowd = await Promise.all(Array.from({ length: processes }, () => join(row.name, url, `crowd ${round}`)))
+        const member = () => join(row.name, url, `crowd ${round}`)
+        // One process before the others: it creates the table of the cache.
+        const first = await member()
+        const crowd = [first, ...(await Promise.all(Array.from({ length: processes - 1 }, member)))]
         const cold = await release(crowd, pool, 1)
         await sleep(1000)
         const stale = await release(crowd, pool, 2)
@@ -60,7 +63,9 @@ interface Member {
 
 async function join(name: string, url: string, key: string): Promise<Member> {
   const child = await startProgram('crowd', [name, url, key])
-  await once(child, 'message')
+  const ended = once(child, 'exit').then(() => Promise.reject(new Error(`A process that reads with ${name} ended`)))
+  ended.catch(() => {})
+  await Promise.race([once(child, 'message'), ended])
   return {
     read: async (version) => {
       child.send(version)
