@@ -281,6 +281,7 @@ describe('as JSON', () => {
       timeoutMs: null,
       snoozes: 0,
       limitKey: null,
+      schedule: null,
       startedAt: attempt.startedAt?.toJSON(),
       completedAt: attempt.completedAt?.toJSON(),
       createdAt: attempt.createdAt.toJSON(),

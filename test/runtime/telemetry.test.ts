@@ -243,7 +243,7 @@ describe('OpenTelemetry', () => {
         .filter(({ attributes }) => attributes['async_gen.table'] === 'attempts')
         .map(({ attributes, value }) => [attributes['async_gen.state'], value]),
     )
-    expect(rows).toEqual({ due: 1, paused: 0, blocked: 0, running: 0, failed: 1 })
+    expect(rows).toEqual({ due: 1, paused: 0, limited: 0, blocked: 0, running: 0, failed: 1 })
     expect(state!('async_gen.workers')).toMatchObject([{ value: 0 }])
     const [oldest] = state!('async_gen.oldest_due').filter(
       ({ attributes }) => attributes['async_gen.table'] === 'attempts',
