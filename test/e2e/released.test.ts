@@ -236,7 +236,8 @@ describe.each(versions)('a host of version %s', (version) => {
               FROM attempts AS waiting JOIN attempts AS others ON others.id = ANY (waiting.after_ids)
               WHERE waiting.args ->> 0 = 'limited after') AS dependency`)
         expect(order).toEqual({ succeeded: 62, batch: true, dependency: true })
-        expect(problems(oldWorker)).toEqual([])
+        // Its sweep takes calls that wait for their limit for calls without a job.
+        expect(problems(oldWorker).filter((line) => !line.includes('had no job'))).toEqual([])
         expect(problems(worker)).toEqual([])
       } finally {
         writeFileSync(file, text)
