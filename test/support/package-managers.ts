@@ -92,6 +92,8 @@ export async function runTyped(dir: string, programs: string, command: string, e
       npm_config_fund: 'false',
       npm_config_prefer_offline: 'true',
       npm_config_update_notifier: 'false',
+      // pnpm would record the files of pnpm for all systems, which not every registry has.
+      pnpm_config_pm_on_fail: 'ignore',
       YARN_ENABLE_TELEMETRY: '0',
       ...env,
     },
@@ -102,6 +104,7 @@ export async function runTyped(dir: string, programs: string, command: string, e
 export async function installTool({ tool, node }: TestedPackageManager): Promise<string> {
   const prefix = mkdtempSync(join(process.env.TEST_MODULES!, 'tool-'))
   const packages = [tool, node].filter((name) => name !== undefined)
-  await run(prefix, 'npm', ['install', '--prefix', prefix, '--no-audit', '--no-fund', '--prefer-offline', ...packages])
+  const install = ['install', '--prefix', prefix, '--no-audit', '--no-fund', '--prefer-offline']
+  if (packages.length > 0) await run(prefix, 'npm', [...install, ...packages])
   return join(prefix, 'node_modules', '.bin')
 }
