@@ -21,7 +21,10 @@ export async function claim(
   const { id: worker } = await presenceOf(db)
   const argsOf = (row: WaitingRow) => content.decode(row.args, { ...row, id: BigInt(row.id) }, 'args') as unknown[]
   // Without its targets the call cannot run, so it needs no limit: the run fails with the reason.
-  const list = (await targets().catch(() => undefined))?.limits
+  const list = await targets().then(
+    ({ limits }) => limits,
+    () => undefined,
+  )
   const limits = list && { list, argsOf }
   for (let tries = 0; ; tries++) {
     const claim = await runs.claim(id, worker, { limits, job })

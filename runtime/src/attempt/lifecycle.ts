@@ -225,7 +225,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
     if (instead) return { kind: 'failed', error: instead.thrown }
     const { db, store } = this.#class
     const { key, control } = run
-    const predecessors = this.afterIds.length === 0 ? undefined : await this.#predecessors(run)
+    const predecessors = this.row.after_ids?.length ? await this.#predecessors(run) : undefined
     if (predecessors && 'kind' in predecessors) return predecessors
     const call = new CurrentCall(db, this as AttemptFields, key.number, control, run, predecessors)
     store.runs.running.begin(key, control)

@@ -93,10 +93,16 @@ export type TargetSource<T extends Targets> = TargetList<T> | (() => Promise<{ t
 
 /** A function that loads the list once. A load that failed is tried again. */
 export function targetLoader<T extends Targets>(source: TargetSource<T>): () => Promise<TargetList<T>> {
-  let list = typeof source === 'function' ? undefined : source
-  return async () => {
-    list ??= typeof source === 'function' ? await importedTargets(source) : source
-    return list
+  let loading = typeof source === 'function' ? undefined : Promise.resolve(source)
+  // One promise for all calls: each call of an attempt asks several times.
+  return () => {
+    if (!loading) {
+      loading = importedTargets(source as () => Promise<{ targets: TargetList<T> }>)
+      loading.catch(() => {
+        loading = undefined
+      })
+    }
+    return loading
   }
 }
 
