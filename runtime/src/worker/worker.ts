@@ -37,8 +37,19 @@ const EXIT_GRACE = 4000
  */
 const FAILED_RUNNERS = { times: 5, milliseconds: 600_000 }
 
-/** Runs a worker: see `runWorker`. */
-export async function runLoadedWorker(db: Database, options: RunWorkerOptions): Promise<void> {
+/**
+ * Runs a worker until SIGTERM or SIGINT. First it installs or updates the Graphile Worker schema. After the signal, running jobs may take
+ * `stopTimeout` to end. Then they are aborted. If they still run five seconds later, they are released for other workers and the process
+ * exits with 1. A second signal aborts them at once.
+ *
+ * A worker that loses its session with PostgreSQL aborts its running jobs, which other workers then run, and connects again.
+ *
+ * It logs a line for each operation: for people on a terminal, as JSON elsewhere.
+ *
+ * @throws AsyncGenError INVALID_SETTING, INVALID_CRONTAB, INVALID_SCHEDULE, NO_TASKS, DEFINED_TWICE, NO_JOBS, NO_ROWS, NO_SESSION, HEALTH_NOT_SERVED,
+ * NOT_MIGRATED; GRAPHILE_FAILED after repeated failures of Graphile Worker
+ */
+export async function runWorker(db: Database, options: RunWorkerOptions): Promise<void> {
   const settings = workerSettings(options, process.env)
   const signals = listenForStopSignals()
   const log = openLog(settings.log)
