@@ -14,7 +14,7 @@ function residentMemory(pid: number): number {
 }
 
 describe('an idle worker', () => {
-  it.concurrent('sends four statements a second at most, holds 100 MB at most, and starts a call at once', async ({
+  it.concurrent('sends five statements a second at most, holds 100 MB at most, and starts a call at once', async ({
     place,
     expect,
   }) => {
@@ -29,7 +29,8 @@ describe('an idle worker', () => {
     await sleep(5000)
     const before = await transactions()
     await sleep(WATCHED * 1000)
-    expect((await transactions()) - before).toBeLessThanOrEqual(4 * WATCHED)
+    // PostgreSQL's own background work counts too.
+    expect((await transactions()) - before).toBeLessThanOrEqual(5 * WATCHED)
     // With Prisma's query compiler, which no job has needed yet, it would be more than 120 MB.
     if (process.platform === 'linux') expect(residentMemory(worker.pid)).toBeLessThan(100)
 

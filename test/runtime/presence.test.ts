@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '@async-gen/runtime'
 import pg from 'pg'
@@ -77,7 +76,8 @@ describe('the presence of a process', () => {
     // It has its lock, and ends the sessions of the presence before.
     session.query = (async (text: string, values: unknown[]) => {
       if (text.includes('pg_terminate_backend')) {
-        const ended = once(session, 'end')
+        // `once` of node:events would reject at the error that comes before.
+        const ended = new Promise<void>((resolve) => session.once('end', resolve))
         await endSessions()
         await ended
       }
