@@ -12,7 +12,7 @@ const FRESH_FOR = 1000
 console.warn = () => {}
 
 const [name = '', url = '', key = ''] = process.argv.slice(2)
-const pool = new pg.Pool({ connectionString: url })
+const pool = new pg.Pool({ connectionString: url }).on('error', () => {})
 const cache = await caches[name]!(
   url,
   async () => {

@@ -20,7 +20,7 @@ const PAGE = 1000
 export async function recording({ short, database }: BenchContext): Promise<Table[]> {
   const url = await database()
   const { prisma, Attempt, Work, close } = await openApplication(url)
-  const pool = new pg.Pool({ connectionString: url, max: 4 })
+  const pool = new pg.Pool({ connectionString: url, max: 4 }).on('error', () => {})
   const boss = await start(url, { supervise: false, schedule: false })
   const { fromPrisma } = await peer('pg-boss')
   await boss.createQueue('add')

@@ -8,7 +8,7 @@ import { BATCHING as PG_BOSS_BATCHING, start } from '../queues/pg-boss.js'
 import type { Table } from '../result.js'
 import { alternate, rate, time } from '../rounds.js'
 
-const CONCURRENCY = 50
+const CONCURRENCY = 100
 
 const BARE_JOBS = 'Graphile Worker: jobs that do nothing and keep nothing'
 const BARE_TRANSACTIONS = 'bare transactions of Prisma: an order, and an update of a row'
@@ -22,7 +22,7 @@ const ADD_NOOPS = `
 export async function running({ short, database }: BenchContext): Promise<Table[]> {
   const url = await database()
   const { prisma, db, Attempt, Work, close } = await openApplication(url)
-  const pool = new pg.Pool({ connectionString: url, max: 12 })
+  const pool = new pg.Pool({ connectionString: url, max: 12 }).on('error', () => {})
   const boss = await start(url, {})
   await boss.createQueue('add')
   const clear = () => pool.query('TRUNCATE attempts, "Order", graphile_worker._private_jobs, pgboss.job CASCADE')
@@ -83,7 +83,7 @@ export async function running({ short, database }: BenchContext): Promise<Table[
           },
         },
         {
-          name: 'pg-boss, job by job: fetched 50 at a time, each completed by itself',
+          name: 'pg-boss, job by job: fetched 100 at a time, each completed by itself',
           round: async () => {
             await clear()
             const jobs = short ? 100 : 2000
