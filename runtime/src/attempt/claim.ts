@@ -3,6 +3,7 @@ import { presenceOf } from '../presence/presence.js'
 import type { BoundClass } from './binding.js'
 import type { ClaimJob, WaitingRow } from './limits/limited-claims.js'
 import type { Claim } from './run-store.js'
+import type { TargetList } from './targets.js'
 
 /** How long to wait for a lock on the row, in milliseconds. After that the sweep enqueues the row again. */
 const PAUSES = [20, 100, 500]
@@ -22,7 +23,7 @@ export async function claim(
   const argsOf = (row: WaitingRow) => content.decode(row.args, { ...row, id: BigInt(row.id) }, 'args') as unknown[]
   // Without its targets the call cannot run, so it needs no limit: the run fails with the reason.
   const list = await targets().then(
-    ({ limits }) => limits,
+    (listed: TargetList | undefined) => listed?.limits,
     () => undefined,
   )
   const limits = list && { list, argsOf }
