@@ -162,6 +162,7 @@ describe("limit(target, { order: 'strict' })", () => {
 
   it('is kept by drain', async () => {
     failures = { one: 1 }
+    retryDelay = 60_000
     for (const name of ['one', 'two', 'three']) await Attempt.async(Ledger, { priority: name.length }).book('a', name)
     expect(await drain(db, { throwErrors: false })).toMatchObject({ succeeded: 0, failed: 1 })
     expect(calls).toEqual(['one'])

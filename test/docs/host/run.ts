@@ -5,8 +5,12 @@ class RollBack extends Error {}
 
 for (const file of process.argv.slice(2)) {
   // A block is not the first of its page: what earlier ones have left makes no order a second one.
-  await prisma.shipment.deleteMany()
-  await prisma.order.deleteMany({ where: { number: { not: 1 } } })
+  // The lock keeps the worker, which may still run their calls, from adding to it.
+  await prisma.$transaction([
+    prisma.$executeRaw`LOCK TABLE "Shipment"`,
+    prisma.shipment.deleteMany(),
+    prisma.order.deleteMany({ where: { number: { not: 1 } } }),
+  ])
   await prisma
     .$transaction(
       async (tx) => {
