@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -75,8 +75,11 @@ async function start(): Promise<EmbeddedServer> {
       cause: error,
     })
   }
-  // The package stops the server when the process exits, but has no time left to delete its files.
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  // The package stops the server when the process exits, but has no time left to delete its files. The server may still write some, and
+  // Node 24 then leaves the folder.
+  process.once('exit', () => {
+    for (let tries = 0; tries < 100 && existsSync(folder); tries++) rmSync(folder, { recursive: true, force: true })
+  })
   return { url: `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`, stop: () => server.stop() }
 }
 
