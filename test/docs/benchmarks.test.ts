@@ -23,8 +23,8 @@ describe('the results of the benchmarks', () => {
     expect(readFileSync(REPORT, 'utf8')).toBe(present(results))
   })
 
-  it('hold every figure', () => {
-    expect([...shownFigures(results).keys()].sort()).toEqual(figures.map(({ id }) => id).sort())
+  it('hold figures that the report knows', () => {
+    expect(figures.map(({ id }) => id)).toEqual(expect.arrayContaining([...shownFigures(results).keys()]))
   })
 
   it('are quoted by the README and the guides with the same numbers', () => {
