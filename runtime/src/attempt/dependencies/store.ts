@@ -60,7 +60,7 @@ export class DependencyStore {
     return await this.#db.query<AttemptRow>(this.#sql.dependents, [id, limit])
   }
 
-  /** Looks at a page of the blocked rows, and unblocks or cancels those that the triggers have missed. Returns how many pages are left. */
+  /** Looks at a page of the blocked rows, and unblocks or cancels those that the triggers have missed. Returns how many it has unblocked. */
   async repair(query: Query): Promise<number> {
     const [page] = await query<LostRows>(this.#sql.lost, [this.#last, PAGE])
     const { free, failed, last, seen } = page!

@@ -1,7 +1,7 @@
 import { AsyncGenError } from '../errors.js'
 import type { TransactionOf } from './client.js'
 import type { Prisma8ClientLike } from './prisma-8-client.js'
-import type { OpenTransaction } from './transaction.js'
+import { heldOpen, type OpenTransaction } from './transaction.js'
 
 /**
  * Opens a transaction of a client of Prisma 8 that ends when the caller says so, not when a callback returns.
@@ -11,27 +11,10 @@ export function openPrisma8Transaction<Client extends Prisma8ClientLike>(
   client: Client,
   timeout: number,
 ): Promise<Omit<OpenTransaction<Client>, 'cancelStatement'>> {
-  const rolledBack = new Error('rolled back on request')
-  return new Promise((resolve, reject) => {
-    const ended: Promise<void> = client.transaction((tx: TransactionOf<Client> & object) => {
-      const end = new Promise<void>((commit, fail) => {
-        resolve({
-          tx,
-          commit: () => {
-            commit()
-            return ended
-          },
-          rollback: async () => {
-            closeStatements(tx, callEnded())
-            fail(rolledBack)
-            await ended.catch(() => {})
-          },
-        })
-      })
-      return withinTimeout(tx, () => end, timeout)
-    })
-    ended.catch(reject)
-  })
+  return heldOpen(
+    (run) => client.transaction((tx: TransactionOf<Client> & object) => withinTimeout(tx, () => run(tx), timeout)),
+    (tx) => closeStatements(tx as object, callEnded()),
+  )
 }
 
 /** Prisma 8 has no time limit for transactions. */

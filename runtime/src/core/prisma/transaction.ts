@@ -23,11 +23,26 @@ export function openTransaction<Client extends Prisma7ClientLike>(
   prisma: Client,
   timeout: number,
 ): Promise<Omit<OpenTransaction<Client>, 'cancelStatement'>> {
-  const rolledBack = new Error('rolled back on request')
   const operations = trackedOperations(prisma)
+  return heldOpen(
+    (run) => operations.client.$transaction(run, { timeout, maxWait: CONNECTION_TIMEOUT }),
+    (tx, ended) => Promise.race([operations.close(tx), ended.catch(() => {})]),
+  )
+}
+
+/**
+ * Holds a transaction open whose client ends it when a callback returns.
+ * @param begin calls the callback, and resolves or rejects when the transaction has ended
+ * @param close rejects further operations before a ROLLBACK
+ */
+export function heldOpen<Client>(
+  begin: (run: (tx: TransactionOf<Client>) => Promise<void>) => Promise<void>,
+  close: (tx: TransactionOf<Client>, ended: Promise<void>) => unknown,
+): Promise<Omit<OpenTransaction<Client>, 'cancelStatement'>> {
+  const rolledBack = new Error('rolled back on request')
   return new Promise((resolve, reject) => {
-    const ended: Promise<void> = operations.client.$transaction(
-      (tx: TransactionOf<Client>) =>
+    const ended = begin(
+      (tx) =>
         new Promise<void>((commit, fail) => {
           resolve({
             tx,
@@ -36,13 +51,12 @@ export function openTransaction<Client extends Prisma7ClientLike>(
               return ended
             },
             rollback: async () => {
-              await Promise.race([operations.close(tx), ended.catch(() => {})])
+              await close(tx, ended)
               fail(rolledBack)
               await ended.catch(() => {})
             },
           })
         }),
-      { timeout, maxWait: CONNECTION_TIMEOUT },
     )
     ended.catch(reject)
   })
