@@ -3,6 +3,9 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
 
 const runtime = (file: string) => fileURLToPath(new URL(`runtime/src/${file}`, import.meta.url))
 
+/** Hosts with other package managers, versions of Prisma, frameworks, and earlier versions of async-gen; and the benchmarks, for seconds. */
+const COMPATIBILITY = 'test/{compatibility,bench}/**/*.test.ts'
+
 /** Their files share a process, and what it has loaded. Those that are left out mock modules. */
 const SHARING = 'test/{generators,docs}/!(stage|upgrade).test.ts'
 
@@ -42,7 +45,8 @@ export default defineConfig({
         isolate: false,
         setupFiles: 'test/support/fresh-modules.ts',
       }),
-      project('isolated', { include: ['test/**/*.test.ts'], exclude: [SHARING, SHARING_PACKAGES] }),
+      project('isolated', { include: ['test/**/*.test.ts'], exclude: [SHARING, SHARING_PACKAGES, COMPATIBILITY] }),
+      project('compatibility', { include: [COMPATIBILITY] }),
     ],
   },
 })

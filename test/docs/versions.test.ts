@@ -57,7 +57,7 @@ describe('the table of what is tested', () => {
   it('names the package managers, each of which has a test', () => {
     expect(table['Package managers']).toEqual([Object.values(PACKAGE_MANAGERS).map(({ title }) => title), []])
     for (const name of Object.keys(PACKAGE_MANAGERS))
-      expect(existsSync(join(REPOSITORY, `test/e2e/package-managers-${name}.test.ts`)), name).toBe(true)
+      expect(existsSync(join(REPOSITORY, `test/compatibility/package-managers-${name}.test.ts`)), name).toBe(true)
   })
 
   it('has no other row', () => {

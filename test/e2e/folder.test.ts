@@ -1,3 +1,3 @@
-import { describeMainJob } from './main-job.js'
+import { describeMainJob } from '../support/main-job.js'
 
 describeMainJob('folder')

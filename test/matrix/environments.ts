@@ -9,7 +9,7 @@ export interface Environment {
   tests: string[]
 }
 
-const RUNTIME_AND_HOSTS = ['test/runtime', 'test/e2e']
+const RUNTIME_AND_HOSTS = ['test/runtime', 'test/e2e', 'test/compatibility']
 
 /** The newest versions of what a host installs beside the runtime; they need Node 22. */
 const NEWEST = { 'graphile-worker': '^0.18.0', vitest: '^5.1.1' }

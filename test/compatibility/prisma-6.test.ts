@@ -1,0 +1,3 @@
+import { describeMainJob } from '../support/main-job.js'
+
+describeMainJob('prisma-6')

@@ -1,3 +1,0 @@
-import { describeMainJob } from './main-job.js'
-
-describeMainJob('prisma-6')
