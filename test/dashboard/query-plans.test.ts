@@ -1,11 +1,11 @@
 import { BaseAttempt, defineTargets } from '@async-gen/runtime'
 import { asyncDashboard } from '@async-gen/runtime/dashboard'
 import { runMigrations } from 'graphile-worker'
-import pg from 'pg'
+import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { grow } from '../support/grown.js'
-import { type Node, plansOf, scansOf, sentBy } from '../support/plans.js'
+import { type Node, openExplainer, plansOf, scansOf, sentBy } from '../support/plans.js'
 import { query } from '../support/postgres.js'
 import { Client } from './client.js'
 
@@ -93,9 +93,7 @@ beforeAll(async () => {
   await query(url, `UPDATE attempts SET batch_id = 1 + id % 200, schedule = 'nightly' WHERE id <= 400`)
   await query(url, 'ALTER TABLE attempts ENABLE TRIGGER ALL')
   await query(url, 'VACUUM (ANALYZE) attempts')
-  explainer = new pg.Client({ connectionString: url })
-  await explainer.connect()
-  await explainer.query('SET jit = off')
+  explainer = await openExplainer(url)
 })
 
 afterAll(() => explainer.end())

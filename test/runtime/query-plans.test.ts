@@ -1,9 +1,9 @@
 import { runMigrations } from 'graphile-worker'
-import pg from 'pg'
+import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { grow, operations } from '../support/grown.js'
-import { plansOf, scansOf, sentBy } from '../support/plans.js'
+import { openExplainer, plansOf, scansOf, sentBy } from '../support/plans.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -17,9 +17,7 @@ let explainer: pg.Client
 beforeAll(async () => {
   await runMigrations({ connectionString: url })
   await grow(url, 200_000)
-  explainer = new pg.Client({ connectionString: url })
-  await explainer.connect()
-  await explainer.query('SET jit = off')
+  explainer = await openExplainer(url)
 })
 
 afterAll(() => explainer.end())

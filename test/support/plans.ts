@@ -38,6 +38,14 @@ export async function sentBy(operation: () => Promise<unknown>): Promise<Sent[]>
   return [...sent.values()]
 }
 
+/** Opens a connection with those settings of the runtime's own connections that decide on plans. */
+export async function openExplainer(url: string): Promise<pg.Client> {
+  const explainer = new pg.Client({ connectionString: url })
+  await explainer.connect()
+  await explainer.query('SET jit = off; SET enable_seqscan = off')
+  return explainer
+}
+
 /** The plan for the values of a statement; for a prepared one also that for any values, to which PostgreSQL may change. */
 export async function plansOf(explainer: pg.Client, { text, values, name }: Sent): Promise<Node[]> {
   const prepared = values.map((value) => pg.escapeLiteral(asText(value)))
