@@ -2,8 +2,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
+import * as graphile from 'graphile-worker'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { AsyncGenError } from '../../runtime/src/core/errors.js'
+import { parsedCrontab } from '../../runtime/src/worker/crontab.js'
 import { findWorkerModule, loadModule } from '../../runtime/src/worker/module.js'
 import { type RunWorkerOptions, workerSettings } from '../../runtime/src/worker/settings.js'
 import { loadTasks } from '../../runtime/src/worker/tasks.js'
@@ -85,7 +87,7 @@ describe('the settings of a worker', () => {
       "The crontab is not valid: Invalid crontab; duplicate identifiers found: 'a'",
     ],
   ])('name the bad line of the crontab %j', (crontab, message) => {
-    const refused = () => workerSettings({ tasks, crontab }, {})
+    const refused = () => parsedCrontab(graphile, crontab)
     expect(refused).toThrow(message)
     expect(refused).toThrow(expect.objectContaining({ code: 'INVALID_CRONTAB' }))
   })
@@ -94,6 +96,7 @@ describe('the settings of a worker', () => {
     const attempt = async () => {}
     const crontab = '# nightly\n0 4 * * * report ?max=2 {a: 1}\n'
     expect(workerSettings({ tasks: { attempt }, crontab }, {})).toMatchObject({ tasks: { attempt }, crontab })
+    expect(parsedCrontab(graphile, crontab)).toMatchObject([{ task: 'report', payload: { a: 1 } }])
   })
 
   it('are valid or rejected with a message, for any environment and options', () => {

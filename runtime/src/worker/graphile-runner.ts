@@ -1,17 +1,9 @@
 import { EventEmitter } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  type Logger,
-  parseCrontab,
-  type RunnerOptions,
-  run,
-  runOnce,
-  type TaskList,
-  type WorkerPool,
-  WorkerPreset,
-} from 'graphile-worker'
+import type { Logger, ParsedCronItem, RunnerOptions, TaskList, WorkerPool } from 'graphile-worker'
 import type { Database } from '../core/database.js'
 import type { Presence } from '../presence/presence.js'
+import type { GraphileModule } from './graphile-module.js'
 import { GraphilePool } from './graphile-pool.js'
 import type { Log } from './log.js'
 import type { WorkerSettings } from './settings.js'
@@ -22,7 +14,9 @@ import { Watchdog } from './watchdog.js'
 /** What all Graphile runners of one worker share. They run one after the other. */
 export interface WorkerContext {
   db: Database
+  graphile: GraphileModule
   tasks: TaskList
+  cronItems: ParsedCronItem[]
   settings: WorkerSettings
   signals: StopSignals
   /** The running jobs of this runner and of earlier ones that were abandoned. */
@@ -151,8 +145,8 @@ export class GraphileRunner {
   }
 
   #startGraphile(): Graphile {
-    const { settings, logger } = this.#context
-    const { concurrency, crontab, once, pollInterval, prefetch } = settings
+    const { settings, logger, graphile, cronItems } = this.#context
+    const { concurrency, once, pollInterval, prefetch } = settings
     const taskList = watchTasks(this.#context.tasks, [this.#running, this.#context.running], this.#jobs.signal)
     const events = this.#listen(Object.keys(taskList))
     const options: RunnerOptions = {
@@ -163,7 +157,7 @@ export class GraphileRunner {
       pollInterval,
       noHandleSignals: true,
       preset: {
-        extends: [WorkerPreset],
+        extends: [graphile.WorkerPreset],
         worker: {
           ...(prefetch > 0 && { localQueue: { size: prefetch } }),
           // Batches of any size: a job that cannot be completed then ends the runner. Without batches, it would be an unhandled rejection.
@@ -175,10 +169,10 @@ export class GraphileRunner {
     }
     if (once) {
       const shutdown = shutdownOf(events)
-      const ended = runOnce(options).then(() => 'nothing left' as const)
+      const ended = graphile.runOnce(options).then(() => 'nothing left' as const)
       return { starting: Promise.resolve(), ended, stop: async () => await (await shutdown)() }
     }
-    const starting = run({ ...options, parsedCronItems: parseCrontab(crontab) })
+    const starting = graphile.run({ ...options, parsedCronItems: cronItems })
     return {
       starting: starting.then(() => this.#announced),
       ended: starting.then(async (runner) => {

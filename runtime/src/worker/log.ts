@@ -1,9 +1,10 @@
 import { styleText } from 'node:util'
-import { Logger } from 'graphile-worker'
+import type { Logger } from 'graphile-worker'
 import type { ErrorRecord } from '../core/errors.js'
 import { timeText } from '../core/time-text.js'
 import type { OperationEvent } from '../telemetry/operation.js'
 import type { WorkerOperation } from './counters.js'
+import type { GraphileModule } from './graphile-module.js'
 
 export type Level = 'info' | 'warning' | 'error'
 
@@ -28,7 +29,7 @@ export function openLog(format?: LogFormat, out: NodeJS.WriteStream = process.st
 }
 
 /** Graphile Worker's messages, except those about jobs that have ended: the log has a line for each operation. */
-export function graphileLogger(log: Log): Logger {
+export function graphileLogger({ Logger }: GraphileModule, log: Log): Logger {
   const debugging = Boolean(process.env.GRAPHILE_LOGGER_DEBUG)
   return new Logger((scope) => (level, message, meta) => {
     if (meta?.success || meta?.failure) return

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
-import { type Logger, parseCrontab, type TaskList } from 'graphile-worker'
+import type { Logger, TaskList } from 'graphile-worker'
 import { type Duration, milliseconds } from '../core/duration.js'
 import { AsyncGenError } from '../core/errors.js'
 import type { RetentionPeriods } from '../core/swept-table.js'
@@ -68,7 +68,7 @@ export interface WorkerSettings {
 
 /**
  * The environment takes precedence over the options, because `async-gen-worker` passes its flags in it. An empty variable is ignored.
- * @throws AsyncGenError INVALID_SETTING, INVALID_CRONTAB
+ * @throws AsyncGenError INVALID_SETTING
  */
 export function workerSettings(options: RunWorkerOptions, env: NodeJS.ProcessEnv): WorkerSettings {
   const given = (option: keyof RunWorkerOptions, variable = ''): Given =>
@@ -145,27 +145,11 @@ function tasksOf(tasks: unknown): string | TaskList {
   throw invalid('The option tasks', tasks, 'a folder (a file URL or a path), or an object of task functions by name')
 }
 
-/** Checked with Graphile Worker's parser, whose error names neither the line nor its text. */
 function crontabOf({ name, value }: Given): string {
   if (value === undefined) return ''
   if (typeof value !== 'string')
     throw invalid(name, value, "the text of a Graphile Worker crontab: '0 4 * * * my_task'")
-  const error = parseError(value)
-  if (!error) return value
-  const lines = value.split(/\r?\n/)
-  // The line is parsed after as many empty lines as precede it, so that the parser's error has its number.
-  const index = lines.findIndex((line, i) => parseError('\n'.repeat(i) + line))
-  const where = index < 0 ? 'The crontab' : `Line ${index + 1} of the crontab, ${JSON.stringify(lines[index])},`
-  throw new AsyncGenError('INVALID_CRONTAB', `${where} is not valid: ${error.message}`, { cause: error })
-}
-
-function parseError(crontab: string): Error | undefined {
-  try {
-    parseCrontab(crontab)
-    return undefined
-  } catch (error) {
-    return error as Error
-  }
+  return value
 }
 
 function invalid(name: string, value: unknown, allowed: string): AsyncGenError {

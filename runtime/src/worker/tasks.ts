@@ -1,9 +1,10 @@
 import { readdir } from 'node:fs/promises'
-import { getTasks, type JobHelpers, type TaskList, WorkerPreset } from 'graphile-worker'
+import type { JobHelpers, TaskList } from 'graphile-worker'
 import { checkTargets } from '../attempt/tasks.js'
 import { AsyncGenError } from '../core/errors.js'
 import { doesInstrumentItself, instrument } from '../telemetry/instrument.js'
 import type { OperationEvent } from '../telemetry/operation.js'
+import { loadGraphile } from './graphile-module.js'
 
 /** A job that runs in this process. */
 export interface RunningJob {
@@ -31,6 +32,7 @@ async function tasksIn(folder: string): Promise<TaskList> {
   const fileExtensions = await extensionsIn(folder).catch((error: Error) => {
     throw noTasks(`The folder of tasks cannot be read: ${error.message}.`, error)
   })
+  const { getTasks, WorkerPreset } = await loadGraphile()
   const preset = { extends: [WorkerPreset], worker: { fileExtensions } }
   return (await getTasks({ preset }, folder)).tasks
 }

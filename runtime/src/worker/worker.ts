@@ -1,6 +1,5 @@
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { runMigrations, type TaskList } from 'graphile-worker'
 import { lingeringCalls } from '../attempt/lingering.js'
 import type { Database } from '../core/database.js'
 import { AsyncGenError } from '../core/errors.js'
@@ -11,6 +10,8 @@ import { toastsOf } from '../toast/registry.js'
 import { warnOfSettings } from './client-settings.js'
 import { Counters, onOperationEnd } from './counters.js'
 import { logEnd, reportCrashes } from './crash-report.js'
+import { parsedCrontab } from './crontab.js'
+import { loadGraphile } from './graphile-module.js'
 import { GraphileRunner, type WorkerContext } from './graphile-runner.js'
 import { serveHealth } from './health.js'
 import { formatSeconds, graphileLogger, type Log, openLog } from './log.js'
@@ -83,23 +84,24 @@ export async function runWorker(db: Database, options: RunWorkerOptions): Promis
     }
     const ready = await Promise.race([prepareWorker(db, settings, log, signals.stop), aborted(signals.stop)])
     if (!ready) return
-    const { tasks, first } = ready
+    const { first, ...loaded } = ready
     maintenance = runMaintenance(db, settings, log, done.signal)
     removeGauges = registerQueueGauges(db)
     const started = (presence: Presence) => {
       const address = health && { health: `${health.host}:${health.port}` }
-      log.message('info', startMessage(presence, settings, Object.keys(tasks)), address)
+      log.message('info', startMessage(presence, settings, Object.keys(loaded.tasks)), address)
       // For a parent with an IPC channel (async-gen-worker, pm2). An error means that the parent is gone.
       process.send?.('ready', undefined, undefined, () => {})
     }
-    const logger = settings.logger ?? graphileLogger(log)
+    const logger = settings.logger ?? graphileLogger(loaded.graphile, log)
     let areSettingsChecked = false
     // Only with the first job: the first query of a PrismaClient loads its query compiler, which doubles the memory of an idle worker.
     const jobStarted = () => {
       if (!areSettingsChecked) void warnOfSettings(db, log)
       areSettingsChecked = true
     }
-    const context: WorkerContext = { db, tasks, settings, signals, running, logger, log, started, jobStarted }
+    const hooks = { started, jobStarted }
+    const context: WorkerContext = { ...loaded, ...hooks, db, settings, signals, running, logger, log }
     await runUntilStopped(context, first, state)
   } catch (error) {
     thrown = { error }
@@ -133,13 +135,15 @@ async function prepareWorker(
   settings: WorkerSettings,
   log: Log,
   stop: AbortSignal,
-): Promise<{ tasks: TaskList; first: Presence } | undefined> {
+): Promise<(Pick<WorkerContext, 'graphile' | 'tasks' | 'cronItems'> & { first: Presence }) | undefined> {
+  const graphile = await loadGraphile()
+  const cronItems = parsedCrontab(graphile, settings.crontab)
   const tasks = await loadTasks(settings.tasks)
   toastsOf(db).refuseDuplicates()
   // A database that cannot be reached now is an error. After this, lost connections are opened again.
   await db.query(checkConnection, [])
   const first = await retryUntilStopped(log, stop, isTransient, async () => {
-    await runMigrations({ pgPool: db.pool })
+    await graphile.runMigrations({ pgPool: db.pool })
     await checkRowSecurity(db, log)
     const presence = await presenceOf(db)
     await startSchedules(db, log)
@@ -148,7 +152,7 @@ async function prepareWorker(
   if (!first) return undefined
   // The maintenance logs an error of a table.
   await sweep(db).catch(() => {})
-  return { tasks, first }
+  return { graphile, tasks, cronItems, first }
 }
 
 /** Starts a new runner after a lost session, or after Graphile Worker has failed, hung or stopped by itself. */
