@@ -27,9 +27,10 @@ function columnsWithin(table: string, fields: readonly ReadColumn[]): string {
   return [...COLUMNS, ...added]
     .map(({ column, type }) => {
       const name = `${table}.${quote(column)}`
-      // JavaScript would round a bigint in JSON.
+      // JavaScript would round them in JSON.
       const list = lists.get(column)
-      if (list) return `to_json(${name}${list === 'BigInt' ? '::text[]' : ''}) AS ${quote(column)}`
+      if (list)
+        return `to_json(${name}${list === 'BigInt' || list === 'Numeric' ? '::text[]' : ''}) AS ${quote(column)}`
       return type === 'DateTime' ? `to_json(${name}) AS ${quote(column)}` : name
     })
     .join(', ')

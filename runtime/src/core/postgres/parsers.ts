@@ -1,3 +1,5 @@
+import pg from 'pg'
+
 /** The latest time of a Date, in milliseconds, for PostgreSQL's `infinity`. */
 const LATEST = 8.64e15
 
@@ -8,6 +10,7 @@ const LATEST = 8.64e15
 export const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map([
   [20, String], // int8
   [1700, String], // numeric
+  [1231, pg.types.getTypeParser(1009, 'text')], // numeric[], as text[]: pg's own parser rounds
   [114, JSON.parse], // json
   [3802, JSON.parse], // jsonb
   [1184, toDate], // timestamptz
