@@ -68,7 +68,7 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
     expect(await refusal(host)).toMatchObject({
       code: 'PRISMA_VERSION',
       exitCode: 4,
-      remedy: 'npm install prisma@8.0.0-rc.19 @prisma/orm-postgres@8.0.0-rc.13',
+      remedy: 'npm install --save-exact prisma@8.0.0-rc.19 @prisma/orm-postgres@8.0.0-rc.13',
     })
   })
 
