@@ -224,6 +224,8 @@ describe('a shop on Prisma 8, which is a preview', () => {
     it('a migration that changes no model runs once, in this database and in a new one', async () => {
       await installedAsyncGen(dir, ['install', '--invalidate-on', 'Customer', 'Order.customer', '--yes'], { env })
       const fresh = { DATABASE_URL: await createDatabase(inject('postgres')) }
+      const name = new URL(fresh.DATABASE_URL).pathname.slice(1)
+      await query(fresh.DATABASE_URL, `CREATE SCHEMA other; ALTER DATABASE "${name}" SET search_path = other, public`)
       await migrate()
       await prisma8(dir, ['db', 'migrate'], { env: fresh })
       for (const { DATABASE_URL } of [env, fresh]) {

@@ -34,18 +34,24 @@ function operation(name: string, sql: string) {
     operationClass: /^DROP TABLE/m.test(sql) ? 'destructive' : 'additive',
     target: { id: 'postgres' },
     precheck: [],
-    execute: [{ description: 'migration.sql', sql, params: [] }],
+    // The contract has our tables in `public`, whatever the search path of the database is.
+    execute: [
+      { description: 'search path', sql: 'SET LOCAL search_path = public', params: [] },
+      { description: 'migration.sql', sql, params: [] },
+      { description: 'search path', sql: 'RESET search_path', params: [] },
+    ],
     postcheck: [],
   }
 }
 
-/** The statements of the operation, in the source: it reads `sql` from the file. */
-const EXECUTE = "[{ description: 'migration.sql', sql, params: [] }]"
-
 /** `node migration.ts` writes ops.json and migration.json again, as for every migration of Prisma 8. */
 function source(content: ReturnType<typeof operation>, from: string | null, to: string): string {
-  const fields = Object.entries(content).map(([key, value]) => {
-    return `        ${key}: ${key === 'execute' ? EXECUTE : JSON.stringify(value)},\n`
+  // In the source, the file is read.
+  const execute = JSON.stringify(
+    content.execute.map((each) => (each.description === 'migration.sql' ? { ...each, sql: '$sql' } : each)),
+  )
+  const fields = Object.entries({ ...content, execute: null }).map(([key, value]) => {
+    return `        ${key}: ${key === 'execute' ? execute.replace('"$sql"', 'sql') : JSON.stringify(value)},\n`
   })
   return `#!/usr/bin/env -S node
 import { readFileSync } from 'node:fs';
