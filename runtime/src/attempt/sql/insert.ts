@@ -1,6 +1,8 @@
 import { snakeCase } from '../../core/names.js'
+import { quoteName } from '../../core/postgres/connection.js'
 import type { Statement } from '../../core/statement.js'
 import { type NewAttempt, OWN_FIELDS, OWN_TIMES } from '../row.js'
+import { debouncedParts, NOT_DEBOUNCED } from './debounce.js'
 
 /** A column, and how Prisma reads it. */
 interface ReadColumn {
@@ -26,11 +28,11 @@ function columnsWithin(table: string, fields: readonly ReadColumn[]): string {
   const lists = new Map(fields.flatMap((field) => (field.isTextOfList ? [[field.column, field.type]] : [])))
   return [...COLUMNS, ...added]
     .map(({ column, type }) => {
-      const name = `${table}.${quote(column)}`
+      const name = `${table}.${quoteName(column)}`
       // JavaScript would round a bigint in JSON.
       const list = lists.get(column)
-      if (list) return `to_json(${name}${list === 'BigInt' ? '::text[]' : ''}) AS ${quote(column)}`
-      return type === 'DateTime' ? `to_json(${name}) AS ${quote(column)}` : name
+      if (list) return `to_json(${name}${list === 'BigInt' ? '::text[]' : ''}) AS ${quoteName(column)}`
+      return type === 'DateTime' ? `to_json(${name}) AS ${quoteName(column)}` : name
     })
     .join(', ')
 }
@@ -105,15 +107,15 @@ export function insertForm(attempts: readonly NewAttempt[], given: Omit<InsertFo
 export function insertStatement(table: string, form: InsertForm): Statement {
   const { fields, extra, isBatch = false, within, debouncing } = form
   const [hasTokens, waits] = [fields.includes('idempotenceToken'), fields.includes('afterIds')]
-  const debounced = debouncing ? debouncedParts(form, debouncing) : NOT_DEBOUNCED
+  const debounced = debouncing ? debouncedParts(extra, debouncing) : NOT_DEBOUNCED
   const values = insertedValues(table, form, debounced.delay)
   return {
-    name: `${table}:insert${hasTokens ? '-by-token' : ''}${isBatch ? '-batch' : ''}${waits ? '-after' : ''}${debouncing ? `-debounced-${debouncing}` : ''}${extra.map(quote).join('')}`,
+    name: `${table}:insert${hasTokens ? '-by-token' : ''}${isBatch ? '-batch' : ''}${waits ? '-after' : ''}${debouncing ? `-debounced-${debouncing}` : ''}${extra.map(quoteName).join('')}`,
     once: true,
     text: `
       -- $1 calls as a JSON array, $2 id of the transaction, or null${debounced.parameters}${isBatch ? newBatchParameters : ''}
       ${withClause([...(waits ? [predecessors(table)] : []), ...(isBatch ? [newBatch] : [])])}INSERT INTO "${table}" AS attempt (
-        ${Object.keys(values).map(quote).join(', ')}
+        ${Object.keys(values).map(quoteName).join(', ')}
       )
       SELECT
         ${Object.values(values).join(',\n        ')}
@@ -168,52 +170,14 @@ function insertedValues(table: string, { fields, extra }: InsertForm, delay: str
     debounce_until:
       given('debounce') && `clock_timestamp() + (call.debounce->>'atMost')::float8 * interval '1 millisecond'`,
   }
-  const added = extra.map((column) => [column, `(jsonb_populate_record(NULL::"${table}", call.data)).${quote(column)}`])
+  const added = extra.map((column) => [
+    column,
+    `(jsonb_populate_record(NULL::"${table}", call.data)).${quoteName(column)}`,
+  ])
   return Object.fromEntries([...Object.entries(values).filter(([, value]) => value !== false), ...added])
 }
 
 const onTakenToken = 'ON CONFLICT (target, method, idempotence_token) WHERE idempotence_token IS NOT NULL DO NOTHING'
-
-const NOT_DEBOUNCED = { parameters: '', delay: '', order: '', conflict: '', returned: '' }
-
-/**
- * The parts of the insert that debounce. A call that waits gets what the newer one brings; of a unique call, nothing changes, unless it has
- * expired: it would never run, and no sweep has ended it yet. Either way its row is locked until the end of the transaction, so it cannot
- * begin meanwhile. If it has just begun, PostgreSQL inserts another.
- *
- * Encrypted arguments are bound to the id of their row. So those for the waiting row come apart ($3), with its id ($4).
- */
-function debouncedParts({ extra }: InsertForm, debouncing: 'plain' | 'encrypted'): typeof NOT_DEBOUNCED {
-  const isReplaced = `(starts_with(excluded.debounce_key, 'debounce:') OR attempt.expires_at <= clock_timestamp())`
-  const replaced = [
-    'type',
-    'args',
-    'encryptor',
-    'priority',
-    'max_attempts',
-    'expires_at',
-    'timeout_ms',
-    'limit_key',
-    'trace_context',
-  ]
-  const set = [...replaced, ...extra].map((column) => {
-    const name = quote(column)
-    const value = column === 'args' && debouncing === 'encrypted' ? '$3::text::jsonb' : `excluded.${name}`
-    return `${name} = CASE WHEN ${isReplaced} THEN ${value} ELSE attempt.${name} END`
-  })
-  return {
-    parameters: debouncing === 'encrypted' ? ', $3 arguments for the waiting row, $4 its id' : '',
-    delay: ` + coalesce(least((call.debounce->>'wait')::float8, (call.debounce->>'atMost')::float8), 0) * interval '1 millisecond'`,
-    // Two transactions that debounce the same calls in one order wait for each other, and do not deadlock.
-    order: `call.debounce->>'key' NULLS FIRST, call.target, call.method, `,
-    conflict: `ON CONFLICT (target, method, debounce_key) WHERE status = 'pending' AND debounce_key IS NOT NULL DO UPDATE SET
-        scheduled_at = CASE WHEN ${isReplaced} THEN least(excluded.scheduled_at, attempt.debounce_until) ELSE attempt.scheduled_at END,
-        updated_at = clock_timestamp(),
-        ${set.join(',\n        ')}${debouncing === 'encrypted' ? '\n      WHERE attempt.id = $4::bigint' : ''}`,
-    // A row that this statement has inserted has no xmax.
-    returned: ', (attempt.xmax <> 0) AS "wasWaiting"',
-  }
-}
 
 function withClause(parts: readonly string[]): string {
   return parts.length === 0
@@ -266,16 +230,3 @@ export function findByTokensStatement(table: string, within?: readonly ReadColum
       JOIN "${table}" AS attempt USING (target, method, idempotence_token)`,
   }
 }
-
-function quote(column: string): string {
-  return `"${column.replaceAll('"', '""')}"`
-}
-
-/** The row that waits for a key. */
-export const findWaitingStatement = (table: string): Statement => ({
-  name: `${table}:find-waiting`,
-  text: `
-      -- $1 target, $2 method, $3 key
-      SELECT id::text AS id FROM "${table}"
-      WHERE target = $1 AND method = $2 AND debounce_key = $3 AND status = 'pending'`,
-})
