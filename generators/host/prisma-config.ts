@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { satisfies } from 'semver'
@@ -142,7 +142,8 @@ export async function loadPrismaConfig(
 }
 
 function isOfPrisma8(path: string): boolean {
-  return existsSync(path) && /^import .* from ['"]@prisma\/orm-/m.test(readFileSync(path, 'utf8'))
+  const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() === true
+  return isFile && /^import .* from ['"]@prisma\/orm-/m.test(readFileSync(path, 'utf8'))
 }
 
 /** `prisma orm init` installs the latest version on the registry, which may be Prisma 7. */

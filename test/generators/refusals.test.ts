@@ -72,6 +72,18 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
     })
   })
 
+  it('with the config of Prisma 8 and an installed Prisma 7, and names the versions to install', async () => {
+    const host = sampleHost({
+      'prisma.config.ts': `import { defineConfig as ormConfig } from '@prisma/orm-postgres/config'\nexport default { orm: ormConfig({}) }\n`,
+    })
+    expect(await refusal(host)).toMatchObject({
+      code: 'PRISMA_VERSION',
+      exitCode: 4,
+      message: expect.stringContaining('config of a Prisma 8, but Prisma 7'),
+      remedy: expect.stringContaining('--save-exact prisma@8'),
+    })
+  })
+
   it('with Prisma 8 on another database', async () => {
     const host = sampleHost({ 'node_modules/prisma/package.json': '{ "name": "prisma", "version": "8.0.0-rc.19" }' })
     expect(await refusal(host)).toMatchObject({ code: 'PROVIDER', exitCode: 4 })

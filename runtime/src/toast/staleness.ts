@@ -121,7 +121,7 @@ function updatedAtOf(parent: unknown): Date | undefined {
   const updatedAt = (parent as { updatedAt?: unknown } | null)?.updatedAt
   if (updatedAt instanceof Date) return updatedAt
   const text = isTemporal(updatedAt) ? updatedAt.toString().replace(/Z$/, '+00:00') : updatedAt
-  return typeof text === 'string' && /^\d{4,}-\d\d-\d\d\b/.test(text) ? toDate(text) : undefined
+  return typeof text === 'string' && /^\d{4,}-\d\d-\d\d(?!\d)/.test(text) ? toDate(text) : undefined
 }
 
 /** `Temporal.Instant`, or `Temporal.PlainDateTime` for a column without a time zone. */
