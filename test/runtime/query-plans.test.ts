@@ -58,3 +58,8 @@ describe('beside 200,000 finished rows, each prepared statement soon keeps one p
     })
   }
 })
+
+it('counts 200,000 rows before the workers of a parallel plan would have started', async () => {
+  const { rows } = await db.pool.query('EXPLAIN (FORMAT JSON) SELECT count(*) FROM attempts')
+  expect(rows[0]['QUERY PLAN'][0].Plan).toMatchObject({ 'Node Type': 'Aggregate', 'Partial Mode': 'Simple' })
+})
