@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
@@ -219,6 +219,22 @@ describe('a shop on Prisma 8, which is a preview', () => {
     it('doctor names the preview, and finds no problem in the project and its database', async () => {
       const { stdout } = await installedAsyncGen(dir, ['doctor', '--json'], { env, exitCodes: [0, 1, 5] })
       expect(JSON.parse(stdout)).toMatchObject({ findings: [{ code: 'PRISMA_8_PREVIEW', severity: 'note' }] })
+    })
+
+    it('doctor finds a contract.json that is missing, or that was emitted from another contract', async () => {
+      const findings = async () =>
+        JSON.parse((await installedAsyncGen(dir, ['doctor', '--json'], { env, exitCodes: [5] })).stdout).findings
+      const json = join(dir, 'src/prisma/contract.json')
+      const emitted = readFileSync(json, 'utf8')
+      rmSync(json)
+      expect(await findings()).toContainEqual(
+        expect.objectContaining({ code: 'CONTRACT_OUTDATED', message: expect.stringContaining('does not exist') }),
+      )
+      writeFileSync(json, emitted.replace(/"storageHash": "[^"]*"/, '"storageHash": "another"'))
+      expect(await findings()).toContainEqual(
+        expect.objectContaining({ code: 'CONTRACT_OUTDATED', message: expect.stringContaining('another contract') }),
+      )
+      writeFileSync(json, emitted)
     })
 
     it('a migration that changes no model runs once, in this database and in a new one', async () => {
