@@ -1,6 +1,6 @@
 import { hasToast, isReady, type ToastOptions } from '@async-gen/runtime'
 import { computeInline, refreshNow } from '@async-gen/runtime/testing'
-import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { presenceOf } from '../../runtime/src/presence/presence.js'
 import { valuesOf } from '../../runtime/src/toast/key.js'
 import { toastsOf } from '../../runtime/src/toast/registry.js'
@@ -12,6 +12,7 @@ import { countQueries } from '../support/queries.js'
 
 await testDatabase()
 
+beforeEach(() => prisma.toast.deleteMany())
 afterAll(async () => {
   await db.close()
   await prisma.$disconnect()
