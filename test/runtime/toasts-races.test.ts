@@ -185,6 +185,30 @@ describe('a late computation', () => {
     expect(await breakfast(oat)).toMatchObject({ computation: 2 })
   })
 
+  it('T10: cannot write into a row that `fresh` in the same process has claimed since', async () => {
+    const oat = await createOat()
+    const [first, second] = [gate(), gate()]
+    let computations = 0
+    const breakfast = hasToast(db, 'oat', nextName(), {
+      expireIn: '1 year',
+      compute: async () => {
+        const computation = ++computations
+        await (computation === 1 ? first : second).opened
+        return { computation }
+      },
+    })
+    await breakfast(oat)
+    const late = refreshToast(db, { name: breakfast.toastName, key: breakfast.keyOf(oat) })
+    await eventually('the first computation', async () => computations === 1)
+    await prisma.toast.updateMany({ data: { lockedBy: DEAD } })
+    const fresh = breakfast.fresh(oat)
+    await eventually('the second computation', async () => computations === 2)
+    first.open()
+    expect(await late).toBe('superseded')
+    second.open()
+    expect(await fresh).toMatchObject({ computation: 2 })
+  })
+
   it('T13: that finds no parent does not delete a value stored since by another worker', async () => {
     const oat = await createOat()
     const slow = gate()
