@@ -250,6 +250,31 @@ describe('while a transaction of the host’s has locked a toast', () => {
     expect((await rowOf(breakfast)).refreshAt).not.toBeNull()
   })
 
+  it('T5: transactions that read several in opposite orders all end', async () => {
+    const name = nextName()
+    const toast = (letter: string) =>
+      hasToast(db, 'oat', `${name}_${letter}`, { expireIf: () => true, compute: () => 1 })
+    const [a, b, c] = [toast('a'), toast('b'), toast('c')] as const
+    const oat = await createOat()
+    for (const toast of [a, b, c]) await toast.fresh(oat)
+    const letGo = await lockRows(c)
+    const reading = [
+      [a, c, b],
+      [b, a],
+    ].map((order) =>
+      prisma.$transaction((tx) => Promise.all(order.map((toast) => toast(oat, { tx }))), { timeout: 60_000 }),
+    )
+    await eventually('both transactions to wait', async () => {
+      const [{ waiting }] = await prisma.$queryRaw<[{ waiting: number }]>`
+        SELECT count(*)::int AS waiting FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'`
+      return waiting === 2
+    })
+    await letGo()
+    for (const values of await Promise.all(reading))
+      for (const value of values) expect(value).toMatchObject({ value: 1 })
+  })
+
   it('T8: the worker does not wait for the lock, and refreshes it afterwards', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
     const oat = await createOat()
