@@ -1,7 +1,8 @@
 import { connect } from '@async-gen/runtime'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { grow, operations } from '../../test/support/grown.js'
-import { type Node, plansOf, sentBy } from '../../test/support/plans.js'
+import { type Node, openExplainer, plansOf, sentBy } from '../../test/support/plans.js'
+import { query } from '../../test/support/postgres.js'
 import { openConnection } from '../connection.js'
 import { type BenchContext, openContext } from '../context.js'
 import type { Row, Table } from '../result.js'
@@ -32,7 +33,7 @@ interface Grown {
  */
 export async function growth({ short, say }: BenchContext): Promise<Table[]> {
   const sizes = short ? [1000, 10_000] : [10_000, 1_000_000, 10_000_000]
-  const rounds = short ? 2 : 41
+  const rounds = short ? 2 : 101
   // A server of its own: it writes 10 GB, and nothing of it has to survive.
   const { context, close } = await openContext(short, {
     fsync: 'off',
@@ -40,6 +41,8 @@ export async function growth({ short, say }: BenchContext): Promise<Table[]> {
     full_page_writes: 'off',
     max_wal_size: '8GB',
     maintenance_work_mem: '1GB',
+    // It would run beside some rounds. The fill ends with a VACUUM.
+    autovacuum: 'off',
   })
   const grown: Grown[] = []
   try {
@@ -47,15 +50,21 @@ export async function growth({ short, say }: BenchContext): Promise<Table[]> {
       const took = await time(async () => grown.push(await grownTo(size, context)))
       say(`  ${size} rows of each table: filled in ${(took / 1000).toFixed(0)} s`)
     }
+    // Otherwise what the fill has written would be flushed during the rounds.
+    await query(grown[0]!.url, 'CHECKPOINT')
     const names = Object.keys(grown[0]!.run) as (keyof Operations)[]
     const rows: Row[] = names.map((name) => ({ name, values: {} }))
-    for (const row of rows) {
-      for (let round = short ? 0 : -10; round < rounds; round++) {
-        for (const { size, run } of grown) {
+    // All operations in each round: the rounds of one short operation could all fall into a slow moment of the machine.
+    for (let round = short ? 0 : -10; round < rounds; round++) {
+      for (const row of rows) {
+        for (const { size, run } of rotated(grown, round)) {
           const took = await time(run[row.name as keyof Operations])
           if (round >= 0) addValues(row, { [keyOf(size)]: took })
         }
       }
+    }
+    for (const row of rows) {
+      // Each round does the same work, so whatever makes one slower is other work of the machine.
       const [first, last] = [sizes[0]!, sizes.at(-1)!].map((size) => Math.min(...row.values[keyOf(size)]!))
       addValues(row, { ratio: last! / first! })
     }
@@ -84,6 +93,11 @@ export async function growth({ short, say }: BenchContext): Promise<Table[]> {
   }
 }
 
+/** Each database comes first in some rounds: the first run of an operation finds less of its code and data in the caches of the processor. */
+function rotated<Item>(items: Item[], round: number): Item[] {
+  return items.map((_, i) => items.at((i + round) % items.length)!)
+}
+
 function keyOf(size: number): string {
   return `rows${size}`
 }
@@ -93,7 +107,8 @@ async function grownTo(size: number, context: BenchContext): Promise<Grown> {
   await withoutIndexes(url, () => grow(url, size))
   const { PrismaClient } = await import('../../test/.app/src/generated/prisma/client.js')
   const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: url }) })
-  const db = connect(prisma, { connectionString: url })
+  // With one connection, each statement has its final plan after the first rounds.
+  const db = connect(prisma, { connectionString: url, poolSize: 1 })
   const close = async () => {
     await db.close()
     await prisma.$disconnect()
@@ -122,7 +137,7 @@ async function withoutIndexes(url: string, fill: () => Promise<void>): Promise<v
 async function plansIn(databases: Grown[]): Promise<Row[]> {
   const rows = new Map<string, Row>()
   for (const { size, url, run } of databases) {
-    const client = await openConnection(url)
+    const client = await openExplainer(url)
     for (const operation of PLANNED) {
       for (const sent of await sentBy(run[operation])) {
         // The plan for any values, to which PostgreSQL changes.

@@ -1,13 +1,16 @@
-import { BaseAttempt, type Database, defineTargets, defineToast, pruneToasts, sweep } from '@async-gen/runtime'
+import { BaseAttempt, connect, type Database, defineTargets, defineToast, pruneToasts, sweep } from '@async-gen/runtime'
 import { asyncEvents, signedId } from '@async-gen/runtime/events'
 import { query } from './postgres.js'
 
-/** The rows that the operations look for: as many in each table, whatever its size. They are the oldest, so that a walk from the newest is long. */
+/**
+ * The rows that the operations look for: as many in each table, whatever its size. They are the oldest, so that a walk from the newest is
+ * long. Ten are due; the others are not due before an hour has passed.
+ */
 const WANTED = `
   INSERT INTO attempts (type, target, method, args, status, num_attempts, idempotence_token, scheduled_at, started_at, completed_at, errors)
   SELECT
     CASE WHEN i % 2 = 0 THEN 'UrgentAttempt' END, 'OrderClient', 'fulfill', '[1]', status::attempt_status, 1,
-    'order-' || status || i, now() + i * interval '1 minute', now(),
+    'order-' || status || i, now() + i * interval '1 hour', now(),
     CASE WHEN status <> 'pending' THEN now() - interval '1 minute' END,
     '[{"number": 1, "name": "Error", "code": "ECONNREFUSED", "message": "connect ECONNREFUSED"}]'
   FROM unnest('{pending,failed,expired,cancelled}'::text[]) AS status, generate_series(1, 100) AS i;
@@ -53,11 +56,7 @@ export function operations(db: Database) {
   class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {}
   class UrgentAttempt extends Attempt {}
   Object.assign(subclasses, { UrgentAttempt })
-  const breakfast = defineToast(db, 'oat.breakfast', {
-    load: async () => ({ id: 1, updatedAt: new Date(1) }),
-    compute: () => ({ oat: 'meal' }),
-    expireIn: '1 day',
-  })
+  const breakfast = defineBreakfast(db)
   const parent = async () => (await Attempt.find(1))!
   const oats = Array.from({ length: 20 }, (_, i) => ({ id: i + 1, updatedAt: new Date(0) }))
   const retention = { succeeded: false as const, ended: 30 * 86_400_000 }
@@ -115,7 +114,12 @@ export function operations(db: Database) {
     'retention of succeeded rows': () => Attempt.store.prune({ succeeded: 3650 * 86_400_000, ended: false }),
     'read a toast': () => breakfast.peek({ id: 7, updatedAt: new Date(0) }),
     'read many toasts': () => breakfast.many(oats),
-    'prune toasts': () => pruneToasts(db),
+    'prune toasts': async () => {
+      // One that has pruned before goes on with the next page, and the last page of a small table is short.
+      const restarted = connect(db.prisma, { pool: db.pool })
+      defineBreakfast(restarted)
+      await pruneToasts(restarted)
+    },
     'follow attempts and toasts': async () => {
       const attempts = await Attempt.where({}, { limit: 150 })
       const options = { secret: 'x'.repeat(32) }
@@ -128,6 +132,14 @@ export function operations(db: Database) {
       await Promise.all(responses.map(readFirstEvent))
     },
   } satisfies Record<string, () => Promise<unknown>>
+}
+
+function defineBreakfast(db: Database) {
+  return defineToast(db, 'oat.breakfast', {
+    load: async () => ({ id: 1, updatedAt: new Date(1) }),
+    compute: () => ({ oat: 'meal' }),
+    expireIn: '1 day',
+  })
 }
 
 async function readFirstEvent({ body }: Response): Promise<void> {

@@ -42,7 +42,7 @@ export async function sentBy(operation: () => Promise<unknown>): Promise<Sent[]>
 export async function openExplainer(url: string): Promise<pg.Client> {
   const explainer = new pg.Client({ connectionString: url })
   await explainer.connect()
-  await explainer.query('SET jit = off; SET enable_seqscan = off')
+  await explainer.query('SET jit = off; SET enable_seqscan = off; SET parallel_setup_cost = 10000')
   return explainer
 }
 

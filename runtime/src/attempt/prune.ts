@@ -2,10 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Query, Statement } from '../core/statement.js'
 import type { RetentionPeriods } from '../core/swept-table.js'
 import type { BatchStore } from './batches/store.js'
-import { deleteFinished, type FinishedStatus, trimErrors } from './sql/maintenance.js'
-
-/** How many rows one statement touches. A large backlog takes many short statements. */
-const BATCH = 1000
+import { deleteFinished, type FinishedStatus, RETENTION_BATCH, trimErrors } from './sql/maintenance.js'
 
 /** The pause between two batches, in milliseconds, so that other statements get their turn. */
 const PAUSE_BETWEEN_BATCHES = 50
@@ -42,9 +39,9 @@ async function runInBatches(
 ): Promise<number> {
   let total = 0
   while (!stop?.aborted) {
-    const rows = await query(statement, [...values, BATCH])
+    const rows = await query(statement, values)
     total += rows.length
-    if (rows.length < BATCH) break
+    if (rows.length < RETENTION_BATCH) break
     await sleep(PAUSE_BETWEEN_BATCHES)
   }
   return total

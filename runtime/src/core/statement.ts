@@ -1,4 +1,10 @@
-/** An SQL statement, prepared under its name on each connection. One with three or more parameters names them in a comment. */
+/**
+ * An SQL statement, prepared under its name on each connection. One with three or more parameters names them in a comment.
+ *
+ * While a plan for the given values looks cheaper to PostgreSQL than its one plan for all values, it plans a prepared statement each time.
+ * That takes longer than to run most of them. So a limit is a literal where it can be, and `(SELECT $1)` hides a value that decides how many
+ * rows PostgreSQL expects. The one plan must then be good for all values.
+ */
 export interface Statement {
   name: string
   text: string
@@ -30,8 +36,7 @@ export type ListPadding = 'with nulls' | 'with the first item'
 const LONGER_THAN_ASSUMED = 11
 
 /**
- * Pads short lists. Otherwise a plan for the given short list looks cheaper to PostgreSQL than its one plan for all lists, and it plans the
- * prepared statement each time, which takes longer than to run it.
+ * Pads short lists. Otherwise a plan for the given short list looks cheaper to PostgreSQL than its one plan for all lists: see `Statement`.
  */
 export function padLists(values: unknown[], padding: ListPadding): unknown[] {
   return values.map((value) => {

@@ -1,11 +1,8 @@
 import type { Database } from '../core/database.js'
 import { SMALLEST_ID } from '../core/row-id.js'
 import type { RegisteredToast } from './registered-toast.js'
-import { maintenanceStatements } from './sql/maintenance.js'
+import { maintenanceStatements, PRUNING_BATCH } from './sql/maintenance.js'
 import type { ToastId } from './store.js'
-
-/** How many rows one statement deletes or lists. */
-const BATCH = 1000
 
 /** How many statements one call of `prune` runs of each kind. A larger backlog takes several calls. */
 const MAX_BATCHES = 20
@@ -39,9 +36,9 @@ export class ToastPruner {
   async prune(): Promise<number> {
     let deleted = 0
     for (let i = 0; i < MAX_BATCHES; i++) {
-      const expired = (await this.#db.query(maintenanceStatements.pruneExpired, [BATCH])).length
+      const expired = (await this.#db.query(maintenanceStatements.pruneExpired, [])).length
       deleted += expired
-      if (expired < BATCH) break
+      if (expired < PRUNING_BATCH) break
     }
     for (let i = 0; i < MAX_BATCHES; i++) {
       const unneeded = await this.#pruneNextPage()
@@ -52,8 +49,8 @@ export class ToastPruner {
   }
 
   async #pruneNextPage(): Promise<number> {
-    const page = await this.#db.query<PrunableRow>(maintenanceStatements.listAfter, [this.#lastId, BATCH])
-    this.#lastId = page.length < BATCH ? FIRST_ID : page.at(-1)!.id
+    const page = await this.#db.query<PrunableRow>(maintenanceStatements.listAfter, [this.#lastId])
+    this.#lastId = page.length < PRUNING_BATCH ? FIRST_ID : page.at(-1)!.id
     const unneeded = page.filter((row) => this.#isSuperseded(row))
     const errors: unknown[] = []
     for (const definition of this.#definitions.values()) {

@@ -77,7 +77,7 @@ export class BatchStore {
     return finished
   }
 
-  /** The statement that deletes batches without calls, and its values before the limit. */
+  /** The statement that deletes batches without calls, and its values. */
   pruning(period: number): [statement: Statement, values: unknown[]] {
     return [this.#sql.prune, [this.#model, period]]
   }

@@ -293,7 +293,8 @@ export const limitStatements = (table: string) =>
 
     // Each key with calls that are due, found by one step in the index. It repairs keys with room for a call whose next call has no job: a
     // job that somebody deleted, a claim that could not add one, a limit that SQL has raised, or that was removed from targets.ts: then its
-    // calls run one after the other. Of a strict key, only the first call can be the next.
+    // calls run one after the other. Of a strict key, only the first call can be the next. LIMIT 1, because
+    // PostgreSQL expects a thousand rows of each function, and (SELECT $2): see `Statement`.
     repair: {
       name: `${table}:repair-limited`,
       text: `
@@ -316,6 +317,7 @@ export const limitStatements = (table: string) =>
           SELECT attempt.id, attempt.limit_key, attempt.priority, attempt.scheduled_at
           FROM "${table}_first"(keys.limit_key, 1, clock_timestamp()) AS first JOIN "${table}" AS attempt USING (id)
           WHERE given.is_strict AND first.is_startable
+          LIMIT 1
         ) AS head
         WHERE running.count < coalesce(of_key.concurrency, of_limit.concurrency, given.concurrency, CASE WHEN given.name IS NULL THEN 1 END, 2147483647)
           AND NOT EXISTS (
@@ -430,7 +432,7 @@ function waitingKeys(table: string): string {
   return `keys AS (
         (
           SELECT limit_key, 1 AS number FROM "${table}"
-          WHERE status < 'running' AND scheduled_at >= '-infinity' AND limit_key IS NOT NULL AND limit_key > $2
+          WHERE status < 'running' AND scheduled_at >= '-infinity' AND limit_key IS NOT NULL AND limit_key > (SELECT $2)
           ORDER BY limit_key LIMIT 1
         )
         UNION ALL

@@ -1,4 +1,5 @@
 import type { Statement } from '../../core/statement.js'
+import { RETENTION_BATCH } from './maintenance.js'
 
 /** The statements on async_batches. Triggers of the table finish a batch: see the migration. */
 export const batchStatements = (table: string) =>
@@ -81,15 +82,15 @@ export const batchStatements = (table: string) =>
         (SELECT count(*)::int FROM page) AS seen`,
     },
 
+    // LIMIT with a number, and (SELECT $2): see `Statement`.
     prune: {
       name: `${table}:prune-batches`,
       text: `
-      -- $1 model, $2 retention period (ms), $3 batch size
       DELETE FROM async_batches WHERE id = ANY (ARRAY(
         SELECT id FROM async_batches
-        WHERE model = $1 AND finished_at < now() - $2 * interval '1 millisecond'
+        WHERE model = $1 AND finished_at < now() - (SELECT $2::float8) * interval '1 millisecond'
           AND NOT EXISTS (SELECT FROM "${table}" AS attempt WHERE attempt.batch_id = async_batches.id)
-        LIMIT $3
+        LIMIT ${RETENTION_BATCH}
         FOR UPDATE SKIP LOCKED
       ))
       RETURNING id`,

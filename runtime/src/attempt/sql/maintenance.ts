@@ -1,6 +1,10 @@
 import type { Statement } from '../../core/statement.js'
 
-// ANY (ARRAY(…)): with IN, a prepared statement may join the ids with the whole table, because its plan does not know the limit.
+// ANY (ARRAY(…)): with IN, a prepared statement may join the ids with the whole table.
+// LIMIT with a number, and (SELECT $1): see `Statement`.
+
+/** How many rows one statement of the retention changes. A large backlog takes many short statements. */
+export const RETENTION_BATCH = 1000
 
 /** A status in which attempts are kept for a time, then deleted. */
 export type FinishedStatus = 'succeeded' | 'failed' | 'expired' | 'cancelled'
@@ -12,10 +16,10 @@ export type FinishedStatus = 'succeeded' | 'failed' | 'expired' | 'cancelled'
 export const deleteFinished = (table: string, status: FinishedStatus): Statement => ({
   name: `${table}:delete-${status}`,
   text: `
-    -- $1 retention period (ms), $2 batch size
+    -- $1 retention period (ms)
     DELETE FROM "${table}" WHERE id = ANY (ARRAY(
       SELECT id FROM "${table}" AS attempt
-      WHERE status = '${status}' AND completed_at < now() - $1 * interval '1 millisecond'
+      WHERE status = '${status}' AND completed_at < now() - (SELECT $1::float8) * interval '1 millisecond'
         AND NOT (has_dependents AND EXISTS (
           SELECT FROM "${table}" AS waiting
           WHERE waiting.after_ids @> ARRAY[attempt.id] AND waiting.after_ids <> '{}'
@@ -25,7 +29,7 @@ export const deleteFinished = (table: string, status: FinishedStatus): Statement
           SELECT FROM async_batches WHERE async_batches.id = attempt.batch_id AND async_batches.finished_at IS NULL
         ))
       ORDER BY completed_at
-      LIMIT $2
+      LIMIT ${RETENTION_BATCH}
       FOR UPDATE SKIP LOCKED
     ))
     RETURNING id`,
@@ -64,13 +68,13 @@ export const expireOverdue = (table: string): Statement => ({
 export const trimErrors = (table: string): Statement => ({
   name: `${table}:trim-errors`,
   text: `
-    -- $1 how many errors to keep, $2 batch size
+    -- $1 how many errors to keep
     UPDATE "${table}" SET errors = jsonb_path_query_array(errors, 'strict $[last - $kept to last]', jsonb_build_object('kept', $1::int - 1))
     WHERE id = ANY (ARRAY(
       SELECT id FROM "${table}"
       WHERE status = 'pending' AND num_attempts > $1
         AND CASE WHEN jsonb_typeof(errors) = 'array' THEN jsonb_array_length(errors) > $1 END
-      LIMIT $2
+      LIMIT ${RETENTION_BATCH}
       FOR UPDATE SKIP LOCKED
     ))
     RETURNING id`,

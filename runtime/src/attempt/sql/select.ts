@@ -118,9 +118,7 @@ function allBranches(table: string, filter: RowFilter, values: unknown[]): Branc
   if (finished.length === 0) return branches
   return [
     ...branches,
-    ...finishedRanges(filter, values).map((range) => ({
-      query: idsOf(table, [...range, ofStatuses(finished), ...where]),
-    })),
+    ...finishedRanges(filter, finished, values).map((range) => ({ query: idsOf(table, [...range, ...where]) })),
   ]
 }
 
@@ -128,14 +126,26 @@ function allBranches(table: string, filter: RowFilter, values: unknown[]): Branc
  * Conditions that together cover all finished rows that were created after a time. No index has the times of creation. But rows end after
  * they are created, so the index of the times of completion serves. Rows written by hand, for which this is not true, have one of their own.
  */
-function finishedRanges({ createdAfter, endedAfter }: RowFilter, values: unknown[]): string[][] {
-  if (!createdAfter || endedAfter) return [[]]
+function finishedRanges(filter: RowFilter, finished: AttemptStatus[], values: unknown[]): string[][] {
+  const { createdAfter, endedAfter, error } = filter
+  // The index of rows with errors does not begin with the status.
+  const statuses = (error === undefined ? indexable(finished) : [finished]).map(ofStatuses)
+  if (!createdAfter || endedAfter) return statuses.map((status) => [status])
   const after = `${parameter(createdAfter, values)}::timestamptz`
   return [
-    [`completed_at >= ${after}`],
-    ['completed_at < created_at', `completed_at < ${after}`],
-    ['completed_at IS NULL'],
+    ...statuses.map((status) => [status, `completed_at >= ${after}`]),
+    [ofStatuses(finished), 'completed_at < created_at', `completed_at < ${after}`],
+    ...statuses.map((status) => [status, 'completed_at IS NULL']),
   ]
+}
+
+/**
+ * All finished statuses together are the condition of the partial indexes that begin with the status. PostgreSQL drops a condition that an
+ * index implies. Before version 18, it then reads the whole index.
+ */
+function indexable(finished: AttemptStatus[]): AttemptStatus[][] {
+  if (finished.length < ATTEMPT_STATUSES.filter(isFinished).length) return [finished]
+  return [['succeeded'], finished.filter((status) => status !== 'succeeded')]
 }
 
 /** Like `allBranches`, but where an index has the rows of a branch in the order of their ids, the branch ends after $1 rows. */

@@ -4,8 +4,9 @@ import { refusesStartupOptions } from '../transient-errors.js'
  * The settings that the runtime's statements depend on, whatever the database, the role or PGOPTIONS set. They are sent when a connection
  * opens, so they cost nothing later. Timeouts are off, because a statement of the runtime touches at most a thousand rows; its
  * transactions have their own (see `Database.transaction`). For such statements, a compilation takes longer than the execution. They have
- * indexes: a plan that was made while a table was small, and that a connection keeps, must not read all of it when it has grown. A task of
- * the host may leave its transaction idle for ten minutes.
+ * indexes: a plan that was made while a table was small, and that a connection keeps, must not read all of it when it has grown. To start
+ * the workers of a parallel plan takes some 5 ms, ten times as much as PostgreSQL assumes: only a count of millions of rows gains by it. A
+ * task of the host may leave its transaction idle for ten minutes.
  */
 const SETTINGS = {
   default_transaction_isolation: 'read committed',
@@ -17,6 +18,7 @@ const SETTINGS = {
   idle_session_timeout: '0',
   jit: 'off',
   enable_seqscan: 'off',
+  parallel_setup_cost: '10000',
   TimeZone: 'UTC',
   DateStyle: 'ISO',
   IntervalStyle: 'postgres',

@@ -2,6 +2,9 @@ import { livingWorkers } from '../../core/living-workers.js'
 import type { Statement } from '../../core/statement.js'
 import { increment } from './toasts.js'
 
+/** How many rows one statement deletes or lists. */
+export const PRUNING_BATCH = 1000
+
 /** Whether a refresh is due or claimed. */
 export const mayNeedSweep = `
   EXISTS (SELECT FROM toasts WHERE refresh_at <= now())
@@ -9,9 +12,15 @@ export const mayNeedSweep = `
 
 /** The statements of the sweep and of pruning on the table `toasts`. */
 export const maintenanceStatements = {
+  // LIMIT with a number, and (SELECT $1): see `Statement`.
   listAfter: {
     name: 'toasts:list-after',
-    text: 'SELECT id, name, key, updated_at FROM toasts WHERE id > $1 ORDER BY id LIMIT $2',
+    text: `
+      SELECT id, name, key, updated_at
+      FROM toasts
+      WHERE id > (SELECT $1::bigint)
+      ORDER BY id
+      LIMIT ${PRUNING_BATCH}`,
   },
 
   deleteByIds: {
@@ -89,7 +98,7 @@ export const maintenanceStatements = {
       FROM due`,
   },
 
-  // ANY (ARRAY(…)): with IN, the prepared statement may join the ids with the whole table, because its plan does not know the limit.
+  // ANY (ARRAY(…)): with IN, the prepared statement may join the ids with the whole table. LIMIT with a number: see `Statement`.
   pruneExpired: {
     name: 'toasts:prune-expired',
     text: `
@@ -98,7 +107,7 @@ export const maintenanceStatements = {
         FROM toasts
         WHERE locked_by IS NULL AND expires_at <= now()
         ORDER BY expires_at
-        LIMIT $1
+        LIMIT ${PRUNING_BATCH}
         FOR UPDATE SKIP LOCKED
       ))
       RETURNING id`,
