@@ -364,6 +364,24 @@ describe('a toast', () => {
     expect((await rowOf(breakfast))!.failures).toBe(1)
   })
 
+  it('C13: a caller waits for another process that lives, however long it computes', async () => {
+    const oat = await createOat()
+    let computations = 0
+    const breakfast = hasToast(db, 'oat', 'slow_elsewhere', {
+      compute: async () => {
+        const computation = ++computations
+        await new Promise((resolve) => setTimeout(resolve, 1500))
+        return { computation }
+      },
+    })
+    await breakfast(oat)
+    const elsewhere = refreshNow(db, breakfast, oat)
+    await vi.waitFor(async () => expect((await rowOf(breakfast))!.lockedBy).not.toBeNull())
+    expect(await breakfast.fresh(oat)).toMatchObject({ computation: 1 })
+    await elsewhere
+    expect(computations).toBe(1)
+  })
+
   it('a stale value older than `maxStale` counts as missing', async () => {
     const { breakfast } = breakfasts({ maxStale: '1 hour' })
     const oat = await createOat()
