@@ -258,18 +258,21 @@ describe('while a transaction of the host’s has locked a toast', () => {
     const oat = await createOat()
     for (const toast of [a, b, c]) await toast.fresh(oat)
     const letGo = await lockRows(c)
-    const reading = [
+    const reading: Promise<unknown[]>[] = []
+    for (const order of [
       [a, c, b],
       [b, a],
-    ].map((order) =>
-      prisma.$transaction((tx) => Promise.all(order.map((toast) => toast(oat, { tx }))), { timeout: 60_000 }),
-    )
-    await eventually('both transactions to wait', async () => {
-      const [{ waiting }] = await prisma.$queryRaw<[{ waiting: number }]>`
-        SELECT count(*)::int AS waiting FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'`
-      return waiting === 2
-    })
+    ]) {
+      reading.push(
+        prisma.$transaction((tx) => Promise.all(order.map((toast) => toast(oat, { tx }))), { timeout: 60_000 }),
+      )
+      await eventually('the transaction to wait', async () => {
+        const [{ waiting }] = await prisma.$queryRaw<[{ waiting: number }]>`
+          SELECT count(*)::int AS waiting FROM pg_stat_activity
+          WHERE datname = current_database() AND wait_event_type = 'Lock'`
+        return waiting === reading.length
+      })
+    }
     await letGo()
     for (const values of await Promise.all(reading))
       for (const value of values) expect(value).toMatchObject({ value: 1 })
