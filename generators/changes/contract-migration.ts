@@ -3,9 +3,11 @@ import { HostError } from '../host/errors.js'
 import { readText } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import type { EmitContract } from '../host/prisma-8/contract.js'
+import { MIGRATIONS_SECTION, recordMigrations } from '../host/prisma-8/contract-migrations.js'
 import { migrationPackage } from '../host/prisma-8/migration-package.js'
 import type { Draft } from './draft.js'
 import { hashOf } from './manifest.js'
+import { isDropped } from './migrations.js'
 import type { StagedMigration } from './stage.js'
 
 /**
@@ -13,34 +15,67 @@ import type { StagedMigration } from './stage.js'
  * models. The emitted contract that a database has is a hash in it, so Prisma itself computes both.
  */
 export async function planContractMigration(draft: Draft, staged: StagedMigration[], now: Date, emit: EmitContract) {
-  const { schema, migrations } = draft.host
-  const text = draft.read(schema.path)!
-  const isNew = ({ name }: StagedMigration) => !draft.manifest.migrations[name]
+  for (const migration of staged) findUnrecorded(draft, migration)
   const there = staged.flatMap(({ name }) => draft.manifest.migrations[name]?.folder ?? [])
   for (const folder of new Set(there)) {
-    const path = join(migrations.path, folder, 'migration.sql')
+    const path = sqlPath(draft, folder)
     draft.changes.push({ kind: draft.read(path) === null ? 'removed' : 'identical', path })
   }
-  const added = staged.filter(isNew)
+  const added = staged.filter(({ name }) => !draft.manifest.migrations[name])
   const [first] = added
   if (!first) {
-    if (text !== schema.files[0]!.text) await emit(text)
+    const text = draft.read(draft.host.schema.path)!
+    if (text !== draft.host.schema.files[0]!.text) await emit(text)
     return
   }
+  const names = added.map(({ name }) => name)
+  const sql = added.map(({ text }) => text).join('\n')
+  const folder = await planPackage(draft, { name: first.name, names, sql, now, emit })
+  for (const name of names) draft.manifest.migrations[name] = { folder, hash: hashOf(sql) }
+}
+
+export interface NewPackage {
+  /** `create_toasts` */
+  name: string
+  /** The migrations that it contains. */
+  names: string[]
+  sql: string
+  now: Date
+  emit: EmitContract
+}
+
+/** Plans a migration from the contract on the disk to the one in the draft. Returns its folder. */
+export async function planPackage(draft: Draft, { name, names, sql, now, emit }: NewPackage): Promise<string> {
+  const { schema, migrations } = draft.host
+  const text = () => draft.read(schema.path)!
   const from = await origin(draft.host, emit)
-  const to = await emit(text)
-  if (to.hash === from) throw unchanged(draft.host, first.name)
-  const folder = packageFolder(first.name, now)
-  const sql = added.map((each) => each.text).join('\n')
-  for (const [file, content] of Object.entries(
-    await migrationPackage(draft.host, { name: first.name, from, to, sql, now }),
-  )) {
-    write(draft, join(migrations.path, folder, file), content)
+  let to = await emit(text())
+  if (to.hash === from) {
+    draft.write(schema.path, recordMigrations(text(), names))
+    draft.changes.push({ kind: 'update', path: schema.path, detail: MIGRATIONS_SECTION })
+    to = await emit(text())
   }
+  const folder = packageFolder(name, migrations.names, now)
+  const files = await migrationPackage(draft.host, { name, from, to, sql, now })
+  for (const [file, content] of Object.entries(files)) write(draft, join(migrations.path, folder, file), content)
   const snapshot = join(dirname(migrations.path), 'snapshots', to.hash)
   write(draft, join(snapshot, 'contract.json'), to.json)
   write(draft, join(snapshot, 'contract.d.ts'), to.types)
-  for (const { name } of added) draft.manifest.migrations[name] = { folder, hash: hashOf(sql) }
+  return folder
+}
+
+/** If the manifest is lost, the packages show which of our migrations there are. A later package may have dropped their tables. */
+function findUnrecorded(draft: Draft, { name, text }: StagedMigration) {
+  if (draft.manifest.migrations[name]) return
+  const { names } = draft.host.migrations
+  const sqlOf = (folder: string) => draft.read(sqlPath(draft, folder)) ?? ''
+  const folder = names.findLast((each) => sqlOf(each).includes(text))
+  if (!folder || isDropped(text, names.filter((each) => each > folder).map(sqlOf))) return
+  draft.manifest.migrations[name] = { folder, hash: hashOf(sqlOf(folder)) }
+}
+
+function sqlPath({ host }: Draft, folder: string): string {
+  return join(host.migrations.path, folder, 'migration.sql')
 }
 
 function write(draft: Draft, path: string, text: string) {
@@ -65,17 +100,9 @@ async function origin({ root, schema, migrations }: Host, emit: EmitContract): P
   })
 }
 
-function unchanged({ schema }: Host, name: string): HostError {
-  return new HostError({
-    code: 'CONTRACT_UNCHANGED',
-    message: `${name} changes the database, but not the contract. Prisma 8 runs no migration from a contract to itself.`,
-    where: schema.path,
-    remedy: 'Run its SQL yourself, for example with psql: it is in the folder templates/ of async-gen.',
-  })
-}
-
-/** `20261126T1801_create_toasts`, as Prisma names its own. */
-function packageFolder(name: string, now: Date): string {
+/** `20261126T1801_create_toasts`, as Prisma names its own; a later minute if there is one. */
+function packageFolder(name: string, existing: string[], now: Date): string {
   const [date = '', time = ''] = now.toISOString().replaceAll(/[-:]/g, '').split('T')
-  return `${date}T${time.slice(0, 4)}_${name}`
+  const folder = `${date}T${time.slice(0, 4)}_${name}`
+  return existing.includes(folder) ? packageFolder(name, existing, new Date(now.getTime() + 60_000)) : folder
 }

@@ -40,8 +40,13 @@ function unrecorded(draft: Draft, name: string, text: string): string | undefine
   const found = names
     .filter((folder) => folder.replace(/^\d+_/, '') === name)
     .findLast((folder) => firstTable(sqlOf(folder)) === table)
-  const dropped = found && table && names.some((folder) => folder > found && drops(sqlOf(folder), table))
-  return dropped ? undefined : found
+  return found && isDropped(text, names.filter((folder) => folder > found).map(sqlOf)) ? undefined : found
+}
+
+/** Whether one of the later migrations drops the table of a migration. */
+export function isDropped(sql: string, later: string[]): boolean {
+  const table = firstTable(sql)
+  return table !== undefined && later.some((each) => drops(each, table))
 }
 
 /** The first table that a migration creates or alters. */

@@ -82,7 +82,16 @@ const handlebars = Handlebars.create()
 
 /** Throws on a name that the context does not have. (Handlebars renders an empty string, or finds it on the prototype.) */
 export function render(template: string, context: Context): string {
-  return handlebars.compile(template, { noEscape: true, strict: true })(withoutPrototype(context))
+  return compile(template)(withoutPrototype(context))
+}
+
+const compiled = new Map<string, Handlebars.TemplateDelegate>()
+
+/** Compiles each template once: several attempts and reports are rendered from the same ones. */
+function compile(template: string): Handlebars.TemplateDelegate {
+  const known = compiled.get(template) ?? handlebars.compile(template, { noEscape: true, strict: true })
+  compiled.set(template, known)
+  return known
 }
 
 function withoutPrototype(context: Context): Context {

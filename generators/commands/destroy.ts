@@ -1,4 +1,5 @@
 import { join } from 'node:path/posix'
+import { planPackage } from '../changes/contract-migration.js'
 import type { Draft } from '../changes/draft.js'
 import { hashOf, type Manifest, parseFileKey } from '../changes/manifest.js'
 import { downMigration, emittedFolders, migrationFolder } from '../changes/migrations.js'
@@ -9,6 +10,7 @@ import { className } from '../definitions/names.js'
 import { UsageError } from '../host/errors.js'
 import { sameText } from '../host/files.js'
 import { nothingAdded, removeFromPackageJson } from '../host/package-json.js'
+import { MIGRATIONS_SECTION } from '../host/prisma-8/contract-migrations.js'
 import { readSection, removeSection } from '../host/schema-block.js'
 import { sharedAnswers } from '../pipeline/answers.js'
 import { nextSteps } from '../pipeline/next-steps.js'
@@ -40,7 +42,6 @@ export async function destroy(request: DestroyRequest): Promise<PlanOutcome> {
   const session = await openSession(request, { writes: writesIn(request) })
   const { host } = session
   const manifest = requireManifest(session.manifest)
-  if (host.emitContract) throw notInPreview()
   const remaining = without(manifest, request)
   const answers = sharedAnswers(host, manifest)
 
@@ -53,7 +54,7 @@ export async function destroy(request: DestroyRequest): Promise<PlanOutcome> {
       const before = await stageWithPlop(recordedRuns(manifest, answers), host, templates)
       const after = await stageWithPlop(recordedRuns(draft.manifest, answers), host, templates)
       await removeFiles(draft, after, planning)
-      const deleted = removeMigrations(draft, before, after, request.migration ?? 'keep', planning.now)
+      const deleted = await removeMigrations(draft, before, after, request.migration ?? 'keep', planning.now)
       if (request.migration === 'delete') await requireNotApplied(host.root, manifest, deleted, request.databaseUrl)
       if (!remaining.install) removePackages(draft)
       return tablesLeft(draft)
@@ -64,15 +65,6 @@ export async function destroy(request: DestroyRequest): Promise<PlanOutcome> {
     status,
     nextSteps: nextSteps(host, manifest, plan, 'Find the code that still imports the deleted files: npx tsc --noEmit'),
   }
-}
-
-function notInPreview(): UsageError {
-  return new UsageError({
-    code: 'PRISMA_8_PREVIEW',
-    message: 'destroy is not available with Prisma 8: async-gen writes no migration there that drops its tables.',
-    remedy:
-      'Delete the files and the models by hand, plan a migration with Prisma, and add the DROP TABLE statements to it before the type is dropped',
-  })
 }
 
 /** The recorded runs without the one that the request names. */
@@ -137,13 +129,13 @@ async function removeFiles(draft: Draft, stillEmitted: Staged[], { format }: Pla
 }
 
 /** Returns the migrations that the plan deletes. */
-function removeMigrations(
+async function removeMigrations(
   draft: Draft,
   before: Staged[],
   after: Staged[],
   fate: MigrationFate,
   now: Date,
-): DeletedMigration[] {
+): Promise<DeletedMigration[]> {
   const deleted: DeletedMigration[] = []
   const { path } = draft.host.migrations
   const kept = new Set(migrationsIn(after).map(({ name }) => name))
@@ -153,13 +145,18 @@ function removeMigrations(
     const file = join(path, emitted.folder, 'migration.sql')
     return [{ name, text, emitted, file, current: draft.read(file) }]
   })
-  if (fate === 'drop' && gone[0]) {
-    // One migration for all: an object of a later one may depend on an object of an earlier one.
-    draft.write(
-      downFile(draft, gone[0].name, now),
-      downMigration(gone.map(({ text, current }) => current ?? text)),
-      '\n',
+  const [first] = gone
+  if (draft.host.emitContract && first) {
+    if (fate !== 'drop') throw dropOnly()
+    await planDropPackage(
+      draft,
+      first.name,
+      gone.map(({ text }) => text),
+      now,
     )
+  } else if (fate === 'drop' && first) {
+    // One migration for all: an object of a later one may depend on an object of an earlier one.
+    draft.write(downFile(draft, first.name, now), downMigration(gone.map(({ text, current }) => current ?? text)), '\n')
   }
   for (const { name, emitted, file, current } of gone) {
     if (fate === 'drop') {
@@ -177,6 +174,25 @@ function removeMigrations(
   return deleted
 }
 
+/** The package of a run may contain migrations of other generators, which stay. So the texts are those of the templates. */
+async function planDropPackage(draft: Draft, first: string, ups: string[], now: Date) {
+  const { schema, emitContract } = draft.host
+  if (Object.keys(draft.manifest.generators).length === 0) {
+    draft.write(schema.path, removeSection(draft.read(schema.path)!, MIGRATIONS_SECTION))
+  }
+  const name = dropName(first)
+  await planPackage(draft, { name, names: [name], sql: downMigration(ups), now, emit: emitContract! })
+}
+
+/** Prisma 8 knows a database by its contract only. It could not tell one that still has the tables from one without them. */
+function dropOnly(): UsageError {
+  return new UsageError({
+    code: 'MIGRATION_DROP_ONLY',
+    message: 'With Prisma 8, the tables go with their models: the database has what the contract says.',
+    remedy: 'Have a migration drop them, with their rows: --migration drop',
+  })
+}
+
 function deletes(fate: MigrationFate): boolean {
   return fate === 'delete' || fate === 'delete-unchecked'
 }
@@ -184,10 +200,14 @@ function deletes(fate: MigrationFate): boolean {
 /** The path of the migration that drops the tables, named after the generator's first migration. */
 function downFile(draft: Draft, first: string, now: Date): string {
   const { path, names } = draft.host.migrations
-  const folder = migrationFolder(`drop_${first.replace(/^create_/, '')}`, [...names, ...emittedFolders(draft)], now)
+  const folder = migrationFolder(dropName(first), [...names, ...emittedFolders(draft)], now)
   const file = join(path, folder, 'migration.sql')
   draft.changes.push({ kind: 'create', path: file })
   return file
+}
+
+function dropName(first: string): string {
+  return `drop_${first.replace(/^create_/, '')}`
 }
 
 /** A warning: Prisma drops tables that its schema does not name, with their rows. */

@@ -27,6 +27,8 @@ export function sharedContext(
     client: {
       name: 'prisma',
       import: clientImport(client, dir, modules.ext),
+      // The example of a model: the client of Prisma 8 has the names of the contract.
+      model: schema.major === 8 ? 'Customer' : 'customer',
     },
   }
 }

@@ -1,10 +1,9 @@
 import { gte, validRange } from 'semver'
 import { RECORDS } from '../changes/manifest.js'
-import { UsageError } from '../host/errors.js'
+import { modelsOfHost } from '../host/host-models.js'
 import type { Host } from '../host/inspect.js'
 import { version } from '../host/own-package.js'
 import type { PackageJson } from '../host/package-json.js'
-import { type Model, modelsOf } from '../host/prisma-models.js'
 import { clientContext, databaseSchema, files, migrations, sharedContext, specs } from './emissions.js'
 import type { Generator } from './generator.js'
 import { invalidation } from './invalidation.js'
@@ -54,23 +53,12 @@ export const install: Generator = {
         { name: 'create_toasts', template: 'install/migrations/001_create.sql' },
         { name: 'extend_toasts', template: 'install/migrations/002_extend.sql' },
       ]),
-      ...(answers.invalidateOn?.length ? invalidation(invalidating(host), answers.invalidateOn, owner) : []),
+      ...(answers.invalidateOn?.length ? invalidation(modelsOfHost(host), answers.invalidateOn, owner) : []),
       { kind: 'package', ...packages(host, dir) },
     ]
   },
 
   firstEdit: ({ dir }) => `Define your cached methods in ${dir}/toasts.ts`,
-}
-
-/** The models that --invalidate-on may name. */
-function invalidating({ schema }: Host): Model[] {
-  if (schema.major !== 8) return modelsOf(schema)
-  throw new UsageError({
-    code: 'PRISMA_8_PREVIEW',
-    message: '--invalidate-on is not available with Prisma 8: it runs no migration that leaves the contract as it is.',
-    remedy:
-      'Make toasts stale in your code: toast.expire(…), or expireIf. docs/prisma.md of async-gen, "Preview: Prisma 8", lists what is supported',
-  })
 }
 
 function packages({ node, packageManager, packageJson, testRunner, schema }: Host, dir: string) {

@@ -20,7 +20,7 @@ export function invalidation(models: Model[], sources: string[], owner: string):
       own: relation === undefined,
       suffix: triggerSuffix(model, relation),
       table: [...(model.schema === null ? [] : [model.schema]), model.dbName ?? model.name].map(quoted).join('.'),
-      toasts: of.name[0]!.toLowerCase() + of.name.slice(1),
+      toasts: of.nameInClient ?? of.name[0]!.toLowerCase() + of.name.slice(1),
       key: keyExpression(of, columns, source).replaceAll("'", "''"),
     }
     const migration = `invalidate_${snakeCase(of.name)}_on_${[model.name, relation ?? []].flat().map(snakeCase).join('_')}`
@@ -67,7 +67,7 @@ function toastsOfRelation(models: Model[], model: Model, relation: string, sourc
         : `${model.name} has no such relation. For its own toasts: --invalidate-on ${model.name}`,
     })
   }
-  const of = models.find(({ name }) => name === field.type)!
+  const of = models.find(({ name, nameInClient = name }) => nameInClient === field.type)!
   const columns = keyFields(of).map((key) => {
     const from = field.relationFromFields?.[field.relationToFields?.indexOf(key) ?? -1]
     if (from !== undefined) return columnOf(model, from)

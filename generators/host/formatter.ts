@@ -83,13 +83,26 @@ function prettierIn(root: string): Format {
 }
 
 function biomeIn(root: string): Format {
-  const { resolve } = createRequire(join(root, 'package.json'))
-  const program = resolve('@biomejs/biome/bin/biome')
+  const [command, ...script] = biomeCommand(root)
   const biome = (args: string[], path: string, text: string) =>
-    pipe(process.execPath, [program, ...args, `--stdin-file-path=${path}`], root, text)
+    pipe(command, [...script, ...args, `--stdin-file-path=${path}`], root, text)
   // `check` also sorts imports if the host has enabled it, as its `biome ci` requires. An older Biome can only `format`.
   return (path, text) =>
     biome(['check', '--write', '--linter-enabled=false'], path, text).catch(() => biome(['format'], path, text))
+}
+
+/**
+ * Biome's program for this platform. Its script would start Node once more for each text; it is used if the platform package is missing, or
+ * if both Linux packages are installed (for glibc and for musl).
+ */
+function biomeCommand(root: string): [command: string, ...args: string[]] {
+  const script = createRequire(join(root, 'package.json')).resolve('@biomejs/biome/bin/biome')
+  const { platform, arch } = process
+  const file = platform === 'win32' ? 'biome.exe' : 'biome'
+  const names = ['', '-musl'].map((libc) => `@biomejs/cli-${platform}-${arch}${libc}/${file}`)
+  const [program, another] = names.filter((name) => resolves(dirname(script), name))
+  if (program === undefined || another !== undefined) return [process.execPath, script]
+  return [createRequire(script).resolve(program)]
 }
 
 function dprintIn(root: string): Format {

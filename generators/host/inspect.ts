@@ -25,6 +25,8 @@ export interface Host {
   schema: PrismaSchema
   /** Emits a text of the contract; null before Prisma 8. */
   emitContract: EmitContract | null
+  /** The path of `contract.json`; null before Prisma 8. */
+  emittedContract: string | null
   migrations: { path: string; names: string[] }
   testRunner: TestRunner | null
   formatter: FormatterName
@@ -38,7 +40,7 @@ export async function inspect(
 ): Promise<Host> {
   const packageJson = readPackageJson(root)
   const prisma = prismaOf(root, packageJson)
-  const { config, schema, migrations: folder, emit } = await readSchema(root, prisma, flags)
+  const { config, schema, migrations: folder, emit, emitted } = await readSchema(root, prisma, flags)
   const migrations = flags.migrations ? namedFolder(root, flags.migrations) : folder
   return {
     root,
@@ -50,6 +52,7 @@ export async function inspect(
     prisma: { version: prisma.version, command: prisma.command, config },
     schema,
     emitContract: emit ?? null,
+    emittedContract: emitted ?? null,
     testRunner: testRunnerOf(packageJson),
     formatter: formatterOf(root, packageJson.packages),
     migrations: { path: migrations, names: migrationNames(join(root, migrations)) },
@@ -62,6 +65,7 @@ interface ReadSchema {
   schema: PrismaSchema
   migrations: string
   emit?: EmitContract
+  emitted?: string
 }
 
 async function readSchema(

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { satisfies } from 'semver'
@@ -102,9 +102,11 @@ function olderPreview(version: string, where: string): HostError {
     code: 'PRISMA_VERSION',
     message: `Prisma ${version} is installed. Of Prisma 8, which async-gen supports as a preview, it needs ${TESTED_PRISMA_8} or later.`,
     where,
-    remedy: `npm install prisma@${TESTED_PRISMA_8} @prisma/orm-postgres@${TESTED_ORM_POSTGRES}`,
+    remedy: INSTALL_PRISMA_8,
   })
 }
+
+const INSTALL_PRISMA_8 = `npm install --save-exact prisma@${TESTED_PRISMA_8} @prisma/orm-postgres@${TESTED_ORM_POSTGRES}`
 
 function installIt(root: string): string {
   return usesPlugAndPlay(root)
@@ -115,13 +117,14 @@ function installIt(root: string): string {
 /** Loads the host's prisma.config with the host's own Prisma, so that both read it in the same way. Prisma 6 works without one. */
 export async function loadPrismaConfig(
   root: string,
-  { path: prismaPath, major }: InstalledPrisma,
+  { path: prismaPath, major, version }: InstalledPrisma,
   configFile?: string,
 ): Promise<PrismaConfig> {
   const { loadConfigFromFile, loadConfigFromPackageJson } = createRequire(prismaPath)('@prisma/config')
   const load = () => loadConfigFromFile({ configRoot: root, ...(configFile && { configFile }) })
   const { config, resolvedPath, error }: LoadedConfig = await withoutOutput(() => withPlaceholderVariables(load))
   if (error) {
+    if (resolvedPath && isOfPrisma8(resolvedPath)) throw configOfPrisma8(version, resolvedPath)
     throw new HostError({
       code: 'PRISMA_CONFIG_INVALID',
       message: `prisma.config cannot be loaded: ${error.error?.message ?? error._tag ?? 'Prisma gives no reason.'}`,
@@ -136,6 +139,21 @@ export async function loadPrismaConfig(
     ...(config?.schema && { schema: config.schema }),
     ...(config?.migrations?.path && { migrations: config.migrations.path }),
   }
+}
+
+function isOfPrisma8(path: string): boolean {
+  const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() === true
+  return isFile && /^import .* from ['"]@prisma\/orm-/m.test(readFileSync(path, 'utf8'))
+}
+
+/** `prisma orm init` installs the latest version on the registry, which may be Prisma 7. */
+function configOfPrisma8(version: string, where: string): HostError {
+  return new HostError({
+    code: 'PRISMA_VERSION',
+    message: `This is the config of a Prisma 8, but Prisma ${version} is installed.`,
+    where,
+    remedy: INSTALL_PRISMA_8,
+  })
 }
 
 /** `prisma.schema` in package.json, which Prisma 6 reads if there is no prisma.config. */

@@ -1,9 +1,11 @@
 import { parserOf } from './prisma-parser.js'
 import type { PrismaSchema } from './prisma-schema.js'
 
-/** A model of the host's schema, from Prisma's parser. */
+/** A model of the host's schema, from Prisma's parser, or of its contract. */
 export interface Model {
   name: string
+  /** With Prisma 8, its name in the client: `billing.Invoice`. */
+  nameInClient?: string
   /** The name of its table, if it differs from the model's name. */
   dbName: string | null
   /** The name in `@@schema`. */
@@ -24,9 +26,8 @@ interface Field {
   relationToFields?: string[]
 }
 
-/** None for a contract of Prisma 8. */
+/** The models of a schema of Prisma 6 or 7. */
 export function modelsOf({ files, major }: Pick<PrismaSchema, 'files' | 'major'>): Model[] {
-  if (major === 8) return []
   const input = { prismaSchema: files.map(({ path, text }) => [path, text]), noColor: true }
   return JSON.parse(parserOf(major).get_dmmf(JSON.stringify(input))).datamodel.models
 }

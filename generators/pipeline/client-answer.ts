@@ -50,7 +50,7 @@ export async function answerClient(
   }
   const { candidate, notes } =
     given.client === undefined
-      ? await foundClient(clients, given.chooseClient)
+      ? await foundClient(host, clients, given.chooseClient)
       : await namedClient(host, clients, given.client, given.chooseClient)
   const { path, name } = candidate
   if (isClient(candidate)) return { client: { path, name }, urlVariables: variables(path), notes }
@@ -103,11 +103,11 @@ function rememberedClient({ root }: Host, manifest: Manifest | null): ClientExpo
 
 type Found = { candidate: ClientCandidate; notes: string[] }
 
-async function foundClient(clients: HostClients, choose: ChooseClient | undefined): Promise<Found> {
+async function foundClient({ schema }: Host, clients: HostClients, choose: ChooseClient | undefined): Promise<Found> {
   const search = clients.search()
   const { candidates, unclear } = search
   const [first] = candidates
-  if (!first) throw noClient(search)
+  if (!first) throw noClient(search, schema.major)
   const isOnly = candidates.length === 1 && unclear.length === 0
   if (!isOnly && !choose) throw severalClients(search)
   const candidate = isOnly ? first : await choose!(candidates, unclear)
@@ -192,15 +192,17 @@ function severalClients({ candidates, unclear }: ClientSearch): UsageError {
   })
 }
 
-function noClient({ makers }: ClientSearch): UsageError {
+function noClient({ makers }: ClientSearch, major: number): UsageError {
+  const example =
+    major === 8 ? 'db = postgres<Contract>({ contractJson, url })' : 'prisma = new PrismaClient({ adapter })'
+  const flag = major === 8 ? 'src/prisma/db.ts#db' : 'src/db.ts#prisma'
   return new UsageError({
     code: 'CLIENT_NOT_FOUND',
     message:
       makers.length > 0
         ? `No module of this project exports a PrismaClient. These modules make one, and do not export it: ${makers.join(', ')}.`
         : 'No module of this project exports a PrismaClient.',
-    remedy:
-      'Export yours from a module (export const prisma = new PrismaClient({ adapter })), or name it: --client src/db.ts#prisma',
+    remedy: `Export yours from a module (export const ${example}), or name it: --client ${flag}`,
   })
 }
 

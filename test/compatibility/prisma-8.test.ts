@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
@@ -35,7 +35,9 @@ export const totals = hasToast(db, 'Customer', 'totals', {
     const orders = await client.orm.public.Order.where({ customerId: customer.id }).all()
     return { name: customer.name, spent: orders.reduce((sum, { totalCents }) => sum + totalCents, 0) }
   },
-})\n`,
+})
+
+export const label = hasToast(db, 'Order', 'label', { id: 'number', compute: async ({ status }) => ({ status }) })\n`,
       ],
     ],
   },
@@ -47,6 +49,11 @@ export const totals = hasToast(db, 'Customer', 'totals', {
     ],
   },
 ]
+
+/** The triggers that make toasts stale. */
+const TRIGGERS = `
+  SELECT tgrelid::regclass::text AS table, count(*)::int AS triggers
+  FROM pg_trigger WHERE tgname LIKE 'toasts\\_invalidate%' GROUP BY 1 ORDER BY 1`
 
 describe('a shop on Prisma 8, which is a preview', () => {
   const dir = mkdtempSync(join(tmpdir(), 'async-gen-prisma-8-'))
@@ -130,8 +137,9 @@ describe('a shop on Prisma 8, which is a preview', () => {
     })
 
     it('A1: the client is no transaction, a forgotten one is warned of, and an ended one records nothing', async () => {
-      const { refused, late, warnings } = await play('mistakes')
+      const { refused, late, warnings, notClients } = await play('mistakes')
       expect(refused).toBe('NOT_A_TRANSACTION')
+      expect(new Set(notClients)).toEqual(new Set(['NOT_A_CLIENT']))
       expect(late).toBe('RUNTIME.TRANSACTION_CLOSED')
       expect(warnings.join()).toContain('outside of the transaction that is open')
       expect(await rows('SELECT status FROM attempts')).toEqual([{ status: 'cancelled' }])
@@ -170,6 +178,12 @@ describe('a shop on Prisma 8, which is a preview', () => {
       expect(await rows('SELECT number FROM orders WHERE number >= 100')).toEqual([])
     })
 
+    it('A9: a statement that a middleware delays does not commit after the rollback or the timeout', async () => {
+      const [{ id }] = await rows('SELECT id FROM customers')
+      await play('delayed', id, 700)
+      expect(await rows('SELECT number FROM orders WHERE number >= 700')).toEqual([])
+    })
+
     it('T4, T5: a toast of a model of the contract is computed, and stale when its record changes', async () => {
       const [{ id }] = await rows('SELECT id FROM customers')
       expect(await play('totals', id)).toEqual({ error: 'Data not yet available' })
@@ -177,6 +191,17 @@ describe('a shop on Prisma 8, which is a preview', () => {
       expect(await play('totals', id)).toMatchObject({ name: 'Goldilocks', spent: 4200 })
       await play('touch', id)
       expect(await play('totals', id)).toMatchObject({ spent: 4200, toastr: { stale: true } })
+    })
+
+    it('T5: a toast is stale when a record changes whose times are texts, in sessions of any time zone', async () => {
+      const inKolkata = { DATABASE_URL: `${env.DATABASE_URL}?options=-c%20TimeZone=Asia/Kolkata` }
+      await play('label', 2)
+      await refreshed('Order.label')
+      for (const session of [env, inKolkata]) {
+        expect(await playScene(dir, session, 'label', 2)).toMatchObject({ toastr: { stale: false } })
+      }
+      await play('ship', 2)
+      expect(await play('label', 2)).toMatchObject({ toastr: { stale: true } })
     })
 
     it('T15: a report is built by the worker', async () => {
@@ -196,16 +221,79 @@ describe('a shop on Prisma 8, which is a preview', () => {
       expect(JSON.parse(stdout)).toMatchObject({ findings: [{ code: 'PRISMA_8_PREVIEW', severity: 'note' }] })
     })
 
-    it('destroy and --invalidate-on are refused with the reason', async () => {
-      for (const args of [
-        ['destroy', 'attempt'],
-        ['install', '--invalidate-on', 'Customer'],
-      ]) {
-        const { stderr } = await installedAsyncGen(dir, [...args, '--yes'], { env, exitCodes: [2] })
-        expect(stderr).toContain('PRISMA_8_PREVIEW')
+    it('doctor finds a contract.json that is missing, or that was emitted from another contract', async () => {
+      const findings = async () =>
+        JSON.parse((await installedAsyncGen(dir, ['doctor', '--json'], { env, exitCodes: [5] })).stdout).findings
+      const json = join(dir, 'src/prisma/contract.json')
+      const emitted = readFileSync(json, 'utf8')
+      rmSync(json)
+      expect(await findings()).toContainEqual(
+        expect.objectContaining({ code: 'CONTRACT_OUTDATED', message: expect.stringContaining('does not exist') }),
+      )
+      writeFileSync(json, emitted.replace(/"storageHash": "[^"]*"/, '"storageHash": "another"'))
+      expect(await findings()).toContainEqual(
+        expect.objectContaining({ code: 'CONTRACT_OUTDATED', message: expect.stringContaining('another contract') }),
+      )
+      writeFileSync(json, emitted)
+    })
+
+    it('a migration that changes no model runs once, in this database and in a new one', async () => {
+      await installedAsyncGen(dir, ['install', '--invalidate-on', 'Customer', 'Order.customer', '--yes'], { env })
+      const fresh = { DATABASE_URL: await createDatabase(inject('postgres')) }
+      const name = new URL(fresh.DATABASE_URL).pathname.slice(1)
+      await query(fresh.DATABASE_URL, `CREATE SCHEMA other; ALTER DATABASE "${name}" SET search_path = other, public`)
+      await migrate()
+      await prisma8(dir, ['db', 'migrate'], { env: fresh })
+      for (const { DATABASE_URL } of [env, fresh]) {
+        const found = await query(DATABASE_URL, TRIGGERS)
+        expect(found).toEqual([
+          { table: 'customers', triggers: 3 },
+          { table: 'orders', triggers: 4 },
+        ])
       }
+      const { stdout } = await prisma8(dir, ['db', 'migrate', '--json'], { env })
+      expect(stdout).toContain('"migrationsApplied":0')
+    })
+
+    it('T5: raw SQL makes the toasts of its record stale, after --invalidate-on', async () => {
+      const [{ id }] = await rows('SELECT id FROM customers')
+      await rows('UPDATE toasts SET epoch = value_epoch')
+      expect(await play('totals', id)).toMatchObject({ toastr: { stale: false } })
+      await rows('UPDATE orders SET total_cents = 1 WHERE customer_id = $1', [id])
+      expect(await play('totals', id)).toMatchObject({ toastr: { stale: true } })
+    })
+
+    it('destroy drops the tables and their types, and what it has destroyed can be generated again', async () => {
+      const { stderr } = await installedAsyncGen(dir, ['destroy', 'attempt', '--yes'], { env, exitCodes: [2] })
+      expect(stderr).toContain('--migration drop')
+      await installedAsyncGen(dir, ['destroy', 'attempt', '--migration', 'drop', '--yes'], { env })
+      await migrate()
+      expect(await rows(`SELECT to_regclass('attempts') AS table, to_regtype('"AttemptStatus"') AS type`)).toEqual([
+        { table: null, type: null },
+      ])
+      await installedAsyncGen(dir, ['attempt', '--yes'], { env })
+      await migrate()
+      expect(await rows('SELECT FROM attempts')).toEqual([])
+    })
+
+    it('a lost manifest does not make the generators write their migrations again', async () => {
+      rmSync(join(dir, '.async-gen'), { recursive: true })
+      const before = readdirSync(join(dir, 'migrations/app'))
+      for (const args of [
+        ['install', '--invalidate-on', 'Customer', 'Order.customer'],
+        ['attempt'],
+        ['reports', 'MonthlySales'],
+      ])
+        await installedAsyncGen(dir, [...args, '--yes'], { env, exitCodes: [0, 3] })
+      expect(readdirSync(join(dir, 'migrations/app'))).toEqual(before)
     })
   })
+
+  async function migrate() {
+    await prisma8(dir, ['contract', 'emit'], { env })
+    await prisma8(dir, ['db', 'migrate', '--advance-ref', 'db'], { env })
+    await prisma8(dir, ['db', 'verify', '--strict'], { env })
+  }
 
   function packageOf(name: string) {
     const folder = join(dir, 'migrations', 'app')

@@ -26,7 +26,9 @@ const FRAMEWORKS: Record<string, ReturnType<typeof framework>> = {
 const FOLLOWED = ['docs/start.md', 'docs/testing.md', 'docs/express.md']
 /** Pages whose blocks run in the shop. */
 const RUN = ['README.md', 'docs/attempts.md', 'docs/toasts.md', 'docs/reports.md', 'docs/flow.md']
-const compiledPages = [...new Set(code.map(({ page }) => page))].filter((page) => !FOLLOWED.includes(page))
+const compiledPages = [...new Set(code.filter(({ exempt }) => !exempt).map(({ page }) => page))].filter(
+  (page) => !FOLLOWED.includes(page),
+)
 
 const commandsOf = (name: string) => documentedCommands().filter(({ program }) => program === name)
 const generatorCommands = commandsOf('async-gen')

@@ -44,7 +44,7 @@ function pinned(command: string): string {
 
 /** `npx tsx src/server.ts` without npm, which takes longer to find an installed program than most programs need. */
 function withoutNpx(command: string): string {
-  return command.replaceAll(/(^|&& )npx (?=(tsx|prisma|tsc|vitest)\b)/g, '$1node_modules/.bin/')
+  return command.replaceAll(/(^|&& )npx (?=(tsx|prisma|tsc|vitest|async-gen)\b)/g, '$1node_modules/.bin/')
 }
 
 /** Does what a guide says, step by step, as its reader would. */

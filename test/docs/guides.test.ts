@@ -6,7 +6,7 @@ import { afterAll, describe, expect, inject, it } from 'vitest'
 import { freePort } from '../../runtime/src/testing/free-port.js'
 import { PACKAGES } from '../support/host.js'
 import { createDatabase } from '../support/postgres.js'
-import { SPEC_TIMEOUTS } from '../support/run.js'
+import { ONE_PROCESS, SPEC_TIMEOUTS } from '../support/run.js'
 import { Follower } from './follower.js'
 
 // The application reads its URL from .env, as in the guide.
@@ -44,13 +44,14 @@ describe.skipIf(!hasCommands('script', 'curl'))(
       skip(!made)
       const testUrl = await createDatabase(inject('postgres'))
       await reader.follow('docs/testing.md', {
-        commands: {
-          createdb: () => {},
-        },
+        // The matrix of the generators runs Jest with these packages.
+        commands: { createdb: () => {}, 'npm install -D @swc/jest @swc/core': () => {} },
         texts: { [`${SHOP}_test`]: testUrl, 'npx vitest run': `npx vitest run ${SPEC_TIMEOUTS.join(' ')}` },
       })
-      expect(await reader.run('npx vitest run --exclude test/worker.test.ts')).toMatch(/Test Files +\d+ passed \(\d+\)/)
-      expect(await reader.run('npx vitest run test/worker.test.ts')).toMatch(/Tests +1 passed \(1\)/)
+      // Above it has run as on that page, with a process for each file.
+      const vitest = `npx vitest run ${ONE_PROCESS.join(' ')}`
+      expect(await reader.run(`${vitest} --exclude test/worker.test.ts`)).toMatch(/Test Files +\d+ passed \(\d+\)/)
+      expect(await reader.run(`${vitest} test/worker.test.ts`)).toMatch(/Tests +1 passed \(1\)/)
     }, 600_000)
 
     it('gets the answers of docs/express.md from that application', async ({ skip }) => {

@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process'
-import { readdirSync, renameSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { destroy } from '../../generators/commands/destroy.js'
 import { doctor } from '../../generators/commands/doctor/doctor.js'
 import { info } from '../../generators/commands/info.js'
@@ -138,9 +139,16 @@ describe('the schema and the migrations are found', () => {
     expect(process.env.UNSET_A).toBeUndefined()
   })
 
-  it.each(['7.0.1', '7.1.0'])(
-    'by a config of Prisma %s that asks for variables which are not set',
-    async (version) => {
+  describe('by a config that asks for variables which are not set, with', () => {
+    const versions = ['7.0.1', '7.1.0']
+    const folder = mkdtempSync(join(tmpdir(), 'async-gen-config-'))
+    afterAll(() => rmSync(folder, { recursive: true, force: true }))
+    beforeAll(async () => {
+      const packages = versions.map((version) => `config-${version}@npm:@prisma/config@${version}`)
+      await run(folder, 'npm', ['install', '--prefix', folder, '--no-audit', '--no-fund', ...packages])
+    }, 120_000)
+
+    it.each(versions)('Prisma %s', async (version) => {
       const host = sampleHost(
         {
           'node_modules/prisma/package.json': JSON.stringify({ name: 'prisma', version }),
@@ -149,24 +157,12 @@ describe('the schema and the migrations are found', () => {
         },
         { prisma: 'none' },
       )
-      // Not `npm install`: it would take out what package.json does not name.
-      await run(host.root, 'npm', [
-        'install',
-        '--prefix',
-        'config',
-        '--no-audit',
-        '--no-fund',
-        `@prisma/config@${version}`,
-      ])
-      renameSync(join(host.root, 'config/node_modules/@prisma'), join(host.root, 'node_modules/@prisma'))
-      for (const name of readdirSync(join(host.root, 'config/node_modules')))
-        if (!name.startsWith('.'))
-          renameSync(join(host.root, 'config/node_modules', name), join(host.root, 'node_modules', name))
+      mkdirSync(join(host.root, 'node_modules/@prisma'))
+      symlinkSync(join(folder, 'node_modules', `config-${version}`), join(host.root, 'node_modules/@prisma/config'))
       await host.run('install')
       expect(host.read('db/main.prisma')).toContain('model Toast {')
-    },
-    120_000,
-  )
+    })
+  })
 
   it('by prisma7.config.ts, which `prisma init` writes', async () => {
     const host = sampleHost({

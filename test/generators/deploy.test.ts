@@ -10,7 +10,7 @@ import { parse, parseAllDocuments } from 'yaml'
 import { hashOf } from '../../generators/changes/manifest.js'
 import { destroy } from '../../generators/commands/destroy.js'
 import { upgrade } from '../../generators/commands/upgrade.js'
-import { type SampleHost, sampleHost } from './sample-host.js'
+import { generatedHost, type SampleHost } from './sample-host.js'
 
 const PACKAGE_JSON = {
   name: '@acme/Shop_API',
@@ -20,8 +20,7 @@ const PACKAGE_JSON = {
 }
 
 async function deployed(kind: string, files: Record<string, string> = {}) {
-  const host = sampleHost({ 'package.json': JSON.stringify(PACKAGE_JSON), ...files })
-  await host.run('install')
+  const host = await generatedHost([['install']], { 'package.json': JSON.stringify(PACKAGE_JSON), ...files })
   const outcome = await host.run('deploy', [kind])
   return { host, outcome }
 }

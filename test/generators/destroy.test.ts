@@ -1,7 +1,22 @@
 import { describe, expect, inject, it } from 'vitest'
 import { type DestroyRequest, destroy } from '../../generators/commands/destroy.js'
 import { createDatabase, query } from '../support/postgres.js'
-import { folderHost, lines, type SampleHost, SCHEMA, sampleHost } from './sample-host.js'
+import {
+  folderHost,
+  type GeneratorRun,
+  generatedHost,
+  lines,
+  type SampleHost,
+  SCHEMA,
+  sampleHost,
+} from './sample-host.js'
+
+const EVERYTHING: GeneratorRun[] = [
+  ['install'],
+  ['attempt'],
+  ['attempt', ['EmailAttempt']],
+  ['reports', ['MonthlySales', 'WeeklySales']],
+]
 
 /** With a driver, by which the database can be asked: the one that DATABASE_URL names here does not exist. */
 const PG = { packages: ['pg'] }
@@ -19,7 +34,7 @@ describe('destroy', () => {
     const host = make()
     const before = host.hash()
     const migration = host.has('node_modules/pg') ? 'delete' : 'delete-unchecked'
-    await generateAll(host)
+    for (const run of EVERYTHING) await host.run(...run)
     await destroyIn(host, 'reports', { migration })
     await destroyIn(host, 'attempt', { name: 'EmailAttempt', migration })
     await destroyIn(host, 'attempt', { migration })
@@ -29,8 +44,7 @@ describe('destroy', () => {
   })
 
   it('removes what is as it was emitted, keeps and names the rest', async () => {
-    const host = sampleHost()
-    await generateAll(host)
+    const host = await generatedHost(EVERYTHING)
     host.write('src/async/attempt.ts', '// mine\n')
     host.write(
       'prisma/schema.prisma',
@@ -50,8 +64,7 @@ describe('destroy', () => {
   })
 
   it('never touches a file that another generator also owns', async () => {
-    const host = sampleHost()
-    await generateAll(host)
+    const host = await generatedHost(EVERYTHING)
     await destroyIn(host, 'attempt', { name: 'Attempt' })
     expect(host.has('src/async/targets.ts')).toBe(true)
     await destroyIn(host, 'attempt', { name: 'EmailAttempt' })
@@ -59,8 +72,7 @@ describe('destroy', () => {
   })
 
   it('takes one report out, and its model stays', async () => {
-    const host = sampleHost()
-    await generateAll(host)
+    const host = await generatedHost(EVERYTHING)
     const outcome = await destroyIn(host, 'reports', { name: 'MonthlySales' })
     expect(lines(outcome).filter((line) => line.startsWith('delete'))).toEqual([
       'delete src/async/reports/monthly_sales.ts',
@@ -71,8 +83,7 @@ describe('destroy', () => {
   })
 
   it('keeps migrations, which may have run, and says what becomes of their tables', async () => {
-    const host = sampleHost()
-    await generateAll(host)
+    const host = await generatedHost(EVERYTHING)
     const { plan } = await destroyIn(host, 'reports')
     const kept = plan.changes.find(({ path }) => path.endsWith('_create_reports/migration.sql'))
     expect(kept).toMatchObject({ kind: 'keep', detail: 'a database may have run it' })
@@ -83,8 +94,7 @@ describe('destroy', () => {
   })
 
   it('with --migration drop writes the migration that drops the table, after which it can be generated again', async () => {
-    const host = sampleHost()
-    await generateAll(host)
+    const host = await generatedHost(EVERYTHING)
     const outcome = await destroyIn(host, 'attempt', { name: 'EmailAttempt', migration: 'drop' })
     const down = outcome.plan.changes.find(({ path }) => path.endsWith('_drop_email_attempts/migration.sql'))!
     expect(host.read(down.path)).toMatch(
@@ -123,8 +133,7 @@ describe('destroy', () => {
     ],
     ['its table is there', 'CREATE TABLE reports (id integer)'],
   ])('does not delete a migration that the database has run: %s', async (_what, sql) => {
-    const host = sampleHost({}, PG)
-    await generateAll(host)
+    const host = await generatedHost(EVERYTHING, {}, PG)
     const folder = host
       .files()
       .find((file) => file.endsWith('_create_reports/migration.sql'))!
@@ -147,8 +156,7 @@ describe('destroy', () => {
     ['nothing names it', ''],
     ['it does not answer', 'postgres://nobody@127.0.0.1:1/nothing'],
   ])('deletes no migration where the database cannot be asked (%s), unless told so', async (_what, databaseUrl) => {
-    const host = sampleHost({}, PG)
-    await generateAll(host)
+    const host = await generatedHost(EVERYTHING, {}, PG)
     const before = host.hash()
     await expect(destroyIn(host, 'reports', { migration: 'delete', databaseUrl })).rejects.toMatchObject({
       code: 'DATABASE_NOT_CHECKED',
@@ -161,14 +169,12 @@ describe('destroy', () => {
   })
 
   it('names `prisma generate`, since the schema has changed', async () => {
-    const host = sampleHost()
-    await generateAll(host)
+    const host = await generatedHost(EVERYTHING)
     expect((await destroyIn(host, 'reports')).nextSteps).toContain('npx prisma generate')
   })
 
   it('keeps a migration that the user has edited', async () => {
-    const host = sampleHost()
-    await generateAll(host)
+    const host = await generatedHost(EVERYTHING)
     const path = host.files().find((file) => file.endsWith('_create_reports/migration.sql'))!
     host.write(path, '-- mine\n')
     expect(lines(await destroyIn(host, 'reports', { migration: 'delete-unchecked' }))).toContain(`keep ${path}`)
@@ -188,16 +194,14 @@ describe('destroy', () => {
   })
 
   it('needs no client, which may be gone already', async () => {
-    const host = sampleHost()
-    await generateAll(host)
+    const host = await generatedHost(EVERYTHING)
     host.remove('src/db.ts')
     await destroyIn(host, 'reports')
     expect(host.has('src/async/report.ts')).toBe(false)
   })
 
   it('changes nothing in a dry run', async () => {
-    const host = sampleHost()
-    await generateAll(host)
+    const host = await generatedHost(EVERYTHING)
     const before = host.hash()
     expect((await destroyIn(host, 'reports', { dryRun: true })).status).toBe('dry run')
     expect(host.hash()).toBe(before)
@@ -209,8 +213,7 @@ describe('destroy', () => {
     ['attempt', { name: 'Nothing' }, 'NOT_GENERATED', 'attempt EmailAttempt'],
     ['reports', { name: 'Nothing' }, 'NOT_GENERATED', 'reports Report'],
   ] as const)('%s %j is refused: %s', async (generator, request, code, remedy) => {
-    const host = sampleHost()
-    await generateAll(host)
+    const host = await generatedHost(EVERYTHING)
     const before = host.hash()
     await expect(destroyIn(host, generator, request)).rejects.toMatchObject({
       code,
@@ -231,13 +234,6 @@ function objects(url: string) {
      UNION ALL SELECT tgname FROM pg_trigger WHERE NOT tgisinternal
      ORDER BY 1`,
   )
-}
-
-async function generateAll(host: SampleHost) {
-  await host.run('install')
-  await host.run('attempt')
-  await host.run('attempt', ['EmailAttempt'])
-  await host.run('reports', ['MonthlySales', 'WeeklySales'])
 }
 
 function destroyIn(host: SampleHost, generator: DestroyRequest['generator'], request: Partial<DestroyRequest> = {}) {

@@ -6,7 +6,7 @@ import { upgrade } from '../../generators/commands/upgrade.js'
 import { version } from '../../generators/host/own-package.js'
 import { REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
-import { type SampleHost, sampleHost } from './sample-host.js'
+import { generatedHost, type SampleHost, sampleHost } from './sample-host.js'
 
 const RUNTIME = { 'node_modules/@async-gen/runtime/package.json': JSON.stringify({ version }) }
 const WORKER = { 'node_modules/graphile-worker/package.json': '{ "version": "0.17.3" }' }
@@ -489,17 +489,33 @@ describe('doctor finds in the database', () => {
   })
 
   /** Everything generated, and its database with all migrations: in `public`, or in the schema that is named. */
-  async function migrated(schema?: string) {
-    const url = await createDatabase(inject('postgres'))
-    const host = await installed({}, ['pg'])
-    await host.run('install', [], { invalidateOn: ['Order'] })
-    await host.run('attempt', ['EmailAttempt'])
-    await host.run('reports')
-    const place = schema ? `CREATE SCHEMA ${schema}; SET search_path TO ${schema};` : ''
+  async function migrated(schema = 'public') {
+    const host = await generatedHost(
+      [
+        ['install'],
+        ['attempt'],
+        ['install', [], { invalidateOn: ['Order'] }],
+        ['attempt', ['EmailAttempt']],
+        ['reports'],
+      ],
+      { ...RUNTIME, ...WORKER },
+      { packages: ['pg'] },
+    )
+    const template = `doctor_${schema}`
+    if (!templates.has(template))
+      await migrate(await createDatabase(inject('postgres'), { name: template }), host, schema)
+    templates.add(template)
+    return { host, url: await createDatabase(inject('postgres'), { template }) }
+  }
+
+  /** Databases with all migrations, which the tests copy. */
+  const templates = new Set<string>()
+
+  async function migrate(url: string, host: SampleHost, schema: string) {
+    const place = `CREATE SCHEMA IF NOT EXISTS ${schema}; SET search_path TO ${schema};`
     const sql = host.files().filter((file) => file.endsWith('migration.sql'))
     const all = sql.sort((a, b) => Number(a.includes('_invalidate_')) - Number(b.includes('_invalidate_')))
     await query(url, [place, 'CREATE TABLE "Order" (id integer PRIMARY KEY);', ...all.map(host.read)].join('\n'))
-    return { host, url }
   }
 
   async function codes(host: SampleHost, databaseUrl: string) {
@@ -514,11 +530,8 @@ function onNode(node: string) {
   onTestFinished(() => void Object.defineProperty(process, 'versions', versions))
 }
 
-async function installed(files: Record<string, string> = {}, packages: string[] = []) {
-  const host = sampleHost({ ...RUNTIME, ...WORKER, ...files }, { packages })
-  await host.run('install')
-  await host.run('attempt')
-  return host
+function installed(files: Record<string, string> = {}, packages: string[] = []) {
+  return generatedHost([['install'], ['attempt']], { ...RUNTIME, ...WORKER, ...files }, { packages })
 }
 
 const PRISMA_MIGRATIONS = `CREATE TABLE _prisma_migrations (

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, describe, expect, inject, it } from 'vitest'
 import { hashOf } from '../../generators/changes/manifest.js'
@@ -31,18 +30,14 @@ interface Shape {
  * Every pair of two choices stands in one of these nine hosts: two orthogonal Latin squares, and the package managers across the first.
  * Nine hosts cannot also have each runner with each package manager.
  */
-const SHAPES: Shape[] = MODULES.flatMap((_, shift) =>
-  SCHEMAS.map((schema, i) => {
-    // The first three have each schema and each kind of module. They generate the clients for all.
-    const j = (i + shift) % 3
-    return {
-      schema,
-      modules: MODULES[j]!,
-      formatter: FORMATTERS[(i + j) % 3]!,
-      runner: RUNNERS[(i + 2 * j) % 3]!,
-      packageManager: (i + 2 * j) % 3 === 1 ? ('pnpm' as const) : ('npm' as const),
-    }
-  }),
+const SHAPES: Shape[] = SCHEMAS.flatMap((schema, i) =>
+  MODULES.map((modules, j) => ({
+    schema,
+    modules,
+    formatter: FORMATTERS[(i + j) % 3]!,
+    runner: RUNNERS[(i + 2 * j) % 3]!,
+    packageManager: (i + 2 * j) % 3 === 1 ? ('pnpm' as const) : ('npm' as const),
+  })),
 )
 
 it('the hosts of the matrix hold every pair of choices', () => {
@@ -64,89 +59,106 @@ const RUNS: [GeneratorName, string[]][] = [
   ['dashboard', []],
 ]
 
-describe.concurrent('a host with', () => {
-  it.each(SHAPES)(
-    'a $schema schema, $modules, formatted by $formatter, tested by $runner, of $packageManager',
-    async (shape) => {
-      const host = makeHost(shape)
-      const { root } = host
-      try {
-        const url = await createDatabase(inject('postgres'))
-        const env = { DATABASE_URL: url }
-        const start = host.hash()
+/** The steps of a team, in this order. Hosts that share a step need one start of its program. */
+describe('in a host with a', () => {
+  // Inside the repository, so that all hosts share its packages.
+  const folder = join(REPOSITORY, 'test', '.matrix')
+  mkdirSync(folder, { recursive: true })
+  const top = mkdtempSync(join(folder, 'hosts-'))
+  afterAll(() => rmSync(top, { recursive: true, force: true }))
 
-        for (const [generator, names] of RUNS) {
-          const outcome = await generate({ cwd: root, generator, names })
-          expect(outcome.status, lines(outcome)).toBe('applied')
-        }
-        await generateClient(host, shape)
-        await run(root, program('tsc'), [
-          '--noEmit',
-          '--singleThreaded',
-          ...(isOnDiagonal(shape) ? [] : ['--skipLibCheck']),
-        ])
-        if (shape.formatter) await expectFormatted(root, shape.formatter)
+  const hosts = SHAPES.map((shape) => makeHost(top, shape))
+  const starts = new Map(hosts.map((host) => [host, host.hash()]))
 
-        const generated = host.hash()
-        for (const [generator, names] of RUNS) {
-          expect((await generate({ cwd: root, generator, names })).status).toBe('nothing to do')
-        }
-        expect(host.hash()).toBe(generated)
-
-        for (const path of host.files().filter((file) => file.endsWith('/migration.sql')))
-          await query(url, host.read(path))
-        const { stdout, stderr } = await runEmittedSpecs(root, shape.runner, { env })
-        expect(stdout + stderr).toMatch(PASSED[shape.runner])
-
-        await upgradeFromOlder(host, shape)
-        expect(host.hash()).toBe(generated)
-
-        for (const [generator] of RUNS.toReversed())
-          await destroy({ cwd: root, generator, migration: 'delete-unchecked' })
-        expect(host.hash()).toBe(start)
-      } finally {
-        rmSync(host.top, { recursive: true, force: true })
+  it.each(hosts)(
+    '$schema schema, $modules, $formatter, $runner, $packageManager: generators write their files',
+    async ({ root }) => {
+      for (const [generator, names] of RUNS) {
+        const outcome = await generate({ cwd: root, generator, names })
+        expect(outcome.status, lines(outcome)).toBe('applied')
       }
     },
-    600_000,
+  )
+
+  it.each(hosts)(
+    '$schema schema, $modules, $formatter, $runner, $packageManager: its formatter accepts the files',
+    async ({ root, formatter }) => {
+      if (formatter) await run(root, program(formatter), [CHECK[formatter], 'src/async', '.async-gen/manifest.json'])
+    },
+  )
+
+  it.each(hosts)(
+    '$schema schema, $modules, $formatter, $runner, $packageManager: a second run changes nothing',
+    async (host) => {
+      const generated = host.hash()
+      for (const [generator, names] of RUNS)
+        expect((await generate({ cwd: host.root, generator, names })).status).toBe('nothing to do')
+      expect(host.hash()).toBe(generated)
+    },
+  )
+
+  it.each(MODULES)('tsconfig for %s: the files compile under strict', async (modules) => {
+    const those = hosts.filter((host) => host.modules === modules)
+    await generateClient(those)
+    const tsconfig = join(top, `tsconfig.${modules}.json`)
+    const include = those.map(({ root }) => join(root, 'src'))
+    const exclude = include.map((src) => join(src, 'generated'))
+    writeFileSync(tsconfig, JSON.stringify({ extends: join(those[0]!.root, 'tsconfig.json'), include, exclude }))
+    await run(top, program('tsc'), ['--project', tsconfig, '--singleThreaded'])
+  })
+
+  it.each(RUNNERS)('package.json with %s: the migrations run, and the specs pass', async (runner) => {
+    const those = hosts.filter((host) => host.runner === runner)
+    const [migrations, ...others] = those.map(migrationsOf)
+    for (const other of others) expect(other).toEqual(migrations)
+    const url = await createDatabase(inject('postgres'))
+    for (const sql of migrations!) await query(url, sql)
+
+    const { stdout, stderr } = await runEmittedSpecs(folderOf(top, runner), runner, { env: { DATABASE_URL: url } })
+    expect(stdout + stderr).toMatch(PASSED[runner])
+  })
+
+  it.each(hosts)(
+    '$schema schema, $modules, $formatter, $runner, $packageManager: an upgrade keeps the edits of the team',
+    upgradeFromOlder,
+  )
+
+  it.each(hosts)(
+    '$schema schema, $modules, $formatter, $runner, $packageManager: destroy leaves it as it was',
+    async (host) => {
+      for (const [generator] of RUNS.toReversed())
+        await destroy({ cwd: host.root, generator, migration: 'delete-unchecked' })
+      expect(host.hash()).toBe(starts.get(host))
+    },
   )
 })
 
-/** The hosts on it have, between them, each schema and each kind of module: there, the declarations of all packages are checked too. */
-function isOnDiagonal({ schema, modules }: Shape): boolean {
-  return SCHEMAS.indexOf(schema) === MODULES.indexOf(modules)
+/** The client depends on the kind of modules alone: the first of these hosts generates it for all. */
+async function generateClient([first, ...others]: MatrixHost[]) {
+  await prisma(first!.root, ['generate'])
+  const client = join(first!.root, 'src', 'generated')
+  for (const { root } of others) symlinkSync(client, join(root, 'src', 'generated'), 'dir')
 }
 
-/** For each kind of module the folder with its client, once the first host that needs it has generated it. */
-const clients = new Map<string, Promise<string>>()
-const CLIENTS = mkdtempSync(join(tmpdir(), 'async-gen-clients-'))
-afterAll(() => rmSync(CLIENTS, { recursive: true }))
-
-/** The client depends on the kind of modules alone, so three hosts generate it, and the others copy it. */
-async function generateClient({ root }: MatrixHost, { modules }: Shape): Promise<void> {
-  const own = join(root, 'src', 'generated')
-  const known = clients.get(modules)
-  if (known) return cpSync(await known, own, { recursive: true })
-  const generated = prisma(root, ['generate']).then(() => {
-    cpSync(own, join(CLIENTS, modules), { recursive: true })
-    return join(CLIENTS, modules)
-  })
-  clients.set(modules, generated)
-  await generated
+function migrationsOf({ files, read }: MatrixHost): string[] {
+  return files()
+    .filter((path) => path.endsWith('/migration.sql'))
+    .map(read)
 }
 
-/** All four files of specs have run. */
+/** All four files of specs have run, in each of three hosts. */
 const PASSED = {
-  vitest: /Test Files +4 passed \(4\)/,
-  jest: /Test Suites: 4 passed, 4 total/,
-  'node:test': /# pass 10\n# fail 0/,
+  vitest: /Test Files +12 passed \(12\)/,
+  jest: /Test Suites: 12 passed, 12 total/,
+  'node:test': /# pass 30\n# fail 0/,
 }
 
 /**
  * Makes the host one that an older version wrote, and that its team has edited: the version emitted `// older` at the
  * top of a file, and the team has a line of its own at the end. After the upgrade only the team's line is left.
  */
-async function upgradeFromOlder(host: MatrixHost, { schema }: Shape) {
+async function upgradeFromOlder(host: MatrixHost) {
+  const generated = host.hash()
   const path = 'src/async/email_attempt.ts'
   const emitted = host.read(path)
   const older = `// older\n${emitted}`
@@ -156,7 +168,7 @@ async function upgradeFromOlder(host: MatrixHost, { schema }: Shape) {
   host.write('.async-gen/manifest.json', JSON.stringify(manifest))
   host.write(`.async-gen/base/${path}.base`, older)
   host.write(path, `${older}export const mine = 1${emitted.includes(';') ? ';' : ''}\n`)
-  const schemaFile = SCHEMA_FILES[schema]
+  const schemaFile = SCHEMA_FILES[host.schema]
   const models = host.read(schemaFile)
   host.write(schemaFile, `${models}\n/// Mine.\nmodel Mine {\n  id Int @id\n}\n`)
 
@@ -167,15 +179,12 @@ async function upgradeFromOlder(host: MatrixHost, { schema }: Shape) {
 
   host.write(path, emitted)
   host.write(schemaFile, models)
+  expect(host.hash()).toBe(generated)
 }
 
 const SCHEMA_FILES = { single: 'prisma/schema.prisma', folder: 'prisma/schema/main.prisma', custom: 'db/app.prisma' }
 
 const CHECK = { prettier: '--check', biome: 'ci' }
-
-async function expectFormatted(root: string, formatter: keyof typeof CHECK) {
-  await run(root, program(formatter), [CHECK[formatter], 'src/async', '.async-gen/manifest.json'])
-}
 
 /** Of the packages that all hosts share. */
 function program(name: string): string {
@@ -184,10 +193,15 @@ function program(name: string): string {
 
 type MatrixHost = ReturnType<typeof makeHost>
 
-/** Inside the repository, so that all hosts share its packages. */
-function makeHost({ schema, modules, formatter, runner, packageManager }: Shape) {
-  mkdirSync(join(REPOSITORY, 'test', '.matrix'), { recursive: true })
-  const top = mkdtempSync(join(REPOSITORY, 'test', '.matrix', `${schema}-${modules}-`))
+/** The folder of the hosts with a test runner. */
+function folderOf(top: string, runner: SpecRunner) {
+  return join(top, runner.replace(':', '-'))
+}
+
+function makeHost(parent: string, shape: Shape) {
+  const { schema, modules, formatter, runner, packageManager } = shape
+  const name = `${schema}-${modules}`
+  const top = join(folderOf(parent, runner), name)
   // A host of a workspace is a folder of it; the lock file is at the top.
   const root = packageManager === 'pnpm' ? join(top, 'packages', 'app') : top
   const write = (path: string, text: string) => {
@@ -203,7 +217,7 @@ function makeHost({ schema, modules, formatter, runner, packageManager }: Shape)
   const schemaPath = { single: undefined, folder: 'prisma/schema', custom: 'db/app.prisma' }[schema]
 
   const dependencies = { '@prisma/client': '7', prisma: '7' }
-  const packageJson = { name: 'host', ...(esm && { type: 'module' }), dependencies, ...packageJsonOf(runner) }
+  const packageJson = { name, ...(esm && { type: 'module' }), dependencies, ...packageJsonOf(runner) }
   write('package.json', `${JSON.stringify(packageJson, null, 2)}\n`)
   write(
     'tsconfig.json',
@@ -264,7 +278,7 @@ function makeHost({ schema, modules, formatter, runner, packageManager }: Shape)
     for (const path of files()) sum.update(path).update(read(path))
     return sum.digest('hex')
   }
-  return { top, root, write, read, files, hash }
+  return { ...shape, root, write, read, files, hash }
 }
 
 function lines({ plan }: PlanOutcome): string {

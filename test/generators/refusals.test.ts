@@ -68,7 +68,19 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
     expect(await refusal(host)).toMatchObject({
       code: 'PRISMA_VERSION',
       exitCode: 4,
-      remedy: 'npm install prisma@8.0.0-rc.19 @prisma/orm-postgres@8.0.0-rc.13',
+      remedy: 'npm install --save-exact prisma@8.0.0-rc.19 @prisma/orm-postgres@8.0.0-rc.13',
+    })
+  })
+
+  it('with the config of Prisma 8 and an installed Prisma 7, and names the versions to install', async () => {
+    const host = sampleHost({
+      'prisma.config.ts': `import { defineConfig as ormConfig } from '@prisma/orm-postgres/config'\nexport default { orm: ormConfig({}) }\n`,
+    })
+    expect(await refusal(host)).toMatchObject({
+      code: 'PRISMA_VERSION',
+      exitCode: 4,
+      message: expect.stringContaining('config of a Prisma 8, but Prisma 7'),
+      remedy: expect.stringContaining('--save-exact prisma@8'),
     })
   })
 

@@ -18,6 +18,9 @@ import { type GenerateRequest, generate, type PlanOutcome } from '../../generato
 
 const PRISMA = fileURLToPath(new URL('../../node_modules/prisma', import.meta.url))
 
+/** In memory, where the system has such a folder: a commit waits until the disk has written each file. */
+const PARENT = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+
 export const SCHEMA = `generator client {
   provider = "prisma-client"
   output   = "../src/generated"
@@ -46,7 +49,7 @@ export function sampleHost(
   {
     prisma = PRISMA,
     packages = [],
-    root = mkdtempSync(join(tmpdir(), 'async-gen-host-')),
+    root = mkdtempSync(join(PARENT, 'async-gen-host-')),
   }: { prisma?: string; packages?: string[]; root?: string } = {},
 ) {
   onTestFinished(() => rmSync(root, { recursive: true, force: true }))
@@ -77,6 +80,31 @@ export function sampleHost(
     run: (generator: GenerateRequest['generator'], names: string[] = [], request: Partial<GenerateRequest> = {}) =>
       generate({ generator, names, cwd: root, ...request }),
   }
+}
+
+/** A run of a generator: `['attempt', ['EmailAttempt']]`. */
+export type GeneratorRun = [
+  generator: GenerateRequest['generator'],
+  names?: string[],
+  request?: Partial<GenerateRequest>,
+]
+
+/** The files of each kind of host after its runs. */
+const generated = new Map<string, Record<string, string>>()
+
+/** A sample host in which generators have run. They run once for each kind of host, and write the files of all. */
+export async function generatedHost(
+  runs: GeneratorRun[],
+  files: Record<string, string | null> = {},
+  options: { packages?: string[] } = {},
+) {
+  const kind = JSON.stringify([runs, files, options])
+  const known = generated.get(kind)
+  if (known) return sampleHost({ ...files, ...known }, options)
+  const host = sampleHost(files, options)
+  for (const run of runs) await host.run(...run)
+  generated.set(kind, Object.fromEntries(host.files().map((path) => [path, host.read(path)])))
+  return host
 }
 
 /** The same with a folder schema, and a prisma.config that names it. */

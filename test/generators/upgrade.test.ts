@@ -6,7 +6,15 @@ import fc from 'fast-check'
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { eject } from '../../generators/commands/eject.js'
 import { type UpgradeRequest, upgrade } from '../../generators/commands/upgrade.js'
-import { folderHost, kinds, lines, type SampleHost, sampleHost } from './sample-host.js'
+import {
+  folderHost,
+  type GeneratorRun,
+  generatedHost,
+  kinds,
+  lines,
+  type SampleHost,
+  sampleHost,
+} from './sample-host.js'
 
 const TEMPLATES = fileURLToPath(new URL('../../templates', import.meta.url))
 const CLASS = 'attempt/async/__file__.ts'
@@ -347,6 +355,21 @@ describe("the host's formatter", () => {
     expect(kinds(await host.run('install'))).toEqual(['identical'])
   })
 
+  it('may be Biome without its package for this platform, whose script is run', async () => {
+    const script = `
+      const [check, , , file] = process.argv.slice(2)
+      if (check !== 'check' || !file.startsWith('--stdin-file-path=src/async/')) process.exit(1)
+      process.stdout.write('// formatted\\n' + require('node:fs').readFileSync(0, 'utf8'))`
+    const host = await installed(
+      sampleHost({
+        'biome.json': '{}',
+        'node_modules/@biomejs/biome/package.json': '{ "name": "@biomejs/biome" }',
+        'node_modules/@biomejs/biome/bin/biome': script,
+      }),
+    )
+    expect(host.read('src/async/worker.ts')).toMatch(/^\/\/ formatted\nimport/)
+  })
+
   it('takes no other style for an edit, and merges as it is now', async () => {
     const host = await installed(prettierHost())
     host.write('.prettierrc', '{ "singleQuote": true }')
@@ -401,9 +424,11 @@ function withLines(text: string, where: number[], what: string): string {
   }, text)
 }
 
-async function installed(host: SampleHost = sampleHost()) {
-  await host.run('install')
-  await host.run('attempt')
+/** With what 0.1.0 has generated. */
+async function installed(host?: SampleHost) {
+  const runs: GeneratorRun[] = [['install'], ['attempt']]
+  if (!host) return await generatedHost(runs)
+  for (const run of runs) await host.run(...run)
   return host
 }
 

@@ -150,6 +150,13 @@ describe('testDatabase()', () => {
 
   it('says what is missing: the migrations, a server, or a database for tests', async () => {
     await expect(testDatabase({ migrations: join(scratch, 'none') })).rejects.toMatchObject({ code: 'NO_MIGRATIONS' })
+    const ofPrisma8 = join(scratch, 'prisma-8', 'app')
+    mkdirSync(join(ofPrisma8, '20261126T1801_init'), { recursive: true })
+    writeFileSync(join(ofPrisma8, '20261126T1801_init', 'ops.json'), '[]')
+    await expect(testDatabase({ migrations: ofPrisma8 })).rejects.toMatchObject({
+      code: 'NO_MIGRATIONS',
+      message: expect.stringContaining('prisma db migrate'),
+    })
     const { NODE_ENV } = process.env
     process.env.NODE_ENV = 'production'
     await expect(testDatabase({ migrations })).rejects.toMatchObject({ code: 'NOT_A_TEST_DATABASE' })

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { toDate } from '../../runtime/src/core/postgres/parsers.js'
+import { TYPES } from '../../runtime/src/core/postgres/pool.js'
 import { testDatabase } from '../support/database.js'
 
 const connection = new pg.Client({ connectionString: await testDatabase() })
@@ -36,3 +37,11 @@ it.each(['UTC', 'Asia/Kolkata', 'America/St_Johns'])(
     )
   },
 )
+
+it('P17: a list of decimals, without rounding', async () => {
+  const { rows } = await connection.query({
+    text: `SELECT ARRAY[1.10, 12345678901234567890.12, NULL]::numeric[] AS list`,
+    types: TYPES,
+  })
+  expect(rows).toEqual([{ list: ['1.10', '12345678901234567890.12', null] }])
+})

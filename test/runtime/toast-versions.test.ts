@@ -1,6 +1,7 @@
 import { connect, hasToast } from '@async-gen/runtime'
 import { afterAll, describe, expect, it } from 'vitest'
 import { refreshToast } from '../../runtime/src/toast/refresh.js'
+import { versionOf } from '../../runtime/src/toast/staleness.js'
 import { testDatabase } from '../support/database.js'
 
 const url = await testDatabase()
@@ -104,5 +105,25 @@ describe('a reader with an old copy of the parent', () => {
     const back = await each.change('back', 30)
     await readAndRefresh(each, back)
     expect(await each.toast(back)).toMatchObject({ name: 'back', toastr: { stale: false } })
+  })
+})
+
+describe('T5: the version of a record of Prisma 8', () => {
+  /** As Node.js 26 has it. */
+  const temporal = (name: string, text: string) => ({ [Symbol.toStringTag]: `Temporal.${name}`, toString: () => text })
+
+  it.each([
+    ['text in UTC', '2026-11-26 21:33:23.562+00'],
+    ['text in another zone, with microseconds', '2026-11-27 03:03:23.562789+05:30'],
+    ['text without a zone', '2026-11-26 21:33:23.562'],
+    ['a Date', new Date('2026-11-26T21:33:23.562Z')],
+    ['a Temporal.Instant', temporal('Instant', '2026-11-26T21:33:23.562789Z')],
+    ['a Temporal.PlainDateTime', temporal('PlainDateTime', '2026-11-26T21:33:23.562')],
+  ])('is the time of its updatedAt, from %s', (_, updatedAt) => {
+    expect(versionOf({ updatedAt })).toBe('2026-11-26T21:33:23.562Z')
+  })
+
+  it.each([['now'], [''], [7], [{}], [null]])('is null for %j, which is no time', (updatedAt) => {
+    expect(versionOf({ updatedAt })).toBeNull()
   })
 })

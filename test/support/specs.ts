@@ -13,21 +13,26 @@ export function packageJsonOf(runner: SpecRunner) {
   return { devDependencies: { [runner]: { vitest: '^4.0.0', jest: '^30.0.0' }[runner] } }
 }
 
-/** Runs the emitted specs of a host in this repository with the real runner, and without the configuration of the repository. */
+/**
+ * Runs the emitted specs of a host in this repository with the real runner, and without the configuration of the repository.
+ *
+ * @param host the host, or a folder of hosts whose specs run one after the other
+ */
 export async function runEmittedSpecs(host: string, runner: SpecRunner, options: RunOptions): Promise<Ran> {
   const dir = mkdtempSync(join(tmpdir(), 'async-gen-specs-'))
   try {
     if (runner === 'node:test') {
       // Each file would load the application in a process of its own.
-      const folder = join(host, 'src', 'async', 'test')
-      const imports = readdirSync(folder).map((file) => `import '${pathToFileURL(join(folder, file)).href}'\n`)
+      const specs = readdirSync(host, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.test.ts'))
+      const imports = specs.map((file) => `import '${pathToFileURL(join(host, file)).href}'\n`)
       writeFileSync(join(dir, 'all.test.mjs'), imports.join(''))
       return await run(host, process.execPath, ['--import', 'tsx', '--test', join(dir, 'all.test.mjs')], options)
     }
     const config = join(dir, `${runner}.config.mjs`)
     const settings = runner === 'jest' ? { ...documentedJest(), rootDir: host, testTimeout: 60_000 } : {}
     writeFileSync(config, `export default ${JSON.stringify(settings)}\n`)
-    const args = runner === 'jest' ? ['--rootDir', host] : ['run', '--root', host, ...SPEC_TIMEOUTS, ...ONE_PROCESS]
+    const args =
+      runner === 'jest' ? ['--rootDir', host, '--runInBand'] : ['run', '--root', host, ...SPEC_TIMEOUTS, ...ONE_PROCESS]
     return await run(host, join(REPOSITORY, 'node_modules', '.bin', runner), [...args, '--config', config], options)
   } finally {
     rmSync(dir, { recursive: true })

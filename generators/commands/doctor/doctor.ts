@@ -8,6 +8,7 @@ import { type HostLocation, locationFlags, notInstalled } from '../../pipeline/s
 import { generate } from '../generate.js'
 import { databaseFindings } from './database.js'
 import { type Finding, findingOf } from './finding.js'
+import { outdatedContract } from './prisma-8.js'
 import { projectFindings } from './project.js'
 
 export interface Diagnosis {
@@ -54,6 +55,7 @@ export async function doctor(request: DoctorRequest): Promise<Diagnosis> {
   if (host && !manifest) findings.push(findingOf(notInstalled(MANIFEST)))
   if (host && manifest) {
     findings.push(...(await restorePackages(request, projectFindings(host, manifest))))
+    await check(async () => findings.push(...(await outdatedContract(host))))
     const database = await checkDatabase(host, manifest, request.databaseUrl)
     findings.push(...database.findings)
     unchecked.push(...database.unchecked)

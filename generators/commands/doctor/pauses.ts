@@ -1,6 +1,6 @@
 import type { DatabaseClient } from '../../host/database.js'
+import { modelsOfHost } from '../../host/host-models.js'
 import type { Host } from '../../host/inspect.js'
-import { modelsOf } from '../../host/prisma-models.js'
 import type { Finding } from './finding.js'
 
 /** Fields that each model of attempts has. */
@@ -21,7 +21,7 @@ export async function pauses(client: DatabaseClient, host: Host): Promise<Findin
     LIMIT 20
   `)
   if (rows.length === 0) return []
-  const models = modelsOf(host.schema)
+  const models = modelsOfHost(host)
     .filter(({ fields }) => FIELDS.every((field) => fields.some(({ name }) => name === field)))
     .map(({ name }) => name)
   return rows.map((row) => (models.includes(row.model) ? pauseNote(row) : unmatched(row, models)))

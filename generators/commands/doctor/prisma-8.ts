@@ -1,3 +1,4 @@
+import { readText } from '../../host/files.js'
 import type { Host } from '../../host/inspect.js'
 import { installedVersion } from '../../host/installed-package.js'
 import { TESTED_ORM_POSTGRES, TESTED_PRISMA_8 } from '../../host/prisma-8/versions.js'
@@ -41,5 +42,23 @@ export function prisma8Findings({ root, prisma, emitContract }: Host): Finding[]
             remedy: `npm install --save-exact ${tested}`,
           },
         ]),
+  ]
+}
+
+/** Whether `contract.json`, which the client loads, is that of the contract. */
+export async function outdatedContract({ root, schema, emitContract, emittedContract }: Host): Promise<Finding[]> {
+  if (!emitContract || emittedContract === null) return []
+  const { hash } = await emitContract(schema.files[0]!.text)
+  const json = readText(root, emittedContract)
+  const emitted = json === null ? null : (JSON.parse(json) as { storage?: { storageHash?: string } })
+  if (emitted?.storage?.storageHash === hash) return []
+  return [
+    {
+      severity: 'error',
+      code: 'CONTRACT_OUTDATED',
+      message: `${emittedContract} ${json === null ? 'does not exist' : 'was emitted from another contract'}. The client loads it.`,
+      where: schema.path,
+      remedy: 'npx prisma contract emit',
+    },
   ]
 }

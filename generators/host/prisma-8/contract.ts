@@ -14,6 +14,8 @@ export interface HostContract {
   /** The folder of the application's migrations: `migrations/app`. */
   migrations: string
   emit: EmitContract
+  /** The path of the contract that Prisma has emitted: `src/prisma/contract.json`. It may not exist yet. */
+  emitted: string
 }
 
 /** What `prisma contract emit` writes for a text of the contract. */
@@ -34,9 +36,10 @@ export async function readContract(root: string, flag: string | undefined): Prom
   const { contract, migrations, extensions } = await loadConfig(tools, config)
   const [path, ...others] = contract?.source.inputs ?? []
   if (contract?.source.format !== 'psl' || !path || others.length > 0 || !existsSync(path)) {
+    const paths = contract?.source.inputs?.map((each) => hostPath(root, each)) ?? []
     throw new HostError({
       code: 'CONTRACT_SOURCE',
-      message: sourceMessage(contract?.source.format, path),
+      message: sourceMessage(contract?.source.format, paths),
       where: config,
       remedy:
         'Name one file in prisma.config.ts: ormConfig({ contract: "./src/prisma/contract.prisma" }). docs/prisma.md of async-gen, "Preview: Prisma 8", lists what is supported',
@@ -47,6 +50,7 @@ export async function readContract(root: string, flag: string | undefined): Prom
     config: hostPath(root, config),
     schema: contractSchema(hostPath(root, path), text),
     migrations: hostPath(root, join(migrations?.dir ?? join(root, 'migrations'), 'app')),
+    emitted: hostPath(root, contract.output ?? path.replace(/\.prisma$/, '.json')),
     emit: (changed) => emit(tools, root, changed, { path: hostPath(root, path), extensions: extensions ?? [] }),
   }
 }
@@ -68,11 +72,13 @@ function invalidConfig(message: string, where: string): HostError {
   })
 }
 
-function sourceMessage(format: string | undefined, path: string | undefined): string {
-  if (format === undefined) return 'prisma.config.ts names no contract.'
+function sourceMessage(format: string | undefined, paths: string[]): string {
+  if (format === undefined || paths.length === 0) return 'prisma.config.ts names no contract.'
   if (format !== 'psl')
-    return `The contract is ${format}, not one file in Prisma's schema language. async-gen cannot add its models.`
-  return `The contract is several files, or ${path ?? 'no file'} does not exist. async-gen adds its models to one file.`
+    return `The contract is in ${format}, not in Prisma's schema language. async-gen cannot add its models.`
+  if (paths.length > 1)
+    return `The contract is several files: ${paths.join(', ')}. async-gen adds its models to one file.`
+  return `The contract does not exist: ${paths[0]}`
 }
 
 function contractSchema(path: string, text: string): PrismaSchema {

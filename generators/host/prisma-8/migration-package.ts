@@ -21,7 +21,7 @@ export async function migrationPackage(
   const migrationHash = computeMigrationHash(metadata, operations)
   return {
     'migration.sql': sql,
-    'migration.ts': source(name, from, to.hash),
+    'migration.ts': source(operations[0]!, from, to.hash),
     'migration.json': JSON.stringify({ ...metadata, migrationHash }, null, 2),
     'ops.json': JSON.stringify(operations, null, 2),
   }
@@ -31,21 +31,27 @@ function operation(name: string, sql: string) {
   return {
     id: `async-gen.${name}`,
     label: `Run migration.sql of ${name}`,
-    operationClass: 'additive',
+    operationClass: /^DROP TABLE/m.test(sql) ? 'destructive' : 'additive',
     target: { id: 'postgres' },
     precheck: [],
-    execute: [{ description: 'migration.sql', sql, params: [] }],
+    // The contract has our tables in `public`, whatever the search path of the database is.
+    execute: [
+      { description: 'search path', sql: 'SET LOCAL search_path = public', params: [] },
+      { description: 'migration.sql', sql, params: [] },
+      { description: 'search path', sql: 'RESET search_path', params: [] },
+    ],
     postcheck: [],
   }
 }
 
-/** The statements of the operation, in the source: it reads `sql` from the file. */
-const EXECUTE = "[{ description: 'migration.sql', sql, params: [] }]"
-
 /** `node migration.ts` writes ops.json and migration.json again, as for every migration of Prisma 8. */
-function source(name: string, from: string | null, to: string): string {
-  const fields = Object.entries(operation(name, '')).map(([key, value]) => {
-    return `        ${key}: ${key === 'execute' ? EXECUTE : JSON.stringify(value)},\n`
+function source(content: ReturnType<typeof operation>, from: string | null, to: string): string {
+  // In the source, the file is read.
+  const execute = JSON.stringify(
+    content.execute.map((each) => (each.description === 'migration.sql' ? { ...each, sql: '$sql' } : each)),
+  )
+  const fields = Object.entries({ ...content, execute: null }).map(([key, value]) => {
+    return `        ${key}: ${key === 'execute' ? execute.replace('"$sql"', 'sql') : JSON.stringify(value)},\n`
   })
   return `#!/usr/bin/env -S node
 import { readFileSync } from 'node:fs';
@@ -61,7 +67,7 @@ import startContract from '../../snapshots/${from}/contract.json' with { type: '
 
 const sql = readFileSync(new URL('./migration.sql', import.meta.url), 'utf8');
 
-/** Creates tables of async-gen, with their triggers. Their models in the contract have @@control(external). */
+/** Changes tables and triggers of async-gen. Their models in the contract have @@control(external), so Prisma plans no statements for them. */
 export default class M extends Migration<${from === null ? 'never' : 'Start'}, End> {
 ${from === null ? '' : '  override readonly startContractJson = startContract;\n'}  override readonly endContractJson = endContract;
 

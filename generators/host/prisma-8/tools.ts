@@ -20,7 +20,7 @@ export interface Prisma8Tools {
 
 interface LoadedConfig {
   config: {
-    contract?: { source: { format?: string; inputs?: readonly string[] } }
+    contract?: { source: { format?: string; inputs?: readonly string[] }; output?: string }
     migrations?: { dir?: string }
     extensions?: unknown
   }

@@ -41,11 +41,13 @@ export const REMEDIES = {
   NEEDS_ITSELF: 'Change one of the toasts in the message: a computation cannot wait for its own value.',
   NOT_AUTHORIZED: 'Pass `authorize`: a function that says who may send the request.',
   NOT_AWAITED: 'Write `await` before the functions that the message names.',
+  NOT_A_CLIENT: 'Pass the client that your application exports: `connect(prisma, …)`.',
   NOT_A_TEST_DATABASE: 'Set DATABASE_URL to a database for tests: its name contains "test", or it is on this machine.',
   NOT_A_TRANSACTION:
     'Pass the `tx` that `$transaction` (with Prisma 8: `transaction`) gives to its callback, or leave `tx` out.',
   NOT_IMPLEMENTED: 'Add a method `build()` to the class of the report.',
-  NOT_MIGRATED: 'Run `npx prisma migrate deploy` on this database, and check DATABASE_URL.',
+  NOT_MIGRATED:
+    'Run `npx prisma migrate deploy` (with Prisma 8: `npx prisma db migrate`) on this database, and check DATABASE_URL.',
   NOT_PERSISTED: 'Save the record first. If you read it with `select`, select its key.',
   NOT_STARTED: 'Read the log that the message names, correct the cause, then start the worker again.',
   NOT_STOPPED: 'Wait longer with `--timeout`, or end the process with `kill -9`: other workers take over its calls.',

@@ -172,7 +172,8 @@ export function notMigrated(error: unknown): AsyncGenError | undefined {
   return new AsyncGenError(
     'NOT_MIGRATED',
     `This database has no ${missing.replaceAll('relation', 'table').replaceAll('"', '')}: the migrations of async-gen have not run in ` +
-      'it, or DATABASE_URL names another database. Run `npx prisma migrate deploy`, and check DATABASE_URL.',
+      'it, or DATABASE_URL names another database. Run `npx prisma migrate deploy` (with Prisma 8: ' +
+      '`npx prisma db migrate`), and check DATABASE_URL.',
     { cause: error },
   )
 }

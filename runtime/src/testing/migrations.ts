@@ -19,6 +19,7 @@ export interface Migrations {
  */
 export function readMigrations(folder: string): Migrations {
   const path = resolve(folder)
+  if (foldersIn(path).some((name) => readIfThere(join(path, name, 'ops.json')) !== undefined)) throw ofPrisma8(path)
   const scripts = foldersIn(path)
     .sort()
     .flatMap((name) => {
@@ -29,6 +30,15 @@ export function readMigrations(folder: string): Migrations {
   throw new AsyncGenError(
     'NO_MIGRATIONS',
     `The folder ${path} holds no migrations. Name the folder that Prisma uses: testDatabase({ migrations: 'db/migrations' }).`,
+  )
+}
+
+/** Their statements are data, and only a path through their contracts gives the order. */
+function ofPrisma8(path: string): AsyncGenError {
+  return new AsyncGenError(
+    'NO_MIGRATIONS',
+    `The folder ${path} holds migrations of Prisma 8, which only Prisma runs. Migrate a database with \`prisma db migrate\`, and name it: ` +
+      "testDatabase({ template: 'shop_template' }).",
   )
 }
 

@@ -1,5 +1,6 @@
 import type { Duration } from '../core/duration.js'
 import { AsyncGenError } from '../core/errors.js'
+import { toDate } from '../core/postgres/parsers.js'
 
 /** A cached value, as `expireIf` receives it. */
 export interface CachedToast<Parent = unknown> {
@@ -115,9 +116,17 @@ export function versionOf(parent: unknown): string | null {
   return updatedAt && isValid(updatedAt) ? updatedAt.toISOString() : null
 }
 
+/** With Prisma 8, the type in the contract decides what a time is: a Date, PostgreSQL's text, or a Temporal. */
 function updatedAtOf(parent: unknown): Date | undefined {
   const updatedAt = (parent as { updatedAt?: unknown } | null)?.updatedAt
-  return updatedAt instanceof Date ? updatedAt : undefined
+  if (updatedAt instanceof Date) return updatedAt
+  const text = isTemporal(updatedAt) ? updatedAt.toString().replace(/Z$/, '+00:00') : updatedAt
+  return typeof text === 'string' && /^\d{4,}-\d\d-\d\d(?!\d)/.test(text) ? toDate(text) : undefined
+}
+
+/** `Temporal.Instant`, or `Temporal.PlainDateTime` for a column without a time zone. */
+function isTemporal(value: unknown): value is object {
+  return Object.prototype.toString.call(value).startsWith('[object Temporal.')
 }
 
 function requireUpdatedAt(name: string, parent: unknown): Date {
@@ -134,7 +143,8 @@ function requireUpdatedAt(name: string, parent: unknown): Date {
   throw new AsyncGenError(
     'NO_VERSION',
     `The toast ${name} cannot detect changes of its parent: the parent has no updatedAt. ` +
-      'Add `updatedAt DateTime @updatedAt` to the model, or `expireIn` or `expireIf` to the toast. ' +
+      'Add `updatedAt DateTime @updatedAt` to the model (with Prisma 8: `updatedAt temporal.updatedAtString()`), or `expireIn` or ' +
+      '`expireIf` to the toast. ' +
       'If you read the record with `select`, select updatedAt.',
   )
 }

@@ -29,9 +29,10 @@ function columnsWithin(table: string, fields: readonly ReadColumn[]): string {
   return [...COLUMNS, ...added]
     .map(({ column, type }) => {
       const name = `${table}.${quoteName(column)}`
-      // JavaScript would round a bigint in JSON.
       const list = lists.get(column)
-      if (list) return `to_json(${name}${list === 'BigInt' ? '::text[]' : ''}) AS ${quoteName(column)}`
+      // JavaScript would round these in JSON.
+      const isRounded = list === 'BigInt' || list === 'Numeric'
+      if (list) return `to_json(${name}${isRounded ? '::text[]' : ''}) AS ${quoteName(column)}`
       return type === 'DateTime' ? `to_json(${name}) AS ${quoteName(column)}` : name
     })
     .join(', ')

@@ -1,5 +1,10 @@
+import pg from 'pg'
+
 /** The latest time of a Date, in milliseconds, for PostgreSQL's `infinity`. */
 const LATEST = 8.64e15
+
+// The compiler knows only some type OIDs.
+const TEXT_ARRAY: number = 1009
 
 /**
  * The parsers of column types, by type OID. They replace parsers that the host may have set for all of pg, and read times without a zone
@@ -8,6 +13,7 @@ const LATEST = 8.64e15
 export const PARSERS: ReadonlyMap<number, (text: string) => unknown> = new Map([
   [20, String], // int8
   [1700, String], // numeric
+  [1231, pg.types.getTypeParser(TEXT_ARRAY, 'text')], // numeric[], as text[]: pg's own parser rounds
   [114, JSON.parse], // json
   [3802, JSON.parse], // jsonb
   [1184, toDate], // timestamptz

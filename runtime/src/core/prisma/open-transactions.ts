@@ -22,7 +22,8 @@ const transactions = new WeakMap<object, WatchedTransaction>()
 
 /** The method that runs transactions: `$transaction`, with Prisma 8 `transaction`. */
 function methodOf(client: object): '$transaction' | 'transaction' {
-  return '$transaction' in client ? '$transaction' : 'transaction'
+  // A proxy that makes the client when it is first used answers only to reads.
+  return typeof (client as { $transaction?: unknown }).$transaction === 'function' ? '$transaction' : 'transaction'
 }
 
 function transactOf(client: object): Transact {

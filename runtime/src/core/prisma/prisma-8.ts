@@ -10,7 +10,10 @@ import type { OpenTransaction } from './transaction.js'
 
 /** Whether a client is one of Prisma 8: `postgres()` of `@prisma/orm-postgres/runtime` returns it. */
 export function isPrisma8(client: object): client is Prisma8ClientLike {
-  return 'transaction' in client && 'runtime' in client && 'orm' in client && 'contract' in client
+  const { transaction, runtime, orm, contract } = client as Partial<Prisma8ClientLike>
+  return (
+    typeof transaction === 'function' && typeof runtime === 'function' && orm !== undefined && contract !== undefined
+  )
 }
 
 /** A client of Prisma 8, a preview. */
@@ -48,7 +51,7 @@ export class Prisma8<Client extends Prisma8ClientLike> implements Orm<Client> {
   }
 
   async transaction<Result>(run: (tx: TransactionLike) => Promise<Result>, timeout: number): Promise<Result> {
-    return await this.client.transaction((tx) => withinTimeout(tx, () => run(tx), timeout))
+    return await this.client.transaction((tx) => withinTimeout(tx, timeout, () => run(tx)))
   }
 
   openTransaction(timeout: number): Promise<Omit<OpenTransaction<Client>, 'cancelStatement'>> {
@@ -70,7 +73,10 @@ export class Prisma8<Client extends Prisma8ClientLike> implements Orm<Client> {
     const models = modelsOf(this.client)
     if (models.has(model)) return
     const known = [...models.keys()].join(', ')
-    throw new AsyncGenError('UNKNOWN_MODEL', `The contract has no model "${model}". Its models are: ${known}.`)
+    throw new AsyncGenError(
+      'UNKNOWN_MODEL',
+      `The contract has no model "${model}". Its models are: ${known}. If it has changed, run \`npx prisma contract emit\`.`,
+    )
   }
 
   async findRecord(model: string, where: object, tx: TransactionLike | undefined): Promise<object | null> {
@@ -121,7 +127,7 @@ export class Prisma8<Client extends Prisma8ClientLike> implements Orm<Client> {
     // A plan that counts rows decodes no columns, so its rows are those of pg. It is lowered already: Prisma sends its text as it is.
     this.#plan ??= this.client.raw.sql`SELECT`.affectedCount().build() as object
     try {
-      return readRows(await queryable.query({ ...this.#plan, sql: text, params: values }))
+      return readRows(await queryable.query({ ...this.#plan, sql: `${BEGINNING}${text}`, params: values }))
     } catch (error) {
       throw errorOfPg(error)
     }
@@ -134,6 +140,9 @@ export class Prisma8<Client extends Prisma8ClientLike> implements Orm<Client> {
     return (orm as Record<string, Record<string, Collection>>)[schema]![name!]!
   }
 }
+
+/** Prisma's middleware `lints` does not check a statement that begins with a comment. It would refuse a SELECT without LIMIT. */
+const BEGINNING = '/* async-gen */ '
 
 type QueryOnly = Pick<Prisma8TransactionLike, 'query'>
 
@@ -163,10 +172,13 @@ function modelsOf({ contract }: Prisma8ClientLike): Map<string, ModelDefinition>
   )
 }
 
-/** Prisma 7's name of a type: the runtime reads the values of the columns that the host has added. */
+/** Prisma 7's names of types, but `Numeric` for a decimal that is a string: the runtime reads the columns that the host has added. */
 const TYPES: readonly (readonly [RegExp, string])[] = [
   [/^pg\/(int2|int4|int8number)@/, 'Int'],
   [/^pg\/int8@/, 'BigInt'],
+  [/^pg\/numeric@/, 'Numeric'],
+  [/^pg\/float[48]@/, 'Float'],
+  [/^pg\/bool@/, 'Boolean'],
   [/^pg\/(timestamp|timestamptz|date)\b/, 'DateTime'],
   [/^pg\/jsonb?@/, 'Json'],
   [/^pg\/bytea@/, 'Bytes'],

@@ -1,3 +1,4 @@
+import { connect } from '@async-gen/runtime'
 import { Attempt } from '../async/attempt.js'
 import { OrderClient } from '../order-client.js'
 import { db } from '../prisma/db.js'
@@ -22,6 +23,14 @@ await db.transaction(async (tx) => {
 const late = await Attempt.async(OrderClient, { tx: ended! })
   .fulfill({ number: 1 })
   .catch(({ code }: { code: string }) => code)
+/** What is no client. */
+const notClients = [undefined, process.env.DATABASE_URL, db.orm, db.runtime(), ended].map((given) => {
+  try {
+    return connect(given as never, {})
+  } catch (error) {
+    return (error as { code: string }).code
+  }
+})
 await new Promise((resolve) => setTimeout(resolve, 10))
-console.log(JSON.stringify({ refused, late, warnings }))
+console.log(JSON.stringify({ refused, late, warnings, notClients }))
 process.exit()
