@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readlinkSync, rmSync, symlinkSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readlinkSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -17,11 +17,11 @@ const host = () =>
   sampleHost({
     'package.json': '{}\n',
     'prisma/schema.prisma': 'model A {}\r\n',
-    'src/old/gone.ts': 'export {}\n',
+    'src/old/deep/gone.ts': 'export {}\n',
   })
 
-// A folder of our own, the journal, two folders, four texts, the journal, four renames and a removal, the journal.
-const OPERATIONS = 1 + 1 + 2 + 4 + 2 + 5 + 1
+// A folder of our own, the journal, two folders, five texts, the journal, five renames and a removal, the journal.
+const OPERATIONS = 1 + 1 + 2 + 5 + 2 + 6 + 1
 
 // Bundled, as Node starts it in a third of the time that tsx needs.
 const killed = mkdtempSync(join(tmpdir(), 'async-gen-killed-'))
@@ -38,8 +38,10 @@ describe('commit', () => {
     const before = files()
     commit(root, WRITES)
     for (const { path, after } of WRITES) if (after !== null) expect(read(path)).toBe(after)
-    const kept = before.filter((path) => path !== 'src/old/gone.ts')
-    expect(files()).toEqual([...kept, 'src/async/tasks/sweep.ts', 'src/async/worker.ts'].sort())
+    const kept = before.filter((path) => path !== 'src/old/deep/gone.ts')
+    expect(files()).toEqual(
+      [...kept, '.async-gen/manifest.json', 'src/async/tasks/sweep.ts', 'src/async/worker.ts'].sort(),
+    )
     expect(has('src/old')).toBe(false)
   })
 
@@ -53,6 +55,26 @@ describe('commit', () => {
     expect(read('models/schema.prisma')).toBe('model A {}\r\nmodel B {}\r\n')
   })
 
+  it('that deletes a link deletes the link, and not what it leads to', () => {
+    const { root, read, write, remove, has } = host()
+    remove('src/old/deep/gone.ts')
+    write('models/gone.ts', 'export {}\n')
+    symlinkSync('../../../models/gone.ts', join(root, 'src/old/deep/gone.ts'))
+    commit(root, WRITES)
+    expect(has('src/old')).toBe(false)
+    expect(read('models/gone.ts')).toBe('export {}\n')
+  })
+
+  it('keeps the permissions of a file, whether it succeeds or fails', () => {
+    const { root } = host()
+    const mode = () => statSync(join(root, 'package.json')).mode & 0o777
+    chmodSync(join(root, 'package.json'), 0o600)
+    expect(succeeds(() => commit(root, WRITES, failingAt(OPERATIONS)))).toBe(false)
+    expect(mode()).toBe(0o600)
+    commit(root, WRITES)
+    expect(mode()).toBe(0o600)
+  })
+
   it('failing at its k-th operation, for every k, leaves the tree as it was, empty folders included', () => {
     let k = 1
     for (; ; k++) {
@@ -61,7 +83,7 @@ describe('commit', () => {
       const disk = failingAt(k)
       if (succeeds(() => commit(root, WRITES, disk))) break
       expect(hash(), `operation ${k}`).toBe(before)
-      expect(has('src/async'), `operation ${k}`).toBe(false)
+      expect(has('src/async') || has('.async-gen'), `operation ${k}`).toBe(false)
     }
     expect(k - 1).toBe(OPERATIONS)
   })
@@ -79,6 +101,7 @@ describe('commit', () => {
         if (journal) expect(recover(root, journal).left).toEqual([])
         expect([before, after], `operation ${i + 1}`).toContain(hash())
         expect(has('.async-gen/journal.json')).toBe(false)
+        if (journal) expect([has('src/async'), has('.async-gen')]).toEqual(Array(2).fill(hash() === after))
         return hash() === before ? 'as it was' : 'as it should be'
       }),
     )
@@ -93,9 +116,10 @@ describe('commit', () => {
     expect(read('prisma/schema.prisma')).toBe('model Mine {}\n')
 
     const other = host()
-    await killedCommit(other.root, OPERATIONS - 5)
+    await killedCommit(other.root, OPERATIONS - 6)
     other.write('prisma/schema.prisma', 'model Mine {}\n')
     expect(recover(other.root, readJournal(other.root)!)).toEqual({ finished: true, left: ['prisma/schema.prisma'] })
+    expect(other.files().filter((path) => path.includes('.async-gen-'))).toEqual([])
     expect(other.read('prisma/schema.prisma')).toBe('model Mine {}\n')
   })
 
@@ -133,6 +157,7 @@ describe('commit', () => {
         code: 'WRITE_FAILED',
         exitCode: 1,
         message: expect.stringMatching(/^EACCES: rename\nThese changes could not be undone:\nEBUSY: rmdir/),
+        remedy: expect.stringMatching(/^Restore the files above/),
       }),
     )
   })
@@ -187,7 +212,8 @@ function succeeds(action: () => void): boolean {
     action()
     return true
   } catch (error) {
-    expect(error).toMatchObject({ code: 'WRITE_FAILED', message: expect.stringContaining('ENOSPC') })
+    const remedy = expect.stringMatching(/^Nothing was changed/)
+    expect(error).toMatchObject({ code: 'WRITE_FAILED', message: expect.stringMatching(/^ENOSPC.*$/), remedy })
     return false
   }
 }

@@ -4,8 +4,9 @@ export const WRITES = [
   { path: 'package.json', before: '{}\n', after: '{ "changed": true }\n' },
   { path: 'src/async/tasks/sweep.ts', before: null, after: 'export {}\n' },
   { path: 'src/async/worker.ts', before: null, after: 'export {}\n' },
-  { path: 'src/old/gone.ts', before: 'export {}\n', after: null },
+  { path: 'src/old/deep/gone.ts', before: 'export {}\n', after: null },
   { path: 'prisma/schema.prisma', before: 'model A {}\r\n', after: 'model A {}\r\nmodel B {}\r\n' },
+  { path: '.async-gen/manifest.json', before: null, after: '{}\n' },
 ]
 
 /** The real disk, which calls `meet` before its k-th operation. */

@@ -407,6 +407,16 @@ describe('neighbours', () => {
     expect(await locked!.reload()).toMatchObject({ status: 'succeeded' })
   })
 
+  it('P13: a row that is locked for a moment is claimed after it, without the sweep', async () => {
+    const attempt = await Attempt.async(Odd).note('a moment')
+    let performed: Promise<boolean> | undefined
+    await lockedByHand(attempt.id, async () => {
+      performed = attempt.perform()
+      await new Promise((resolve) => setTimeout(resolve, 300))
+    })
+    expect(await performed).toBe(true)
+  })
+
   it('P13: nor the end of another, and its own end waits', async () => {
     const { id } = await Attempt.async(Odd).hold()
     const running = Attempt.perform(id)

@@ -2,6 +2,8 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { BaseAttempt, connect, defineTargets, sweep, TransactionEndedError } from '@async-gen/runtime'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
+import type { BoundClass } from '../../runtime/src/attempt/binding.js'
+import type { NewAttempt } from '../../runtime/src/attempt/row.js'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 
@@ -22,6 +24,11 @@ const Attempt = attemptsOf(prisma)
 const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
 
 afterEach(() => rows('TRUNCATE attempts, graphile_worker._private_jobs CASCADE'))
+
+/** A row as JSON: ids are text from pg, and bigint from Prisma. */
+function asJson(row: unknown): Record<string, unknown> {
+  return JSON.parse(JSON.stringify(row, (_, value) => (typeof value === 'bigint' ? `${value}` : value)))
+}
 
 /** `Promise.withResolvers`, which Node 20 does not have. */
 function withResolvers() {
@@ -408,6 +415,58 @@ describe('many calls at once', () => {
     expect(attempts[3]?.id).toBe(attempts[2]?.id)
     expect(attempts.map(({ args }) => args[0])).toEqual(['x', 'first', 'z', 'z'])
   })
+
+  const [due, later] = [new Date('2030-01-01'), new Date('2030-01-01T01:00:00Z')]
+  it.each<[string, Partial<NewAttempt>, Record<string, unknown>]>([
+    ['an id', { id: '4611686018427387904' }, { id: '4611686018427387904' }],
+    ['a type', { type: 'UrgentAttempt' }, { type: 'UrgentAttempt' }],
+    ['an encryptor', { encryptor: 'Mine' }, { encryptor: 'Mine' }],
+    ['a priority', { priority: 3 }, { priority: 3 }],
+    ['a number of attempts', { maxAttempts: 4 }, { max_attempts: 4 }],
+    ['a token', { idempotenceToken: 'order-1' }, { idempotence_token: 'order-1' }],
+    ['a time', { scheduledAt: due }, { scheduled_at: due }],
+    ['an expiry', { expiresAt: later }, { expires_at: later }],
+    ['an expiry after its time', { scheduledAt: due, expiresAfter: 3_600_000 }, { expires_at: later }],
+    ['a time limit', { timeoutMs: 500 }, { timeout_ms: 500 }],
+    ['a limit', { limitKey: 'Mail:acme' }, { limit_key: 'Mail:acme' }],
+    ['a parent', { parentId: 1n }, { parent_id: '1' }],
+    ['calls before it', { afterIds: ['1'] }, { after_ids: ['1'], status: 'blocked' }],
+    ['a reaction to failures', { afterIds: ['1'], ifFailed: 'run' }, { if_failed: 'run' }],
+    ['a trace', { traceContext: { traceparent: '00-1' } }, { trace_context: { traceparent: '00-1' } }],
+  ])(
+    'A2: with %s have it, alone and beside a call without, in a transaction and outside',
+    async (_, given, columns) => {
+      const { store } = Attempt as unknown as BoundClass
+      const plain: NewAttempt = {
+        type: null,
+        target: 'Mail',
+        method: 'send',
+        args: '["Ada"]',
+        encryptor: null,
+        data: {},
+      }
+      const read = async (id: unknown) => {
+        const [row] = await rows(`SELECT ${Object.keys(columns).join(', ')} FROM attempts WHERE id = $1`, [id])
+        return asJson(row)
+      }
+      const inserts = [
+        (calls: NewAttempt[]) => store.insert(calls),
+        (calls: NewAttempt[]) => prisma.$transaction((tx) => store.insert(calls, tx)),
+      ]
+      await rows('TRUNCATE attempts RESTART IDENTITY CASCADE')
+      const first = await Attempt.async(Mail).send('the first')
+      const { id: _id, scheduled_at: _time, ...byDefault } = await read(first.id)
+      for (const insert of inserts) {
+        for (const others of [[], [plain]]) {
+          const [row, other] = await insert([{ ...plain, ...given }, ...others])
+          expect(await read(row!.id)).toEqual(asJson(columns))
+          expect(asJson(row)).toMatchObject(asJson(columns))
+          if (other) expect(await read(other.id)).toMatchObject(byDefault)
+          await rows('DELETE FROM attempts WHERE id <> $1', [first.id])
+        }
+      }
+    },
+  )
 
   it('A1: are all or nothing', async () => {
     const calls = [call('Ada'), { ...call('Eve'), method: 'delete' }]

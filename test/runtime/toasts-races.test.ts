@@ -185,6 +185,30 @@ describe('a late computation', () => {
     expect(await breakfast(oat)).toMatchObject({ computation: 2 })
   })
 
+  it('T10: cannot write into a row that `fresh` in the same process has claimed since', async () => {
+    const oat = await createOat()
+    const [first, second] = [gate(), gate()]
+    let computations = 0
+    const breakfast = hasToast(db, 'oat', nextName(), {
+      expireIn: '1 year',
+      compute: async () => {
+        const computation = ++computations
+        await (computation === 1 ? first : second).opened
+        return { computation }
+      },
+    })
+    await breakfast(oat)
+    const late = refreshToast(db, { name: breakfast.toastName, key: breakfast.keyOf(oat) })
+    await eventually('the first computation', async () => computations === 1)
+    await prisma.toast.updateMany({ data: { lockedBy: DEAD } })
+    const fresh = breakfast.fresh(oat)
+    await eventually('the second computation', async () => computations === 2)
+    first.open()
+    expect(await late).toBe('superseded')
+    second.open()
+    expect(await fresh).toMatchObject({ computation: 2 })
+  })
+
   it('T13: that finds no parent does not delete a value stored since by another worker', async () => {
     const oat = await createOat()
     const slow = gate()
@@ -224,6 +248,34 @@ describe('while a transaction of the host’s has locked a toast', () => {
     expect(await rowOf(breakfast)).toMatchObject({ refreshAt: null })
     await breakfast(oat)
     expect((await rowOf(breakfast)).refreshAt).not.toBeNull()
+  })
+
+  it('T5: transactions that read several in opposite orders all end', async () => {
+    const name = nextName()
+    const toast = (letter: string) =>
+      hasToast(db, 'oat', `${name}_${letter}`, { expireIf: () => true, compute: () => 1 })
+    const [a, b, c] = [toast('a'), toast('b'), toast('c')] as const
+    const oat = await createOat()
+    for (const toast of [a, b, c]) await toast.fresh(oat)
+    const letGo = await lockRows(c)
+    const reading: Promise<unknown[]>[] = []
+    for (const order of [
+      [a, c, b],
+      [b, a],
+    ]) {
+      reading.push(
+        prisma.$transaction((tx) => Promise.all(order.map((toast) => toast(oat, { tx }))), { timeout: 60_000 }),
+      )
+      await eventually('the transaction to wait', async () => {
+        const [{ waiting }] = await prisma.$queryRaw<[{ waiting: number }]>`
+          SELECT count(*)::int AS waiting FROM pg_stat_activity
+          WHERE datname = current_database() AND wait_event_type = 'Lock'`
+        return waiting === reading.length
+      })
+    }
+    await letGo()
+    for (const values of await Promise.all(reading))
+      for (const value of values) expect(value).toMatchObject({ value: 1 })
   })
 
   it('T8: the worker does not wait for the lock, and refreshes it afterwards', async () => {

@@ -1,6 +1,6 @@
 import { hasToast, isReady, type ToastOptions } from '@async-gen/runtime'
 import { computeInline, refreshNow } from '@async-gen/runtime/testing'
-import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { presenceOf } from '../../runtime/src/presence/presence.js'
 import { valuesOf } from '../../runtime/src/toast/key.js'
 import { toastsOf } from '../../runtime/src/toast/registry.js'
@@ -12,6 +12,7 @@ import { countQueries } from '../support/queries.js'
 
 await testDatabase()
 
+beforeEach(() => prisma.toast.deleteMany())
 afterAll(async () => {
   await db.close()
   await prisma.$disconnect()
@@ -361,6 +362,24 @@ describe('a toast', () => {
     )
     await elsewhere
     expect((await rowOf(breakfast))!.failures).toBe(1)
+  })
+
+  it('C13: a caller waits for another process that lives, however long it computes', async () => {
+    const oat = await createOat()
+    let computations = 0
+    const breakfast = hasToast(db, 'oat', 'slow_elsewhere', {
+      compute: async () => {
+        const computation = ++computations
+        await new Promise((resolve) => setTimeout(resolve, 1500))
+        return { computation }
+      },
+    })
+    await breakfast(oat)
+    const elsewhere = refreshNow(db, breakfast, oat)
+    await vi.waitFor(async () => expect((await rowOf(breakfast))!.lockedBy).not.toBeNull())
+    expect(await breakfast.fresh(oat)).toMatchObject({ computation: 1 })
+    await elsewhere
+    expect(computations).toBe(1)
   })
 
   it('a stale value older than `maxStale` counts as missing', async () => {
