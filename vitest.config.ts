@@ -10,7 +10,7 @@ const COMPATIBILITY = 'test/{compatibility,bench}/**/*.test.ts'
 const SHARING = 'test/{generators,docs}/!(stage|upgrade).test.ts'
 
 /** Their files share a process too, but only the packages in it: their modules are bound to a database. Those that are left out set globals, or count connections. */
-const SHARING_PACKAGES = 'test/{runtime,flow,dashboard}/!(telemetry|events).test.ts'
+const SHARING_PACKAGES = 'test/{runtime,flow,dashboard,chaos}/!(telemetry|events).test.ts'
 
 const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   test: {
