@@ -9,6 +9,8 @@ export interface Figure {
   digits: number
   /** The goal, if it has one. */
   goal?: { atLeast: number } | { atMost: number }
+  /** What limits it, shown if its goal is not met. */
+  limit?: string
   unit?: string
   /** The table that it is computed from. */
   table: string
@@ -54,6 +56,9 @@ export const figures: Figure[] = [
     text: 'rate of attempts with stored results ÷ bare Graphile Worker jobs',
     digits: 2,
     goal: { atLeast: 0.4 },
+    limit:
+      'The processor: [the profile](#where-the-time-of-a-call-goes) shows what is left. A bare job is fetched and deleted. A call does that too, and changes a row twice: ' +
+      'to count the run before it starts, and to keep its result. Each change is written to the table, to the log, and to the indexes that lists and retention read.',
     table: 'running',
     value: (tables) => tables.ratio('running', 'async-gen', 'Graphile Worker', 'rate'),
   },
@@ -69,6 +74,9 @@ export const figures: Figure[] = [
     text: 'rate of attempts with stored results ÷ pg-boss 12 in batches',
     digits: 1,
     goal: { atLeast: 5 },
+    limit:
+      'pg-boss gives 250 jobs to one call of a handler, and completes them with one statement. None of them is counted, timed, limited, traced or retried by itself before that. ' +
+      'Job by job, pg-boss is the slower one: see `running-to-pg-boss-jobs`.',
     table: 'running',
     value: (tables) => tables.ratio('running', 'async-gen', 'pg-boss:', 'rate'),
   },
@@ -84,6 +92,9 @@ export const figures: Figure[] = [
     text: 'rate of attempts that use their transaction ÷ bare transactions of Prisma',
     digits: 2,
     goal: { atLeast: 0.8 },
+    limit:
+      'Beside the transaction itself, the job is fetched and deleted and the row is claimed. A tenth goes to following the operations of the transaction, ' +
+      'so that one which still runs when the call fails leaves nothing behind.',
     table: 'transactions',
     value: (tables) => tables.ratio('transactions', 'async-gen', 'bare transactions', 'rate'),
   },
@@ -92,6 +103,9 @@ export const figures: Figure[] = [
     text: 'time to record a call in a transaction ÷ a plain insert of the row',
     digits: 2,
     goal: { atMost: 1.15 },
+    limit:
+      'One more statement, the first time in each transaction: it reads the id of the transaction. The insert depends on it, because Prisma can send a statement after it has rolled back ' +
+      '([prisma#29762](https://github.com/prisma/prisma/issues/29762)).',
     table: 'recording',
     value: (tables) => tables.ratio('recording', 'async-gen: Attempt.async', 'a plain insert of the row', 'time'),
   },
@@ -109,6 +123,8 @@ export const figures: Figure[] = [
     text: 'reads of a fresh toast ÷ a prepared SELECT of its row',
     digits: 2,
     goal: { atLeast: 1 },
+    limit:
+      'A read is the same prepared statement. What is left is JavaScript: reads of one tick are collected, and 50 of them take one statement (see "50 times in one tick").',
     table: 'fresh',
     value: (tables) => tables.ratio('fresh', 'async-gen: a toast', 'a prepared SELECT of the row', 'rate'),
   },
@@ -117,6 +133,7 @@ export const figures: Figure[] = [
     text: 'reads of a fresh toast ÷ bentocache',
     digits: 1,
     goal: { atLeast: 2 },
+    limit: 'Both send one statement, which takes most of the time of each.',
     table: 'fresh',
     value: (tables) => tables.ratio('fresh', 'async-gen: a toast', 'bentocache', 'rate'),
   },
@@ -157,6 +174,8 @@ export const figures: Figure[] = [
     digits: 0,
     unit: 'MB',
     goal: { atMost: 90 },
+    limit:
+      'Node.js, pg and Graphile Worker, which take nine tenths of it (see the idle worker of Graphile Worker alone). It is the most that was seen in ten minutes.',
     table: 'idle',
     value: (tables) => Math.max(...tables.row('idle', 'async-gen, idle').values.memory!),
   },
@@ -183,6 +202,8 @@ export const figures: Figure[] = [
     digits: 0,
     unit: 'ms',
     goal: { atMost: 60 },
+    limit:
+      "Node.js reads the runtime's 160 files, which takes half of the time. In one file, they would take 30 ms less. They stay apart, because a stack trace then names what you can read in `node_modules`.",
     table: 'imports',
     value: (tables) => tables.median('imports', '@async-gen/runtime', 'time'),
   },

@@ -30,6 +30,7 @@ export function present(results: readonly BenchmarkResult[]): string {
     '## Figures and goals',
     'The documentation quotes these figures. A goal is compared with the number as it is shown.',
     figuresOf(tables),
+    ...limitsOf(tables),
     '## Settings of the peers',
     settings(),
     RIVER,
@@ -55,6 +56,14 @@ function figuresOf(tables: Tables): string {
     return [figure.text, `\`${figure.id}\``, `${shown(figure, value)}${unit}`, goalOf(figure), outcome]
   })
   return markdownTable(['figure', 'name', 'measured', 'goal', ''], rows, 2)
+}
+
+/** Why goals are not met. */
+function limitsOf(tables: Tables): string[] {
+  const missed = measured(tables).filter(({ figure, value }) => isMet(figure, value) === false)
+  if (missed.length === 0) return []
+  const reasons = missed.map(({ figure }) => `- \`${figure.id}\`: ${figure.limit}`)
+  return ['### What limits the goals that are not met', reasons.join('\n')]
 }
 
 function goalOf({ goal, unit }: Figure): string {

@@ -1,10 +1,10 @@
 // `npm run bench`: installs the peers, builds the project, and runs bench/main.ts with the Node.js that is one of the peers.
 import { spawnSync } from 'node:child_process'
 
-// The runtime checks more outside of production.
-const production = { ...process.env, NODE_ENV: 'production' }
-
 const bench = (path) => new URL(path, import.meta.url).pathname
+
+// The runtime checks more outside of production. tsx would add code of its own to the sources of the runtime.
+const production = { ...process.env, NODE_ENV: 'production', TSX_TSCONFIG_PATH: bench('tsconfig.built.json') }
 
 step('npm', ['install', '--prefix', bench('peers'), '--no-audit', '--no-fund', '--no-package-lock', '--loglevel=error'])
 if (!process.env.BENCH_PREPARED) step('npm', ['run', '--silent', 'test:prepare'])

@@ -7,6 +7,7 @@ import { growth } from './growth.js'
 import { idle } from './idle.js'
 import { imports } from './imports.js'
 import { latency } from './latency.js'
+import { profile } from './profile.js'
 import { reading } from './reading.js'
 import { recording } from './recording.js'
 import { recovery } from './recovery.js'
@@ -28,5 +29,6 @@ export const benchmarks: Record<string, (context: BenchContext) => Promise<Table
   growth,
   churn,
   cli,
+  profile,
   imports,
 }

@@ -1,22 +1,21 @@
 import { attemptTask } from '@async-gen/runtime'
-import { runOnce, type TaskList, WorkerPreset } from 'graphile-worker'
+import type { TaskList } from 'graphile-worker'
 import pg from 'pg'
 import { openApplication } from '../application.js'
 import type { BenchContext } from '../context.js'
-import { BATCHING as GRAPHILE_BATCHING, quietLogger } from '../queues/graphile-worker.js'
+import { addNoops, runDue } from '../queues/graphile-worker.js'
 import { BATCHING as PG_BOSS_BATCHING, start } from '../queues/pg-boss.js'
 import type { Table } from '../result.js'
 import { alternate, rate, time } from '../rounds.js'
 
-const CONCURRENCY = 100
+/** As many as the batches of pg-boss hold. */
+const CONCURRENCY = 250
+
+/** More would only wait for a connection. */
+const CONCURRENT_TRANSACTIONS = 100
 
 const BARE_JOBS = 'Graphile Worker: jobs that do nothing and keep nothing'
 const BARE_TRANSACTIONS = 'bare transactions of Prisma: an order, and an update of a row'
-
-const ADD_NOOPS = `
-  SELECT count(*) FROM graphile_worker.add_jobs(ARRAY(
-    SELECT ('noop', '{}', NULL, now(), NULL, NULL, 0, NULL)::graphile_worker.job_spec FROM generate_series(1, $1)
-  ))`
 
 /** How many calls a second one process runs that are due already. */
 export async function running({ short, database }: BenchContext): Promise<Table[]> {
@@ -27,18 +26,7 @@ export async function running({ short, database }: BenchContext): Promise<Table[
   await boss.createQueue('add')
   const clear = () => pool.query('TRUNCATE attempts, "Order", graphile_worker._private_jobs, pgboss.job CASCADE')
 
-  /** Runs all jobs, as runWorker does with `prefetch`. */
-  const drain = (taskList: TaskList) =>
-    time(() =>
-      runOnce({
-        pgPool: db.pool,
-        taskList,
-        concurrency: CONCURRENCY,
-        noHandleSignals: true,
-        logger: quietLogger,
-        preset: { extends: [WorkerPreset], worker: GRAPHILE_BATCHING },
-      }),
-    )
+  const drain = (tasks: TaskList, concurrency: number) => time(() => runDue(db.pool, tasks, concurrency))
   const requireSucceeded = async (count: number) => {
     const succeeded = await Attempt.count({ status: 'succeeded' })
     if (succeeded !== count) throw new Error(`${succeeded} of ${count} attempts succeeded`)
@@ -54,8 +42,8 @@ export async function running({ short, database }: BenchContext): Promise<Table[
           name: BARE_JOBS,
           round: async () => {
             await clear()
-            await pool.query(ADD_NOOPS, [count])
-            return { rate: rate(count, await drain({ noop: async () => {} })) }
+            await addNoops(pool, count)
+            return { rate: rate(count, await drain({ noop: async () => {} }, CONCURRENCY)) }
           },
         },
         {
@@ -65,7 +53,7 @@ export async function running({ short, database }: BenchContext): Promise<Table[
             await Attempt.createMany(
               Array.from({ length: count }, (_, i) => ({ target: Work, method: 'add', args: [i, 1] })),
             )
-            const took = await drain({ attempt: attemptTask(Attempt) })
+            const took = await drain({ attempt: attemptTask(Attempt) }, CONCURRENCY)
             await requireSucceeded(count)
             return { rate: rate(count, took) }
           },
@@ -83,7 +71,7 @@ export async function running({ short, database }: BenchContext): Promise<Table[
           },
         },
         {
-          name: 'pg-boss, job by job: fetched 100 at a time, each completed by itself',
+          name: `pg-boss, job by job: fetched ${CONCURRENCY} at a time, each completed by itself`,
           round: async () => {
             await clear()
             const jobs = short ? 100 : 2000
@@ -128,7 +116,7 @@ export async function running({ short, database }: BenchContext): Promise<Table[
             await Attempt.createMany(
               Array.from({ length: transactions }, () => ({ target: Work, method: 'order', args: [++orders] })),
             )
-            const took = await drain({ attempt: attemptTask(Attempt) })
+            const took = await drain({ attempt: attemptTask(Attempt) }, CONCURRENT_TRANSACTIONS)
             await requireSucceeded(transactions)
             return { rate: rate(transactions, took) }
           },
@@ -148,7 +136,7 @@ export async function running({ short, database }: BenchContext): Promise<Table[
       {
         id: 'transactions',
         title: 'Running calls that use their transaction',
-        method: `${transactions.toLocaleString('en')} calls, each of which creates an order in the transaction of its success.`,
+        method: `${transactions.toLocaleString('en')} calls, each of which creates an order in the transaction of its success, ${CONCURRENT_TRANSACTIONS} at a time.`,
         columns: [{ key: 'rate', title: 'calls a second', digits: 0, hasRatio: true }],
         rows: transactional,
         base: BARE_TRANSACTIONS,
@@ -187,7 +175,7 @@ async function completeEach(boss: any, count: number): Promise<void> {
 async function concurrently<T>(items: T[], work: (item: T) => Promise<unknown>): Promise<void> {
   const queue = items.values()
   await Promise.all(
-    Array.from({ length: CONCURRENCY }, async () => {
+    Array.from({ length: CONCURRENT_TRANSACTIONS }, async () => {
       for (const item of queue) await work(item)
     }),
   )

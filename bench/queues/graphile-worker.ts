@@ -1,4 +1,5 @@
-import { Logger, run, type TaskList, WorkerPreset } from 'graphile-worker'
+import { Logger, run, runOnce, type TaskList, WorkerPreset } from 'graphile-worker'
+import type pg from 'pg'
 import { report, wallClock } from '../application.js'
 import type { Purpose, Queue } from './queue.js'
 
@@ -8,7 +9,29 @@ const ADD_JOBS = `
     FROM jsonb_array_elements($2) AS args
   ))`
 
+const ADD_NOOPS = `
+  SELECT count(*) FROM graphile_worker.add_jobs(ARRAY(
+    SELECT ('noop', '{}', NULL, now(), NULL, NULL, 0, NULL)::graphile_worker.job_spec FROM generate_series(1, $1)
+  ))`
+
 export const quietLogger = new Logger(() => () => {})
+
+/** Adds jobs of the task `noop`. */
+export async function addNoops(client: pg.Client | pg.Pool, count: number): Promise<void> {
+  await client.query(ADD_NOOPS, [count])
+}
+
+/** Runs all jobs that are due, as `runWorker` does with `prefetch`. */
+export async function runDue(pgPool: pg.Pool, taskList: TaskList, concurrency: number): Promise<void> {
+  await runOnce({
+    pgPool,
+    taskList,
+    concurrency,
+    noHandleSignals: true,
+    logger: quietLogger,
+    preset: { extends: [WorkerPreset], worker: BATCHING },
+  })
+}
 
 const tasks: TaskList = {
   add: async () => {},

@@ -1,7 +1,7 @@
 // `npm run test:matrix -- node-24 postgres-14`: the tests with other versions of Node, PostgreSQL, Graphile Worker and vitest, each in a
 // copy of this repository. Without names, all of them. `npm run test:matrix -- node-24 test/runtime/limits.test.ts`: only that file.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { REPOSITORY } from '../support/host.js'
@@ -25,6 +25,8 @@ function chosen(names: string[]): readonly Environment[] {
 
 function test({ name, node, packages = {}, tests }: Environment): boolean {
   const dir = mkdtempSync(join(tmpdir(), `async-gen-${name}-`))
+  // As root, PostgreSQL runs as another user, who has to find its programs here.
+  chmodSync(dir, 0o755)
   try {
     copyRepository(dir)
     replacePackages(join(dir, 'package.json'), packages)

@@ -178,8 +178,9 @@ describe('the hook of a failed run', () => {
     const { id } = await Attempt.async(Odd).fail('undefined')
     await work(Raising)
     expect(await Attempt.find(id)).toMatchObject({ status: 'pending', errors: [{ message: 'undefined' }] })
-    expect(await rows('SELECT key, attempts, last_error FROM graphile_worker.jobs')).toEqual([
-      { key: `attempt:${id}`, attempts: 0, last_error: null },
+    // Others of this table may still have a job.
+    expect(await rows(`SELECT attempts, last_error FROM graphile_worker.jobs WHERE key = 'attempt:${id}'`)).toEqual([
+      { attempts: 0, last_error: null },
     ])
   })
 

@@ -71,7 +71,8 @@ describe('the presence of a process', () => {
     await endSessions()
     await eventually('the loss', async () => lost.aborted)
 
-    const session = db.openSession()
+    const openSession = db.openSession.bind(db)
+    const session = openSession()
     const send = session.query.bind(session)
     // It has its lock, and ends the sessions of the presence before.
     session.query = (async (text: string, values: unknown[]) => {
@@ -87,7 +88,7 @@ describe('the presence of a process', () => {
     const second = await presenceOf(db)
     expect([second.id > id, second.lost.aborted]).toEqual([true, true])
 
-    db.openSession = () => database().openSession()
+    db.openSession = openSession
     const third = await presenceOf(db)
     expect([third.id > second.id, third.lost.aborted]).toEqual([true, false])
     await releasePresence(db)

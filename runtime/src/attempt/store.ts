@@ -21,8 +21,9 @@ import {
 } from './row.js'
 import { RunStore } from './run-store.js'
 import { type BatchResult, type Bulk, bulkStatement, canAddJobs } from './sql/bulk.js'
+import { findWaitingStatement } from './sql/debounce.js'
 import { enqueueDueStatement } from './sql/enqueue-due.js'
-import { findByTokensStatement, findWaitingStatement, insertStatement } from './sql/insert.js'
+import { findByTokensStatement, insertForm, insertStatement } from './sql/insert.js'
 import { attemptStatistics, expireOverdue, mayNeedSweep } from './sql/maintenance.js'
 import { rowStatements } from './sql/rows.js'
 import { batchesStatement, countStatement, selectStatement } from './sql/select.js'
@@ -74,19 +75,14 @@ export class AttemptStore implements SweptTable {
    * @param batch a batch to insert with them
    */
   async insert(attempts: NewAttempt[], tx?: TransactionLike, batch?: NewBatch): Promise<(AttemptRow | undefined)[]> {
-    const extra = [...new Set(attempts.flatMap(({ data }) => Object.keys(data)))].sort()
+    const form = insertForm(attempts, { within: this.#fieldsWithin(tx), isBatch: batch !== undefined })
     const rows = attempts.map((attempt) => ({ ...attempt, parentId: attempt.parentId?.toString() }))
-    const hasTokens = attempts.some(({ idempotenceToken }) => idempotenceToken !== undefined)
-    const waits = attempts.some(({ afterIds }) => afterIds !== undefined)
     const transactionId = tx ? await this.#db.transactionId(tx) : null
-    const inserted = await this.queryIn(tx)<AttemptRow>(
-      insertStatement(this.table, extra, hasTokens, batch !== undefined, waits, this.#fieldsWithin(tx)),
-      [
-        JSON.stringify(rows),
-        transactionId,
-        ...(batch ? [batch.id, this.model, batch.thenId ?? null, batch.isEmpty] : []),
-      ],
-    )
+    const inserted = await this.queryIn(tx)<AttemptRow>(insertStatement(this.table, form), [
+      JSON.stringify(rows),
+      transactionId,
+      ...(batch ? [batch.id, this.model, batch.thenId ?? null, batch.isEmpty] : []),
+    ])
     return inOrder(attempts, tx ? this.#withTimes(inserted) : inserted)
   }
 
@@ -102,13 +98,15 @@ export class AttemptStore implements SweptTable {
     tx?: TransactionLike,
     waiting?: { id: bigint | null; args: string | null },
   ): Promise<(DebouncedRow | undefined)[]> {
-    const extra = [...new Set(attempts.flatMap(({ data }) => Object.keys(data)))].sort()
+    const debouncing = waiting ? 'encrypted' : 'plain'
+    const form = insertForm(attempts, { within: this.#fieldsWithin(tx), debouncing })
     const rows = attempts.map((attempt) => ({ ...attempt, parentId: attempt.parentId?.toString() }))
     const transactionId = tx ? await this.#db.transactionId(tx) : null
-    const inserted = await this.queryIn(tx)<DebouncedRow>(
-      insertStatement(this.table, extra, false, false, false, this.#fieldsWithin(tx), waiting ? 'encrypted' : 'plain'),
-      [JSON.stringify(rows), transactionId, ...(waiting ? [waiting.args, waiting.id?.toString() ?? null] : [])],
-    )
+    const inserted = await this.queryIn(tx)<DebouncedRow>(insertStatement(this.table, form), [
+      JSON.stringify(rows),
+      transactionId,
+      ...(waiting ? [waiting.args, waiting.id?.toString() ?? null] : []),
+    ])
     return inDebouncedOrder(attempts, tx ? (this.#withTimes(inserted) as DebouncedRow[]) : inserted)
   }
 

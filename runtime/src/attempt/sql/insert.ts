@@ -1,6 +1,8 @@
 import { snakeCase } from '../../core/names.js'
+import { quoteName } from '../../core/postgres/connection.js'
 import type { Statement } from '../../core/statement.js'
-import { OWN_FIELDS, OWN_TIMES } from '../row.js'
+import { type NewAttempt, OWN_FIELDS, OWN_TIMES } from '../row.js'
+import { debouncedParts, NOT_DEBOUNCED } from './debounce.js'
 
 /** A column, and how Prisma reads it. */
 interface ReadColumn {
@@ -26,130 +28,156 @@ function columnsWithin(table: string, fields: readonly ReadColumn[]): string {
   const lists = new Map(fields.flatMap((field) => (field.isTextOfList ? [[field.column, field.type]] : [])))
   return [...COLUMNS, ...added]
     .map(({ column, type }) => {
-      const name = `${table}.${quote(column)}`
+      const name = `${table}.${quoteName(column)}`
       // JavaScript would round a bigint in JSON.
       const list = lists.get(column)
-      if (list) return `to_json(${name}${list === 'BigInt' ? '::text[]' : ''}) AS ${quote(column)}`
-      return type === 'DateTime' ? `to_json(${name}) AS ${quote(column)}` : name
+      if (list) return `to_json(${name}${list === 'BigInt' ? '::text[]' : ''}) AS ${quoteName(column)}`
+      return type === 'DateTime' ? `to_json(${name}) AS ${quoteName(column)}` : name
     })
     .join(', ')
+}
+
+/** The fields of a call as SQL reads them from JSON, with their types. */
+const FIELDS = {
+  id: 'bigint',
+  type: 'text',
+  target: 'text',
+  method: 'text',
+  args: 'text',
+  encryptor: 'text',
+  priority: 'int',
+  maxAttempts: 'int',
+  idempotenceToken: 'text',
+  scheduledAt: 'timestamptz',
+  expiresAt: 'timestamptz',
+  expiresAfter: 'float8',
+  timeoutMs: 'int',
+  limitKey: 'text',
+  parentId: 'bigint',
+  batchId: 'bigint',
+  afterIds: 'bigint[]',
+  ifFailed: 'text',
+  traceContext: 'jsonb',
+  debounce: 'jsonb',
+  data: 'jsonb',
+}
+
+type InsertedField = keyof typeof FIELDS
+
+/** Every call has them. */
+const REQUIRED: readonly string[] = ['target', 'method', 'args']
+
+/** They give the statement another form, not only another value. */
+const SHAPING: readonly string[] = ['idempotenceToken', 'afterIds', 'debounce', 'data']
+
+/** What the calls of one statement have in common. */
+export interface InsertForm {
+  /** The fields that it reads. The others get what a row without them gets. */
+  fields: readonly InsertedField[]
+  /** Columns that the host has added and that calls have values for. */
+  extra: readonly string[]
+  /** Whether they are the calls of a new batch, which is inserted with them. */
+  isBatch?: boolean
+  /** The fields of the model, if Prisma reads the answer. */
+  within?: readonly ReadColumn[] | undefined
+  /** Set if calls are debounced or unique: then none has a token. `encrypted`: it is one call, whose arguments are encrypted. */
+  debouncing?: 'plain' | 'encrypted'
+}
+
+/**
+ * The form of a statement that inserts these calls. Prisma does not prepare its statements, so PostgreSQL plans them each time: with fewer
+ * fields, that takes half the time. A prepared statement reads all fields, so that there are few of them.
+ */
+export function insertForm(attempts: readonly NewAttempt[], given: Omit<InsertForm, 'fields' | 'extra'>): InsertForm {
+  const extra = [...new Set(attempts.flatMap(({ data }) => Object.keys(data)))].sort()
+  const isGiven = (field: InsertedField) => {
+    if (field === 'data') return extra.length > 0
+    if (field === 'debounce') return given.debouncing !== undefined
+    return attempts.some((attempt) => (attempt[field] ?? null) !== null)
+  }
+  const always = (field: string) => (given.within ? REQUIRED.includes(field) : !SHAPING.includes(field))
+  const fields = (Object.keys(FIELDS) as InsertedField[]).filter((field) => always(field) || isGiven(field))
+  return { ...given, fields, extra }
 }
 
 /**
  * Inserts calls. It inserts nothing if $2 is the id of a transaction that has ended. A call without a time gets the current time, one
  * microsecond later than the call before it: the queue has no order among calls of the same time.
- *
- * @param extra columns that the host has added and that the calls have values for
- * @param hasTokens whether calls have tokens: see `byToken`
- * @param isBatch whether they are the calls of a new batch, which is inserted with them
- * @param waits whether calls wait for others
- * @param within the fields of the model, if Prisma reads the answer
- * @param debouncing set if calls are debounced or unique: then none has a token. `encrypted`: it is one call, whose arguments are encrypted
  */
-export function insertStatement(
-  table: string,
-  extra: string[],
-  hasTokens: boolean,
-  isBatch: boolean,
-  waits: boolean,
-  within?: readonly ReadColumn[],
-  debouncing?: 'plain' | 'encrypted',
-): Statement {
+export function insertStatement(table: string, form: InsertForm): Statement {
+  const { fields, extra, isBatch = false, within, debouncing } = form
+  const [hasTokens, waits] = [fields.includes('idempotenceToken'), fields.includes('afterIds')]
   const debounced = debouncing ? debouncedParts(extra, debouncing) : NOT_DEBOUNCED
-  const columns = extra.map((column) => `, ${quote(column)}`).join('')
-  const values = extra
-    .map((column) => `, (jsonb_populate_record(NULL::"${table}", call.data)).${quote(column)}`)
-    .join('')
+  const values = insertedValues(table, form, debounced.delay)
   return {
-    name: `${table}:insert${within ? '-within' : ''}${hasTokens ? '-by-token' : ''}${isBatch ? '-batch' : ''}${waits ? '-after' : ''}${debouncing ? `-debounced-${debouncing}` : ''}${columns}`,
+    name: `${table}:insert${hasTokens ? '-by-token' : ''}${isBatch ? '-batch' : ''}${waits ? '-after' : ''}${debouncing ? `-debounced-${debouncing}` : ''}${extra.map(quoteName).join('')}`,
     once: true,
     text: `
       -- $1 calls as a JSON array, $2 id of the transaction, or null${debounced.parameters}${isBatch ? newBatchParameters : ''}
       ${withClause([...(waits ? [predecessors(table)] : []), ...(isBatch ? [newBatch] : [])])}INSERT INTO "${table}" AS attempt (
-        id, type, target, method, args, encryptor, priority, max_attempts, idempotence_token, scheduled_at,
-        expires_at, timeout_ms, limit_key, parent_id, batch_id, after_ids, if_failed, trace_context${debounced.columns}${columns}
+        ${Object.keys(values).map(quoteName).join(', ')}
       )
       SELECT
-        coalesce(call.id, nextval(pg_get_serial_sequence('"${table}"', 'id'))),
-        call.type, call.target, call.method, call.args::jsonb, call.encryptor,
-        coalesce(call.priority, 10), coalesce(call."maxAttempts", 25), call."idempotenceToken",
-        coalesce(call."scheduledAt", (SELECT clock_timestamp()) + call.ordinality * interval '1 microsecond')${debounced.delay},
-        coalesce(
-          call."expiresAt",
-          coalesce(call."scheduledAt", clock_timestamp()) + call."expiresAfter" * interval '1 millisecond'
-        ),
-        call."timeoutMs",
-        call."limitKey",
-        (SELECT parent.id FROM "${table}" AS parent WHERE parent.id = call."parentId"),
-        call."batchId", call."afterIds", call."ifFailed",
-        call."traceContext"${debounced.values}${values}
+        ${Object.values(values).join(',\n        ')}
       FROM ROWS FROM (
         jsonb_to_recordset($1::jsonb) AS (
-          id bigint, type text, target text, method text, args text, encryptor text, priority int, "maxAttempts" int,
-          "idempotenceToken" text, "scheduledAt" timestamptz, "expiresAt" timestamptz,
-          "expiresAfter" float8, "timeoutMs" int, "limitKey" text, "parentId" bigint, "batchId" bigint, "afterIds" bigint[], "ifFailed" text,
-          "traceContext" jsonb, data jsonb${debounced.fields}
+          ${fields.map((field) => `"${field}" ${FIELDS[field]}`).join(', ')}
         )
       ) WITH ORDINALITY AS call${isBatch ? ', batch' : ''}
       WHERE ($2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text)${waits ? ' AND (SELECT count(*) FROM predecessors) >= 0' : ''}
       ORDER BY ${hasTokens ? `${byToken}, ` : ''}${debounced.order}call.ordinality
-      ${debounced.conflict}
+      ${hasTokens ? onTakenToken : debounced.conflict}
       RETURNING ${within ? columnsWithin('attempt', within) : 'attempt.*'}${debounced.returned}`,
   }
 }
 
-const NOT_DEBOUNCED = {
-  parameters: '',
-  columns: '',
-  values: '',
-  fields: '',
-  delay: '',
-  order: '',
-  conflict: 'ON CONFLICT (target, method, idempotence_token) WHERE idempotence_token IS NOT NULL DO NOTHING',
-  returned: '',
+/** What the inserted columns hold, by column. */
+function insertedValues(table: string, { fields, extra }: InsertForm, delay: string): Record<string, string> {
+  const given = (field: InsertedField) => fields.includes(field)
+  const firstOf = (...values: (string | false)[]) => {
+    const present = values.filter((value) => value !== false)
+    return present.length === 1 ? present[0]! : `coalesce(${present.join(', ')})`
+  }
+  const values: Record<string, string | false> = {
+    id: given('id') && `coalesce(call.id, nextval(pg_get_serial_sequence('"${table}"', 'id')))`,
+    type: given('type') && 'call.type',
+    target: 'call.target',
+    method: 'call.method',
+    args: 'call.args::jsonb',
+    encryptor: given('encryptor') && 'call.encryptor',
+    priority: firstOf(given('priority') && 'call.priority', '10'),
+    max_attempts: firstOf(given('maxAttempts') && 'call."maxAttempts"', '25'),
+    idempotence_token: given('idempotenceToken') && 'call."idempotenceToken"',
+    scheduled_at: `${firstOf(
+      given('scheduledAt') && 'call."scheduledAt"',
+      `(SELECT clock_timestamp()) + call.ordinality * interval '1 microsecond'`,
+    )}${delay}`,
+    expires_at:
+      (given('expiresAt') || given('expiresAfter')) &&
+      firstOf(
+        given('expiresAt') && 'call."expiresAt"',
+        given('expiresAfter') &&
+          `${firstOf(given('scheduledAt') && 'call."scheduledAt"', 'clock_timestamp()')} + call."expiresAfter" * interval '1 millisecond'`,
+      ),
+    timeout_ms: given('timeoutMs') && 'call."timeoutMs"',
+    limit_key: given('limitKey') && 'call."limitKey"',
+    parent_id: given('parentId') && `(SELECT parent.id FROM "${table}" AS parent WHERE parent.id = call."parentId")`,
+    batch_id: given('batchId') && 'call."batchId"',
+    after_ids: given('afterIds') && 'call."afterIds"',
+    if_failed: given('ifFailed') && 'call."ifFailed"',
+    trace_context: given('traceContext') && 'call."traceContext"',
+    debounce_key: given('debounce') && `call.debounce->>'key'`,
+    debounce_until:
+      given('debounce') && `clock_timestamp() + (call.debounce->>'atMost')::float8 * interval '1 millisecond'`,
+  }
+  const added = extra.map((column) => [
+    column,
+    `(jsonb_populate_record(NULL::"${table}", call.data)).${quoteName(column)}`,
+  ])
+  return Object.fromEntries([...Object.entries(values).filter(([, value]) => value !== false), ...added])
 }
 
-/**
- * The parts of the insert that debounce. A call that waits gets what the newer one brings; of a unique call, nothing changes, unless it has
- * expired: it would never run, and no sweep has ended it yet. Either way its row is locked until the end of the transaction, so it cannot
- * begin meanwhile. If it has just begun, PostgreSQL inserts another.
- *
- * Encrypted arguments are bound to the id of their row. So those for the waiting row come apart ($3), with its id ($4).
- */
-function debouncedParts(extra: string[], debouncing: 'plain' | 'encrypted'): typeof NOT_DEBOUNCED {
-  const isReplaced = `(starts_with(excluded.debounce_key, 'debounce:') OR attempt.expires_at <= clock_timestamp())`
-  const replaced = [
-    'type',
-    'args',
-    'encryptor',
-    'priority',
-    'max_attempts',
-    'expires_at',
-    'timeout_ms',
-    'limit_key',
-    'trace_context',
-  ]
-  const set = [...replaced, ...extra].map((column) => {
-    const name = quote(column)
-    const value = column === 'args' && debouncing === 'encrypted' ? '$3::text::jsonb' : `excluded.${name}`
-    return `${name} = CASE WHEN ${isReplaced} THEN ${value} ELSE attempt.${name} END`
-  })
-  return {
-    parameters: debouncing === 'encrypted' ? ', $3 arguments for the waiting row, $4 its id' : '',
-    columns: ', debounce_key, debounce_until',
-    values: `, call.debounce->>'key', clock_timestamp() + (call.debounce->>'atMost')::float8 * interval '1 millisecond'`,
-    fields: ', debounce jsonb',
-    delay: ` + coalesce(least((call.debounce->>'wait')::float8, (call.debounce->>'atMost')::float8), 0) * interval '1 millisecond'`,
-    // Two transactions that debounce the same calls in one order wait for each other, and do not deadlock.
-    order: `call.debounce->>'key' NULLS FIRST, call.target, call.method, `,
-    conflict: `ON CONFLICT (target, method, debounce_key) WHERE status = 'pending' AND debounce_key IS NOT NULL DO UPDATE SET
-        scheduled_at = CASE WHEN ${isReplaced} THEN least(excluded.scheduled_at, attempt.debounce_until) ELSE attempt.scheduled_at END,
-        updated_at = clock_timestamp(),
-        ${set.join(',\n        ')}${debouncing === 'encrypted' ? '\n      WHERE attempt.id = $4::bigint' : ''}`,
-    // A row that this statement has inserted has no xmax.
-    returned: ', (attempt.xmax <> 0) AS "wasWaiting"',
-  }
-}
+const onTakenToken = 'ON CONFLICT (target, method, idempotence_token) WHERE idempotence_token IS NOT NULL DO NOTHING'
 
 function withClause(parts: readonly string[]): string {
   return parts.length === 0
@@ -202,16 +230,3 @@ export function findByTokensStatement(table: string, within?: readonly ReadColum
       JOIN "${table}" AS attempt USING (target, method, idempotence_token)`,
   }
 }
-
-function quote(column: string): string {
-  return `"${column.replaceAll('"', '""')}"`
-}
-
-/** The row that waits for a key. */
-export const findWaitingStatement = (table: string): Statement => ({
-  name: `${table}:find-waiting`,
-  text: `
-      -- $1 target, $2 method, $3 key
-      SELECT id::text AS id FROM "${table}"
-      WHERE target = $1 AND method = $2 AND debounce_key = $3 AND status = 'pending'`,
-})
