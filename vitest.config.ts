@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 const runtime = (file: string) => fileURLToPath(new URL(`runtime/src/${file}`, import.meta.url))
 
@@ -10,7 +11,7 @@ const COMPATIBILITY = 'test/{compatibility,bench}/**/*.test.ts'
 const SHARING = 'test/{generators,docs}/!(stage|upgrade).test.ts'
 
 /** Their files share a process too, but only the packages in it: their modules are bound to a database. Those that are left out set globals, or count connections. */
-const SHARING_PACKAGES = 'test/{runtime,flow,dashboard}/!(telemetry|events).test.ts'
+const SHARING_PACKAGES = 'test/{runtime,flow,dashboard,chaos}/!(telemetry|events).test.ts'
 
 const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   test: {
@@ -33,8 +34,20 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
   },
 })
 
+/** They wait for timers of the worker, up to ninety seconds. At the end of a run, nothing would run beside them. */
+const WAITING = ['test/chaos/graphile.test.ts', 'test/chaos/idle.test.ts']
+
+class WaitingFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    const waits = ({ moduleId }: TestSpecification) => WAITING.some((file) => moduleId.endsWith(file))
+    return [...sorted.filter(waits), ...sorted.filter((file) => !waits(file))]
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: WaitingFirst },
     globalSetup: 'test/support/global-setup.ts',
     // Most of the time, many tests wait for processes.
     maxWorkers: 4,

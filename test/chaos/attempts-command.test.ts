@@ -3,13 +3,13 @@ import { once } from 'node:events'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, inject, it, onTestFinished } from 'vitest'
+import { describe, expect, inject, it, onTestFinished } from 'vitest'
 import { type Answer, answerOf, errorAnswerOf } from '../../runtime/src/bin/answer.js'
 import { attempts as attemptsCommand } from '../../runtime/src/bin/attempts/command.js'
 import { type CommandLine, parseCommandLine } from '../../runtime/src/bin/usage.js'
 import { REPOSITORY } from '../support/host.js'
 import { createDatabase } from '../support/postgres.js'
-import { compiled } from '../support/programs.js'
+import { bundled, compiled } from '../support/programs.js'
 import { childEnv, run } from '../support/run.js'
 import { Attempt } from './host/attempt.js'
 import { Probe } from './host/targets.js'
@@ -17,8 +17,9 @@ import { sql, url, worker } from './scene.js'
 
 const empty = await createDatabase(inject('postgres'))
 
-const BIN = compiled('runtime/src/bin/async-gen-worker.ts')
-const HOST = compiled('test/chaos/host/worker.ts')
+const BIN = bundled('runtime/src/bin/async-gen-worker.ts')
+const HOST = bundled('test/chaos/host/worker.ts')
+const HOST_IN_PROCESS = compiled('test/chaos/host/worker.ts')
 
 /** The program, as a process. */
 const program = (...args: string[]) =>
@@ -28,7 +29,7 @@ const program = (...args: string[]) =>
   })
 
 /** What the program prints, without a process for each command. */
-const attempts = (...args: string[]) => attemptsOf(HOST, ...args)
+const attempts = (...args: string[]) => attemptsOf(HOST_IN_PROCESS, ...args)
 
 async function attemptsOf(worker: string, ...args: string[]) {
   const { exitCode, ...printed } = await answerTo(['attempts', ...args, '--worker', worker])
@@ -523,9 +524,9 @@ describe('async-gen-worker attempts', () => {
 
 /** The worker module of a copy of the host that is bound to another database. */
 function hostWith(database: string): string {
-  const folder = mkdtempSync(`${dirname(HOST)}-`)
+  const folder = mkdtempSync(`${dirname(HOST_IN_PROCESS)}-`)
   onTestFinished(() => rmSync(folder, { recursive: true }))
-  cpSync(dirname(HOST), folder, { recursive: true })
+  cpSync(dirname(HOST_IN_PROCESS), folder, { recursive: true })
   const bound = readFileSync(join(folder, 'database.js'), 'utf8')
   writeFileSync(join(folder, 'database.js'), bound.replace('process.env.DATABASE_URL', JSON.stringify(database)))
   return join(folder, 'worker.js')
@@ -552,6 +553,3 @@ async function onTerminal(answer: string, ...args: string[]): Promise<{ code: nu
   await once(child, 'close')
   return { code: child.exitCode, text }
 }
-
-beforeEach(() => sql('TRUNCATE attempts, async_pauses'))
-afterEach(() => sql('TRUNCATE attempts, async_pauses'))

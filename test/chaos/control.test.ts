@@ -19,11 +19,17 @@ import { effect, sql, url } from './scene.js'
 const BIN = bundled('runtime/src/bin/async-gen-worker.ts')
 const HOST = bundled('test/chaos/host/worker.ts')
 
+/** A worker module that does nothing, for what the command does with processes of any kind. */
+const IDLE = `process.send('ready'); process.on('SIGTERM', () => process.exit()); setInterval(() => {}, 1000)`
+
 let dir: string
+let idle: string
 let traces: string[]
 
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'async-gen-worker-'))
+  idle = join(dir, 'idle.mjs')
+  writeFileSync(idle, IDLE)
   traces = ['--pid-dir', join(dir, 'pids'), '--log-dir', join(dir, 'log')]
 })
 
@@ -55,13 +61,13 @@ describe('P15: async-gen-worker', () => {
   })
 
   it('does not start a running worker twice, and starts a dead one again', async () => {
-    await asyncWorker('start', HOST, ...traces, '--uid', 'mail')
-    const second = await asyncWorker('start', HOST, ...traces, '--uid', 'mail')
+    await asyncWorker('start', idle, ...traces, '--uid', 'mail')
+    const second = await asyncWorker('start', idle, ...traces, '--uid', 'mail')
     expect(second).toMatchObject({
       code: 4,
       stderr: expect.stringMatching(/^Worker mail already runs, as process \d+\.$/m),
     })
-    const third = await asyncWorker('start', HOST, ...traces, '--uid', 'mail', '--json')
+    const third = await asyncWorker('start', idle, ...traces, '--uid', 'mail', '--json')
     expect(JSON.parse(third.stdout)).toMatchObject({
       error: { code: 'ALREADY_RUNNING', message: expect.stringContaining('Worker mail'), remedy: expect.any(String) },
     })
@@ -70,12 +76,12 @@ describe('P15: async-gen-worker', () => {
     process.kill(mail!.pid!, 'SIGKILL')
     await eventually('the death', async () => daemons()[0]!.state === 'dead')
     expect((await asyncWorker('status', ...traces)).code).toBe(3)
-    await asyncWorker('start', HOST, ...traces, '--uid', 'mail')
+    await asyncWorker('start', idle, ...traces, '--uid', 'mail')
     expect(daemons()).toMatchObject([{ uid: 'mail', state: 'running' }])
   })
 
   it('does not take a process with the pid of a dead worker for that worker', async () => {
-    await asyncWorker('start', HOST, ...traces)
+    await asyncWorker('start', idle, ...traces)
     const pids = readFileSync(pidFile(), 'utf8')
     await asyncWorker('stop', ...traces)
     const another = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'async-gen-worker', 'run'])
@@ -165,11 +171,11 @@ describe('P15: async-gen-worker', () => {
   })
 
   it('starts one more worker at each start, with the lowest free number', async () => {
-    await asyncWorker('start', HOST, ...traces, '--health', '0')
-    const second = await asyncWorker('start', HOST, ...traces, '--json')
+    await asyncWorker('start', idle, ...traces, '--health', '0')
+    const second = await asyncWorker('start', idle, ...traces, '--json')
     expect(JSON.parse(second.stdout)).toMatchObject({ version: 1, workers: [{ uid: '2', state: 'running' }] })
     await asyncWorker('stop', '--uid', '1', ...traces)
-    expect((await asyncWorker('start', HOST, ...traces)).stdout).toMatch(/^Worker 1 runs as process/)
+    expect((await asyncWorker('start', idle, ...traces)).stdout).toMatch(/^Worker 1 runs as process/)
     expect(daemons().map(({ uid }) => uid)).toEqual(['1', '2'])
   })
 
@@ -177,11 +183,11 @@ describe('P15: async-gen-worker', () => {
     await run(dir, 'git', ['init', '-q'])
     const inRepository = (...args: string[]) =>
       run(dir, process.execPath, [BIN, ...args], { env: { DATABASE_URL: url } })
-    const { stdout } = await inRepository('start', HOST, '--pid-dir', 'pids')
+    const { stdout } = await inRepository('start', idle, '--pid-dir', 'pids')
     expect(stdout).toMatch(/^Git does not ignore the pid files and logs. Add to .gitignore: \/log\/ \/pids\/$/m)
     writeFileSync(join(dir, '.gitignore'), '/log/\n/pids/\n')
     expect((await inRepository('restart', '--pid-dir', 'pids')).stdout).not.toContain('.gitignore')
-    expect((await inRepository('start', HOST, '--pid-dir', 'pids')).stdout).not.toContain('.gitignore')
+    expect((await inRepository('start', idle, '--pid-dir', 'pids')).stdout).not.toContain('.gitignore')
   })
 
   it.each([

@@ -6,15 +6,15 @@ import { networkInterfaces } from 'node:os'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
-import { compiled } from '../support/programs.js'
+import { bundled } from '../support/programs.js'
 import { childEnv, run } from '../support/run.js'
 import { Attempt, encryptor } from './host/attempt.js'
 import { db } from './host/database.js'
 import { Probe } from './host/targets.js'
 import { url } from './scene.js'
 
-const BIN = compiled('runtime/src/bin/async-gen-worker.ts')
-const HOST = compiled('test/chaos/host/worker.ts')
+const BIN = bundled('runtime/src/bin/async-gen-worker.ts')
+const HOST = bundled('test/chaos/host/worker.ts')
 
 const args = (...flags: string[]) => [BIN, 'dashboard', ...flags]
 const env = { DATABASE_URL: url }

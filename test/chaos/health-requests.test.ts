@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { serveHealth } from '../../runtime/src/worker/health.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
+import { compiled } from '../support/programs.js'
 import { childEnv } from '../support/run.js'
 import type { WorkerProcess } from '../support/worker.js'
 import { Attempt } from './host/attempt.js'
@@ -70,20 +71,11 @@ describe('the health server of a worker', () => {
 
   it('continues when there is no file descriptor left for a connection', async () => {
     const server = `
-      import { serveHealth } from './runtime/src/worker/health.ts'
+      import { serveHealth } from ${JSON.stringify(compiled('runtime/src/worker/health.ts'))}
       const checks = { unready: async () => undefined, metrics: async () => '' }
       console.log((await serveHealth({ host: '127.0.0.1', port: 0 }, checks)).port)
       setInterval(() => {}, 1000)`
-    const args = [
-      '-c',
-      'ulimit -n 64 && exec "$@"',
-      '--',
-      process.execPath,
-      '--import',
-      'tsx',
-      '--input-type=module',
-      '-e',
-    ]
+    const args = ['-c', 'ulimit -n 64 && exec "$@"', '--', process.execPath, '--input-type=module', '-e']
     const child = spawn('bash', [...args, server], { cwd: REPOSITORY, env: childEnv() })
     onTestFinished(() => void child.kill('SIGKILL'))
     const port = Number((await once(child.stdout, 'data'))[0])

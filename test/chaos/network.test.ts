@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process'
-import { runMigrations } from 'graphile-worker'
+import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { migrate, readMigrations } from '../../runtime/src/testing/migrations.js'
 import { eventually } from '../support/eventually.js'
 import { APP, REPOSITORY } from '../support/host.js'
 import { createDatabase, query, startPostgres } from '../support/postgres.js'
-import { prisma } from '../support/prisma.js'
 import { bundled } from '../support/programs.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
@@ -39,8 +39,7 @@ describe.skipIf(refused)('three hosts, one of which loses its network while it w
     stopPostgres = stop
     const url = await createDatabase(server)
     const sql = (text: string, values: unknown[] = []) => query(url, text, values)
-    await runMigrations({ connectionString: url })
-    await prisma(APP, ['migrate', 'deploy'], { env: { DATABASE_URL: url } })
+    await migrate(url, readMigrations(join(APP, 'prisma', 'migrations')), undefined)
     await sql('CREATE TABLE effects (id serial, what text, pid int, at timestamptz DEFAULT clock_timestamp())')
     process.env.DATABASE_URL = url
     const { Attempt } = await import('./host/attempt.js')

@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { sweep } from '@async-gen/runtime'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
 import { bundled } from '../support/programs.js'
+import { runJobs } from '../support/work.js'
 import { startWorker } from '../support/worker.js'
 import { Attempt } from './host/attempt.js'
+import { db } from './host/database.js'
 import { Probe } from './host/targets.js'
 import { effect, effects, release, sql, url, worker } from './scene.js'
 
@@ -74,11 +77,10 @@ describe('a pause', () => {
   // The first statement reads the pauses, the second ends this one.
   it.each([2, 3, 4, 5, 6, 7])('ends although the process that resumes is killed after statement %i', async (step) => {
     await Attempt.pause(Probe)
-    const first = await worker()
     await record(20, 'call')
-    await eventually('the end of their jobs', async () => (await sql('SELECT FROM graphile_worker.jobs')).length === 0)
-    first.kill('SIGKILL')
-    await first.exited
+    await runJobs(url, Attempt)
+    expect(await statuses()).toEqual({ pending: 20 })
+    expect(await sql('SELECT FROM graphile_worker.jobs')).toEqual([])
 
     const resuming = startWorker(
       REPOSITORY,
@@ -87,8 +89,10 @@ describe('a pause', () => {
     )
     expect(await resuming.exited, resuming.log()).toBe(null)
     expect(await Attempt.pauses()).toEqual([])
-    await worker()
-    await eventually('the calls', async () => (await statuses()).succeeded === 20)
-    await eventually('the end of the pause', async () => (await sql('SELECT FROM async_pauses')).length === 0)
+    // What a worker does every three seconds.
+    await sweep(db)
+    await runJobs(url, Attempt)
+    expect(await statuses()).toEqual({ succeeded: 20 })
+    expect(await sql('SELECT FROM async_pauses')).toEqual([])
   })
 })

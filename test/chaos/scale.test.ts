@@ -5,7 +5,7 @@ import { Attempt } from './host/attempt.js'
 import { Probe } from './host/targets.js'
 import { effects, release, sql, worker } from './scene.js'
 
-it.each([1, 2, 4])(
+it.each([2, 4])(
   'P13: %i workers share the calls, and each call runs once',
   async (count) => {
     const calls = 60

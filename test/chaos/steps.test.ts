@@ -6,67 +6,70 @@ import { Attempt } from './host/attempt.js'
 import { Probe } from './host/targets.js'
 import { effects, sql, worker } from './scene.js'
 
-/** Has a worker die at a step of the attempt's run, another one take over, and returns how often the effect happened. */
-async function timesWhenKilledAt(step: string, attempt: Attempt, effect: string) {
-  const dying = await worker({ DIE_AT: step }, { file: 'dying-worker.ts', visible: false })
+/** The steps after which a worker dies: how often a call runs, and how often its effect happens that is in no transaction. */
+const STEPS = [
+  ['claimed', { runs: 2, plainTimes: 1 }],
+  ['called', { runs: 2, plainTimes: 2 }],
+  // Only a call with a transaction takes this step.
+  ['stored', { runs: 2, plainTimes: 0 }],
+  ['committed', { runs: 1, plainTimes: 1 }],
+] as const
+
+describe('a worker that is killed during its runs', () => {
+  it.each(STEPS)(
+    'A8, A9: after the step "%s": writes through tx() exist once, other effects at least once',
+    async (step, { runs, plainTimes }) => {
+      const inTransaction = [
+        await Attempt.async(Probe).once('written', 0),
+        await Attempt.async(Probe).snoozeOnce('polled'),
+      ]
+      const plain =
+        plainTimes > 0
+          ? [await Attempt.async(Probe).plain('done'), await Attempt.async(Probe).snoozePlain('asked')]
+          : []
+      const attempts = [...inTransaction, ...plain]
+      await killedAt(step, attempts.length)
+      await worker()
+      for (const attempt of attempts) {
+        await eventually(`the end of ${attempt.method}`, async () => (await attempt.reload()).isFinished)
+        expect(attempt).toMatchObject({ status: 'succeeded', numAttempts: runs })
+      }
+      expect(inTransaction[1]).toMatchObject({ snoozes: 1, result: 'polled' })
+      expect([await times('written'), await times('polled snoozed'), await times('polled')]).toEqual([1, 1, 1])
+      expect(plain.slice(1)).toMatchObject(plain.slice(1).map(() => ({ snoozes: 1 })))
+      expect([await times('done'), await times('asked snoozed')]).toEqual([plainTimes, plainTimes])
+    },
+  )
+
+  it('after the steps "failing" and "failed" of runs whose time limit is over', async () => {
+    const attempts = [
+      await Attempt.async(Probe, { timeout: '1 second' }).deafOnce('written'),
+      await Attempt.async(Probe, { timeout: '1 second' }).deafOnce('written'),
+    ]
+    await Promise.all(['failing', 'failed'].map((step) => killedAt(step, 1)))
+    // Long enough for the second run on a busy machine.
+    await sql('UPDATE attempts SET timeout_ms = 60000')
+    await worker()
+    for (const attempt of attempts) {
+      await eventually('the end of the attempt', async () => (await attempt.reload()).isFinished)
+      expect(attempt).toMatchObject({ status: 'succeeded', numAttempts: 2 })
+    }
+    expect(await times('written')).toBe(2)
+    const errors = attempts.flatMap((attempt) => attempt.errors).map(({ number, name }) => `${number} ${name}`)
+    expect(errors.toSorted()).toEqual(['1 TimeoutError', '1 WorkerDied'])
+  })
+})
+
+/** Has a worker die when so many runs have taken a step. It runs no more than these. */
+async function killedAt(step: string, runs: number): Promise<void> {
+  const settings = { DIE_AT: step, DIE_RUNS: `${runs}`, ASYNC_WORKER_CONCURRENCY: `${runs}` }
+  const dying = await worker(settings, { file: 'dying-worker.ts', visible: false })
   await dying.exited
-  await worker()
-  await eventually('the end of the attempt', async () => (await attempt.reload()).isFinished)
-  expect(attempt.status).toBe('succeeded')
-  const times = (await effects()).filter(({ what }) => what === effect).length
-  return { runs: attempt.numAttempts, times }
 }
 
-describe('a worker that is killed during a run', () => {
-  it.each([
-    ['claimed', 2],
-    ['called', 2],
-    ['stored', 2],
-    ['committed', 1],
-  ])('A9: after the step "%s": the writes of the call through its transaction exist once', async (step, runs) => {
-    const attempt = await Attempt.async(Probe).once('written', 0)
-    expect(await timesWhenKilledAt(step, attempt, 'written')).toEqual({ runs, times: 1 })
-  })
-
-  it.each([
-    ['claimed', 2, 1],
-    ['called', 2, 2],
-    ['committed', 1, 1],
-  ])('A8: after the step "%s": the other effects of the call happened at least once', async (step, runs, times) => {
-    const attempt = await Attempt.async(Probe).plain('done')
-    expect(await timesWhenKilledAt(step, attempt, 'done')).toEqual({ runs, times })
-  })
-})
-
-describe('a worker that is killed while a run ends otherwise', () => {
-  it.each([
-    ['claimed', 2],
-    ['called', 2],
-    ['stored', 2],
-    ['committed', 1],
-  ])('after the step "%s" of a snooze: its transaction and the snooze exist once', async (step, runs) => {
-    const attempt = await Attempt.async(Probe).snoozeOnce('polled')
-    expect(await timesWhenKilledAt(step, attempt, 'polled snoozed')).toEqual({ runs, times: 1 })
-    expect(attempt).toMatchObject({ snoozes: 1, result: 'polled' })
-  })
-
-  it.each([
-    ['called', 2, 2],
-    ['committed', 1, 1],
-  ])('after the step "%s" of a snooze without a transaction', async (step, runs, times) => {
-    const attempt = await Attempt.async(Probe).snoozePlain('polled')
-    expect(await timesWhenKilledAt(step, attempt, 'polled snoozed')).toEqual({ runs, times })
-    expect(attempt.snoozes).toBe(1)
-  })
-
-  it.each(['failing', 'failed'])('after the step "%s" of a run whose time limit is over', async (step) => {
-    // Long enough for the second run on a busy machine.
-    const attempt = await Attempt.async(Probe, { timeout: '10 seconds' }).deafOnce('written')
-    expect(await timesWhenKilledAt(step, attempt, 'written')).toEqual({ runs: 2, times: 1 })
-    const name = step === 'failing' ? 'WorkerDied' : 'TimeoutError'
-    expect(attempt.errors).toMatchObject([{ number: 1, name }])
-  })
-})
+async function times(effect: string): Promise<number> {
+  return (await effects()).filter(({ what }) => what === effect).length
+}
 
 describe('a worker whose call ignores its signal', () => {
   it('gives the slot free, logs and counts the call while it lingers, and stops in spite of it', async () => {
@@ -83,53 +86,57 @@ describe('a worker whose call ignores its signal', () => {
 })
 
 describe('a worker that hangs during a run', () => {
-  /** A worker that hangs after a step of the run, and whose session PostgreSQL has ended, as it does after some minutes. */
-  async function hangingAt(step: string, more = 0): Promise<WorkerProcess> {
-    const settings = { DIE_AT: step, DIE_BY: 'SIGSTOP', HANG_MORE: `${more}` }
-    const hanging = await worker(settings, { file: 'dying-worker.ts', visible: false })
-    await eventually('the run', async () => (await sql(`SELECT FROM attempts WHERE status = 'running'`)).length === 1)
-    await eventually('the hang', async () => isStopped(hanging.pid))
+  /** Workers that hang, each after a step of one run, and whose sessions PostgreSQL has ended, as it does after some minutes. */
+  async function hangingAt(...steps: { step: string; more?: number }[]): Promise<WorkerProcess[]> {
+    const hanging = await Promise.all(
+      steps.map(({ step, more = 0 }) => {
+        const settings = { DIE_AT: step, DIE_BY: 'SIGSTOP', HANG_MORE: `${more}`, ASYNC_WORKER_CONCURRENCY: '1' }
+        return worker(settings, { file: 'dying-worker.ts', visible: false })
+      }),
+    )
+    await eventually('the hang', async () => hanging.every(({ pid }) => isStopped(pid)))
+    expect(await sql(`SELECT FROM attempts WHERE status = 'running'`)).toHaveLength(steps.length)
     await sql(
       // Workers of other databases have the same ids.
       `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'
        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-       AND objid IN (SELECT id FROM async_workers WHERE async_workers.pid = $1)`,
-      [hanging.pid],
+       AND objid IN (SELECT id FROM async_workers WHERE async_workers.pid = ANY ($1))`,
+      [hanging.map(({ pid }) => pid)],
     )
     return hanging
   }
 
-  const times = async (effect: string) => (await effects()).filter(({ what }) => what === effect).length
+  it('P13, P17: changes nothing if it continues after another worker', async () => {
+    const attempts = await Promise.all([1, 2, 3, 4].map((i) => Attempt.async(Probe).once(`written ${i}`, 0)))
+    // They continue their runs, or first notice that their sessions were lost.
+    const zombies = await hangingAt(
+      { step: 'claimed' },
+      { step: 'called' },
+      { step: 'claimed', more: 2000 },
+      { step: 'called', more: 2000 },
+    )
+    await worker()
+    await eventually('the end', async () => (await sql(`SELECT FROM attempts WHERE status = 'succeeded'`)).length === 4)
+    const ended = await sql('SELECT * FROM attempts ORDER BY id')
 
-  // It continues its run, or it first notices that its session was lost.
-  it.each([
-    ['claimed', 0],
-    ['called', 0],
-    ['claimed', 2000],
-    ['called', 2000],
-  ])(
-    'P13, P17: after the step "%s": changes nothing if it continues %i ms after another worker',
-    async (step, more) => {
-      const attempt = await Attempt.async(Probe).once('written', 0)
-      const zombie = await hangingAt(step, more)
-      await worker()
-      await eventually('the end of the attempt', async () => (await attempt.reload()).isFinished)
-      const { result, completedAt } = attempt
-
-      zombie.kill('SIGCONT')
+    for (const zombie of zombies) zombie.kill('SIGCONT')
+    for (const zombie of zombies) {
       await eventually('its log line', async () => zombie.log().includes('"outcome":"superseded"'), 60_000).catch(
         (error: Error) => {
           throw new Error(`${error.message} Its log:\n${zombie.log()}`)
         },
       )
-      expect(await attempt.reload()).toMatchObject({ status: 'succeeded', numAttempts: 2, result, completedAt })
-      expect(await times('written')).toBe(1)
-    },
-  )
+    }
+    expect(await sql('SELECT * FROM attempts ORDER BY id')).toEqual(ended)
+    for (const [i, attempt] of attempts.entries()) {
+      expect(await attempt.reload()).toMatchObject({ numAttempts: 2 })
+      expect(await times(`written ${i + 1}`)).toBe(1)
+    }
+  })
 
   it('P13, P17: after it has stored its result, delays no other worker, and may still commit', async () => {
     const attempt = await Attempt.async(Probe).once('written', 0)
-    const zombie = await hangingAt('stored')
+    const [zombie] = await hangingAt({ step: 'stored' })
     const other = await Attempt.async(Probe).once('other', 0)
     await sql(`INSERT INTO attempts (target, method, args, status) VALUES ('Probe', 'plain', '["lost"]', 'running')`)
     await worker()
@@ -137,7 +144,7 @@ describe('a worker that hangs during a run', () => {
     await eventually('what was lost', async () => (await times('lost')) === 1)
     expect(await attempt.reload()).toMatchObject({ status: 'running', numAttempts: 1 })
 
-    zombie.kill('SIGCONT')
+    zombie!.kill('SIGCONT')
     await eventually('its end', async () => (await attempt.reload()).isSucceeded)
     expect(attempt.numAttempts).toBe(1)
     expect(await times('written')).toBe(1)

@@ -8,7 +8,8 @@ export function findChromium(): string | undefined {
 }
 
 export async function openBrowser(): Promise<Browser> {
-  // As root, as in a container, Chromium runs without its sandbox only. The pages are our own.
-  const args = process.getuid?.() === 0 ? ['--no-sandbox'] : []
+  // Without a graphics card, a process that imitates one would draw each page. As root, as in a container, Chromium runs without its
+  // sandbox only. The pages are our own.
+  const args = ['--disable-gpu', ...(process.getuid?.() === 0 ? ['--no-sandbox'] : [])]
   return await chromium.launch({ executablePath: findChromium()!, args })
 }

@@ -431,6 +431,34 @@ describe('transactions at the same time', () => {
     await Promise.all(performed)
     expect(await statusOf(thanks.id)).toEqual(['pending'])
   })
+
+  it.each([
+    ['succeeded', 'pending'],
+    ['failed', 'cancelled'],
+  ])(
+    'miss a call recorded after their snapshot if they are REPEATABLE READ: %s, then the sweep',
+    async (end, status) => {
+      const charge = await Attempt.async(Bank).charge(1)
+      const early = await Attempt.async(Mailer, { after: [charge] }).thanks(1)
+      const late = await prisma.$transaction(
+        async (tx) => {
+          await tx.$queryRaw`SELECT count(*)::int FROM attempts`
+          const [recorded] = await rows<{ id: string }>(
+            `INSERT INTO attempts (target, method, args, after_ids) VALUES ('Mailer', 'thanks', '[2]', ARRAY[$1::bigint]) RETURNING id`,
+            [charge.id],
+          )
+          await tx.$executeRaw`UPDATE attempts SET status = ${end}::attempt_status WHERE id = ${charge.id}`
+          return BigInt(recorded!.id)
+        },
+        { isolationLevel: 'RepeatableRead' },
+      )
+      expect(await statusOf(early.id, late)).toEqual([status, 'blocked'])
+      await sweep(db)
+      expect(await statusOf(early.id, late)).toEqual([status, status])
+      const key = `attempt:${late}`
+      expect((await jobKeys()).filter((each) => each === key)).toEqual(status === 'pending' ? [key] : [])
+    },
+  )
 })
 
 /** Ends a call in a transaction that has read before it waits for the other one. */

@@ -5,7 +5,7 @@ import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
 import { query } from '../support/postgres.js'
-import { compiled } from '../support/programs.js'
+import { bundled } from '../support/programs.js'
 import { startWorker } from '../support/worker.js'
 
 const url = await testDatabase()
@@ -28,7 +28,7 @@ it('a schedule has a worker compute a toast and a report again that nobody reads
   const worker = startWorker(
     REPOSITORY,
     { DATABASE_URL: url, CRON: '* * * * * *' },
-    compiled('test/flow/host/fresh-worker.ts'),
+    bundled('test/flow/host/fresh-worker.ts'),
   )
   onTestFinished(async () => void (await worker.stop()))
   for (const number of [1, 2]) {

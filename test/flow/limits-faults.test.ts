@@ -10,7 +10,7 @@ import { eventually } from '../support/eventually.js'
 import { gate } from '../support/gate.js'
 import { APP, REPOSITORY } from '../support/host.js'
 import { query } from '../support/postgres.js'
-import { compiled } from '../support/programs.js'
+import { bundled } from '../support/programs.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 const url = await testDatabase()
@@ -278,7 +278,7 @@ it('a worker that stops gives the slots of its runs back, and no more of them ru
   await rows(
     'CREATE TABLE runs (id serial PRIMARY KEY, token uuid UNIQUE, attempt bigint, key text, started_at timestamptz, ended_at timestamptz, pid int)',
   )
-  const start = () => startWorker(REPOSITORY, { DATABASE_URL: url }, compiled('test/flow/host/limits-worker.ts'))
+  const start = () => startWorker(REPOSITORY, { DATABASE_URL: url }, bundled('test/flow/host/limits-worker.ts'))
   const runsOf = async ({ pid }: WorkerProcess) => (await rows('SELECT FROM runs WHERE pid = $1', [pid])).length
   const stopped = start()
   let other: WorkerProcess | undefined

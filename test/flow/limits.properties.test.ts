@@ -237,7 +237,10 @@ it(
   60_000 + RUNS * 120_000,
 )
 
-/** How many of the runs took place at the same time when each of them started, with that one. */
+/**
+ * How many of the runs took place at the same time when each of them started, with that one. It does not count if its call was cancelled
+ * or deleted, or its process was killed, between the claim and the start of its method: its slot was free again by then.
+ */
 function atEachStart(runs: readonly Run[]): { started: number; running: number }[] {
   const endOf = ({ attempt, ended, pid }: Run) =>
     Math.min(ended ?? killed.get(pid) ?? Number.POSITIVE_INFINITY, taken.get(attempt) ?? Number.POSITIVE_INFINITY)

@@ -4,7 +4,7 @@ import { Client } from '../dashboard/client.js'
 import { testDatabase } from '../support/database.js'
 import { REPOSITORY } from '../support/host.js'
 import { query } from '../support/postgres.js'
-import { compiled } from '../support/programs.js'
+import { bundled } from '../support/programs.js'
 import { run } from '../support/run.js'
 
 const url = await testDatabase()
@@ -16,7 +16,7 @@ const schedule = (...args: string[]) =>
   run(
     REPOSITORY,
     process.execPath,
-    [compiled('runtime/src/bin/async-gen-worker.ts'), 'schedule', compiled('test/chaos/host/worker.ts'), ...args],
+    [bundled('runtime/src/bin/async-gen-worker.ts'), 'schedule', bundled('test/chaos/host/worker.ts'), ...args],
     { env: { DATABASE_URL: url } },
   )
 
@@ -79,7 +79,7 @@ it('a worker with a schedule that is not valid ends when it starts, and says why
   const { stdout, stderr, code } = await run(
     REPOSITORY,
     process.execPath,
-    [compiled('test/flow/host/schedules-worker.ts')],
+    [bundled('test/flow/host/schedules-worker.ts')],
     { env: { DATABASE_URL: url, CRON: '0 25 * * *' }, exitCodes: [1] },
   )
   expect(code).toBe(1)

@@ -10,6 +10,7 @@ import { eventually } from '../support/eventually.js'
 import { gate } from '../support/gate.js'
 import { REPOSITORY } from '../support/host.js'
 import { query } from '../support/postgres.js'
+import { bundled } from '../support/programs.js'
 import { childEnv } from '../support/run.js'
 
 const url = await testDatabase()
@@ -316,9 +317,9 @@ describe('bulk operations beside other work', () => {
   it('go on when they are called again after a process was killed in the middle', async () => {
     await fill(10_000, 'failed')
     const script = `
-      const { Attempt } = await import('./test/chaos/host/attempt.ts')
+      const { Attempt } = await import(${JSON.stringify(bundled('test/chaos/host/attempt.ts'))})
       await Attempt.retryAll({})`
-    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
       cwd: REPOSITORY,
       env: childEnv({ DATABASE_URL: url }),
       stdio: 'inherit',

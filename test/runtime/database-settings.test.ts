@@ -6,8 +6,9 @@ import { harmfulSettings } from '../../runtime/src/worker/client-settings.js'
 import { retentionPeriods } from '../../runtime/src/worker/retention.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
-import { APP } from '../support/host.js'
+import { REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
+import { bundled } from '../support/programs.js'
 import { startWorker } from '../support/worker.js'
 
 const { PrismaClient } = await import('../.app/src/generated/prisma/client.js')
@@ -247,7 +248,7 @@ describe("harmful settings of the PrismaClient's sessions", () => {
 
   it('are logged when the first job of a worker starts', async () => {
     const url = await databaseWith(["timezone = 'Asia/Tokyo'"])
-    const worker = startWorker(APP, { DATABASE_URL: url })
+    const worker = startWorker(REPOSITORY, { DATABASE_URL: url }, bundled('test/chaos/host/worker.ts'))
     try {
       await query(url, `INSERT INTO attempts (target, method) VALUES ('Unknown', 'none')`)
       await eventually('the warning', async () => worker.log().includes('TimeZone is Asia/Tokyo'), 60_000)

@@ -7,7 +7,7 @@ import pg from 'pg'
 import { describe, expect, inject, it, onTestFinished } from 'vitest'
 import { presenceOf, releasePresence } from '../../runtime/src/presence/presence.js'
 import { testDatabase } from '../support/database.js'
-import { APP } from '../support/host.js'
+import { APP, REPOSITORY } from '../support/host.js'
 import { createDatabase, query } from '../support/postgres.js'
 import { run } from '../support/run.js'
 import { runEmittedSpecs } from '../support/specs.js'
@@ -57,7 +57,9 @@ describe('the emitted specs', () => {
 
     const specs = await runSpecs(app)
     expect(specs.code, specs.stdout).toBe(0)
-    const compiled = await run(app, 'npx', ['--no', 'tsc', '-p', app], { exitCodes: [0, 1, 2] })
+    const compiled = await run(app, join(REPOSITORY, 'node_modules', '.bin', 'tsc'), ['-p', app], {
+      exitCodes: [0, 1, 2],
+    })
     expect(compiled.stdout).toBe('')
   }, 120_000)
 })

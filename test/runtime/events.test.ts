@@ -559,6 +559,7 @@ describe('many clients', () => {
     )
     const [server, port] = await serve()
     const clients: IncomingMessage[] = []
+    const errors: Error[] = []
     for (const [i, attempt] of attempts.entries()) {
       // Some vanish at any moment between the connection and the first event.
       const isHasty = i % 4 === 0
@@ -566,10 +567,13 @@ describe('many clients', () => {
         response.resume()
         if (!isHasty) clients.push(response)
       })
-      client.on('error', () => {})
+      client.on('error', (error) => void (isHasty || errors.push(error)))
       if (isHasty) setTimeout(() => client.destroy(), i / 2)
     }
-    await eventually('the other clients', async () => clients.length === 750 && watchedRowsOf(db).size === 750)
+    await eventually('the other clients', async () => {
+      if (errors[0]) throw errors[0]
+      return clients.length === 750 && watchedRowsOf(db).size === 750
+    })
     for (const client of clients) client.socket.resetAndDestroy()
     await eventually('no client', async () => watchedRowsOf(db).size === 0)
     server.closeAllConnections()

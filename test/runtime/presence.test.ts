@@ -114,8 +114,7 @@ describe('the presence of a process', () => {
     const db = database()
     const { lost } = await presenceOf(db)
     await sleep(1200) // the first question has been asked
-    const until = Date.now() + 7000
-    while (Date.now() < until);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 7000)
     await sleep(1500)
     expect(lost.aborted).toBe(false)
     await releasePresence(db)

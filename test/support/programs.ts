@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { REPOSITORY } from './host.js'
@@ -66,14 +66,19 @@ async function bundlePrograms(outdir: string): Promise<void> {
     logLevel: 'error',
   })
   cpSync(join(REPOSITORY, 'runtime', 'package.json'), join(outdir, 'runtime', 'package.json'))
+  for (const file of PROGRAMS) {
+    // Commands import only modules that mention it. In the bundle, the class is in a chunk.
+    const hasAttempts = /\bextends BaseAttempt\b/.test(readFileSync(join(REPOSITORY, file), 'utf8'))
+    if (hasAttempts) appendFileSync(join(outdir, compiledName(file)), '// extends BaseAttempt\n')
+  }
 }
 
-/** Where the bundled program of a source file is: `bundled('test/chaos/host/worker.ts')`. Commands that read the host's modules need `compiled`. */
+/** Where the bundled program of a source file is: `bundled('test/chaos/host/worker.ts')`. */
 export function bundled(source: string): string {
   return join(process.env.TEST_PROGRAMS!, BUNDLED, compiledName(source))
 }
 
-/** Where the compiled program of a source file is: `compiled('test/chaos/host/worker.ts')`. */
+/** Where a source file is compiled, for a test that loads it in its own process: `compiled('test/chaos/host/worker.ts')`. */
 export function compiled(source: string): string {
   return join(process.env.TEST_PROGRAMS!, compiledName(source))
 }

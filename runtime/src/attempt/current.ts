@@ -81,10 +81,20 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown, Class = unkn
    *
    * @throws AsyncGenError CALL_ENDED after the call has returned, or after its time limit
    */
-  readonly tx = async (): Promise<TransactionOf<Client>> => {
+  readonly tx = (): Promise<TransactionOf<Client>> => {
+    const opened = this.#openTransaction()
+    // A call may await it later, or never.
+    opened.catch(() => {})
+    return opened
+  }
+
+  async #openTransaction(): Promise<TransactionOf<Client>> {
     this.requireRunning()
     this.#transaction ??= this.#db.openTransaction({ cancellable: this.#control.limit !== undefined })
-    return (await this.#transaction).tx
+    const { tx } = await this.#transaction
+    // The time limit may have ended the run meanwhile, and the transaction rolls back.
+    if (this.#control.timeout) throw callEnded()
+    return tx
   }
 
   /**
@@ -142,9 +152,12 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown, Class = unkn
 
   /** @throws AsyncGenError CALL_ENDED after the call has returned, or after its time limit */
   requireRunning(): void {
-    if (!this.#hasEnded && !this.#control.timeout) return
-    throw new AsyncGenError('CALL_ENDED', 'The call has ended. Await everything that it starts before it returns.')
+    if (this.#hasEnded || this.#control.timeout) throw callEnded()
   }
+}
+
+function callEnded(): AsyncGenError {
+  return new AsyncGenError('CALL_ENDED', 'The call has ended. Await everything that it starts before it returns.')
 }
 
 /** Makes the writer of a call that reports progress. Most calls report none. */

@@ -68,7 +68,7 @@ export async function perform(call: CurrentCall, run: CallRun): Promise<RunOutco
 
 async function performOnce(call: CurrentCall, run: CallRun): Promise<RunOutcome | Conflict> {
   const { attempt } = call
-  const { content, store } = classOf(call)
+  const { content, db, store } = classOf(call)
   try {
     const value = await runMethod(call, run)
     const isSnooze = isInstance(value, Snooze)
@@ -81,7 +81,7 @@ async function performOnce(call: CurrentCall, run: CallRun): Promise<RunOutcome 
   } catch (error) {
     const { timeout, isCancelled } = run.control
     if (timeout) {
-      await rollbackSoon(call)
+      await rollbackSoon(db, call)
       return isCancelled ? { kind: 'superseded' } : { kind: 'failed', error: timeout }
     }
     const transaction = await call.end().catch(() => undefined)

@@ -131,15 +131,13 @@ export class DatabaseContexts {
     const query = this.#originalWithin(tx)
     const run = async (text: string) => void (await query({ name: 'async-gen:savepoint', text }, []))
     await run(`SAVEPOINT ${name}`)
-    return {
-      tx,
-      commit: () => run(`RELEASE SAVEPOINT ${name}`),
-      rollback: async () => {
-        await run(`ROLLBACK TO SAVEPOINT ${name}`)
-        await run(`RELEASE SAVEPOINT ${name}`)
-      },
-      cancelStatement: async () => {},
+    const release = () => run(`RELEASE SAVEPOINT ${name}`)
+    const rollback = async (): Promise<void> => {
+      await run(`ROLLBACK TO SAVEPOINT ${name}`)
+      // A call whose time limit is over may send one more statement. If that fails, it has aborted the transaction again.
+      await release().catch(rollback)
     }
+    return { tx, commit: release, rollback, cancelStatement: async () => {} }
   }
 
   /** The statement, with the clock of this context. It is not prepared: a connection would keep one for each time. */
