@@ -48,13 +48,15 @@ describe('a pause', () => {
     await effect('running ended')
 
     await Attempt.resume(Probe)
-    await eventually('the calls', async () => (await statuses()).succeeded === 3001)
+    // On a busy machine all of them take minutes.
+    for (const part of [1000, 2000, 3001])
+      await eventually(`${part} calls`, async () => (await statuses()).succeeded! >= part)
     const done = (await names()).filter((what) => what.startsWith('call'))
     expect([done.length, new Set(done).size]).toEqual([3000, 3000])
     await eventually('the log', async () =>
       workers.every((each) => each.log().includes('The pause of Probe (Attempt) has ended.')),
     )
-  })
+  }, 600_000)
 
   it('survives the death of all workers, and ends by itself after `until`, the highest priority first', async () => {
     await Attempt.pause(Probe)
