@@ -5,8 +5,8 @@ import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
 import { it, WITHIN } from './place.js'
 
-/** How long a worker is watched, in seconds. */
-const WATCHED = 30
+/** How long a worker is watched, twice, in seconds. */
+const WATCHED = 15
 
 /** Megabytes. */
 function residentMemory(pid: number): number {
@@ -27,10 +27,14 @@ describe('an idle worker', () => {
     }
     // What it does when it starts is over.
     await sleep(5000)
-    const before = await transactions()
-    await sleep(WATCHED * 1000)
-    // PostgreSQL's own background work counts too.
-    expect((await transactions()) - before).toBeLessThanOrEqual(5 * WATCHED)
+    const counted = [await transactions()]
+    for (let watched = 0; watched < 2; watched++) {
+      await sleep(WATCHED * 1000)
+      counted.push(await transactions())
+    }
+    const [first = 0, second = 0, third = 0] = counted
+    // PostgreSQL's own background work counts too. It comes once in a minute, for all tables.
+    expect(Math.min(second - first, third - second), `${counted}`).toBeLessThanOrEqual(5 * WATCHED)
     // With Prisma's query compiler, which no job has needed yet, it would be more than 120 MB.
     if (process.platform === 'linux') expect(residentMemory(worker.pid)).toBeLessThan(100)
 

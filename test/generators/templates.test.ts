@@ -31,6 +31,7 @@ function emissions(esm: boolean): Emission[] {
     modules: { ext: '.js', dynamicExt: '.js', esm, options: {} },
     prisma: { version: '7.10.0', command: 'prisma', config: null },
     emitContract: null,
+    emittedContract: null,
     schema: { files: [{ path: 'schema.prisma', text: SCHEMA }], names: [], schemas: [], previewFeatures: [] },
   } as unknown as Host
   return [

@@ -125,7 +125,7 @@ export function insertStatement(table: string, form: InsertForm): Statement {
           ${fields.map((field) => `"${field}" ${FIELDS[field]}`).join(', ')}
         )
       ) WITH ORDINALITY AS call${isBatch ? ', batch' : ''}
-      WHERE ($2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text)${waits ? ' AND (SELECT count(*) FROM predecessors) >= 0' : ''}
+      WHERE ($2::text IS NULL OR $2 = pg_current_xact_id_if_assigned()::text)${waits ? ' AND (SELECT count(*) FROM predecessors) >= 0 AND (SELECT count(*) FROM shared) >= 0' : ''}
       ORDER BY ${hasTokens ? `${byToken}, ` : ''}${debounced.order}call.ordinality
       ${hasTokens ? onTakenToken : debounced.conflict}
       RETURNING ${within ? columnsWithin('attempt', within) : 'attempt.*'}${debounced.returned}`,
@@ -189,15 +189,23 @@ function withClause(parts: readonly string[]): string {
 
 /**
  * Locks the rows that the calls wait for, in one order. Otherwise two transactions that record calls which wait for the same ones would
- * deadlock. Rows that others wait for already are left out: the trigger locks them for as many transactions as want to.
+ * deadlock. Rows that others wait for already are locked for as many transactions as want to, as the trigger does for each call. A
+ * transaction that began before the others were recorded locks them like the first ones.
  */
-const predecessors = (table: string) => `predecessors AS MATERIALIZED (
+const predecessors = (table: string) => `wanted AS MATERIALIZED (
+        SELECT ARRAY(
+          SELECT jsonb_array_elements_text(given->'afterIds')::bigint FROM jsonb_array_elements($1::jsonb) AS given
+        ) AS ids
+      ), predecessors AS MATERIALIZED (
         SELECT earlier.id FROM "${table}" AS earlier
-        WHERE earlier.id = ANY (ARRAY(
-            SELECT jsonb_array_elements_text(given->'afterIds')::bigint FROM jsonb_array_elements($1::jsonb) AS given
-          )) AND NOT earlier.has_dependents
+        WHERE earlier.id = ANY ((SELECT ids FROM wanted)::bigint[]) AND NOT earlier.has_dependents
         ORDER BY earlier.id
         FOR NO KEY UPDATE
+      ), shared AS MATERIALIZED (
+        SELECT earlier.id FROM "${table}" AS earlier
+        WHERE earlier.id = ANY ((SELECT ids FROM wanted)::bigint[])
+        ORDER BY earlier.id
+        FOR SHARE
       )`
 
 const newBatchParameters =
