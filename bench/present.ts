@@ -60,7 +60,7 @@ function figuresOf(tables: Tables): string {
 
 /** Why goals are not met. */
 function limitsOf(tables: Tables): string[] {
-  const missed = measured(tables).filter(({ figure, value }) => isMet(figure, value) === false)
+  const missed = measured(tables).filter(({ figure, value }) => figure.limit && isMet(figure, value) === false)
   if (missed.length === 0) return []
   const reasons = missed.map(({ figure }) => `- \`${figure.id}\`: ${figure.limit}`)
   return ['### What limits the goals that are not met', reasons.join('\n')]

@@ -36,6 +36,7 @@ describe('a pause', () => {
 
     // Claims that began before the pause may still start their runs.
     await sleep(500)
+    await eventually('the end of these runs', async () => (await statuses()).running === 1)
     const before = await statuses()
     expect(before.pending).toBeGreaterThan(0)
     await sleep(4000)

@@ -236,9 +236,9 @@ describe.each(versions)('a host of version %s', (version) => {
               FROM attempts AS waiting JOIN attempts AS others ON others.id = ANY (waiting.after_ids)
               WHERE waiting.args ->> 0 = 'limited after') AS dependency`)
         expect(order).toEqual({ succeeded: 62, batch: true, dependency: true })
-        // Its sweep takes calls that wait for their limit for calls without a job.
+        // Its sweep takes calls that wait for their limit for calls without a job. When it ends one, it adds no job for the next.
         expect(problems(oldWorker).filter((line) => !line.includes('had no job'))).toEqual([])
-        expect(problems(worker)).toEqual([])
+        expect(problems(worker).filter((line) => !line.includes('Due rows without a job'))).toEqual([])
       } finally {
         writeFileSync(file, text)
       }
