@@ -1,7 +1,9 @@
 // Statements that lock several batches, or several calls that others wait for, in opposite orders.
 import { BaseAttempt, defineTargets, sweep } from '@async-gen/runtime'
+import pg from 'pg'
 import { afterAll, afterEach, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
+import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
 
 const url = await testDatabase()
@@ -75,6 +77,43 @@ it('calls that are recorded together, and wait for the same others in opposite o
     ])
   }
   expect(await Attempt.count({ status: 'blocked' })).toBe(1200)
+})
+
+it('calls are recorded that wait for the same others as those of a transaction which began before', async () => {
+  const roots = await Attempt.createMany(
+    Array.from({ length: 2000 }, () => ({ target: Task, method: 'root' as const })),
+  )
+  const calls = (order: typeof roots) =>
+    order.map((each, i) => ({ target: Task, method: 'up' as const, args: [i] as [number], after: [each] }))
+  const untilWaiting = async (count: number) =>
+    await eventually(
+      `${count} that wait for a transaction`,
+      async () =>
+        (await rows(`SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'`)).length === count,
+      10_000,
+    )
+  const holder = new pg.Client({ connectionString: url })
+  await holder.connect()
+  try {
+    let [earlier, held]: Promise<unknown>[] = []
+    await prisma.$transaction(async (tx) => {
+      await Attempt.createMany(calls(roots.slice(0, 1600)), { tx })
+      // It waits for the first of them, and has not seen that others wait for them already.
+      earlier = Attempt.createMany(calls(roots))
+      await untilWaiting(1)
+      held = holder.query(`BEGIN; SELECT FROM attempts WHERE id = ${roots[1500]!.id} FOR NO KEY UPDATE`)
+      await untilWaiting(2)
+    })
+    await held
+    await untilWaiting(1)
+    const later = Attempt.createMany(calls([roots[1599]!, roots[10]!]))
+    await untilWaiting(2)
+    await holder.query('COMMIT')
+    await Promise.all([earlier, later])
+  } finally {
+    await holder.end()
+  }
+  expect(await Attempt.count({ status: 'blocked' })).toBe(3602)
 })
 
 it('PostgreSQL had to end none of these', async () => {
