@@ -7,7 +7,7 @@ export async function eventually<T>(what: string, ask: () => Promise<T>, timeout
     const answer = await ask()
     if (answer !== undefined && answer !== null && answer !== false) return answer
     const elapsed = Date.now() - started
-    if (elapsed > timeout) throw new Error(`Waited ${timeout / 1000} s in vain for ${what}.`)
+    if (elapsed > timeout) throw new Error(`Waited ${timeout / 1000} s for ${what}, which did not come.`)
     // To ask costs time too, which the processes need that it waits for.
     await sleep(Math.min(Math.max(50, elapsed / 20), 250))
   }

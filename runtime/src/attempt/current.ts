@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Database } from '../core/database.js'
 import type { Duration } from '../core/duration.js'
-import { AsyncGenError, type TimeoutError } from '../core/errors.js'
+import { AsyncGenError, callEnded, type TimeoutError } from '../core/errors.js'
 import type { TransactionOf } from '../core/prisma/client.js'
 import type { OpenTransaction } from '../core/prisma/transaction.js'
 import type { ProgressWriter } from '../core/progress-writer.js'
@@ -154,10 +154,6 @@ export class CurrentCall<Attempt = AttemptFields, Client = unknown, Class = unkn
   requireRunning(): void {
     if (this.#hasEnded || this.#control.timeout) throw callEnded()
   }
-}
-
-function callEnded(): AsyncGenError {
-  return new AsyncGenError('CALL_ENDED', 'The call has ended. Await everything that it starts before it returns.')
 }
 
 /** Makes the writer of a call that reports progress. Most calls report none. */

@@ -254,3 +254,8 @@ function firstOf([first, ...rest]: (() => string)[]): string {
     return firstOf(rest)
   }
 }
+
+/** A call uses its transaction or its context after its end. */
+export function callEnded(): AsyncGenError {
+  return new AsyncGenError('CALL_ENDED', 'The call has ended. Await everything that it starts before it returns.')
+}

@@ -1,4 +1,4 @@
-import { AsyncGenError } from '../errors.js'
+import { callEnded } from '../errors.js'
 import type { Prisma7ClientLike, Prisma7TransactionLike } from './client.js'
 
 /**
@@ -61,8 +61,7 @@ class TrackedOperations<Client extends Prisma7ClientLike> {
     const id = __internalParams?.transaction?.id
     if (isIdentification(args)) return id
     if (id === undefined) return await query(args)
-    if (this.#closed.has(id))
-      throw new AsyncGenError('CALL_ENDED', 'The call has ended. Await everything that it starts before it returns.')
+    if (this.#closed.has(id)) throw callEnded()
 
     const running = this.#running.get(id) ?? new Set()
     this.#running.set(id, running)
