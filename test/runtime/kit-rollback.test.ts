@@ -114,6 +114,7 @@ describe('inRollback(prisma, run)', () => {
   })
 
   it('rejects a perform that runs at the same time as another, and so could not store its end', async () => {
+    const started = performance.now()
     const performed = inRollback(prisma, async (tx) => {
       const first = await Attempt.async(Service, { tx }).addShipment(1, false)
       const second = await Attempt.async(Service, { tx }).addShipment(1, false)
@@ -122,6 +123,8 @@ describe('inRollback(prisma, run)', () => {
     const outcomes = await performed
     expect(outcomes).toContainEqual(expect.objectContaining({ status: 'rejected' }))
     expect(outcomes).not.toContainEqual({ status: 'fulfilled', value: undefined })
+    // The limit of inRollback is a minute, in which they would roll back each other for ever.
+    expect(performance.now() - started).toBeLessThan(30_000)
   })
 
   it('ends a call at its time limit, and cancels its statement', async () => {

@@ -132,10 +132,11 @@ export class DatabaseContexts {
     const run = async (text: string) => void (await query({ name: 'async-gen:savepoint', text }, []))
     await run(`SAVEPOINT ${name}`)
     const release = () => run(`RELEASE SAVEPOINT ${name}`)
-    const rollback = async (): Promise<void> => {
+    const rollback = async () => {
       await run(`ROLLBACK TO SAVEPOINT ${name}`)
-      // A call whose time limit is over may send one more statement. If that fails, it has aborted the transaction again.
-      await release().catch(rollback)
+      // A call whose time limit is over may send one more statement. If that fails, it has aborted the transaction again. Once is enough:
+      // two calls that run at the same time in one transaction would roll back each other for ever.
+      await release().catch(() => run(`ROLLBACK TO SAVEPOINT ${name}`))
     }
     return { tx, commit: release, rollback, cancelStatement: async () => {} }
   }
