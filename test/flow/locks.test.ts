@@ -89,7 +89,12 @@ it('calls are recorded that wait for the same others as those of a transaction w
     await eventually(
       `${count} that wait for a transaction`,
       async () =>
-        (await rows(`SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'`)).length === count,
+        (
+          await rows(
+            `SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+             WHERE datname = current_database() AND NOT granted AND locktype = 'transactionid'`,
+          )
+        ).length === count,
       10_000,
     )
   const holder = new pg.Client({ connectionString: url })

@@ -146,7 +146,7 @@ describe('the time limit of a run', () => {
     expect(await rows('SELECT status FROM attempts')).toEqual([{ status: 'failed' }])
     await eventually('the end of the statement', async () => {
       const sessions = await rows(
-        `SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%' AND state = 'active'`,
+        `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_sleep(60)%' AND state = 'active'`,
       )
       return sessions.length === 0
     })
@@ -225,7 +225,13 @@ describe('the time limit of a run', () => {
     const attempt = await Attempt.async(Slow, { timeout: '1s' }).statement()
     const performing = attempt.perform()
     await eventually('the statement', async () => {
-      return (await rows(`SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%'`)).length > 0
+      return (
+        (
+          await rows(
+            `SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_sleep(60)%'`,
+          )
+        ).length > 0
+      )
     })
     await (await Attempt.find(attempt.id))?.cancel()
     const started = performance.now()

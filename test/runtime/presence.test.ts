@@ -155,8 +155,14 @@ class Pooled extends pg.Client {
   }
 }
 
+/** Of this database: workers of other tests have the same ids in theirs. */
 async function livingLocks(): Promise<number[]> {
-  const rows = await query(url, `SELECT objid::int AS id FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2`)
+  const rows = await query(
+    url,
+    `SELECT objid::int AS id FROM pg_locks
+     WHERE locktype = 'advisory' AND objsubid = 2
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+  )
   return rows.map(({ id }) => id)
 }
 
