@@ -60,19 +60,21 @@ beforeAll(async () => {
     expect(edited, `${file} has no longer ${from}`).toBe(true)
   }
   writeFileSync(join(dir, 'vitest.config.mjs'), 'export default {}\n')
+  const report = join(dir, 'report.json')
   const args = [
     'run',
     '--root',
     dir,
     '--reporter=json',
+    `--outputFile=${report}`,
     ...SPEC_TIMEOUTS,
     '--pool=forks',
     '--maxWorkers=2',
     '--no-isolate',
   ]
   const vitest = join(REPOSITORY, 'node_modules', '.bin', 'vitest')
-  const { stdout } = await run(dir, vitest, args, { env: { DATABASE_URL: url }, exitCodes: [1] })
-  files = JSON.parse(stdout).testResults
+  await run(dir, vitest, args, { env: { DATABASE_URL: url }, exitCodes: [1] })
+  files = JSON.parse(readFileSync(report, 'utf8')).testResults
 })
 
 describe('at least one emitted spec fails for', () => {
