@@ -20,7 +20,7 @@ const [prefix = '', network = '', settings = ''] = process.argv.slice(2)
 
 /** Reachable from this machine only. */
 const SETTINGS = {
-  max_connections: '200',
+  max_connections: '500',
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
   timezone: 'UTC',

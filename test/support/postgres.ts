@@ -107,8 +107,8 @@ const pools = new Map<string, pg.Pool>()
 function poolOf(connectionString: string): pg.Pool {
   const known = pools.get(connectionString)
   if (known) return known
-  // Soon closed, so that the database can be copied or dropped.
-  const pool = new pg.Pool({ connectionString, max: 100, idleTimeoutMillis: 200, allowExitOnIdle: true })
+  // Soon closed, so that the database can be copied or dropped; but not between two questions of `eventually`.
+  const pool = new pg.Pool({ connectionString, max: 100, idleTimeoutMillis: 500, allowExitOnIdle: true })
   // Some tests end all connections of a database.
   pool.on('error', () => {})
   pools.set(connectionString, pool)
