@@ -22,7 +22,7 @@ export function packageFolder(root: string, name: string): string | null {
 }
 
 /** What a package says about itself. */
-interface InstalledPackage {
+export interface InstalledPackage {
   version: string
   engines?: { node?: string }
 }

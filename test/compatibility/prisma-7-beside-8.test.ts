@@ -79,8 +79,9 @@ describe('a shop on Prisma 7 (@prisma/prisma7) beside Prisma 8', () => {
 
   it('doctor says which Prisma owns the schema', async () => {
     const { stdout } = await installedAsyncGen(dir, ['doctor', '--json'], { env, exitCodes: [0, 1, 5] })
-    expect(JSON.parse(stdout)).toMatchObject({
-      findings: [{ code: 'PRISMA_7_BESIDE_8', severity: 'note', message: expect.stringContaining('8.0.0-rc.19') }],
-    })
+    const { findings } = JSON.parse(stdout)
+    expect(findings.filter(({ code }: { code: string }) => code !== 'PRISMA_NODE')).toMatchObject([
+      { code: 'PRISMA_7_BESIDE_8', severity: 'note', message: expect.stringContaining('8.0.0-rc.19') },
+    ])
   })
 })

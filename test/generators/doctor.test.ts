@@ -113,6 +113,18 @@ describe('doctor finds, and says what to do:', () => {
     ])
   })
 
+  it('a Prisma that needs a later Node', async () => {
+    const later = JSON.stringify({ version: '7.99.0', engines: { node: '>=22.18.0' } })
+    const host = await installed({ 'node_modules/prisma/package.json': later }, ['@prisma/config'])
+    onNode('22.12.0')
+    const { findings } = await diagnosis(host)
+    expect(findings.filter(({ code }) => code === 'PRISMA_NODE')).toMatchObject([
+      { message: expect.stringContaining('it needs >=22.18.0'), severity: 'warning' },
+    ])
+    onNode('22.18.0')
+    expect((await found(host)).map(({ code }) => code)).not.toContain('PRISMA_NODE')
+  })
+
   it('a test runner that this Node cannot run, and as a note one that is not tested', async () => {
     const vitest = (version: string, node: string) => ({
       'node_modules/vitest/package.json': JSON.stringify({ version, engines: { node } }),

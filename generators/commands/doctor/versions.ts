@@ -1,7 +1,7 @@
 import { major, satisfies } from 'semver'
 import { runsGraphileWorker18 } from '../../definitions/install.js'
 import type { Host } from '../../host/inspect.js'
-import { installedPackage, installedVersion } from '../../host/installed-package.js'
+import { type InstalledPackage, installedPackage, installedVersion } from '../../host/installed-package.js'
 import type { Finding } from './finding.js'
 
 /** What the README lists as tested, in ranges of npm. Prisma's is checked when the host is read, PostgreSQL's in the database. */
@@ -17,6 +17,7 @@ export function versionFindings(host: Host): Finding[] {
   return [
     ...nodeVersion(host),
     ...workerVersion(host),
+    ...prismaNode(host),
     ...clientVersion(host),
     ...testRunner(host),
     ...plugAndPlay(host),
@@ -63,6 +64,21 @@ function workerVersion({ root, node }: Host): Finding[] {
   ]
 }
 
+function prismaNode({ root, node }: Host): Finding[] {
+  const prisma = installedPackage(root, 'prisma')
+  // A Node that nothing here supports is one finding.
+  if (!prisma || !isIn(TESTED.node, node) || runsOn(node, prisma)) return []
+  return [
+    {
+      severity: 'warning',
+      code: 'PRISMA_NODE',
+      message: `prisma ${prisma.version} is not made for Node ${node}: it needs ${prisma.engines!.node}.`,
+      where: 'package.json',
+      remedy: 'Upgrade Node.',
+    },
+  ]
+}
+
 /** The generated client loads `@prisma/client`, which the command `prisma` does not install. Prisma 8 has none. */
 function clientVersion({ root, prisma, emitContract }: Host): Finding[] {
   if (emitContract) return []
@@ -83,13 +99,13 @@ function testRunner({ root, node, testRunner }: Host): Finding[] {
   if (testRunner !== 'vitest' && testRunner !== 'jest') return []
   const runner = installedPackage(root, testRunner)
   if (!runner) return []
-  const { version, engines } = runner
-  if (engines?.node && !satisfies(node, engines.node)) {
+  const { version } = runner
+  if (!runsOn(node, runner)) {
     return [
       {
         severity: 'error',
         code: 'TEST_RUNNER_NODE',
-        message: `${testRunner} ${version} does not run on Node ${node}: it needs ${engines.node}.`,
+        message: `${testRunner} ${version} does not run on Node ${node}: it needs ${runner.engines!.node}.`,
         where: 'package.json',
         remedy: `Upgrade Node, or install an earlier version of ${testRunner}.`,
       },
@@ -139,6 +155,10 @@ function plugAndPlayClient({ schema }: Host): Finding[] {
         'Give the generator an `output` in the project, and import the client from there. Or set `nodeLinker: node-modules` in .yarnrc.yml.',
     },
   ]
+}
+
+function runsOn(node: string, { engines }: InstalledPackage): boolean {
+  return !engines?.node || satisfies(node, engines.node)
 }
 
 /** A version before a release counts, too. A linked package may have none, and is in no range. */
