@@ -1,6 +1,6 @@
 import { isReady } from '@async-gen/runtime'
 import { drain } from '@async-gen/runtime/testing'
-import { afterEach, expect, it, onTestFinished } from 'vitest'
+import { afterEach, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { REPOSITORY } from '../support/host.js'
@@ -30,12 +30,16 @@ it('a schedule has a worker compute a toast and a report again that nobody reads
     { DATABASE_URL: url, CRON: '* * * * * *' },
     bundled('test/flow/host/fresh-worker.ts'),
   )
-  onTestFinished(async () => void (await worker.stop()))
-  for (const number of [1, 2]) {
-    await order(number)
-    await eventually(`the values to have ${number} orders`, async () =>
-      (await stored()).every((orders) => orders === number),
-    )
+  // Before `afterEach`, whose TRUNCATE could meet its statements in a deadlock.
+  try {
+    for (const number of [1, 2]) {
+      await order(number)
+      await eventually(`the values to have ${number} orders`, async () =>
+        (await stored()).every((orders) => orders === number),
+      )
+    }
+  } finally {
+    await worker.stop()
   }
 }, 60_000)
 
