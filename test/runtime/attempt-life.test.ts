@@ -300,6 +300,17 @@ describe('queries', () => {
   })
 })
 
+describe('an attempt in an assertion', () => {
+  it('has getters that work on a copy, from which Vitest makes the diff', async () => {
+    const attempt = await Attempt.async(Work).note('x')
+    await rows(`UPDATE attempts SET errors = '[{"message": "first"}]'`)
+    await attempt.perform()
+    const copy: Attempt = Object.assign(Object.create(Attempt.prototype), attempt)
+    expect(copy).toMatchObject({ status: 'succeeded', args: ['x'], result: 'x', errors: [{ message: 'first' }] })
+    expect(copy.isDue).toBe(false)
+  })
+})
+
 function boom(): never {
   throw new Error('not even that')
 }
