@@ -74,6 +74,20 @@ describe('after', () => {
     expect((await thanks.reload()).result).toBe('receipt 7, parcel 7, succeeded,succeeded')
   })
 
+  it('does not count a run that lost the database while it read the others', async () => {
+    const charge = await Attempt.async(Bank).charge(7)
+    const thanks = await Attempt.async(Mailer, { after: [charge], maxAttempts: 1 }).thanks(7)
+    await charge.perform()
+    const find = vi.spyOn(Attempt.store.dependencies, 'find')
+    find.mockRejectedValueOnce(new Error('Connection terminated unexpectedly'))
+    await thanks.perform()
+    find.mockRestore()
+    await sweep(db)
+    expect(await thanks.reload()).toMatchObject({ status: 'pending', numAttempts: 0, errors: [] })
+    await thanks.perform()
+    expect(thanks.result).toBe('receipt 7, -, succeeded')
+  })
+
   it('makes the call pending, with a job, in the transaction that ends the last of the others', async () => {
     const charge = await Attempt.async(Bank).charge(7)
     const thanks = await Attempt.async(Mailer, { after: [charge] }).thanks(7)

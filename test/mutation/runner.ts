@@ -84,7 +84,7 @@ export default class MutationRunner extends TestRunner {
   }
 
   async runTask(test: Test): Promise<void> {
-    const run = getFn(test)()
+    const run = withoutDiff(getFn(test))
     if (this.#current.mutant === undefined) return await run
     const late = sleep(this.#limit, undefined, { ref: false }).then(() => {
       throw new Error('The time limit is over.')
@@ -157,6 +157,16 @@ export default class MutationRunner extends TestRunner {
 
   #tell(event: MutationEvent): void {
     appendFileSync(this.#plan.events, `${JSON.stringify(event)}\n`)
+  }
+}
+
+/** To show a diff, Vitest reads the getters of a copy. If one of them throws, Vitest does not report that the test has ended. */
+async function withoutDiff(run: () => unknown): Promise<void> {
+  try {
+    await run()
+  } catch (error) {
+    if (error instanceof Error) Object.assign(error, { showDiff: false })
+    throw error
   }
 }
 

@@ -205,6 +205,14 @@ describe('a worker that stops', () => {
     expect(again!.errors).toHaveLength(2)
     expect(again!.scheduledAt.getTime()).toBeGreaterThan(Date.now() + 500)
   })
+
+  it('P16: has a call due at once whose other errors are older than a minute', async () => {
+    const { id, scheduledAt } = await Attempt.async(Work).untilStopped()
+    await rows(`UPDATE attempts SET errors = '[{"at": "2026-01-01T00:00:00.000Z", "message": "no answer"}]'`)
+    const attempt = await Attempt.perform(id, { signal: AbortSignal.abort(new Error('the worker stops')) })
+    expect(attempt!.errors).toHaveLength(2)
+    expect(attempt!.scheduledAt).toEqual(scheduledAt)
+  })
 })
 
 describe('retry', () => {
@@ -297,6 +305,17 @@ describe('queries', () => {
     await attempt.perform()
     expect(attempt).toMatchObject({ isPending: false, isSucceeded: true, isStarted: true, isFinished: true })
     expect(attempt).toMatchObject({ isRunning: false, isFailed: false, isExpired: false, isCancelled: false })
+  })
+})
+
+describe('an attempt in an assertion', () => {
+  it('has getters that work on a copy, from which Vitest makes the diff', async () => {
+    const attempt = await Attempt.async(Work).note('x')
+    await rows(`UPDATE attempts SET errors = '[{"message": "first"}]'`)
+    await attempt.perform()
+    const copy: Attempt = Object.assign(Object.create(Attempt.prototype), attempt)
+    expect(copy).toMatchObject({ status: 'succeeded', args: ['x'], result: 'x', errors: [{ message: 'first' }] })
+    expect(copy.isDue).toBe(false)
   })
 })
 

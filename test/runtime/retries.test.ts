@@ -288,6 +288,8 @@ describe('a call whose transaction conflicts with another one', () => {
     })
     expect(attempt.scheduledAt.getTime()).toBeGreaterThan(Date.now())
     expect(await rows('SELECT FROM "Newsletter"')).toEqual([])
+    const open = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'`
+    expect(await rows(open), 'no transaction of its tries stays open').toEqual([])
   })
 
   it('runs once if only the answer to its COMMIT was lost', async () => {

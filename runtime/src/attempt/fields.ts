@@ -155,7 +155,7 @@ export abstract class AttemptFields {
   }
   /** One entry for each failed run, the oldest first. */
   get errors(): AttemptError[] {
-    return this.#storedErrors.map((entry) =>
+    return storedErrors(this.row).map((entry) =>
       isObject(entry) ? this.content.decodeError(entry, this) : unreadable(entry),
     )
   }
@@ -230,14 +230,8 @@ export abstract class AttemptFields {
       progress: this.progress,
       ...(isPlain && { progressMessage: this.progressMessage }),
       ...(isPlain && this.isSucceeded && { result: jsonOf(result) }),
-      errors: this.#storedErrors.map((entry) => errorJson(isObject(entry) ? entry : unreadable(entry))),
+      errors: storedErrors(this.row).map((entry) => errorJson(isObject(entry) ? entry : unreadable(entry))),
     }
-  }
-
-  /** The column may hold anything if the row was written by hand. */
-  get #storedErrors(): unknown[] {
-    const stored: unknown = this.row.errors
-    return Array.isArray(stored) ? stored : [stored]
   }
 
   /** What `console.log` shows. */
@@ -248,6 +242,11 @@ export abstract class AttemptFields {
   ): string {
     return `${this.constructor.name} ${inspect(this.toJSON(), options)}`
   }
+}
+
+/** The column may hold anything if the row was written by hand. */
+function storedErrors({ errors }: { errors: unknown }): unknown[] {
+  return Array.isArray(errors) ? errors : [errors]
 }
 
 function errorJson(entry: StoredError): AttemptJson['errors'][number] {

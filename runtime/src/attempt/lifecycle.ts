@@ -49,11 +49,11 @@ export abstract class AttemptLifecycle extends AttemptFields {
    */
   async perform({ signal }: PerformOptions = {}): Promise<boolean> {
     if (this.#run?.phase !== 'claimed') {
-      const { claimed, waits } = await claim(this.#class, this.id)
+      const { claimed, waits } = await claim(classOf(this), this.id)
       if (!claimed) {
         await this.reload()
         if (!this.isPending && !this.isBlocked) throw this.#invalidState('perform')
-        warnOfNoCall(this.#label, await reasonOfNoCall(this, this.#class, waits))
+        warnOfNoCall(this.#label, await reasonOfNoCall(this, classOf(this), waits))
         return false
       }
       this.#own(claimed, signal)
@@ -112,7 +112,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
 
   /** Ends an attempt that is pending, blocked or running. The signal of a running call aborts, and its result is not stored. */
   async cancel(): Promise<void> {
-    await this.#change(this.#decide('cancelled') ?? this.#class.store.cancel(this.id), 'cancel')
+    await this.#change(this.#decide('cancelled') ?? classOf(this).store.cancel(this.id), 'cancel')
   }
 
   /**
@@ -122,7 +122,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
    */
   async retry({ delay = 0 }: { delay?: Duration } = {}): Promise<void> {
     const wait = delayMilliseconds(delay, 'delay')
-    await this.#change(this.#decide('pending', wait) ?? this.#class.store.retry(this.id, wait), 'retry')
+    await this.#change(this.#decide('pending', wait) ?? classOf(this).store.retry(this.id, wait), 'retry')
     // A trigger blocks it again if one that it waits for, or the batch that it follows, has not ended.
     if (this.afterIds.length > 0 || this.batchId !== null) await this.#refresh()
   }
@@ -140,7 +140,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
    * @throws InvalidStateError if it was deleted
    */
   async reload(): Promise<this> {
-    const row = await this.#class.store.find(this.id)
+    const row = await classOf(this).store.find(this.id)
     if (!row) throw new InvalidStateError(`${this.#label} does not exist any more: its row was deleted.`)
     this.row = row
     return this
@@ -167,19 +167,15 @@ export abstract class AttemptLifecycle extends AttemptFields {
   }
 
   protected override get content(): Content {
-    return this.#class.content
+    return classOf(this).content
   }
 
   protected override get now(): number {
-    return this.#class.db.now()
+    return classOf(this).db.now()
   }
 
   get #label(): string {
     return `${this.constructor.name} ${this.id} (${this.target}.${this.method})`
-  }
-
-  get #class(): BoundClass {
-    return this.constructor as unknown as BoundClass
   }
 
   #invalidState(verb: string): InvalidStateError {
@@ -188,7 +184,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
 
   #own(claimed: ClaimedRun, stopping: AbortSignal | undefined): AttemptRun {
     this.row = claimed.row
-    this.#run = new AttemptRun(this.#class.store.runs, this.content, this, claimed, stopping)
+    this.#run = new AttemptRun(classOf(this).store.runs, this.content, this, claimed, stopping)
     return this.#run
   }
 
@@ -223,7 +219,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
   async #outcome(run: AttemptRun, instead?: Thrown | 'postpone'): Promise<RunOutcome> {
     if (instead === 'postpone') return { kind: 'postponed' }
     if (instead) return { kind: 'failed', error: instead.thrown }
-    const { db, store } = this.#class
+    const { db, store } = classOf(this)
     const { key, control } = run
     const predecessors = this.row.after_ids?.length ? await this.#predecessors(run) : undefined
     if (predecessors && 'kind' in predecessors) return predecessors
@@ -239,7 +235,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
       return await loadPredecessors<AttemptFields>(this)
     } catch (error) {
       if (!isTransient(error)) return { kind: 'failed' as const, error }
-      this.#class.store.runs.releaseLater(key)
+      classOf(this).store.runs.releaseLater(key)
       return { kind: 'released' as const, error }
     }
   }
@@ -323,7 +319,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
 
   async #endAs(status: 'expired' | 'failed', verb: string): Promise<void> {
     const lastRun = this.#run?.isDecidable ? this.#run.key.number : undefined
-    await this.#change(this.#decide(status) ?? this.#class.store.end(this.id, status, lastRun), verb)
+    await this.#change(this.#decide(status) ?? classOf(this).store.end(this.id, status, lastRun), verb)
   }
 
   /** In a hook: ends the run as the hook has decided. Outside of hooks: undefined. */
@@ -342,7 +338,7 @@ export abstract class AttemptLifecycle extends AttemptFields {
 
   /** Reads the row again. If it was deleted, this object keeps what it had. */
   async #refresh(): Promise<void> {
-    this.row = (await this.#class.store.find(this.id)) ?? this.row
+    this.row = (await classOf(this).store.find(this.id)) ?? this.row
   }
 
   async #change(change: Promise<AttemptRow | undefined>, verb: string): Promise<void> {
@@ -353,6 +349,10 @@ export abstract class AttemptLifecycle extends AttemptFields {
     }
     this.row = row
   }
+}
+
+function classOf(attempt: AttemptLifecycle): BoundClass {
+  return attempt.constructor as unknown as BoundClass
 }
 
 /** Without the warning, a caller that ignores what `perform` returns would believe that the call has run. */
