@@ -101,9 +101,16 @@ describe('destroy', () => {
       /^DROP TABLE "email_attempts";\n(DROP FUNCTION "email_attempts_\w+";\n)+DROP TYPE "email_attempt_status";\n$/,
     )
     const again = await host.run('attempt', ['EmailAttempt'])
+    expect(lines(again)).toContain('create src/async/email_attempt.ts')
     const up = again.plan.changes.find(({ path }) => path.endsWith('_create_email_attempts/migration.sql'))!
     expect(up.kind).toBe('create')
     expect(up.path > down.path).toBe(true)
+
+    // If the manifest is lost, the table counts as there: the migration that dropped it came before.
+    host.remove('.async-gen/manifest.json')
+    await host.run('install', [], { onConflict: 'mine' })
+    const found = await host.run('attempt', ['EmailAttempt'], { onConflict: 'mine' })
+    expect(lines(found).filter((line) => /^create .*migration/.test(line))).toEqual([])
   })
 
   it('with --migration drop leaves nothing of ours in the database', async () => {

@@ -303,6 +303,14 @@ describe('run again,', () => {
     expect(host.read('src/async/toasts.ts')).toBe('// mine\n')
   })
 
+  it('a file for several generators is never replaced where the user has one, not even with --on-conflict theirs', async () => {
+    const host = sampleHost({ 'src/async/targets.ts': '// mine\n' })
+    await host.run('install')
+    const outcome = await host.run('attempt', [], { onConflict: 'theirs' })
+    expect(lines(outcome)).toContain('keep src/async/targets.ts')
+    expect(host.read('src/async/targets.ts')).toBe('// mine\n')
+  })
+
   it('a file that the user has deleted stays deleted', async () => {
     const host = sampleHost()
     await host.run('install')

@@ -56,12 +56,15 @@ describe('an upgrade', () => {
     expect(host.read('src/async/worker.ts')).toBe('// mine\n')
   })
 
-  it('leaves a file deleted that the user has deleted', async () => {
+  it('leaves a file deleted that the user has deleted, and updates it if it is restored', async () => {
     const host = await installed()
+    const emitted = host.read('src/async/attempt.ts')
     host.remove('src/async/attempt.ts')
     publish({ [CLASS]: (text) => text.replace(DOC, '// newer') })
     expect(lines(await upgradeIn(host))).toContain('removed src/async/attempt.ts')
     expect(host.has('src/async/attempt.ts')).toBe(false)
+    host.write('src/async/attempt.ts', emitted)
+    expect(lines(await upgradeIn(host))).toContain('update src/async/attempt.ts')
   })
 
   it('writes nothing where two edits meet, lists each, and shows both sides', async () => {
@@ -285,9 +288,12 @@ describe('an upgrade', () => {
     expect(lines(await upgradeIn(host))).toContain('keep src/async/attempt.ts')
   })
 
-  it('takes a file whose emitted text has been lost for one that is in conflict', async () => {
+  it.each([
+    ['lost', (host: SampleHost, base: string) => host.remove(base)],
+    ['changed', (host: SampleHost, base: string) => host.write(base, host.read('src/async/attempt.ts'))],
+  ])('takes a file whose emitted text has been %s for one that is in conflict', async (_what, change) => {
     const host = await installedWithConflict()
-    host.remove('.async-gen/base/src/async/attempt.ts.base')
+    change(host, '.async-gen/base/src/async/attempt.ts.base')
     const outcome = await upgradeIn(host)
     expect(outcome.plan.changes.find(({ kind }) => kind === 'conflict')?.conflict?.base).toBeNull()
   })

@@ -267,6 +267,17 @@ describe('a cached function', () => {
     expect(await thing.fetch('thing/7', 1, options)).toEqual({ id: 7, render: 2 })
   })
 
+  it('C7: an expired entry is not returned while a worker refreshes it', async () => {
+    const { thing, rows } = things()
+    const options = { arguments: [7] as [number], expiresIn: '1 hour' as const }
+    await thing.fetch('thing/7', 1, options)
+    const [row] = await rows()
+    await prisma.toast.update({ where: { id: row!.id }, data: { expiresAt: new Date(Date.now() - 1) } })
+    await withWorker(async () => {
+      expect(await thing.fetch('thing/7', 2, options)).toEqual({ id: 7, render: 2 })
+    })
+  })
+
   it('C8: a job does nothing if the entry is already new enough', async () => {
     await withWorker(async () => {
       const { thing, computed, work } = things()
@@ -350,6 +361,13 @@ describe('a cached function', () => {
     await expect(cached.fetch('it', 2, { synchronousRegen: true })).rejects.toThrow(TypeError)
     expect(await prisma.toast.findFirst({ where: { name: cached.cachedName } })).toMatchObject({ expiresAt: null })
     expect(await cached.fetch('it', 1)).toBe('oats')
+
+    // It is not tried again, so the next caller requests it.
+    await withWorker(async () => {
+      expect(await cached.fetch('it', 2)).toBe('oats')
+      const { refreshAt } = await prisma.toast.findFirstOrThrow({ where: { name: cached.cachedName } })
+      expect(refreshAt).not.toBeNull()
+    })
   })
 
   it('C13: an error in a job is recorded, the old value stays, and the job is tried again', async () => {

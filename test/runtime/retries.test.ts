@@ -5,6 +5,7 @@ import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { presenceOf } from '../../runtime/src/presence/presence.js'
+import { refreshToast } from '../../runtime/src/toast/refresh.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { gate } from '../support/gate.js'
@@ -262,6 +263,21 @@ describe('a claim whose answer was lost', () => {
     loseAnswer(/^toasts:claim$/)
     await refreshNow(db, breakfast, oat)
     expect(await breakfast.peek(oat)).toMatchObject({ oat: 'steel-cut' })
+  })
+
+  it('of a toast that this process computes already does not compute it a second time', async () => {
+    const done = gate()
+    const compute = vi.fn(() => done.opened.then(() => 1))
+    const breakfast = hasToast(db, 'oat', 'computed_once', { compute })
+    const oat = await prisma.oat.create({ data: { name: 'steel-cut' } })
+    await breakfast(oat)
+    const id = { name: breakfast.toastName, key: breakfast.keyOf(oat) }
+    const running = refreshToast(db, id)
+    await vi.waitFor(() => expect(compute).toHaveBeenCalled())
+    loseAnswer(/^toasts:claim$/)
+    expect(await refreshToast(db, id)).toBe('nothing to do')
+    done.open()
+    expect(await running).toBe('refreshed')
   })
 })
 

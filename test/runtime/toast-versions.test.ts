@@ -17,9 +17,12 @@ const refresh = <Oat>(toast: { toastName: string; keyOf(oat: Oat): string }, oat
 
 /** A toast whose value tells how often it was computed. */
 async function toastOfOat() {
-  const counted = { computations: 0 }
+  const counted = { computations: 0, fails: false }
   const toast = hasToast(db, 'oat', `version${names++}`, {
-    compute: ({ name }) => ({ name, nth: ++counted.computations }),
+    compute: ({ name }) => {
+      if (counted.fails) throw new Error('burnt')
+      return { name, nth: ++counted.computations }
+    },
   })
   const oat = await prisma.oat.create({ data: { name: 'steel-cut' } })
   await toast(oat)
@@ -50,6 +53,20 @@ describe('T6: a value counts as stale when its parent has another version', () =
     expect(await each.toast.isStale(changed)).toBe(true)
     expect(await readAndRefresh(each, changed)).toMatchObject({ name: 'steel-cut', toastr: { stale: true } })
     expect(await each.toast(changed)).toMatchObject({ name: 'rolled', nth: 2, toastr: { stale: false } })
+  })
+
+  it('than none, which it had when the value was computed, before its model had updatedAt', async () => {
+    const { toast, oat } = await toastOfOat()
+    await prisma.toast.updateMany({ where: { name: toast.toastName }, data: { version: null } })
+    expect(await toast.isStale(oat)).toBe(true)
+  })
+
+  it('an earlier one, also after a refresh that failed', async () => {
+    const each = await toastOfOat()
+    const changed = await each.change('rolled', -60)
+    each.counted.fails = true
+    await readAndRefresh(each, changed)
+    expect(await each.toast(changed)).toMatchObject({ name: 'steel-cut', toastr: { stale: true } })
   })
 
   it('`fresh` then computes it again', async () => {

@@ -112,6 +112,17 @@ describe('a refresh whose outcome could not be stored', () => {
   })
 })
 
+describe('an error of the database', () => {
+  it('T5: is thrown by the read that requests a refresh, and T8: by the job that claims it', async () => {
+    const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
+    const oat = await createOat()
+    const repair = breakStatements(['toasts:request', 'toasts:claim'], 2)
+    await expect(breakfast(oat)).rejects.toThrow('permission denied')
+    await expect(refreshNow(db, breakfast, oat)).rejects.toThrow('permission denied')
+    repair()
+  })
+})
+
 describe('a due refresh', () => {
   it('T10, C10: runs once, even with several jobs for it', async () => {
     const done = gate()

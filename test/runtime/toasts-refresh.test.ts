@@ -340,6 +340,20 @@ describe('pruning', () => {
     expect(await prisma.toast.findMany()).toMatchObject([{ name: broken }])
   })
 
+  it('T13: deletes the other toasts of a model if one key fails the query for parents', async () => {
+    const name = `wheat.${nextName()}`
+    const existingKeys = async (keys: string[]) => {
+      if (keys.includes('"odd"')) throw new Error('no number')
+      return new Set(['1'])
+    }
+    defineToast(db, name, { load: async () => null, compute: () => 1, existingKeys })
+    const keys = ['1', '2', '"odd"', '3', '4']
+    await prisma.toast.createMany({ data: keys.map((key) => ({ name, key })) })
+    await expect(pruneToasts(db)).rejects.toThrow('no number')
+    toastsOf(db).definitions.delete(name)
+    expect((await prisma.toast.findMany({ orderBy: { id: 'asc' } })).map(({ key }) => key)).toEqual(['1', '"odd"'])
+  })
+
   it('T13: deletes the toasts of reports that are gone', async () => {
     const report = await MonthlySales.create({})
     await report.build()
@@ -378,17 +392,21 @@ describe('pruning', () => {
     expect(left).toEqual(['being computed', 'for ever'])
   })
 
-  it('deletes the values of older versions of the code after a day', async () => {
-    const oat = await createOat()
-    const method = nextName()
-    await hasToast(db, 'oat', method, { compute: () => 1, version: 1 }).fresh(oat)
-    toastsOf(db).definitions.delete(`oat.${method}@1`)
-    await hasToast(db, 'oat', method, { compute: () => 1, version: 2 }).fresh(oat)
-    expect(await pruneToasts(db)).toBe(0)
-    await prisma.$executeRaw`UPDATE toasts SET updated_at = now() - interval '25 hours'`
-    expect(await pruneToasts(db)).toBe(1)
-    expect(await prisma.toast.findMany()).toMatchObject([{ name: `oat.${method}@2` }])
-  })
+  it.each([1, undefined])(
+    'deletes the values of older versions of the code after a day (version %s)',
+    async (version) => {
+      const oat = await createOat()
+      const method = nextName()
+      const older = hasToast(db, 'oat', method, { compute: () => 1, ...(version && { version }) })
+      await older.fresh(oat)
+      toastsOf(db).definitions.delete(older.toastName)
+      await hasToast(db, 'oat', method, { compute: () => 1, version: 2 }).fresh(oat)
+      expect(await pruneToasts(db)).toBe(0)
+      await prisma.$executeRaw`UPDATE toasts SET updated_at = now() - interval '25 hours'`
+      expect(await pruneToasts(db)).toBe(1)
+      expect(await prisma.toast.findMany()).toMatchObject([{ name: `oat.${method}@2` }])
+    },
+  )
 
   it('looks at the next thousand rows in each call', async () => {
     const breakfast = hasToast(db, 'oat', nextName(), { compute: () => 1 })
