@@ -417,6 +417,11 @@ describe('a cached function', () => {
     expect((row.error as { message: string }).message).toMatch(/has no toast named "process.exit".*Defined: thing_1/)
   })
 
+  it('rejects a value larger than `maxBytes`', async () => {
+    const huge = asyncCached(db, `huge_${++functions}`, async () => 'x'.repeat(2000), { maxBytes: 1000 })
+    await expect(huge.fetch('it', 1, { arguments: [] })).rejects.toThrow('value takes 2002 bytes of JSON')
+  })
+
   it('`compute` calls the function itself', async () => {
     const { thing, rows } = things()
     expect(await thing.compute(3)).toEqual({ id: 3, render: 1 })
