@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { attemptBatchTask, attemptTask, BaseAttempt, connect, defineTargets, sweep } from '@async-gen/runtime'
-import { Logger, runOnce } from 'graphile-worker'
+import { BaseAttempt, connect, defineTargets, sweep } from '@async-gen/runtime'
+import { Logger } from 'graphile-worker'
 import pg from 'pg'
 import { afterEach, describe, expect, it } from 'vitest'
 import { presenceOf } from '../../runtime/src/presence/presence.js'
@@ -9,6 +9,7 @@ import { retentionPeriods } from '../../runtime/src/worker/retention.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -34,8 +35,7 @@ afterEach(async () => {
 async function drain(): Promise<string[]> {
   const said: string[] = []
   const logger = new Logger(() => (level, message) => void said.push(`${level}: ${message}`))
-  const taskList = { attempt: attemptTask(Attempt), attempt_batch: attemptBatchTask(Attempt) }
-  await runOnce({ connectionString: url, taskList, logger, noHandleSignals: true })
+  await runJobs(url, Attempt, { logger })
   return said
 }
 
