@@ -13,6 +13,8 @@ describe('a worker that gets a stop signal', () => {
     await effect('first began')
     stopping.kill('SIGTERM')
     await eventually('the signal', async () => stopping.log().includes('Stopping: '))
+    // A fetch that has begun may still get a job.
+    await sleep(500)
     const second = await Attempt.async(Probe).hold('second')
     await release()
     expect(await stopping.exited, stopping.log()).toBe(0)
