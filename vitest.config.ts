@@ -50,7 +50,7 @@ export default defineConfig({
     sequence: { sequencer: WaitingFirst },
     globalSetup: 'test/support/global-setup.ts',
     // Most of the time, many tests wait for processes.
-    maxWorkers: 6,
+    maxWorkers: 4,
     projects: [
       project('sharing', { include: [SHARING], isolate: false }),
       project('sharing packages', {
