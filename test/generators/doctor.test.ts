@@ -119,7 +119,7 @@ describe('doctor finds, and says what to do:', () => {
     onNode('22.12.0')
     const { findings } = await diagnosis(host)
     expect(findings.filter(({ code }) => code === 'PRISMA_NODE')).toMatchObject([
-      { message: expect.stringContaining('it needs >=22.18.0'), severity: 'warning' },
+      { message: 'prisma 7.99.0 needs Node >=22.18.0. This is Node 22.12.0.', severity: 'warning' },
     ])
     onNode('22.18.0')
     expect((await found(host)).map(({ code }) => code)).not.toContain('PRISMA_NODE')

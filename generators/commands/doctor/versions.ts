@@ -72,7 +72,7 @@ function prismaNode({ root, node }: Host): Finding[] {
     {
       severity: 'warning',
       code: 'PRISMA_NODE',
-      message: `prisma ${prisma.version} is not made for Node ${node}: it needs ${prisma.engines!.node}.`,
+      message: `prisma ${prisma.version} needs Node ${prisma.engines!.node}. This is Node ${node}.`,
       where: 'package.json',
       remedy: 'Upgrade Node.',
     },
