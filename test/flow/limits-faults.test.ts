@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { attemptTask, BaseAttempt, connect, defineTargets, limit, sweep } from '@async-gen/runtime'
 import { perform } from '@async-gen/runtime/testing'
-import { run, runOnce } from 'graphile-worker'
+import { run } from 'graphile-worker'
 import pg from 'pg'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
@@ -11,6 +11,7 @@ import { gate } from '../support/gate.js'
 import { APP, REPOSITORY } from '../support/host.js'
 import { query } from '../support/postgres.js'
 import { bundled } from '../support/programs.js'
+import { runJobs } from '../support/work.js'
 import { startWorker, type WorkerProcess } from '../support/worker.js'
 
 const url = await testDatabase()
@@ -48,7 +49,7 @@ const rows = <Row = Record<string, unknown>>(sql: string, values?: unknown[]) =>
 const loseJobs = () => rows('DELETE FROM graphile_worker._private_jobs')
 const statuses = async () => (await rows('SELECT status::text FROM attempts ORDER BY id')).map(({ status }) => status)
 const work = (concurrency = 4, Class: Parameters<typeof attemptTask>[0] = Attempt) =>
-  runOnce({ connectionString: url, taskList: { attempt: attemptTask(Class) }, concurrency, noHandleSignals: true })
+  runJobs(url, Class, { concurrency })
 
 /** A run that goes on until its row is changed. */
 async function occupy(limitKey: string): Promise<string> {

@@ -1,10 +1,10 @@
 // An application with row security runs a request's statements as a lesser role: SET LOCAL ROLE, inside the transaction.
 import { attemptTask, BaseAttempt, connect, defineTargets, hasToast, refreshToastTask, sweep } from '@async-gen/runtime'
-import { runOnce } from 'graphile-worker'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { checkRowSecurity } from '../../runtime/src/worker/row-security.js'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
+import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
@@ -19,11 +19,7 @@ const breakfast = hasToast(db, 'oat', 'breakfast', { compute: async ({ name }) =
 const rows = (sql: string, values: unknown[] = []) => query(url, sql, values)
 const jobs = () => rows('SELECT task_identifier AS task, key FROM graphile_worker.jobs ORDER BY id')
 const work = () =>
-  runOnce({
-    connectionString: url,
-    taskList: { attempt: attemptTask(Attempt), refresh_toast: refreshToastTask(db) },
-    noHandleSignals: true,
-  })
+  runJobs(url, Attempt, { taskList: { attempt: attemptTask(Attempt), refresh_toast: refreshToastTask(db) } })
 
 type Transaction = Parameters<Parameters<typeof prisma.$transaction>[0]>[0]
 
