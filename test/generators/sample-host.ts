@@ -18,9 +18,6 @@ import { type GenerateRequest, generate, type PlanOutcome } from '../../generato
 
 const PRISMA = fileURLToPath(new URL('../../node_modules/prisma', import.meta.url))
 
-/** In memory, where the system has such a folder: a commit waits until the disk has written each file. */
-const PARENT = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
-
 export const SCHEMA = `generator client {
   provider = "prisma-client"
   output   = "../src/generated"
@@ -49,7 +46,7 @@ export function sampleHost(
   {
     prisma = PRISMA,
     packages = [],
-    root = mkdtempSync(join(PARENT, 'async-gen-host-')),
+    root = mkdtempSync(join(tmpdir(), 'async-gen-host-')),
   }: { prisma?: string; packages?: string[]; root?: string } = {},
 ) {
   onTestFinished(() => rmSync(root, { recursive: true, force: true }))

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runMigrations } from 'graphile-worker'
@@ -16,7 +16,7 @@ declare module 'vitest' {
 
 /** One PostgreSQL for the whole run, with a template that each test file copies. */
 export default async function setup(project: TestProject) {
-  const { stop, url, prefix } = await startPostgres()
+  const { stop, url, prefix, folder } = await startPostgres()
   const server = { url, prefix }
   try {
     if (existsSync(APP)) await migrateTemplate(server)
@@ -25,13 +25,16 @@ export default async function setup(project: TestProject) {
     throw error
   }
   project.provide('postgres', server)
+  process.env.TMPDIR = join(folder, 'files')
+  mkdirSync(process.env.TMPDIR)
+  // For every account, like the folder that it stands for.
+  chmodSync(process.env.TMPDIR, 0o1777)
   const programs = await compilePrograms()
   // Read in each process that runs test files: by `compiled`, and by `installHost`.
   process.env.TEST_PROGRAMS = programs.dir
   process.env.TEST_MODULES = mkdtempSync(join(tmpdir(), 'async-gen-modules-'))
   return async () => {
     programs.remove()
-    rmSync(process.env.TEST_MODULES!, { recursive: true, force: true })
     await stop()
   }
 }

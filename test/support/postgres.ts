@@ -2,9 +2,12 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import pg from 'pg'
+import { scratchRoot } from './scratch.js'
 
 /** A PostgreSQL that this run may use: plain data, so that it can be handed to other processes. */
 export interface PostgresServer {
@@ -17,7 +20,7 @@ export interface PostgresServer {
 /**
  * Starts a throwaway PostgreSQL, or uses the server that DATABASE_URL names. Whatever the run leaves there goes when
  * `stop` is called, and also when this process is interrupted, crashes or is killed: a keeper, a process of its own,
- * waits for the other end of its pipe to close.
+ * waits for the other end of its pipe to close. The same holds for what is put into `folder`.
  *
  * `crash` stops a throwaway server as `pg_ctl stop -m immediate` does, `start` starts it again.
  *
@@ -30,14 +33,16 @@ export async function startPostgres({
 }: {
   network?: string
   settings?: Record<string, string>
-} = {}): Promise<PostgresServer & { stop: () => Promise<void>; crash: Order; start: Order }> {
+} = {}): Promise<PostgresServer & { folder: string; stop: () => Promise<void>; crash: Order; start: Order }> {
   const prefix = `async_gen_${randomBytes(4).toString('hex')}`
+  // With PostgreSQL's own settings, its disk counts.
+  const folder = join(settings ? tmpdir() : scratchRoot(), prefix)
   const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
   const keeper = spawn(
     process.execPath,
     [
       ...['--import', tsx, fileURLToPath(new URL('postgres-keeper.ts', import.meta.url))],
-      ...[prefix, network ?? '', settings ? JSON.stringify(settings) : ''],
+      ...[folder, network ?? '', settings ? JSON.stringify(settings) : ''],
     ],
     // Detached: Ctrl-C reaches every process of the terminal's group, and the keeper must outlive this one.
     {
@@ -58,7 +63,7 @@ export async function startPostgres({
     await once(lines, 'line')
   }
   const [url] = await Promise.race([once(lines, 'line') as Promise<[string]>, exited.then(() => [undefined])])
-  if (url) return { url, prefix, stop, crash: order('crash'), start: order('start') }
+  if (url) return { url, prefix, folder, stop, crash: order('crash'), start: order('start') }
   throw new Error('PostgreSQL did not start: see the lines above. DATABASE_URL can name a server to use instead.')
 }
 
