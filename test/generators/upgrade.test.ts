@@ -141,8 +141,11 @@ describe('an upgrade', () => {
     expect(namesOf(migrationsOf(host)).at(-1)).toBe('extend_toasts')
   })
 
-  it('emits no migration twice where the manifest was lost', async () => {
-    const host = await installed()
+  it.each([
+    ['one file', sampleHost],
+    ['a folder', folderHost],
+  ])('emits no migration twice where the manifest was lost, with a schema of %s', async (_shape, make) => {
+    const host = await installed(make())
     const before = migrationsOf(host)
     host.remove('.async-gen/manifest.json')
     await host.run('install', [], { onConflict: 'mine' })
@@ -174,6 +177,15 @@ describe('an upgrade', () => {
     expect(lines(outcome)).toContain(`merge ${path}`)
     expect(host.read(path)).toMatch(/team +String\?/)
     expect(host.read(path)).toMatch(/trace +Json\?/)
+  })
+
+  it('changes the models of several files of a folder schema at once', async () => {
+    const host = await installed(folderHost())
+    const addTrace = (text: string) => text.replace(/^(model .+ \{)\n/m, '$1\n  trace Json?\n')
+    publish({ 'install/schema.prisma': addTrace, 'attempt/schema.prisma': addTrace })
+    expect(lines(await upgradeIn(host))).toEqual(
+      expect.arrayContaining(['update prisma/schema/toasts.prisma', 'update prisma/schema/attempts.prisma']),
+    )
   })
 
   it('never puts markers into a schema, which would not parse', async () => {
