@@ -26,8 +26,13 @@ describe('the command line', () => {
     const again = await asyncGen(host, 'install')
     expect(again.status).toBe(0)
     expect(again.stdout).toMatch(/^ {3}identical {2}src\/async\/database\.ts$/m)
+    expect(again.stdout).toMatch(/^ {3}identical {2}package\.json$/m)
     expect(again.stdout).toMatch(/\n\nNothing to do\.\n$/)
     expect((await asyncGen(host, 'upgrade')).stdout).toBe('Nothing to do.\n')
+
+    const { stdout: more } = await asyncGen(host, 'attempt')
+    expect(more).toMatch(/^ {6}update {2}prisma\/schema\.prisma {2}\(attempts\)$/m)
+    expect(more).toMatch(/^ {6}update {2}\.async-gen\/manifest\.json {2}\(commit \.async-gen too\)$/m)
 
     host.write('src/async/worker.ts', '// mine\n')
     expect((await asyncGen(host, 'install')).stdout).toContain(
@@ -48,7 +53,9 @@ describe('the command line', () => {
     const before = host.hash()
     const { status, stdout } = await asyncGen(host, 'install')
     expect(status).toBe(3)
-    expect(stdout).toMatch(/^ {4}conflict {2}src\/async\/worker\.ts/m)
+    expect(stdout).toMatch(
+      /^ {4}conflict {2}src\/async\/worker\.ts {2}\(the file exists, and async-gen did not write it\)$/m,
+    )
     expect(stdout).toContain('Nothing was written.')
     expect(host.hash()).toBe(before)
   })
@@ -278,6 +285,7 @@ describe('the command line', () => {
     const { status, stdout } = await asyncGen(host, 'destroy', 'install', '--migration', 'delete-unchecked')
     expect(status).toBe(0)
     expect(stdout).toMatch(/^ {6}delete {2}src\/async\/worker\.ts$/m)
+    expect(stdout).toMatch(/^ {6}delete {2}\.async-gen\/manifest\.json$/m)
     expect(host.hash()).toBe(before)
     expect((await asyncGen(host, 'destroy', 'instal')).stderr).toContain('[GENERATOR_UNKNOWN]')
   })
