@@ -273,9 +273,48 @@ describe('wait', () => {
     expect(error.cause).toMatchObject({ name: 'PermanentError', message: 'the card is stolen' })
   })
 
-  it('gives up when it was told to', async () => {
+  it('throws the causes of a stored error too, and only the end where no error is stored', async () => {
+    const [failed, cancelled] = await Attempt.createMany([
+      { target: Work, method: 'fail', args: ['cause'], maxAttempts: 1 },
+      { target: Work, method: 'note', args: ['never'] },
+    ])
+    await failed!.perform()
+    await cancelled!.cancel()
+    const waits = [failed, cancelled].map((each) => each!.wait().catch((thrown) => thrown as AttemptEndedError))
+    const [error, end] = (await Promise.all(waits)) as AttemptEndedError[]
+    expect(error!.cause).toBeInstanceOf(Error)
+    expect(error!.cause).toMatchObject({
+      name: 'TypeError',
+      message: 'outer',
+      stack: expect.stringContaining('attempt-life.test.ts'),
+      cause: { name: 'RangeError', message: 'inner' },
+    })
+    expect(end!.message).toBe(`Attempt ${cancelled!.id} (Work.note) ended as cancelled.`)
+    expect(end).not.toHaveProperty('cause')
+  })
+
+  it('gives up when it was told to, and not if the attempt has ended', async () => {
     const attempt = await Attempt.schedule(new Date(Date.now() + 60_000), Work).note('later')
-    await expect(attempt.wait({ timeout: '50ms' })).rejects.toThrow(WaitTimeoutError)
+    const waiting = attempt.wait({ timeout: '50ms' })
+    await expect(waiting).rejects.toThrow(WaitTimeoutError)
+    await expect(waiting).rejects.toThrow('is still pending after 50ms.')
+    const ended = await Attempt.async(Work).note('soon')
+    await ended.perform()
+    expect(await ended.wait({ timeout: 0 })).toBe('soon')
+  })
+
+  it('throws what onProgress throws, and refuses one that is no function', async () => {
+    const attempt = await Attempt.async(Work).note('later')
+    await rows(`UPDATE attempts SET progress = 0.5`)
+    const boom = new Error('no screen')
+    const onProgress = () => {
+      throw boom
+    }
+    await expect(attempt.wait({ onProgress })).rejects.toBe(boom)
+    await expect(attempt.wait({ onProgress: 'loud' as never })).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+      message: 'wait: onProgress is loud. It must be a function.',
+    })
   })
 })
 

@@ -1,6 +1,6 @@
 import { tracingChannel } from 'node:diagnostics_channel'
 import { setTimeout } from 'node:timers/promises'
-import { BaseAttempt, defineTargets, defineToast, type OperationEvent } from '@async-gen/runtime'
+import { asyncCached, BaseAttempt, defineTargets, defineToast, type OperationEvent } from '@async-gen/runtime'
 import { refreshNow } from '@async-gen/runtime/testing'
 import { context, metrics, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
@@ -14,7 +14,7 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { sweptTables } from '../../runtime/src/core/swept-table.js'
 import { toastOf } from '../../runtime/src/report/report.js'
 import { registerQueueGauges } from '../../runtime/src/worker/opentelemetry-gauges.js'
@@ -84,6 +84,38 @@ describe('diagnostics channels', () => {
       { outcome: 'retried', error: { name: 'Error', message: 'smoke' } },
       { outcome: 'failed', error: { name: 'Error', message: 'smoke' } },
     ])
+  })
+
+  it('publish the runs of refreshes and builds, and whether a failed one will be retried', async () => {
+    const ends: OperationEvent[] = []
+    const noteEnd = (message: unknown) => void ends.push(message as OperationEvent)
+    const channels = [tracingChannel('async-gen:refresh'), tracingChannel('async-gen:build')]
+    for (const { asyncEnd } of channels) asyncEnd.subscribe(noteEnd)
+    onTestFinished(async () => {
+      for (const { asyncEnd } of channels) asyncEnd.unsubscribe(noteEnd)
+      await prisma.toast.deleteMany()
+    })
+
+    const parent = { id: 1, updatedAt: new Date() }
+    let compute = () => Baker.burn() as Promise<unknown>
+    const toast = defineToast(db, 'noted', { load: async () => parent, compute: () => compute() })
+    await refreshNow(db, toast, parent)
+    compute = async () => 1
+    await prisma.toast.updateMany({ where: { name: 'noted' }, data: { refreshAt: new Date(0) } })
+    await refreshNow(db, toast, parent)
+    const cached = asyncCached(db, 'noted once', Baker.burn)
+    await expect(cached.fetch('thing', 1)).rejects.toThrow('smoke')
+    const report = await Sales.create({})
+    await refreshNow(db, toastOf(Sales), report as never)
+
+    const error = { name: 'Error', message: 'smoke' }
+    expect(ends).toMatchObject([
+      { type: 'Toast', name: 'noted', id: '1', run: 1, outcome: 'retried', error },
+      { type: 'Toast', name: 'noted', id: '1', run: 2, outcome: 'succeeded' },
+      { type: 'Toast', name: expect.stringContaining('noted once'), run: 1, outcome: 'failed', error },
+      { type: 'Report', name: 'Sales.build', id: `${report.id}`, run: 1, outcome: 'succeeded' },
+    ])
+    expect(ends[1]).not.toHaveProperty('error')
   })
 })
 
