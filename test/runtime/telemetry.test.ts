@@ -34,6 +34,9 @@ const Baker = {
   char: async () => {
     throw new TypeError('more smoke')
   },
+  drop: async () => {
+    await prisma.attempt.delete({ where: { id: Attempt.current().attempt.id } })
+  },
 }
 
 class Sales extends Report {
@@ -86,15 +89,22 @@ describe('diagnostics channels', () => {
     ])
   })
 
+  it('publish a run once whose row is deleted meanwhile', async () => {
+    const { id } = await Attempt.async(Baker).drop()
+    await Attempt.perform(id)
+    expect(told).toMatchObject([{ moment: 'start' }, { moment: 'end', outcome: 'superseded' }])
+    expect(await prisma.attempt.count({ where: { id } })).toBe(0)
+  })
+
   it('publish the runs of refreshes and builds, and whether a failed one will be retried', async () => {
-    const ends: OperationEvent[] = []
-    const noteEnd = (message: unknown) => void ends.push(message as OperationEvent)
-    const channels = [tracingChannel('async-gen:refresh'), tracingChannel('async-gen:build')]
-    for (const { asyncEnd } of channels) asyncEnd.subscribe(noteEnd)
-    onTestFinished(async () => {
-      for (const { asyncEnd } of channels) asyncEnd.unsubscribe(noteEnd)
-      await prisma.toast.deleteMany()
-    })
+    const ends: (OperationEvent & { operation: string })[] = []
+    for (const operation of ['refresh', 'build']) {
+      const { asyncEnd } = tracingChannel(`async-gen:${operation}`)
+      const noteEnd = (message: unknown) => void ends.push({ ...(message as OperationEvent), operation })
+      asyncEnd.subscribe(noteEnd)
+      onTestFinished(() => void asyncEnd.unsubscribe(noteEnd))
+    }
+    onTestFinished(async () => void (await prisma.toast.deleteMany()))
 
     const parent = { id: 1, updatedAt: new Date() }
     let compute = () => Baker.burn() as Promise<unknown>
@@ -110,10 +120,10 @@ describe('diagnostics channels', () => {
 
     const error = { name: 'Error', message: 'smoke' }
     expect(ends).toMatchObject([
-      { type: 'Toast', name: 'noted', id: '1', run: 1, outcome: 'retried', error },
-      { type: 'Toast', name: 'noted', id: '1', run: 2, outcome: 'succeeded' },
+      { operation: 'refresh', type: 'Toast', name: 'noted', id: '1', run: 1, outcome: 'retried', error },
+      { operation: 'refresh', type: 'Toast', name: 'noted', id: '1', run: 2, outcome: 'succeeded' },
       { type: 'Toast', name: expect.stringContaining('noted once'), run: 1, outcome: 'failed', error },
-      { type: 'Report', name: 'Sales.build', id: `${report.id}`, run: 1, outcome: 'succeeded' },
+      { operation: 'build', type: 'Report', name: 'Sales.build', id: `${report.id}`, run: 1, outcome: 'succeeded' },
     ])
     expect(ends[1]).not.toHaveProperty('error')
   })
