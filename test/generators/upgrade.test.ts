@@ -102,6 +102,15 @@ describe('an upgrade', () => {
     expect(host.hash()).toBe(before)
   })
 
+  it('says in how many places two edits meet', async () => {
+    const host = await installedWithConflict()
+    const line = '  //   await super.handlePerformError(error)'
+    edit(host, 'src/async/attempt.ts', line, '    report(error)')
+    publish({ [CLASS]: (text) => text.replace(DOC, '// newer').replace(line, '    note(error)') })
+    const { plan } = await upgradeIn(host)
+    expect(plan.changes.find(({ kind }) => kind === 'conflict')!.detail).toMatch(/ in 2 places$/)
+  })
+
   it.each([
     ['mine', 'yours', ['// mine'], ['// newer']],
     ['theirs', "async-gen's", ['// newer'], ['// mine']],
