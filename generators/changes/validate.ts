@@ -12,7 +12,7 @@ export function validate(host: Host, writes: Write[]) {
     requireInside(host.root, write)
     requireMigrationUntouched(host, write)
     if (write.before === null) {
-      requireNoCaseClash(host.root, write, writes)
+      requireNoCaseClash(host.root, write)
       requireOneTask(host.root, write)
     }
   }
@@ -31,13 +31,10 @@ function requireInside(root: string, { path }: Write) {
 }
 
 /** On macOS and Windows, `Attempt.ts` and `attempt.ts` are the same file. */
-function requireNoCaseClash(root: string, { path }: Write, writes: Write[]) {
+function requireNoCaseClash(root: string, { path }: Write) {
   const folder = dirname(join(root, path))
   const name = basename(path)
-  const beside = writes.filter((other) => dirname(other.path) === dirname(path)).map((other) => basename(other.path))
-  const clash = [...filesIn(folder), ...beside].find(
-    (other) => other !== name && other.toLowerCase() === name.toLowerCase(),
-  )
+  const clash = filesIn(folder).find((other) => other !== name && other.toLowerCase() === name.toLowerCase())
   if (!clash) return
   throw new ConflictError({
     code: 'CASE_CLASH',

@@ -2,8 +2,8 @@ import { isAbsolute, normalize } from 'node:path/posix'
 import { MANIFEST, type Manifest } from '../changes/manifest.js'
 import { detectFramework, parseFramework } from '../definitions/dashboard.js'
 import type { GeneratedClasses, Generator, GeneratorAnswers } from '../definitions/generator.js'
-import { className } from '../definitions/names.js'
-import { HostError, UsageError } from '../host/errors.js'
+import { className, snakeCase } from '../definitions/names.js'
+import { ConflictError, HostError, UsageError } from '../host/errors.js'
 import { fileInPath } from '../host/files.js'
 import type { Host } from '../host/inspect.js'
 import type { ClientExport } from '../host/prisma-client.js'
@@ -49,6 +49,7 @@ export async function resolveAnswers(
     generated: generatedClasses(manifest),
     model: generator.name === 'reports' ? reportModel(manifest, given.model) : undefined,
   }
+  if (generator.name === 'reports') requireFileOfItsOwn(answers)
   const before = manifest?.generators[generator.owner(answers)]
   const invalidateOn = [...new Set([...(before?.invalidateOn ?? []), ...(given.invalidateOn ?? [])])]
   const framework = isDashboard ? frameworkOf(host, before?.framework, given) : undefined
@@ -107,6 +108,19 @@ function reportModel(manifest: Manifest | null, given: string | undefined): stri
     message: `This project has several models for reports: ${there.join(', ')}.`,
     remedy: `Name one of them: --model ${there[0]}`,
   })
+}
+
+/** The file of `MonthlySales` is also that of `MonthlySALES`, which would replace its class. */
+function requireFileOfItsOwn({ names, generated, dir }: GeneratorAnswers) {
+  for (const name of names) {
+    const other = [...generated.reports, ...names].find((each) => each !== name && snakeCase(each) === snakeCase(name))
+    if (!other) continue
+    throw new ConflictError({
+      code: 'FILE_TAKEN',
+      message: `The reports ${other} and ${name} would have the same file: ${dir}/reports/${snakeCase(name)}.ts.`,
+      remedy: 'Choose another name.',
+    })
+  }
 }
 
 function requireNoFile({ root }: Host, dir: string) {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import pg from 'pg'
 import { describe, expect, inject, it, onTestFinished } from 'vitest'
 import { type Answer, answerOf, errorAnswerOf } from '../../runtime/src/bin/answer.js'
 import { attempts as attemptsCommand } from '../../runtime/src/bin/attempts/command.js'
@@ -222,6 +223,10 @@ describe('async-gen-worker attempts', () => {
       code: 0,
       stdout: `${failed}  Probe.plain  would be retried\n`,
     })
+    expect(await attempts('retry', done, '--dry-run')).toMatchObject({
+      code: 1,
+      stdout: `Attempt ${done} is succeeded. Only attempts that are pending, failed, expired or cancelled can be retried.\n`,
+    })
     expect((await Attempt.find(failed))!.status).toBe('failed')
     expect(await json('retry', failed, done, '999999')).toMatchObject({
       code: 1,
@@ -260,6 +265,19 @@ describe('async-gen-worker attempts', () => {
     expect((await Attempt.find(one))!.scheduledAt.toISOString()).toBe(at)
     const wait = (await Attempt.find(two))!.scheduledAt.getTime() - Date.now()
     expect(Math.abs(wait - 3_600_000)).toBeLessThan(60_000)
+  })
+
+  it('says that it has not rescheduled an attempt which another transaction has locked', async () => {
+    const id = await insert({})
+    const other = new pg.Client({ connectionString: url })
+    await other.connect()
+    await other.query(`BEGIN; SELECT FROM attempts WHERE id = ${id} FOR UPDATE`)
+    const answer = await attempts('reschedule', id, '--to', '1h')
+    await other.end()
+    expect(answer).toMatchObject({
+      code: 1,
+      stdout: `Attempt ${id} was not rescheduled: another transaction has locked it. Try again.\n`,
+    })
   })
 
   it('changes many attempts only with --yes or after a question on a terminal', async () => {

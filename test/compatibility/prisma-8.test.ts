@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
@@ -84,11 +84,33 @@ describe('a shop on Prisma 8, which is a preview', () => {
       await prisma8(dir, ['migration', 'plan', '--name', 'init'], { env })
     })
 
+    it.each([
+      ['has changed since its last migration', (text: string) => `${text}\nmodel Note {\n  id Int @id\n}\n`],
+      ['is empty now', () => '// use prisma-8\n'],
+    ])('refuse a contract that %s, and say how to plan that', async (_what, change) => {
+      const { stderr } = await withContract(change, () =>
+        installedAsyncGen(dir, ['install', '--yes'], { env, exitCodes: [4] }),
+      )
+      expect(stderr).toContain('CONTRACT_NOT_PLANNED')
+      expect(stderr).toContain('npx prisma migration plan --name <name>')
+    })
+
+    it('would add the first migration to an application that has no models yet', async () => {
+      renameSync(join(dir, 'migrations'), join(dir, 'later'))
+      const { stdout } = await withContract(
+        () => '// use prisma-8\n',
+        () => installedAsyncGen(dir, ['install', '--diff', '--json'], { env }),
+      )
+      renameSync(join(dir, 'later'), join(dir, 'migrations'))
+      expect(JSON.parse(stdout).diff).toContain('+  "from": null,')
+    })
+
     it('add their models to the contract, and migrations in the format of Prisma 8', async () => {
       for (const args of [['install'], ['attempt'], ['reports', 'MonthlySales']])
         await installedAsyncGen(dir, [...args, '--yes'], { env })
 
       const contract = readFileSync(join(dir, 'src/prisma/contract.prisma'), 'utf8')
+      expect(contract).not.toContain('AsyncGenMigration')
       expect(contract).toContain('model Attempt {')
       expect(contract).toContain('status           pg.enum(AttemptStatus)')
       const packages = readdirSync(join(dir, 'migrations/app')).filter((name) => /^\d/.test(name))
@@ -103,8 +125,36 @@ describe('a shop on Prisma 8, which is a preview', () => {
 
     it('change nothing when they run again', async () => {
       const { stdout } = await installedAsyncGen(dir, ['attempt', '--yes', '--check'], { env })
-      expect(stdout).toContain('identical')
+      expect(stdout).toMatch(/identical {2}migrations\/app\/\w+_create_attempts\/migration\.sql$/m)
       await installedAsyncGen(dir, ['upgrade', '--yes', '--check'], { env })
+    })
+
+    it('name a migration after a later minute if there is one of its minute and name', async () => {
+      const taken = [0, 1].map((minutes) => `${minuteIn(minutes)}_create_others`)
+      for (const name of taken) mkdirSync(join(dir, 'migrations/app', name))
+      const { stdout } = await installedAsyncGen(dir, ['attempt', 'Other', '--diff', '--json'], { env })
+      for (const name of taken) rmSync(join(dir, 'migrations/app', name), { recursive: true })
+      const [, folder] = /^\+\+\+ b\/migrations\/app\/(\w+)\/migration\.json$/m.exec(JSON.parse(stdout).diff)!
+      expect(folder).toMatch(/_create_others$/)
+      expect(folder! > taken[1]!).toBe(true)
+    })
+
+    it('do not write a deleted migration again', async () => {
+      const folder = packageOf('create_attempts')
+      renameSync(folder, join(dir, 'deleted'))
+      const { stdout } = await installedAsyncGen(dir, ['attempt', '--yes', '--check'], { env })
+      renameSync(join(dir, 'deleted'), folder)
+      expect(stdout).toMatch(/removed {2}migrations\/app\/\w+_create_attempts\/migration\.sql /m)
+    })
+
+    it('refuse to write a contract that Prisma refuses', async () => {
+      const templates = join(dir, '.async-gen/templates')
+      mkdirSync(join(templates, 'attempt'), { recursive: true })
+      writeFileSync(join(templates, 'attempt/schema.prisma.hbs'), 'model Attempt {\n  id Nothing @id\n}\n')
+      const { stderr } = await installedAsyncGen(dir, ['attempt', '--yes'], { env, exitCodes: [4] })
+      rmSync(templates, { recursive: true })
+      expect(stderr).toContain('CONTRACT_INVALID')
+      expect(stderr).toContain('Nothing')
     })
 
     it('write what Prisma 8 applies and finds in the database, and emits without a change', async () => {
@@ -239,7 +289,10 @@ describe('a shop on Prisma 8, which is a preview', () => {
     })
 
     it('a migration that changes no model runs once, in this database and in a new one', async () => {
-      await installedAsyncGen(dir, ['install', '--invalidate-on', 'Customer', 'Order.customer', '--yes'], { env })
+      const args = ['install', '--invalidate-on', 'Customer', 'Order.customer', '--yes']
+      const { stdout: plan } = await installedAsyncGen(dir, args, { env })
+      expect(plan).toMatch(/create {2}migrations\/app\/\w+_invalidate_\w+\/migration\.json$/m)
+      expect(plan).toMatch(/update {2}src\/prisma\/contract\.prisma {2}\(async_gen_migrations\)$/m)
       const fresh = { DATABASE_URL: await createDatabase(inject('postgres')) }
       const name = new URL(fresh.DATABASE_URL).pathname.slice(1)
       await query(fresh.DATABASE_URL, `CREATE SCHEMA other; ALTER DATABASE "${name}" SET search_path = other, public`)
@@ -303,6 +356,23 @@ describe('a shop on Prisma 8, which is a preview', () => {
   function packageOf(name: string) {
     const folder = join(dir, 'migrations', 'app')
     return join(folder, readdirSync(folder).find((each) => each.endsWith(`_${name}`))!)
+  }
+
+  /** The time in the name of a migration that is made so many minutes from now. */
+  function minuteIn(minutes: number) {
+    return new Date(Date.now() + 60_000 * minutes).toISOString().slice(0, 16).replaceAll(/[-:]/g, '')
+  }
+
+  /** Runs something while the contract has another text. */
+  async function withContract<Result>(change: (text: string) => string, run: () => Promise<Result>) {
+    const file = join(dir, 'src/prisma/contract.prisma')
+    const text = readFileSync(file, 'utf8')
+    writeFileSync(file, change(text))
+    try {
+      return await run()
+    } finally {
+      writeFileSync(file, text)
+    }
   }
 
   async function ended() {

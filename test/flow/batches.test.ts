@@ -362,8 +362,11 @@ describe('a batch', () => {
     await rows(
       `UPDATE attempts SET completed_at = now() - interval '1 year'; UPDATE async_batches SET finished_at = now() - interval '1 year'`,
     )
+    const open = await Attempt.batch([image('c')])
     await prune(db)
-    expect(await rows('SELECT FROM attempts UNION ALL SELECT FROM async_batches')).toEqual([])
+    expect(await rows('SELECT batch_id::text FROM attempts UNION SELECT id::text FROM async_batches')).toEqual([
+      { batch_id: `${open.id}` },
+    ])
     expect(await Attempt.findBatch(batch.id)).toBeNull()
     await expect(batch.reload()).rejects.toMatchObject({ code: 'BATCH_GONE' })
   })

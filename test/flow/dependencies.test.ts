@@ -387,8 +387,11 @@ describe('a blocked attempt', () => {
     await prune(db)
     expect(await statusOf(charge.id, thanks.id)).toEqual(['succeeded', 'pending'])
     await perform(thanks)
+    const { id: unrelated } = await Attempt.async(Mailer, {
+      after: [other, await Attempt.async(Bank).charge(9)],
+    }).thanks(9)
     await prune(db)
-    expect(await statusOf(charge.id)).toEqual([])
+    expect(await statusOf(charge.id, unrelated)).toEqual(['blocked'])
   })
 
   it('is repaired by the sweep if the triggers did not fire', async () => {

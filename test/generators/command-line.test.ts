@@ -26,8 +26,18 @@ describe('the command line', () => {
     const again = await asyncGen(host, 'install')
     expect(again.status).toBe(0)
     expect(again.stdout).toMatch(/^ {3}identical {2}src\/async\/database\.ts$/m)
+    expect(again.stdout).toMatch(/^ {3}identical {2}package\.json$/m)
     expect(again.stdout).toMatch(/\n\nNothing to do\.\n$/)
     expect((await asyncGen(host, 'upgrade')).stdout).toBe('Nothing to do.\n')
+
+    const { stdout: more } = await asyncGen(host, 'attempt')
+    expect(more).toMatch(/^ {6}update {2}prisma\/schema\.prisma {2}\(attempts\)$/m)
+    expect(more).toMatch(/^ {6}update {2}\.async-gen\/manifest\.json {2}\(commit \.async-gen too\)$/m)
+
+    host.write('src/async/worker.ts', '// mine\n')
+    expect((await asyncGen(host, 'install')).stdout).toContain(
+      '        keep  src/async/worker.ts  (your version stays)\n',
+    )
   })
 
   it('prints an error with its code, its place and the remedy, on stderr alone', async () => {
@@ -43,7 +53,9 @@ describe('the command line', () => {
     const before = host.hash()
     const { status, stdout } = await asyncGen(host, 'install')
     expect(status).toBe(3)
-    expect(stdout).toMatch(/^ {4}conflict {2}src\/async\/worker\.ts/m)
+    expect(stdout).toMatch(
+      /^ {4}conflict {2}src\/async\/worker\.ts {2}\(the file exists, and async-gen did not write it\)$/m,
+    )
     expect(stdout).toContain('Nothing was written.')
     expect(host.hash()).toBe(before)
   })
@@ -64,8 +76,21 @@ describe('the command line', () => {
   })
 
   it('shows colours on a terminal only, and never with NO_COLOR', () => {
-    const host = sampleHost()
-    expect(program(host, { FORCE_COLOR: '1' }, 'install', '--dry-run').stdout).toContain('\u001b[32m')
+    const host = sampleHost({ 'src/async/worker.ts': '// mine\n' })
+    const shown = program(host, { FORCE_COLOR: '1' }, 'install', '--diff').stdout.split('\n')
+    const [red, green, cyan] = [31, 32, 36].map((color) => (text: string) => `\u001b[${color}m${text}\u001b[39m`)
+    expect(shown).toEqual(
+      expect.arrayContaining([
+        `${green!('      create')}  src/async/toasts.ts`,
+        '--- a/package.json',
+        '+++ b/package.json',
+        '   "type": "module",',
+        '+++ src/async/worker.ts (async-gen)',
+        cyan!('@@ -1,1 +1,6 @@'),
+        red!('-// mine'),
+        green!("+import { runWorker } from '@async-gen/runtime'"),
+      ]),
+    )
     expect(program(host, { FORCE_COLOR: '', NO_COLOR: '1' }, 'install', '--dry-run').stdout).not.toContain('\u001b[')
   })
 
@@ -92,6 +117,11 @@ describe('the command line', () => {
     const object = JSON.parse(stdout)
     expect(object).toMatchObject({ version: 1, command: 'install', exitCode: 0, status: 'applied', notes: [] })
     expect(object.changes).toContainEqual({ kind: 'create', path: 'src/async/database.ts' })
+    expect(object.changes).toContainEqual({
+      kind: 'create',
+      path: '.async-gen/manifest.json',
+      detail: 'commit .async-gen too',
+    })
     expect(object.nextSteps[0]).toMatch(/^npm install /)
 
     const refused = await asyncGen(sampleHost({ 'package.json': null }), 'install', '--json')
@@ -203,6 +233,32 @@ describe('the command line', () => {
     expect(host.hash()).toBe(before)
   })
 
+  it('with --diff and --json prints a patch that git applies, for files that are new, changed and deleted', async () => {
+    const [host, patched] = [sampleHost(), sampleHost()]
+    const written = ({ files, read }: SampleHost) =>
+      files().flatMap((path) => (path.startsWith('.async-gen/') ? [] : [[path.replace(/\d{14}/, ''), read(path)]]))
+    const before = written(host)
+    const applyDiff = async ({ root }: SampleHost, ...args: string[]) => {
+      const { diff } = JSON.parse((await asyncGen(host, ...args, '--diff', '--json')).stdout)
+      const { stderr } = spawnSync('git', ['apply', '-'], { cwd: root, input: `${diff}\n`, encoding: 'utf8' })
+      expect(stderr).toBe('')
+    }
+
+    await applyDiff(patched, 'install')
+    await host.run('install')
+    expect(written(patched)).toEqual(written(host))
+    await applyDiff(host, 'destroy', 'install', '--migration', 'delete-unchecked')
+    expect(written(host)).toEqual(before)
+  })
+
+  it('with --diff shows both sides of a conflict', async () => {
+    const { status, stdout } = await asyncGen(sampleHost({ 'src/async/worker.ts': '// mine\n' }), 'install', '--diff')
+    expect(status).toBe(3)
+    expect(stdout).toContain(
+      '--- src/async/worker.ts (yours)\n+++ src/async/worker.ts (async-gen)\n@@ -1,1 +1,6 @@\n-// mine\n+import ',
+    )
+  })
+
   it('with --check ends with 5 where something would be written, and with 0 where nothing would', async () => {
     const host = sampleHost()
     const before = host.hash()
@@ -229,6 +285,7 @@ describe('the command line', () => {
     const { status, stdout } = await asyncGen(host, 'destroy', 'install', '--migration', 'delete-unchecked')
     expect(status).toBe(0)
     expect(stdout).toMatch(/^ {6}delete {2}src\/async\/worker\.ts$/m)
+    expect(stdout).toMatch(/^ {6}delete {2}\.async-gen\/manifest\.json$/m)
     expect(host.hash()).toBe(before)
     expect((await asyncGen(host, 'destroy', 'instal')).stderr).toContain('[GENERATOR_UNKNOWN]')
   })

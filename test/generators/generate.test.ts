@@ -311,6 +311,31 @@ describe('run again,', () => {
     expect(host.read('src/async/targets.ts')).toBe('// mine\n')
   })
 
+  it.each([
+    ['a file of the schema', () => folderHost({ 'prisma/schema/toasts.prisma': 'model Bread {\n  id Int @id\n}\n' })],
+    ['a model, if the manifest is lost', hostWithOtherModel],
+  ])('%s is a conflict if it differs from ours, and stays', async (_what, make) => {
+    const host = await make()
+    const before = host.hash()
+    const { plan, status } = await host.run('install')
+    expect(status).toBe('blocked')
+    expect(plan.changes).toContainEqual(
+      expect.objectContaining({ kind: 'conflict', path: expect.stringMatching(/\.prisma$/) }),
+    )
+    expect(host.hash()).toBe(before)
+  })
+
+  async function hostWithOtherModel() {
+    const host = sampleHost()
+    await host.run('install')
+    host.write(
+      'prisma/schema.prisma',
+      host.read('prisma/schema.prisma').replace('model Toast {', 'model Toast { // mine'),
+    )
+    host.remove('.async-gen')
+    return host
+  }
+
   it('a file that the user has deleted stays deleted', async () => {
     const host = sampleHost()
     await host.run('install')

@@ -272,9 +272,9 @@ describe('a host that cannot be worked in is refused, and left as it was', () =>
 
 describe('T16: a name that the host has is found before anything is written', () => {
   it.each([
-    ['a model', 'model Toast {\n  id Int @id\n}', 'model Toast'],
+    ['a model', 'model Toast {\n  id Int @id\n}', 'model Toast;'],
     ['a table', 'model Bread {\n  id Int @id\n  @@map("toasts")\n}', 'model Bread (in the database: toasts)'],
-    ['an enum', 'enum Toast {\n  light\n}', 'enum Toast'],
+    ['an enum', 'enum Toast {\n  light\n}', 'enum Toast;'],
   ])('%s', async (_what, declaration, called) => {
     const error = await refusal(sampleHost({ 'prisma/schema.prisma': `${SCHEMA}\n${declaration}\n` }))
     expect(error).toBeInstanceOf(ConflictError)
@@ -284,13 +284,22 @@ describe('T16: a name that the host has is found before anything is written', ()
 
   it.each([
     [
-      'whose table has another name',
-      '',
+      'a model Toast whose table has another name',
+      'model Toast {\n  id Int @id\n}',
       /^Rename your model in the Prisma schema, and keep its table: .*model YourToast \{ … @@map\("Toast"\) \}/,
     ],
-    ['whose table is ours too', '\n  @@map("toasts")', /ALTER TABLE "toasts" RENAME TO "your_toasts";/],
-  ])('a model Toast %s, with the lines that rename it', async (_what, map, remedy) => {
-    const host = sampleHost({ 'prisma/schema.prisma': `${SCHEMA}\nmodel Toast {\n  id Int @id${map}\n}\n` })
+    [
+      'a model Toast whose table is ours too',
+      'model Toast {\n  id Int @id\n  @@map("toasts")\n}',
+      /^.*Rename your table .*\n {2}ALTER TABLE "toasts" RENAME TO "your_toasts";/,
+    ],
+    [
+      'an enum whose type has the name of our table',
+      'enum Toast {\n  light\n  @@map("toasts")\n}',
+      /^.*Rename your type .*\n {2}ALTER TYPE "toasts" RENAME TO "your_toasts";/,
+    ],
+  ])('%s, with the lines that rename it', async (_what, declaration, remedy) => {
+    const host = sampleHost({ 'prisma/schema.prisma': `${SCHEMA}\n${declaration}\n` })
     expect(await refusal(host)).toMatchObject({ code: 'NAME_TAKEN', remedy: expect.stringMatching(remedy) })
   })
 
@@ -340,11 +349,28 @@ describe('T16: a name that the host has is found before anything is written', ()
     expect(await refusal(host)).toMatchObject({ code: 'CASE_CLASH', exitCode: 3 })
   })
 
+  it('but no file beside ours: the JavaScript that a compiler has left there', async () => {
+    const host = sampleHost({ 'src/async/worker.js': 'export {}\n' })
+    await host.run('install')
+    expect(host.has('src/async/worker.ts')).toBe(true)
+  })
+
   it('a file of another generator', async () => {
     const host = sampleHost()
     await host.run('install')
     await host.run('attempt')
     expect(await refusal(host, { generator: 'reports', names: ['Attempt'] })).toMatchObject({ code: 'FILE_TAKEN' })
+  })
+
+  it('a report whose name differs only in case from another one, with their file', async () => {
+    const host = sampleHost()
+    await host.run('install')
+    const expected = { code: 'FILE_TAKEN', message: expect.stringContaining('src/async/reports/monthly_sales.ts') }
+    const both = ['MonthlySales', 'MonthlySALES']
+    expect(await refusal(host, { generator: 'reports', names: both })).toMatchObject(expected)
+    await host.run('reports', ['MonthlySales'])
+    expect(await refusal(host, { generator: 'reports', names: ['MonthlySALES'] })).toMatchObject(expected)
+    await host.run('reports', ['MonthlySales', 'WeeklySales'])
   })
 })
 

@@ -53,11 +53,18 @@ describe('a manifest', () => {
     ['files', { '.': { owner: 'install', hash: '' } }],
     ['files', { 'package.json': { owner: 'install', hash: '' } }],
     ['files', { 'src/./async/worker.ts': { owner: 'install', hash: '' } }],
+    ['files', []],
+    ['files', null],
     ['migrations', { create_toasts: { folder: '../../../outside', hash: hashOf(PRECIOUS) } }],
+    ['migrations', { create_toasts: { folder: '..', hash: hashOf(PRECIOUS) } }],
+    ['migrations', { create_toasts: { folder: 'old/create_toasts', hash: hashOf(PRECIOUS) } }],
     ['settings', { dir: '../outside', client: 'src/db.ts#prisma' }],
     ['settings', { dir: 5, client: 'src/db.ts#prisma' }],
+    ['settings', { dir: 'src/async', client: 'src/db.ts\0#prisma' }],
+    ['settings', { dir: 'src/async', client: 'src/db.ts#prisma', urlVariables: [5] }],
     ['generators', { install: { generator: 'install', names: '../x' } }],
     ['generators', { reports: { generator: 'reports', names: ['../../x'] } }],
+    ['generators', { reports: { generator: 'reports', names: [7] } }],
     ['package', { dependencies: { a: 1 }, devDependencies: {}, scripts: {}, fields: [] }],
     ['asyncGen', 'latest; rm -rf /'],
     ['asyncGen', '1.0.0-01'],
@@ -66,7 +73,7 @@ describe('a manifest', () => {
     const manifest = JSON.parse(host.read(MANIFEST))
     host.write(MANIFEST, JSON.stringify({ ...manifest, [part]: value }))
     const before = host.hash()
-    const expected = { code: 'MANIFEST_INVALID', message: expect.stringContaining(part) }
+    const expected = { code: 'MANIFEST_INVALID', message: expect.stringContaining(`: "${part}" is missing`) }
     await expect(upgrade({ cwd: host.root })).rejects.toMatchObject(expected)
     await expect(destroy({ cwd: host.root, generator: 'install' })).rejects.toMatchObject(expected)
     expect(host.hash()).toBe(before)

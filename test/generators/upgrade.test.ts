@@ -67,13 +67,34 @@ describe('an upgrade', () => {
     expect(lines(await upgradeIn(host))).toContain('update src/async/attempt.ts')
   })
 
+  it('leaves a model deleted that the user has deleted, and updates it if it is restored', async () => {
+    const host = await installed()
+    const emitted = host.read('prisma/schema.prisma')
+    const section = /^\/\/ async-gen:section attempts[\s\S]*?(?=^\/\/ async-gen:(?:section|end))/m
+    host.write('prisma/schema.prisma', emitted.replace(section, ''))
+    publish({ 'attempt/schema.prisma': (text) => text.replace('@default(25)', '@default(30)') })
+    expect(lines(await upgradeIn(host))).toContain('removed prisma/schema.prisma')
+    expect(host.read('prisma/schema.prisma')).not.toContain('model Attempt ')
+    host.write('prisma/schema.prisma', emitted)
+    expect(lines(await upgradeIn(host))).toContain('update prisma/schema.prisma')
+    expect(host.read('prisma/schema.prisma')).toContain('@default(30)')
+  })
+
+  it('leaves alone a file for several generators that was there before them', async () => {
+    const host = await installed(sampleHost({ 'src/async/targets.ts': '// mine\n' }))
+    publish({ 'attempt/async/targets.ts': (text) => `${text}// newer\n` })
+    expect(lines(await upgradeIn(host))).toContain('keep src/async/targets.ts')
+    expect(host.read('src/async/targets.ts')).toBe('// mine\n')
+  })
+
   it('writes nothing where two edits meet, lists each, and shows both sides', async () => {
     const host = await installedWithConflict()
     const before = host.hash()
     const outcome = await upgradeIn(host)
     expect(outcome.status).toBe('blocked')
     expect(lines(outcome).filter((line) => line.startsWith('conflict'))).toEqual(['conflict src/async/attempt.ts'])
-    const { conflict } = outcome.plan.changes.find(({ kind }) => kind === 'conflict')!
+    const { conflict, detail } = outcome.plan.changes.find(({ kind }) => kind === 'conflict')!
+    expect(detail).toBe('you and async-gen changed the same lines in 1 place')
     expect(conflict).toMatchObject({
       mine: expect.stringContaining('// mine'),
       theirs: expect.stringContaining('// newer'),
@@ -81,15 +102,31 @@ describe('an upgrade', () => {
     expect(host.hash()).toBe(before)
   })
 
+  it('says in how many places two edits meet', async () => {
+    const host = await installedWithConflict()
+    const line = '  //   await super.handlePerformError(error)'
+    edit(host, 'src/async/attempt.ts', line, '    report(error)')
+    publish({ [CLASS]: (text) => text.replace(DOC, '// newer').replace(line, '    note(error)') })
+    const { plan } = await upgradeIn(host)
+    expect(plan.changes.find(({ kind }) => kind === 'conflict')!.detail).toMatch(/ in 2 places$/)
+  })
+
   it.each([
-    ['mine', ['// mine'], ['// newer']],
-    ['theirs', ['// newer'], ['// mine']],
-    ['merge', ['<<<<<<< yours\n// mine\n=======\n// newer\n>>>>>>> async-gen 0.2.0\n'], []],
+    ['mine', 'yours', ['// mine'], ['// newer']],
+    ['theirs', "async-gen's", ['// newer'], ['// mine']],
+    [
+      'merge',
+      'with conflict markers in 1 place',
+      ['<<<<<<< yours\n// mine\n=======\n// newer\n>>>>>>> async-gen 0.2.0\n'],
+      [],
+    ],
   ] as const)(
     'with --on-conflict %s writes that, and the next one has nothing to do',
-    async (onConflict, there, gone) => {
+    async (onConflict, detail, there, gone) => {
       const host = await installedWithConflict()
-      expect((await upgradeIn(host, { onConflict })).status).toBe('applied')
+      const { status, plan } = await upgradeIn(host, { onConflict })
+      expect(status).toBe('applied')
+      expect(plan.changes.find(({ path }) => path === 'src/async/attempt.ts')!.detail).toBe(`${detail}, as you chose`)
       for (const text of there) expect(host.read('src/async/attempt.ts')).toContain(text)
       for (const text of gone) expect(host.read('src/async/attempt.ts')).not.toContain(text)
       expect((await upgradeIn(host)).status).toBe('nothing to do')
@@ -141,8 +178,11 @@ describe('an upgrade', () => {
     expect(namesOf(migrationsOf(host)).at(-1)).toBe('extend_toasts')
   })
 
-  it('emits no migration twice where the manifest was lost', async () => {
-    const host = await installed()
+  it.each([
+    ['one file', sampleHost],
+    ['a folder', folderHost],
+  ])('emits no migration twice where the manifest was lost, with a schema of %s', async (_shape, make) => {
+    const host = await installed(make())
     const before = migrationsOf(host)
     host.remove('.async-gen/manifest.json')
     await host.run('install', [], { onConflict: 'mine' })
@@ -176,12 +216,21 @@ describe('an upgrade', () => {
     expect(host.read(path)).toMatch(/trace +Json\?/)
   })
 
+  it('changes the models of several files of a folder schema at once', async () => {
+    const host = await installed(folderHost())
+    const addTrace = (text: string) => text.replace(/^(model .+ \{)\n/m, '$1\n  trace Json?\n')
+    publish({ 'install/schema.prisma': addTrace, 'attempt/schema.prisma': addTrace })
+    expect(lines(await upgradeIn(host))).toEqual(
+      expect.arrayContaining(['update prisma/schema/toasts.prisma', 'update prisma/schema/attempts.prisma']),
+    )
+  })
+
   it('never puts markers into a schema, which would not parse', async () => {
     const host = await installed()
     edit(host, 'prisma/schema.prisma', '@default(25)', '@default(3)')
     publish({ 'attempt/schema.prisma': (text) => text.replace('@default(25)', '@default(30)') })
     expect((await upgradeIn(host, { onConflict: 'merge' })).status).toBe('blocked')
-    await upgradeIn(host, { onConflict: 'mine' })
+    expect((await upgradeIn(host, { onConflict: 'mine' })).status).toBe('applied')
     expect(host.read('prisma/schema.prisma')).toContain('@default(3)')
   })
 
@@ -252,7 +301,9 @@ describe('an upgrade', () => {
     publish({ [CLASS]: (text) => text.replace(DOC, '// newer') })
     const { plan } = await host.run('attempt', ['Other'])
     expect(plan.notes).toEqual(['async-gen 0.1.0 wrote the other files. To update them: npx async-gen upgrade'])
-    expect(lines(await upgradeIn(host))).toContain('update src/async/attempt.ts')
+    const upgraded = lines(await upgradeIn(host))
+    expect(upgraded).toContain('update src/async/attempt.ts')
+    expect(upgraded.filter((line) => line.endsWith('/targets.ts'))).toEqual(['identical src/async/targets.ts'])
   })
 
   it('loses no line of the user, whatever both sides have changed, and has nothing to do after itself', async () => {

@@ -18,7 +18,7 @@ const { db } = await import('../.app/src/async/database.js')
 
 let performed: string[] = []
 let aborted: unknown[] = []
-const held = gate()
+let held = gate()
 
 const Work = {
   note: async (name: string) => {
@@ -76,6 +76,7 @@ beforeAll(() => runMigrations({ connectionString: url }))
 beforeEach(() => {
   performed = []
   aborted = []
+  held = gate()
 })
 afterEach(() => rows('TRUNCATE attempts, graphile_worker._private_jobs CASCADE'))
 
@@ -121,6 +122,7 @@ describe('bulk operations change the attempts that match', () => {
     expect(await Attempt.failAll({}, { dryRun: true })).toBe(3)
     expect(await Attempt.failAll({})).toBe(3)
     expect(await statuses()).toEqual({ cancelled: 2, expired: 2, failed: 5 })
+    expect(await jobs(), 'what has ended needs none').toBe(0)
     for (const attempt of await Attempt.where({ status: ['cancelled', 'expired', 'failed'], endedAfter: '1 hour' }))
       expect(attempt.completedAt).toBeInstanceOf(Date)
   })
@@ -223,11 +225,17 @@ describe('bulk operations refuse', () => {
     ['an invalid duration', () => Attempt.rescheduleAll({}, { to: 'tomorrow' as never }), 'to is "tomorrow"'],
     ['no time', () => Attempt.rescheduleAll({}, {} as never), 'to is undefined'],
     ['no filter', () => (Attempt as never as { cancelAll(): Promise<number> }).cancelAll(), 'the filter is undefined'],
+    ['a dryRun that is a text', () => Attempt.cancelAll({}, { dryRun: 'no' } as never), 'dryRun is "no"'],
     ['an unknown option', () => Attempt.cancelAll({}, { dryrun: true } as never), 'has no option "dryrun"'],
+    [
+      'an unknown option: the time of another operation',
+      () => Attempt.cancelAll({}, { to: '1 day' } as never),
+      'has no option "to"',
+    ],
   ])('%s', async (what, operation, message) => {
     await fill(2, 'pending')
     const error = await operation().catch((thrown) => thrown)
-    expect(error).toMatchObject({ code: what === 'an unknown option' ? 'UNKNOWN_OPTION' : 'INVALID_OPTION' })
+    expect(error).toMatchObject({ code: what.startsWith('an unknown option') ? 'UNKNOWN_OPTION' : 'INVALID_OPTION' })
     expect(error.message).toContain(message)
     expect(await statuses()).toEqual({ pending: 2 })
   })
@@ -259,22 +267,27 @@ describe('bulk operations beside other work', () => {
     expect(await jobs()).toBe(1200)
   })
 
-  it('fail with ROWS_LOCKED and their number if rows stay locked', async () => {
-    await fill(3, 'failed')
+  it('fail with ROWS_LOCKED, their number and the first ids if rows stay locked', async () => {
+    await fill(9, 'failed')
+    const ids = (await Attempt.failed()).map(({ id }) => id).sort((a, b) => Number(a) - Number(b))
+    await rows(`ALTER TABLE attempts DISABLE TRIGGER USER`)
+    await rows(`UPDATE attempts SET target = 'Other' WHERE id = ANY ($1)`, [ids.slice(3)])
+    await rows(`ALTER TABLE attempts ENABLE TRIGGER USER`)
     const other = new pg.Client({ connectionString: url })
     await other.connect()
     await other.query('BEGIN')
-    const {
-      rows: [locked],
-    } = await other.query('SELECT id FROM attempts ORDER BY id LIMIT 1 FOR UPDATE')
-    const error = await Attempt.retryAll({}).catch((thrown) => thrown)
+    await other.query('SELECT FROM attempts WHERE id = $1 OR id >= $2 FOR UPDATE', [ids[0], ids[3]])
+    const [one, many] = await Promise.all(
+      [Work, Other].map((target) => Attempt.retryAll({ target }).catch((thrown) => thrown)),
+    )
     await other.query('ROLLBACK')
     await other.end()
-    expect(error).toMatchObject({ code: 'ROWS_LOCKED' })
-    expect(error.message).toContain(
-      `changed 2 attempts. Other transactions have locked 1 more for 10 seconds: ${locked.id}.`,
+    for (const error of [one, many]) expect(error).toMatchObject({ code: 'ROWS_LOCKED' })
+    expect(one.message).toContain(
+      `changed 2 attempts. Other transactions have locked 1 more for 10 seconds: ${ids[0]}. When`,
     )
-    expect(await Attempt.retryAll({})).toBe(1)
+    expect(many.message).toContain(`have locked 6 more for 10 seconds: ${ids.slice(3, 8).join(', ')} …. When`)
+    expect(await Attempt.retryAll({})).toBe(7)
   })
 
   it('leave alone what changes between the search and its batch, and do not count it', async () => {

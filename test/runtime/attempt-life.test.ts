@@ -8,10 +8,11 @@ import {
   PermanentError,
   WaitTimeoutError,
 } from '@async-gen/runtime'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
+import { countQueries } from '../support/queries.js'
 import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
@@ -261,7 +262,17 @@ describe('wait', () => {
   it('resolves with the result as soon as the call was made', async () => {
     const attempt = await Attempt.async(Work).note('late')
     setTimeout(() => Attempt.perform(attempt.id), 100)
-    expect(await attempt.wait({ timeout: '5s' })).toBe('late')
+    const started = performance.now()
+    const onProgress = vi.fn()
+    expect(await attempt.wait({ timeout: '20s', onProgress })).toBe('late')
+    expect(performance.now() - started).toBeLessThan(15_000)
+    expect(onProgress).not.toHaveBeenCalled()
+  })
+
+  it('reads the row a few times a second', async () => {
+    const attempt = await Attempt.schedule(new Date(Date.now() + 60_000), Work).note('later')
+    const reads = await countQueries(db, async () => void (await attempt.wait({ timeout: '500ms' }).catch(() => {})))
+    expect(reads).toBeLessThanOrEqual(8)
   })
 
   it('throws the stored error of one that failed', async () => {
@@ -273,9 +284,48 @@ describe('wait', () => {
     expect(error.cause).toMatchObject({ name: 'PermanentError', message: 'the card is stolen' })
   })
 
-  it('gives up when it was told to', async () => {
+  it('throws the causes of a stored error too, and only the end where no error is stored', async () => {
+    const [failed, cancelled] = await Attempt.createMany([
+      { target: Work, method: 'fail', args: ['cause'], maxAttempts: 1 },
+      { target: Work, method: 'note', args: ['never'] },
+    ])
+    await failed!.perform()
+    await cancelled!.cancel()
+    const waits = [failed, cancelled].map((each) => each!.wait().catch((thrown) => thrown as AttemptEndedError))
+    const [error, end] = (await Promise.all(waits)) as AttemptEndedError[]
+    expect(error!.cause).toBeInstanceOf(Error)
+    expect(error!.cause).toMatchObject({
+      name: 'TypeError',
+      message: 'outer',
+      cause: { name: 'RangeError', message: 'inner' },
+    })
+    expect((error!.cause as Error).stack).toMatch(/^TypeError: outer\n.*\bfail\b/)
+    expect(end!.message).toBe(`Attempt ${cancelled!.id} (Work.note) ended as cancelled.`)
+    expect(end).not.toHaveProperty('cause')
+  })
+
+  it('gives up when it was told to, and not if the attempt has ended', async () => {
     const attempt = await Attempt.schedule(new Date(Date.now() + 60_000), Work).note('later')
-    await expect(attempt.wait({ timeout: '50ms' })).rejects.toThrow(WaitTimeoutError)
+    const waiting = attempt.wait({ timeout: '50ms' })
+    await expect(waiting).rejects.toThrow(WaitTimeoutError)
+    await expect(waiting).rejects.toThrow('is still pending after 50ms.')
+    const ended = await Attempt.async(Work).note('soon')
+    await ended.perform()
+    expect(await ended.wait({ timeout: 0 })).toBe('soon')
+  })
+
+  it('throws what onProgress throws, and refuses one that is no function', async () => {
+    const attempt = await Attempt.async(Work).note('later')
+    await rows(`UPDATE attempts SET progress = 0.5`)
+    const boom = new Error('no screen')
+    const onProgress = () => {
+      throw boom
+    }
+    await expect(attempt.wait({ onProgress })).rejects.toBe(boom)
+    await expect(attempt.wait({ onProgress: 'loud' as never })).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+      message: 'wait: onProgress is loud. It must be a function.',
+    })
   })
 })
 

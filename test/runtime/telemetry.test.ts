@@ -1,6 +1,6 @@
 import { tracingChannel } from 'node:diagnostics_channel'
 import { setTimeout } from 'node:timers/promises'
-import { BaseAttempt, defineTargets, defineToast, type OperationEvent } from '@async-gen/runtime'
+import { asyncCached, BaseAttempt, defineTargets, defineToast, type OperationEvent } from '@async-gen/runtime'
 import { refreshNow } from '@async-gen/runtime/testing'
 import { context, metrics, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
@@ -14,7 +14,7 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { sweptTables } from '../../runtime/src/core/swept-table.js'
 import { toastOf } from '../../runtime/src/report/report.js'
 import { registerQueueGauges } from '../../runtime/src/worker/opentelemetry-gauges.js'
@@ -33,6 +33,9 @@ const Baker = {
   },
   char: async () => {
     throw new TypeError('more smoke')
+  },
+  drop: async () => {
+    await prisma.attempt.delete({ where: { id: Attempt.current().attempt.id } })
   },
 }
 
@@ -84,6 +87,45 @@ describe('diagnostics channels', () => {
       { outcome: 'retried', error: { name: 'Error', message: 'smoke' } },
       { outcome: 'failed', error: { name: 'Error', message: 'smoke' } },
     ])
+  })
+
+  it('publish a run once whose row is deleted meanwhile', async () => {
+    const { id } = await Attempt.async(Baker).drop()
+    await Attempt.perform(id)
+    expect(told).toMatchObject([{ moment: 'start' }, { moment: 'end', outcome: 'superseded' }])
+    expect(await prisma.attempt.count({ where: { id } })).toBe(0)
+  })
+
+  it('publish the runs of refreshes and builds, and whether a failed one will be retried', async () => {
+    const ends: (OperationEvent & { operation: string })[] = []
+    for (const operation of ['refresh', 'build']) {
+      const { asyncEnd } = tracingChannel(`async-gen:${operation}`)
+      const noteEnd = (message: unknown) => void ends.push({ ...(message as OperationEvent), operation })
+      asyncEnd.subscribe(noteEnd)
+      onTestFinished(() => void asyncEnd.unsubscribe(noteEnd))
+    }
+    onTestFinished(async () => void (await prisma.toast.deleteMany()))
+
+    const parent = { id: 1, updatedAt: new Date() }
+    let compute = () => Baker.burn() as Promise<unknown>
+    const toast = defineToast(db, 'noted', { load: async () => parent, compute: () => compute() })
+    await refreshNow(db, toast, parent)
+    compute = async () => 1
+    await prisma.toast.updateMany({ where: { name: 'noted' }, data: { refreshAt: new Date(0) } })
+    await refreshNow(db, toast, parent)
+    const cached = asyncCached(db, 'noted once', Baker.burn)
+    await expect(cached.fetch('thing', 1)).rejects.toThrow('smoke')
+    const report = await Sales.create({})
+    await refreshNow(db, toastOf(Sales), report as never)
+
+    const error = { name: 'Error', message: 'smoke' }
+    expect(ends).toMatchObject([
+      { operation: 'refresh', type: 'Toast', name: 'noted', id: '1', run: 1, outcome: 'retried', error },
+      { operation: 'refresh', type: 'Toast', name: 'noted', id: '1', run: 2, outcome: 'succeeded' },
+      { type: 'Toast', name: expect.stringContaining('noted once'), run: 1, outcome: 'failed', error },
+      { operation: 'build', type: 'Report', name: 'Sales.build', id: `${report.id}`, run: 1, outcome: 'succeeded' },
+    ])
+    expect(ends[1]).not.toHaveProperty('error')
   })
 })
 
