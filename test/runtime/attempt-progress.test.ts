@@ -181,16 +181,17 @@ describe('progress of a call', () => {
   })
 
   it.each([
-    ['the next run', 1],
-    ['a run of another worker with the same number', 0],
-  ])('of a superseded run is not stored in the row of %s', async (_, count) => {
+    ['the next run', 'num_attempts = 2, locked_by = 2000000000', { status: 'running', numAttempts: 2 }],
+    ['a run of another worker with the same number', 'locked_by = 2000000000', { status: 'running', numAttempts: 1 }],
+    ['an attempt that SQL has cancelled', `status = 'cancelled'`, { status: 'cancelled', numAttempts: 1 }],
+  ])('of a superseded run is not stored in the row of %s', async (_, change, row) => {
     const attempt = await Attempt.async(Import).all()
     const first = Attempt.perform(attempt.id)
     await eventually('the first report', async () => (await attempt.reload()).progress === 0.5)
-    await rows(`UPDATE attempts SET num_attempts = $1, locked_by = 2000000000`, [count + 1])
+    await rows(`UPDATE attempts SET ${change}`)
     proceed()
     await first
-    expect(await attempt.reload()).toMatchObject({ status: 'running', numAttempts: count + 1, progress: 0.5 })
+    expect(await attempt.reload()).toMatchObject({ ...row, progress: 0.5 })
   })
 
   it('costs a serializable call one more try, and no run', async () => {
