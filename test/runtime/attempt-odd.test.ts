@@ -327,8 +327,8 @@ describe('a row that was changed by hand', () => {
     const started = { ...died, elapsed: expect.closeTo(60, -1) }
     expect(first).toMatchObject({ isDue: true, scheduledAt: new Date('2026-01-01'), errors: [earlier, started] })
     expect(second).toMatchObject({ isDue: true, errors: [{ ...died, elapsed: 0 }] })
-    expect(await rows('SELECT DISTINCT status, locked_by FROM attempts')).toEqual([
-      { status: 'pending', locked_by: null },
+    expect(await rows('SELECT DISTINCT status, locked_by, jsonb_typeof(errors) AS errors FROM attempts')).toEqual([
+      { status: 'pending', locked_by: null, errors: 'array' },
     ])
   })
 
@@ -388,11 +388,14 @@ describe('a superseded run', () => {
     }
   })
 
-  it('A8: is no success, though the run that goes on has succeeded', async () => {
-    const successes: unknown[] = []
+  it('A8: is no success and no failure, though the run that goes on has succeeded', async () => {
+    const ends: string[] = []
     class Counting extends Attempt {
       override async handleSuccess() {
-        successes.push(this.id)
+        ends.push('success')
+      }
+      override async handlePerformError() {
+        ends.push('failure')
       }
     }
     await (await Attempt.async(Odd).note('another attempt that has succeeded')).perform()
@@ -406,7 +409,7 @@ describe('a superseded run', () => {
     expect(await second).toMatchObject({ status: 'succeeded', numAttempts: 2 })
     holding[0]!()
     await first
-    expect(successes).toEqual([])
+    expect(ends).toEqual([])
   })
 
   it('P9, P17: neither lets the next one go, nor takes its signal, in the same process', async () => {

@@ -126,6 +126,11 @@ describe('progress of a call', () => {
     await db.query({ name: 'hand', text: `UPDATE attempts SET progress_message = 'old'` }, [])
     await (await Attempt.find(attempt.id))!.perform()
     expect((await attempt.reload()).progressMessage).toBeNull()
+
+    const silent = await Attempt.async(Import).again()
+    await rows(`UPDATE attempts SET progress = 0.7, progress_message = 'old' WHERE id = $1`, [silent.id])
+    await silent.perform()
+    expect(await silent.reload()).toMatchObject({ status: 'succeeded', progress: null, progressMessage: null })
   })
 
   it.each([

@@ -270,7 +270,24 @@ describe('rows that were written by hand', () => {
       expect(attempt).toMatchObject({ isFailed: true, numAttempts: 2147483647, completedAt: expect.any(Date) })
       expect(attempt!.errors).toMatchObject([...kept, { name: 'TooManyRuns' }])
     }
-    expect(await rows('SELECT DISTINCT locked_by FROM attempts')).toEqual([{ locked_by: null }])
+    expect(await rows('SELECT DISTINCT locked_by, jsonb_typeof(errors) AS errors FROM attempts')).toEqual([
+      { locked_by: null, errors: 'array' },
+    ])
+  })
+
+  it('P17: a call whose errors are no list runs, and the list says what was there', async () => {
+    const { id } = await insert('attempts', { target: 'Work', method: 'note', args: '["x"]', errors: '{"code":7}' })
+    expect(await Attempt.perform(BigInt(id!))).toMatchObject({ isSucceeded: true })
+    expect(await rows('SELECT errors FROM attempts')).toEqual([
+      {
+        errors: [
+          expect.objectContaining({
+            name: 'InvalidErrors',
+            message: 'The column errors held no list, but: {"code": 7}',
+          }),
+        ],
+      },
+    ])
   })
 
   it('P17: a call whose target or method is too long for the indexes is refused when it is inserted', async () => {
