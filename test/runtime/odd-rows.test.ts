@@ -265,6 +265,7 @@ describe('rows that were written by hand', () => {
       [JSON.stringify([earlier]), [earlier]],
     ] as const) {
       const { id } = await insert('attempts', { target: 'Work', method: 'note', num_attempts: 2147483647, errors })
+      expect(await Attempt.perform(BigInt(id!)), 'the call does not run').toBeNull()
       await maintain()
       const attempt = await Attempt.find(BigInt(id!))
       expect(attempt).toMatchObject({ isFailed: true, numAttempts: 2147483647, completedAt: expect.any(Date) })
