@@ -125,7 +125,12 @@ describe('in handlePerformError', () => {
     await work(Later)
 
     const attempt = await Attempt.find(id)
-    expect(attempt).toMatchObject({ status: 'pending', maxAttempts: 2, errors: [{ number: 1, message: 'no answer' }] })
+    expect(attempt).toMatchObject({
+      status: 'pending',
+      maxAttempts: 2,
+      completedAt: null,
+      errors: [{ number: 1, message: 'no answer' }],
+    })
     const minutes = (attempt!.scheduledAt.getTime() - attempt!.updatedAt.getTime()) / 60_000
     expect(Math.round(minutes)).toBe(60)
   })

@@ -246,9 +246,9 @@ describe('options that are odd', () => {
 })
 
 describe('a row that was changed by hand', () => {
-  const begun = async (then?: Then) => {
+  const begun = async (then?: Then, Type = Attempt) => {
     const { id } = await Attempt.async(Odd).hold(then)
-    const running = Attempt.perform(id)
+    const running = Type.perform(id)
     await eventually('the call', async () => holding.length > 0)
     const end = async () => {
       holding[0]!()
@@ -258,11 +258,18 @@ describe('a row that was changed by hand', () => {
   }
 
   it('A9, P9: to cancelled while it runs, stays cancelled, and what the call wrote is rolled back', async () => {
-    const { id, end } = await begun('write')
+    const handled: unknown[] = []
+    class Handling extends Attempt {
+      override async handlePerformError(error: unknown) {
+        handled.push(error)
+      }
+    }
+    const { id, end } = await begun('write', Handling)
     await prisma.attempt.update({ where: { id }, data: { status: 'cancelled' } })
     expect(await end()).toMatchObject({ status: 'cancelled' })
     expect((await Attempt.find(id))?.status).toBe('cancelled')
     expect(await rows('SELECT FROM "Order"')).toEqual([])
+    expect(handled, 'and is no failure').toEqual([])
   })
 
   it.each([undefined, 'fail', 'snooze'] as const)(
@@ -295,9 +302,34 @@ describe('a row that was changed by hand', () => {
     expect((await sweep(db)).rescued).toBe(2)
     const [last, goesOn] = await Attempt.where({ method: 'note' })
     expect(last).toMatchObject({ status: 'failed', completedAt: expect.any(Date), errors: [{ name: 'WorkerDied' }] })
-    expect(goesOn).toMatchObject({ status: 'pending', completedAt: null, errors: [{ number: 2, worker: null }] })
+    expect(goesOn).toMatchObject({
+      status: 'pending',
+      completedAt: null,
+      errors: [{ number: 2, worker: null, elapsed: 0 }],
+    })
     await goesOn!.perform()
     expect(goesOn).toMatchObject({ status: 'succeeded', numAttempts: 3 })
+  })
+
+  it('P17: to running, with any times and errors, is taken back, keeps its place, and is due', async () => {
+    const insert = (scheduledAt: string, startedAt: string, errors: unknown) =>
+      rows(
+        `INSERT INTO attempts (target, method, status, locked_by, num_attempts, scheduled_at, started_at, errors)
+        VALUES ('Odd', 'note', 'running', 2000000000, 1, $1, $2::text::timestamptz, $3)`,
+        [scheduledAt, startedAt, JSON.stringify(errors)],
+      )
+    const earlier = { number: 0, message: 'earlier' }
+    await insert('2026-01-01T00:00:00Z', new Date(Date.now() - 60_000).toISOString(), [earlier])
+    await insert('infinity', '-infinity', { message: 'no list' })
+    await sweep(db)
+    const [second, first] = await Attempt.where({})
+    const died = { number: 1, name: 'WorkerDied', worker: 2_000_000_000 }
+    const started = { ...died, elapsed: expect.closeTo(60, -1) }
+    expect(first).toMatchObject({ isDue: true, scheduledAt: new Date('2026-01-01'), errors: [earlier, started] })
+    expect(second).toMatchObject({ isDue: true, errors: [{ ...died, elapsed: 0 }] })
+    expect(await rows('SELECT DISTINCT status, locked_by, jsonb_typeof(errors) AS errors FROM attempts')).toEqual([
+      { status: 'pending', locked_by: null, errors: 'array' },
+    ])
   })
 
   it.each(['"no"', '{"a": 1}', 'null', '5'])('A2: with the args %s, fails for good and is not called', async (args) => {
@@ -354,6 +386,30 @@ describe('a superseded run', () => {
       expect(await second, how).toMatchObject({ status: how ? 'pending' : 'succeeded' })
       holding = []
     }
+  })
+
+  it('A8: is no success and no failure, though the run that goes on has succeeded', async () => {
+    const ends: string[] = []
+    class Counting extends Attempt {
+      override async handleSuccess() {
+        ends.push('success')
+      }
+      override async handlePerformError() {
+        ends.push('failure')
+      }
+    }
+    await (await Attempt.async(Odd).note('another attempt that has succeeded')).perform()
+    const { id } = await Attempt.async(Odd).hold()
+    const first = Counting.perform(id)
+    await eventually('the first run', async () => holding.length === 1)
+    await rows(`UPDATE attempts SET status = 'pending', locked_by = NULL WHERE id = $1`, [id])
+    const second = Elsewhere.perform(id)
+    await eventually('the second run', async () => holding.length === 2)
+    holding[1]!()
+    expect(await second).toMatchObject({ status: 'succeeded', numAttempts: 2 })
+    holding[0]!()
+    await first
+    expect(ends).toEqual([])
   })
 
   it('P9, P17: neither lets the next one go, nor takes its signal, in the same process', async () => {

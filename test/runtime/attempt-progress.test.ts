@@ -126,6 +126,11 @@ describe('progress of a call', () => {
     await db.query({ name: 'hand', text: `UPDATE attempts SET progress_message = 'old'` }, [])
     await (await Attempt.find(attempt.id))!.perform()
     expect((await attempt.reload()).progressMessage).toBeNull()
+
+    const silent = await Attempt.async(Import).again()
+    await rows(`UPDATE attempts SET progress = 0.7, progress_message = 'old' WHERE id = $1`, [silent.id])
+    await silent.perform()
+    expect(await silent.reload()).toMatchObject({ status: 'succeeded', progress: null, progressMessage: null })
   })
 
   it.each([
@@ -181,16 +186,17 @@ describe('progress of a call', () => {
   })
 
   it.each([
-    ['the next run', 1],
-    ['a run of another worker with the same number', 0],
-  ])('of a superseded run is not stored in the row of %s', async (_, count) => {
+    ['the next run', 'num_attempts = 2, locked_by = 2000000000', { status: 'running', numAttempts: 2 }],
+    ['a run of another worker with the same number', 'locked_by = 2000000000', { status: 'running', numAttempts: 1 }],
+    ['an attempt that SQL has cancelled', `status = 'cancelled'`, { status: 'cancelled', numAttempts: 1 }],
+  ])('of a superseded run is not stored in the row of %s', async (_, change, row) => {
     const attempt = await Attempt.async(Import).all()
     const first = Attempt.perform(attempt.id)
     await eventually('the first report', async () => (await attempt.reload()).progress === 0.5)
-    await rows(`UPDATE attempts SET num_attempts = $1, locked_by = 2000000000`, [count + 1])
+    await rows(`UPDATE attempts SET ${change}`)
     proceed()
     await first
-    expect(await attempt.reload()).toMatchObject({ status: 'running', numAttempts: count + 1, progress: 0.5 })
+    expect(await attempt.reload()).toMatchObject({ ...row, progress: 0.5 })
   })
 
   it('costs a serializable call one more try, and no run', async () => {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BaseAttempt, connect, defineTargets, InvalidStateError } from '@async-gen/runtime'
-import { afterAll, expect, it } from 'vitest'
+import { afterAll, afterEach, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 
@@ -32,6 +32,7 @@ function newWorker() {
 const workers = [newWorker(), newWorker()] as const
 const [{ Attempt, Shop }] = workers
 
+afterEach(() => query(url, 'TRUNCATE attempts, "Order", graphile_worker._private_jobs CASCADE'))
 afterAll(() => Promise.all(workers.map(({ db }) => db.close())))
 
 it('A9, A11, P9, P13: whatever workers and people do to the same rows at once, an order is there where its call has succeeded, once, and nowhere else', async () => {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BaseAttempt, type Duration, defineTargets, TimeoutError } from '@async-gen/runtime'
+import { BaseAttempt, connect, type Duration, defineTargets, TimeoutError } from '@async-gen/runtime'
+import { PrismaPg } from '@prisma/adapter-pg'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { lingeringCalls } from '../../runtime/src/attempt/lingering.js'
 import { testDatabase } from '../support/database.js'
@@ -9,6 +10,7 @@ import { runJobs } from '../support/work.js'
 
 const url = await testDatabase()
 const { db } = await import('../.app/src/async/database.js')
+const { PrismaClient } = await import('../.app/src/generated/prisma/client.js')
 
 let signal: AbortSignal | undefined
 /** Resolves what the calls wait for that ignore their signal. */
@@ -48,6 +50,7 @@ const Slow = {
     await Slow.deaf()
   },
   fast: async () => {
+    signal = Attempt.current().signal
     await sleep(20)
     return 'in time'
   },
@@ -65,6 +68,7 @@ const work = () => runJobs(url, Attempt)
 
 afterEach(async () => {
   release()
+  signal = undefined
   await rows('TRUNCATE attempts, "Order", graphile_worker._private_jobs CASCADE')
 })
 afterAll(() => db.close())
@@ -94,15 +98,24 @@ describe('the time limit of a run', () => {
     expect(attempt).toMatchObject({ status: 'succeeded', result: 'in time', timeoutMs: null })
   })
 
-  it('can be set in the row by SQL, and a limit of 0 or less leaves no time for a run', async () => {
+  it.each([0, -5])('of %s ms, which SQL may set, leaves no time: the method does not begin', async (limit) => {
     const attempt = await Attempt.async(Slow, { maxAttempts: 1 }).fast()
-    await rows('UPDATE attempts SET timeout_ms = -5')
+    await rows('UPDATE attempts SET timeout_ms = $1', [limit])
     await attempt.perform()
     expect(attempt).toMatchObject({
       status: 'failed',
-      timeoutMs: -5,
+      timeoutMs: limit,
       errors: [{ code: 'TIMEOUT', message: expect.stringContaining('column timeout_ms') }],
     })
+    expect(signal).toBeUndefined()
+  })
+
+  it('aborts nothing after a call that has ended in time', async () => {
+    const attempt = await Attempt.async(Slow, { timeout: '200ms' }).fast()
+    await attempt.perform()
+    await sleep(250)
+    expect(attempt.status).toBe('succeeded')
+    expect(signal).toMatchObject({ aborted: false })
   })
 
   it.each([0, -1, Number.NaN, '25 days', 'soon'])('cannot be %s', async (timeout) => {
@@ -151,6 +164,28 @@ describe('the time limit of a run', () => {
       return sessions.length === 0
     })
     expect(await rows('SELECT * FROM "Order"')).toEqual([])
+  })
+
+  it('ends a run whose transaction could not be opened', async () => {
+    const other = connect(new PrismaClient({ adapter: new PrismaPg({ connectionString: `${url}_gone` }) }), {
+      connectionString: url,
+    })
+    const Shop = {
+      order: async () => {
+        const { tx, signal } = Ordering.current()
+        await expect(tx()).rejects.toThrow()
+        await sleep(60_000, undefined, { signal })
+      },
+    }
+    class Ordering extends BaseAttempt(other, {
+      model: 'Attempt',
+      table: 'attempts',
+      targets: defineTargets({ Shop }),
+    }) {}
+    const attempt = await Ordering.async(Shop, { timeout: '500ms', maxAttempts: 1 }).order()
+    await attempt.perform()
+    expect(attempt).toMatchObject({ status: 'failed', errors: [{ code: 'TIMEOUT' }] })
+    await other.close()
   })
 
   it('ends a run that has changed its own row in its transaction', async () => {

@@ -44,7 +44,10 @@ const jobOf = async ({ id }: { id: bigint }) => {
   return job
 }
 
-afterEach(() => prisma.attempt.deleteMany())
+afterEach(async () => {
+  await prisma.attempt.deleteMany()
+  await prisma.order.deleteMany()
+})
 
 describe('recording a call', () => {
   it('A1: a rollback leaves neither row nor job, a commit both', async () => {
@@ -184,6 +187,16 @@ describe('performing', () => {
     expect(nothing.result).toBeNull()
   })
 
+  it('A8: a call that has succeeded is completed, and locked by no worker', async () => {
+    const attempts = [await Attempt.async(Greeter).nothing(), await Attempt.async(Greeter).order(1, { fail: false })]
+    for (const attempt of attempts) await attempt.perform()
+    const ended = await rows(
+      'SELECT status, locked_by, completed_at BETWEEN started_at AND now() AS completed FROM attempts',
+    )
+    const completed = { status: 'succeeded', locked_by: null, completed: true }
+    expect(ended).toEqual([completed, completed])
+  })
+
   it('A6: leaves one alone that is not due, its count too, and warns when it is due', async () => {
     const warned = vi.spyOn(process, 'emitWarning').mockReturnValue()
     onTestFinished(() => warned.mockRestore())
@@ -216,7 +229,7 @@ describe('performing', () => {
     const attempt = await Attempt.async(Greeter).fail()
     await attempt.perform()
 
-    expect(attempt).toMatchObject({ status: 'pending', numAttempts: 1 })
+    expect(attempt).toMatchObject({ status: 'pending', numAttempts: 1, completedAt: null })
     expect(attempt.scheduledAt.getTime()).toBeGreaterThan(Date.now())
     expect(attempt.errors).toEqual([
       expect.objectContaining({
@@ -238,7 +251,7 @@ describe('performing', () => {
       await Attempt.perform(id)
     }
     const attempt = await Attempt.find(id)
-    expect(attempt).toMatchObject({ status: 'failed', numAttempts: 2 })
+    expect(attempt).toMatchObject({ status: 'failed', numAttempts: 2, completedAt: expect.any(Date) })
     expect(attempt?.errors.map(({ number }) => number)).toEqual([1, 2])
   })
 

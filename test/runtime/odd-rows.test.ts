@@ -259,11 +259,36 @@ describe('rows that were written by hand', () => {
   })
 
   it('P17: a call whose number of runs would overflow fails with an error', async () => {
-    const { id } = await insert('attempts', { target: 'Work', method: 'note', num_attempts: 2147483647, errors: '{}' })
-    await maintain()
-    const attempt = await Attempt.find(BigInt(id!))
-    expect(attempt).toMatchObject({ isFailed: true, numAttempts: 2147483647 })
-    expect(attempt!.errors.at(-1)).toMatchObject({ name: 'TooManyRuns' })
+    const earlier = { number: 1, name: 'Error', message: 'no answer' }
+    for (const [errors, kept] of [
+      ['{}', []],
+      [JSON.stringify([earlier]), [earlier]],
+    ] as const) {
+      const { id } = await insert('attempts', { target: 'Work', method: 'note', num_attempts: 2147483647, errors })
+      expect(await Attempt.perform(BigInt(id!)), 'the call does not run').toBeNull()
+      await maintain()
+      const attempt = await Attempt.find(BigInt(id!))
+      expect(attempt).toMatchObject({ isFailed: true, numAttempts: 2147483647, completedAt: expect.any(Date) })
+      expect(attempt!.errors).toMatchObject([...kept, { name: 'TooManyRuns' }])
+    }
+    expect(await rows('SELECT DISTINCT locked_by, jsonb_typeof(errors) AS errors FROM attempts')).toEqual([
+      { locked_by: null, errors: 'array' },
+    ])
+  })
+
+  it('P17: a call whose errors are no list runs, and the list says what was there', async () => {
+    const { id } = await insert('attempts', { target: 'Work', method: 'note', args: '["x"]', errors: '{"code":7}' })
+    expect(await Attempt.perform(BigInt(id!))).toMatchObject({ isSucceeded: true })
+    expect(await rows('SELECT errors FROM attempts')).toEqual([
+      {
+        errors: [
+          expect.objectContaining({
+            name: 'InvalidErrors',
+            message: 'The column errors held no list, but: {"code": 7}',
+          }),
+        ],
+      },
+    ])
   })
 
   it('P17: a call whose target or method is too long for the indexes is refused when it is inserted', async () => {

@@ -58,6 +58,10 @@ const Orders = {
     await tx.newsletter.count()
     await tx.newsletter.create({ data: { subject } })
   },
+  async snooze() {
+    calls++
+    return Attempt.current().snooze('1 hour')
+  },
   async writeAndSnooze(subject: string) {
     await Orders.write(subject)
     return Attempt.current().snooze('1 hour')
@@ -236,8 +240,15 @@ describe('a claim whose answer was lost', () => {
 
   it('is released by the sweep if it commits later, and its run is not counted', async () => {
     const id = await claimedLate()
+    const { scheduledAt } = (await Attempt.find(id))!
     await sweep(db)
-    expect(await Attempt.find(id)).toMatchObject({ status: 'pending', numAttempts: 0, errors: [] })
+    expect(await Attempt.find(id), 'in its place in the queue').toMatchObject({
+      status: 'pending',
+      numAttempts: 0,
+      errors: [],
+      scheduledAt,
+    })
+    expect(await rows('SELECT locked_by FROM attempts')).toEqual([{ locked_by: null }])
   })
 
   it('is not released if somebody has cancelled the row since', async () => {
@@ -415,5 +426,28 @@ describe('the sweep', () => {
     thawed.open()
     await expect(holding).rejects.toThrow()
     await frozen.close()
+  })
+})
+
+describe('a database that refuses statements for seconds', () => {
+  it('delays the end of each run, and no call runs again', async () => {
+    class Handling extends Attempt {
+      override async handlePerformError() {
+        await this.fail()
+      }
+    }
+    const ended = [
+      await Attempt.async(Orders).plain(),
+      await Attempt.async(Orders).snooze(),
+      await Attempt.async(Orders).lose('P0001'),
+      await Handling.async(Orders).lose('P0001'),
+    ]
+    // A call that another one waits for ends by a statement of its own.
+    await Attempt.async(Orders, { after: [ended[0]!] }).plain()
+    const end = new Date(Date.now() + 3500).toISOString()
+    await trouble('53100', 1e6, `NEW.status <> 'running' AND clock_timestamp() < '${end}'`)
+    await Promise.all(ended.map((attempt) => attempt.perform()))
+    expect(ended).toMatchObject([{ status: 'succeeded' }, { snoozes: 1 }, { status: 'pending' }, { status: 'failed' }])
+    expect(calls, 'each call ran once').toBe(4)
   })
 })
