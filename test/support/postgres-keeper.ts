@@ -38,7 +38,8 @@ try {
   if (process.env.DATABASE_URL) await keepDatabases(process.env.DATABASE_URL)
   else await keepCluster()
 } finally {
-  fs.rmSync(folder, { recursive: true, force: true })
+  // Processes of a killed run may still write into it for a moment.
+  fs.rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
 }
 process.exit()
 

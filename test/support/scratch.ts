@@ -8,7 +8,7 @@ const NEEDED = 8 * 1024 ** 3
 
 /**
  * The folder for files that go with the run: in memory where there is room, and where programs may be started from. A run creates a hundred
- * thousand files, which costs a third of its time on some disks.
+ * thousand files. To install a host took 27 s of CPU on a disk, and 16 s in memory.
  */
 export function scratchRoot(): string {
   return !process.env.TMPDIR && hasRoomInMemory() ? MEMORY : tmpdir()
