@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { BaseAttempt, connect, defineTargets, sweep, TransactionEndedError } from '@async-gen/runtime'
 import { PrismaPg } from '@prisma/adapter-pg'
+import { runMigrations } from 'graphile-worker'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import type { BoundClass } from '../../runtime/src/attempt/binding.js'
 import type { NewAttempt } from '../../runtime/src/attempt/row.js'
@@ -507,6 +508,28 @@ describe('the queue follows the row', () => {
     expect(await rows('SELECT FROM graphile_worker.jobs')).toEqual([])
     await sweep(Attempt.db)
     expect(await rows('SELECT key FROM graphile_worker.jobs')).toEqual([{ key: `attempt:${attempt.id}` }])
+  })
+
+  it('A13: no record fails while the first worker installs Graphile Worker', async () => {
+    let isInstalled = false
+    const recordUntilInstalled = async () => {
+      while (!isInstalled) await Attempt.async(Mail).send('Ada')
+    }
+    const install = async () => {
+      await runMigrations({ connectionString: url })
+      isInstalled = true
+    }
+    await rows('ALTER SCHEMA graphile_worker RENAME TO installed')
+    try {
+      await Promise.all([install(), ...Array.from({ length: 5 }, recordUntilInstalled)])
+      await sweep(Attempt.db)
+      const attempts = await rows('SELECT count(*) FROM attempts')
+      expect(await rows('SELECT count(*) FROM graphile_worker.jobs')).toEqual(attempts)
+    } finally {
+      isInstalled = true
+      await rows('DROP SCHEMA graphile_worker CASCADE')
+      await rows('ALTER SCHEMA installed RENAME TO graphile_worker')
+    }
   })
 
   it('A1: claims and finishes leave the queue alone', async () => {

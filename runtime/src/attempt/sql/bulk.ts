@@ -27,8 +27,7 @@ export const canAddJobs: Statement = {
   name: 'async-gen:can-add-jobs',
   text: `
     SELECT CASE WHEN has_schema_privilege(to_regnamespace('graphile_worker')::oid, 'USAGE') THEN
-      to_regproc('graphile_worker.add_jobs') IS NOT NULL
-      AND NOT row_security_active(to_regclass('graphile_worker._private_jobs')::oid)
+      row_security_active(to_regclass('graphile_worker._private_jobs')::oid) IS FALSE
     END AS allowed`,
 }
 
