@@ -208,8 +208,8 @@ describe('the command line', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(word, { maxLength: 5 }), fc.boolean(), async (words, json) => {
         // After a lone -- everything is an argument.
-        const flags = ['--check', ...(json ? ['--json'] : [])]
-        const args = words.includes('--') ? words : [...words, ...flags]
+        const end = words.includes('--') ? words.indexOf('--') : words.length
+        const args = words.toSpliced(end, 0, '--check', ...(json ? ['--json'] : []))
         const { status, stdout, stderr } = await asyncGen(host, ...args)
         expect([0, 2, 3, 4, 5, 6]).toContain(status)
         expect(stdout + stderr).not.toMatch(/^ +at /m)
