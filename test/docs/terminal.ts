@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { childEnv } from '../support/run.js'
+import { childEnv, installerEnv } from '../support/run.js'
 import { comparable } from './output.js'
 
 export interface TerminalProcess {
@@ -18,7 +18,7 @@ export function startInTerminal(dir: string, command: string, env: Record<string
   const child = spawn('script', ['-qefc', command, '/dev/null'], {
     cwd: dir,
     // In a terminal nothing of this run's own database is known: the application has its .env.
-    env: { ...childEnv(env), TERM: 'xterm', COLUMNS: '200' },
+    env: { ...(/\bnpm install\b/.test(command) ? installerEnv(env) : childEnv(env)), TERM: 'xterm', COLUMNS: '200' },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   let text = ''

@@ -7,6 +7,7 @@ import { APP } from './host.js'
 import { createDatabase, type PostgresServer, startPostgres } from './postgres.js'
 import { prisma, schemaEngineLine } from './prisma.js'
 import { compilePrograms } from './programs.js'
+import { setCertificatesAside } from './run.js'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -16,6 +17,7 @@ declare module 'vitest' {
 
 /** One PostgreSQL for the whole run, with a template that each test file copies. */
 export default async function setup(project: TestProject) {
+  setCertificatesAside()
   const { stop, url, prefix, folder } = await startPostgres()
   const server = { url, prefix }
   try {

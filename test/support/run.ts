@@ -16,7 +16,8 @@ export interface Ran {
 /** Runs a command to its end and returns what it said. One that fails throws with the command and all of its output. */
 export function run(cwd: string, command: string, args: string[], options: RunOptions = {}): Promise<Ran> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, env: childEnv(options.env), stdio: ['ignore', 'pipe', 'pipe'] })
+    const env = command === 'npm' || command === 'sh' ? installerEnv(options.env) : childEnv(options.env)
+    const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
     let stdout = ''
     let stderr = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -49,6 +50,20 @@ export function childEnv(extra: Record<string, string> = {}) {
     FORCE_COLOR: '0',
     ...extra,
   }
+}
+
+/** For a command that may install packages. */
+export function installerEnv(extra?: Record<string, string>) {
+  const { TEST_CA_CERTS } = process.env
+  return { ...childEnv(extra), ...(TEST_CA_CERTS && { NODE_EXTRA_CA_CERTS: TEST_CA_CERTS }) }
+}
+
+/** Node.js reads additional certificates at each start, for longer than it needs to start. Of what the tests start, only installers need them. */
+export function setCertificatesAside() {
+  const { NODE_EXTRA_CA_CERTS } = process.env
+  if (!NODE_EXTRA_CA_CERTS) return
+  process.env.TEST_CA_CERTS = NODE_EXTRA_CA_CERTS
+  delete process.env.NODE_EXTRA_CA_CERTS
 }
 
 /** Arguments for vitest in a host: vitest's own limits of 5 and 10 seconds are too short for a busy machine. */
