@@ -8,10 +8,16 @@ const runtime = (file: string) => fileURLToPath(new URL(`runtime/src/${file}`, i
 const COMPATIBILITY = 'test/{compatibility,bench}/**/*.test.ts'
 
 /** Their files share a process, and what it has loaded. Those that are left out mock modules. */
-const SHARING = 'test/{generators,docs}/!(stage|upgrade).test.ts'
+const SHARING = [
+  'test/{generators,docs}/!(stage|upgrade).test.ts',
+  'test/chaos/{control-inputs,crash,graphile,idle,storm}.test.ts',
+]
 
 /** Their files share a process too, but only the packages in it: their modules are bound to a database. Those that are left out set globals, or count connections. */
-const SHARING_PACKAGES = 'test/{runtime,flow,dashboard,chaos}/!(telemetry|events).test.ts'
+const SHARING_PACKAGES = [
+  'test/{runtime,flow,dashboard}/!(telemetry|events).test.ts',
+  'test/chaos/!(control-inputs|crash|graphile|idle|storm).test.ts',
+]
 
 const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   test: {
@@ -21,7 +27,7 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
     exclude: ['**/node_modules/**', 'test/.*/**', 'test/hosts/**', ...(test?.exclude ?? [])],
     pool: 'forks',
     // See test/support/short-lived.cjs.
-    execArgv: ['--liftoff-only'],
+    execArgv: ['--require', fileURLToPath(new URL('test/support/short-lived.cjs', import.meta.url))],
     testTimeout: 180_000,
     hookTimeout: 180_000,
     alias: [
@@ -35,30 +41,58 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
 })
 
 /** They wait for timers of the worker, up to ninety seconds. At the end of a run, nothing would run beside them. */
-const WAITING = ['test/chaos/graphile.test.ts', 'test/chaos/idle.test.ts']
+const FIRST = ['/chaos/graphile.test.ts', '/chaos/idle.test.ts']
 
-class WaitingFirst extends BaseSequencer {
+/** They wait for processes most of the time. */
+const WAITING = ['/chaos/', '/runtime/retries.', '/runtime/presence.', '/runtime/worker-start.', '/flow/limits-faults.']
+
+/** The files of each project, those that wait in turn with those that compute: several that wait, side by side, leave the machine idle. */
+class InTurn extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const sorted = await super.sort(files)
-    const waits = ({ moduleId }: TestSpecification) => WAITING.some((file) => moduleId.endsWith(file))
-    return [...sorted.filter(waits), ...sorted.filter((file) => !waits(file))]
+    const [first, others] = partition(await super.sort(files), isOneOf(FIRST))
+    const projects = new Set(others.map(({ project }) => project))
+    const inTurn = [...projects].map((each) => {
+      const [waiting, computing] = partition(
+        others.filter(({ project }) => project === each),
+        isOneOf(WAITING),
+      )
+      return alternate(computing, waiting)
+    })
+    return [...first, ...inTurn.flat()]
   }
+}
+
+const isOneOf =
+  (names: string[]) =>
+  ({ moduleId }: TestSpecification) =>
+    names.some((name) => moduleId.includes(`/test${name}`))
+
+function partition<T>(items: T[], holds: (item: T) => boolean): [T[], T[]] {
+  return [items.filter(holds), items.filter((item) => !holds(item))]
+}
+
+function alternate<T>(some: T[], others: T[]): T[] {
+  const rounds = Math.max(some.length, others.length)
+  return Array.from({ length: rounds }, (_, i) => [...some.slice(i, i + 1), ...others.slice(i, i + 1)]).flat()
 }
 
 export default defineConfig({
   test: {
-    sequence: { sequencer: WaitingFirst },
+    sequence: { sequencer: InTurn },
     globalSetup: 'test/support/global-setup.ts',
     // Most of the time, many tests wait for processes.
-    maxWorkers: 4,
+    maxWorkers: 5,
     projects: [
-      project('sharing', { include: [SHARING], isolate: false }),
+      project('sharing', { include: SHARING, isolate: false }),
       project('sharing packages', {
-        include: [SHARING_PACKAGES],
+        include: SHARING_PACKAGES,
         isolate: false,
         setupFiles: 'test/support/fresh-modules.ts',
       }),
-      project('isolated', { include: ['test/**/*.test.ts'], exclude: [SHARING, SHARING_PACKAGES, COMPATIBILITY] }),
+      project('isolated', {
+        include: ['test/**/*.test.ts'],
+        exclude: [...SHARING, ...SHARING_PACKAGES, COMPATIBILITY],
+      }),
       project('compatibility', { include: [COMPATIBILITY] }),
     ],
   },
