@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { createDatabase } from '../support/postgres.js'
-import { copyChaosHost } from './storm/host.js'
+import { bundleChaosHost } from './storm/host.js'
 import { play } from './storm/play.js'
 import { scenarios } from './storm/scenarios.js'
 import type { Ground } from './storm/scene.js'
@@ -15,8 +15,8 @@ const ground: Ground = {
   },
 }
 
-beforeAll(() => {
-  ground.host = copyChaosHost()
+beforeAll(async () => {
+  ground.host = await bundleChaosHost()
 })
 
 afterAll(() => {

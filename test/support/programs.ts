@@ -45,16 +45,30 @@ export async function compilePrograms() {
 
 /** Bundles the workers of the tests with all of their packages, as some hosts do: they start with half of the work. What several use is shared. */
 async function bundlePrograms(outdir: string): Promise<void> {
+  const programs = PROGRAMS.map((file): [string, string] => [join(REPOSITORY, file), compiledName(file)])
+  // As deep as the modules that look for the package.json of the runtime.
+  await bundle(programs, outdir, 'runtime/dist/chunks')
+  cpSync(join(REPOSITORY, 'runtime', 'package.json'), join(outdir, 'runtime', 'package.json'))
+  for (const file of PROGRAMS) {
+    // Commands import only modules that mention it. In the bundle, the class is in a chunk.
+    const hasAttempts = /\bextends BaseAttempt\b/.test(readFileSync(join(REPOSITORY, file), 'utf8'))
+    if (hasAttempts) appendFileSync(join(outdir, compiledName(file)), '// extends BaseAttempt\n')
+  }
+}
+
+/**
+ * Bundles programs that share one runtime.
+ *
+ * @param programs the file of each, and what it is called in `outdir`
+ * @param chunks the folder in `outdir` of what several of them use
+ */
+export async function bundle(programs: [file: string, name: string][], outdir: string, chunks: string): Promise<void> {
   await build({
-    entryPoints: PROGRAMS.map((file) => ({
-      in: join(REPOSITORY, file),
-      out: compiledName(file).replace(/\.js$/, ''),
-    })),
+    entryPoints: programs.map(([file, name]) => ({ in: file, out: name.replace(/\.js$/, '') })),
     outdir,
     bundle: true,
     splitting: true,
-    // As deep as the modules that look for the package.json of the runtime.
-    chunkNames: 'runtime/dist/chunks/[hash]',
+    chunkNames: `${chunks}/[hash]`,
     alias: { '@async-gen/runtime': join(REPOSITORY, 'runtime', 'src', 'index.ts') },
     platform: 'node',
     format: 'esm',
@@ -65,12 +79,6 @@ async function bundlePrograms(outdir: string): Promise<void> {
     },
     logLevel: 'error',
   })
-  cpSync(join(REPOSITORY, 'runtime', 'package.json'), join(outdir, 'runtime', 'package.json'))
-  for (const file of PROGRAMS) {
-    // Commands import only modules that mention it. In the bundle, the class is in a chunk.
-    const hasAttempts = /\bextends BaseAttempt\b/.test(readFileSync(join(REPOSITORY, file), 'utf8'))
-    if (hasAttempts) appendFileSync(join(outdir, compiledName(file)), '// extends BaseAttempt\n')
-  }
 }
 
 /** Where the bundled program of a source file is: `bundled('test/chaos/host/worker.ts')`. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -39,6 +39,8 @@ export class Fleet {
   readonly #host: string
   readonly #env: Record<string, string>
   readonly #command: string
+  /** Of the modules: a host may be compiled. */
+  readonly #extension: string
   #supervised = true
   #started = 0
 
@@ -47,6 +49,7 @@ export class Fleet {
     this.#host = host
     this.#env = env
     this.#command = workerCommand(host)
+    this.#extension = existsSync(join(host, 'src/async/worker.js')) ? '.js' : '.ts'
   }
 
   get running(): Worker[] {
@@ -55,7 +58,7 @@ export class Fleet {
 
   /** Starts a worker, every second one with prefetched jobs, and does not wait for it. */
   async launch(): Promise<Worker> {
-    const module = this.#started++ % 2 === 0 ? 'src/async/worker.ts' : 'src/async/worker-prefetch.ts'
+    const module = `src/async/${this.#started++ % 2 === 0 ? 'worker' : 'worker-prefetch'}${this.#extension}`
     const port = await freePort()
     const args = [this.#command, 'run', module, '--concurrency', '10', '--health', String(port), '--log', 'json']
     const child = spawn(process.execPath, args, {
