@@ -41,24 +41,29 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
 })
 
 /** They wait for timers of the worker, up to ninety seconds. At the end of a run, nothing would run beside them. */
-const FIRST = ['/chaos/graphile.test.ts', '/chaos/idle.test.ts']
+const FIRST = ['/chaos/graphile.', '/chaos/idle.']
 
-/** They wait for processes most of the time. */
-const WAITING = ['/chaos/', '/runtime/retries.', '/runtime/presence.', '/runtime/worker-start.', '/flow/limits-faults.']
+/** They wait for processes, and for as long. They run in turn with files that need a process of their own, too. */
+const EARLY = [
+  ...['/chaos/attempts-command.', '/chaos/pause.', '/chaos/silence.', '/chaos/steps.'],
+  ...['/flow/limits-faults.', '/runtime/retries.', '/runtime/worker-start.'],
+]
 
-/** The files of each project, those that wait in turn with those that compute: several that wait, side by side, leave the machine idle. */
+/** Files that wait side by side would leave the machine idle: each of them runs beside one that computes. */
 class InTurn extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const [first, others] = partition(await super.sort(files), isOneOf(FIRST))
-    const projects = new Set(others.map(({ project }) => project))
+    const [first, later] = partition(await super.sort(files), isOneOf(FIRST))
+    const [early, others] = partition(later, isOneOf(EARLY))
+    const [isolated, sharing] = partition(others, ({ project }) => project.config.isolate)
+    const projects = new Set(sharing.map(({ project }) => project))
     const inTurn = [...projects].map((each) => {
       const [waiting, computing] = partition(
-        others.filter(({ project }) => project === each),
-        isOneOf(WAITING),
+        sharing.filter(({ project }) => project === each),
+        isOneOf(['/chaos/']),
       )
       return alternate(computing, waiting)
     })
-    return [...first, ...inTurn.flat()]
+    return [...first, ...alternate(isolated, early), ...inTurn.flat()]
   }
 }
 

@@ -12,8 +12,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../runtime/src/testing/free-port.js'
 import { dropDatabases, query } from './postgres.js'
 
-/** Faster than a database that anyone wants to keep. */
-const FAST = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
+/** Faster than a database that anyone wants to keep. Each minute, autovacuum would start a process for each of some 200 databases. */
+const FAST = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', autovacuum: 'off' }
 
 const [folder = '', network = '', settings = ''] = process.argv.slice(2)
 
