@@ -6,19 +6,21 @@ import { APP, assembleHost, asyncGen, PACKAGES, REPOSITORY } from './host.js'
 import { prisma } from './prisma.js'
 import { run } from './run.js'
 
-await replace(PACKAGES, async (dir) => {
-  mkdirSync(dir, { recursive: true })
-  await run(REPOSITORY, 'npm', ['pack', '--workspaces', '--include-workspace-root', '--pack-destination', dir])
-})
-await replace(APP, async (dir) => {
-  assembleHost('single', dir)
-  // The repository ends here, for a formatter: Biome would be started for each file.
-  mkdirSync(join(dir, '.git'))
-  await asyncGen(dir, ['install', '--yes'])
-  await asyncGen(dir, ['attempt', '--yes'])
-  await asyncGen(dir, ['reports', 'MonthlySales', '--yes'])
-  await prisma(dir, ['generate'])
-})
+await Promise.all([
+  replace(PACKAGES, async (dir) => {
+    mkdirSync(dir, { recursive: true })
+    await run(REPOSITORY, 'npm', ['pack', '--workspaces', '--include-workspace-root', '--pack-destination', dir])
+  }),
+  replace(APP, async (dir) => {
+    assembleHost('single', dir)
+    // The repository ends here, for a formatter: Biome would be started for each file.
+    mkdirSync(join(dir, '.git'))
+    await asyncGen(dir, ['install', '--yes'])
+    await asyncGen(dir, ['attempt', '--yes'])
+    await asyncGen(dir, ['reports', 'MonthlySales', '--yes'])
+    await prisma(dir, ['generate'])
+  }),
+])
 console.log('test/.packages and test/.app are ready')
 
 /** Makes a folder beside the old one, until it is whole: what runs meanwhile goes on with the old one, and a failure leaves it. */
