@@ -220,6 +220,7 @@ describe('options that are odd', () => {
     [{ scheduledAt: null }, 'scheduledAt is null'],
     [{ priority: Number.NaN }, 'priority is NaN'],
     [{ maxAttempts: 0 }, 'maxAttempts is 0'],
+    [{ maxAttempts: 2.5 }, 'maxAttempts is 2.5'],
   ])('A15: %o is refused, rather than made into “now” or a default', async (options, message) => {
     await expect(create(options)).rejects.toThrow(message)
     expect(await rows('SELECT FROM attempts')).toEqual([])
