@@ -1,5 +1,5 @@
 import { AsyncGenError, BaseAttempt, connect, defineTargets, PermanentError } from '@async-gen/runtime'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 
@@ -227,6 +227,7 @@ describe('a filter is refused', () => {
 
   it('with an attempt of another table as the parent', async () => {
     await rows('CREATE TABLE archive AS SELECT * FROM attempts')
+    onTestFinished(async () => void (await rows('DROP TABLE archive')))
     class Archived extends BaseAttempt(db, { model: 'Attempt', table: 'archive', targets }) {}
     const parent = (await Archived.find(made.parent!.id))!
     await expect(Attempt.where({ parent: parent as never })).rejects.toMatchObject(invalid)
