@@ -155,6 +155,8 @@ describe('Attempt.pause', () => {
     ['an inherited method', [OrderClient, { method: 'toString' }], 'has no method "toString"'],
     ['a target that is not listed', [class Other {}], 'Other is not a target'],
     ['an object of functions that is not listed', [{ send: async () => {} }], 'is not a target. List it'],
+    ['such an object with another property', [{ send: async () => {}, retries: 3 }], 'is not a target. List it'],
+    ['options in place of a target', [{ until: '1h' }, { reason: 'deploy' }], 'is not a target. List it'],
     ['the name of a target that is not listed', ['Other'], 'No target is called "Other"'],
     ['one record of a target', [Orders.for({ id: 1 })], 'is not a target'],
     ['a target that could not be imported', [undefined], 'pause(undefined): the first argument is no target'],
@@ -168,6 +170,14 @@ describe('Attempt.pause', () => {
     const pause = Attempt.pause as (...args: unknown[]) => Promise<void>
     await expect(pause.apply(Attempt, args)).rejects.toThrow(message)
     expect(await rows('SELECT FROM async_pauses')).toEqual([])
+  })
+
+  it('has options that resume() refuses', async () => {
+    await Attempt.pause()
+    await expect(Attempt.resume({ until: '1h' } as never)).rejects.toThrow(
+      'resume has no option "until" here. Its options are: none.',
+    )
+    expect(await Attempt.pauses()).toHaveLength(1)
   })
 
   it('refuses a subclass, whose rows have the same model', async () => {
