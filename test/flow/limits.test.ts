@@ -9,6 +9,7 @@ import {
 } from '@async-gen/runtime'
 import { run } from 'graphile-worker'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { presenceOf } from '../../runtime/src/presence/presence.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { gate } from '../support/gate.js'
@@ -254,6 +255,23 @@ describe('limit(target, { key, concurrency })', () => {
     expect(calls).toEqual([])
     const [failed] = await Attempt.failed()
     expect(failed).toMatchObject({ numAttempts: 1, errors: [{ code: 'INVALID_LIMIT_KEY' }] })
+  })
+
+  it.each(['before', 'after'])('holds for a call that is claimed just %s one without a limit', async (order) => {
+    const held = [1, 2, 3].map(() => ({ target: Shopify, method: 'hold' as const, args: ['acme'] as [string] }))
+    const [, , full] = await Attempt.createMany(held)
+    await rows(`UPDATE attempts SET status = 'running' WHERE id <> $1`, [full!.id])
+    const free = await Attempt.async(Mail).send('a')
+    const { id: worker } = await presenceOf(db)
+    const { runs } = Attempt.store
+    const limits = { list: (await Attempt.targets()).limits, argsOf: () => ['acme'] }
+    // At the same moment, so that one statement could claim both.
+    const claims = [() => runs.claim(full!.id, worker, { limits }), () => runs.claim(free.id, worker)]
+    const claimed = await Promise.all((order === 'before' ? claims : claims.toReversed()).map((claim) => claim()))
+    const [limited, unlimited] = order === 'before' ? claimed : claimed.toReversed()
+    expect(limited).toEqual({ claimed: undefined, waits: true })
+    expect(await full!.reload()).toMatchObject({ status: 'pending' })
+    expect(unlimited!.claimed?.run.id).toBe(free.id)
   })
 })
 

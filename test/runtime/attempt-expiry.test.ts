@@ -117,6 +117,11 @@ describe('a call with an expiry', () => {
     expect(await rows('SELECT DISTINCT status FROM attempts')).toEqual([{ status: 'expired' }])
   })
 
+  it('may have the first and the last time that can be stored', async () => {
+    const times = { scheduledAt: new Date('0001-01-01T00:00:00Z'), expiresAt: new Date('9999-12-31T23:59:59.999Z') }
+    expect(await Attempt.async(Work, times).note('x')).toMatchObject(times)
+  })
+
   it.each([
     [{ expiresAt: new Date(Number.NaN) }, 'expiresAt is Invalid Date'],
     [{ expiresAt: new Date(), expiresAfter: '1 hour' as const }, 'expiresAfter'],
@@ -124,7 +129,10 @@ describe('a call with an expiry', () => {
     [{ expiresAfter: Number.MAX_VALUE }, 'is too long. It must be at most 1,000 years'],
     [{ expiresAt: new Date(8.64e15) }, 'It must be a valid Date, of the years 1 to 9999'],
     [{ scheduledAt: new Date(-8.64e15) }, 'It must be a valid Date, of the years 1 to 9999'],
+    [{ expiresAt: new Date('+010000-01-01T00:00:00Z') }, 'It must be a valid Date, of the years 1 to 9999'],
+    [{ scheduledAt: new Date('0000-12-31T23:59:59Z') }, 'It must be a valid Date, of the years 1 to 9999'],
     [{ expiresAt: oneHourAgo(), scheduledAt: new Date() }, 'must be after scheduledAt'],
+    [{ expiresAt: new Date(0), scheduledAt: new Date(0) }, 'must be after scheduledAt'],
   ])('is refused with the options %o', async (options, message) => {
     await expect(Attempt.async(Work, options).note('x')).rejects.toThrow(message)
     expect(await Attempt.count()).toBe(0)

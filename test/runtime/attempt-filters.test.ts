@@ -1,5 +1,5 @@
 import { AsyncGenError, BaseAttempt, connect, defineTargets, PermanentError } from '@async-gen/runtime'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { query } from '../support/postgres.js'
 
@@ -28,7 +28,10 @@ const client = Object.create(prisma, {
 })
 const db = connect(client, { connectionString: url })
 
-const Mail = { send: async () => {}, fail: async () => {} }
+class Mail {
+  static async send() {}
+  static async fail() {}
+}
 const Shop = {
   ship: async () => {},
   async fail(message: string) {
@@ -84,6 +87,7 @@ describe('a filter finds attempts', () => {
       ['expired', 'cancelled', 'failed'],
     ],
     ['by a target', { target: Shop }, ['parent', 'failed', 'shop']],
+    ['by a target that is a class', { target: Mail, status: 'cancelled' }, ['cancelled']],
     ['by the name of a target', { target: 'Shop' }, ['parent', 'failed', 'shop']],
     ['by the name of a target that is not listed', { target: 'Gone' }, []],
     ['by a method of all targets', { method: 'fail' }, ['expired', 'failed']],
@@ -106,6 +110,7 @@ describe('a filter finds attempts', () => {
     ['by the time of its recording, a Date', { createdBefore: new Date(Date.now() - 86_400_000) }, ['urgent']],
     ['by the time of its end', { endedAfter: '1 hour' }, ['expired', 'cancelled', 'parent', 'failed']],
     ['by a range of its end', { endedAfter: '2 days', endedBefore: '1 hour' }, ['urgent']],
+    ['by a Date and a duration', { createdAfter: new Date(0), endedBefore: '1 hour' }, ['urgent']],
     ['by number in an own column', { data: { accountId: 7 } }, ['mine']],
     ['by text in an own column', { data: { note: 'a "note"' } }, ['mine']],
     ['by time in an own column', { data: { paidAt } }, ['mine']],
@@ -184,6 +189,7 @@ describe('a filter is refused', () => {
       { target: 7 },
       'target is 7. It must be a target that targets.ts lists, or its name',
     ],
+    ['with null as the target', { target: null }, 'target is null. It must be a target that targets.ts lists'],
     ['with an empty method', { method: '' }, 'method is "". It must be a text that is not empty'],
     ['with an empty token', { idempotenceToken: '' }, 'idempotenceToken is ""'],
     ['with an empty error', { error: '' }, 'error is ""'],
@@ -198,6 +204,7 @@ describe('a filter is refused', () => {
     ['with null as a time', { endedAfter: null }, 'endedAfter is null'],
     ['with a duration that is longer than any Date', { createdAfter: 1e300 }, 'createdAfter is an invalid Date'],
     ['with an id as the parent', { parent: 7n }, 'parent is 7. It must be an attempt of the table attempts'],
+    ['with null as the parent', { parent: null }, 'parent is null. It must be an attempt of the table attempts'],
     ['with an unknown column', { data: { acount: 7 } }, '"acount": it does not exist'],
     ['with an own column of async-gen', { data: { status: 'failed' } }, '"status"'],
     ['with a text as data', { data: 'accountId' }, 'data is "accountId". It must be an object'],
@@ -216,6 +223,14 @@ describe('a filter is refused', () => {
 
   it('with an object as the target that is not listed', async () => {
     await expect(Attempt.where({ target: {} as never })).rejects.toMatchObject({ code: 'UNKNOWN_TARGET' })
+  })
+
+  it('with an attempt of another table as the parent', async () => {
+    await rows('CREATE TABLE archive AS SELECT * FROM attempts')
+    onTestFinished(async () => void (await rows('DROP TABLE archive')))
+    class Archived extends BaseAttempt(db, { model: 'Attempt', table: 'archive', targets }) {}
+    const parent = (await Archived.find(made.parent!.id))!
+    await expect(Attempt.where({ parent: parent as never })).rejects.toMatchObject(invalid)
   })
 
   it('but a property that is undefined does not filter', async () => {

@@ -11,6 +11,7 @@ import {
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
+import { gate } from '../support/gate.js'
 import { query } from '../support/postgres.js'
 import { countQueries } from '../support/queries.js'
 import { runJobs } from '../support/work.js'
@@ -21,6 +22,7 @@ const { prisma } = await import('../.app/src/db.js')
 
 let performed: string[] = []
 let handled: unknown[] = []
+let asking = gate()
 
 const Work = {
   note: async (name: string) => {
@@ -43,6 +45,12 @@ const Work = {
     performed.push((signal.reason as Error).message)
     signal.throwIfAborted()
   },
+  askLate: async () => {
+    performed.push('began')
+    await asking.opened
+    const { signal } = Attempt.current()
+    performed.push(signal.aborted ? (signal.reason as Error).message : 'goes on')
+  },
   values: async () => ({ at: new Date(0), big: 2n ** 64n, tags: new Set(['a']), gone: undefined }),
 }
 
@@ -64,6 +72,7 @@ const makeDue = (id: bigint) => rows('UPDATE attempts SET scheduled_at = now() W
 beforeEach(() => {
   performed = []
   handled = []
+  asking = gate()
 })
 afterEach(() => rows('TRUNCATE attempts, graphile_worker._private_jobs CASCADE'))
 
@@ -181,6 +190,20 @@ describe('cancel', () => {
     expect(handled, 'to be cancelled is no failure').toEqual([])
     expect(performed).toEqual(['run 1', 'The attempt was cancelled while it ran.'])
     expect(await prisma.order.count({ where: { number: 99 } })).toBe(0)
+  })
+
+  it('P9: has aborted the signal also if the call asks for it only afterwards', async () => {
+    const [late, first] = [await Attempt.async(Work).askLate(), await Attempt.async(Work).untilStopped()]
+    const running = [late, first].map(({ id }) => Attempt.perform(id))
+    await eventually('the calls', async () => performed.length === 2)
+    await (await Attempt.find(late.id))!.cancel()
+    // Cancellations arrive in their order.
+    await (await Attempt.find(first.id))!.cancel()
+    await running[1]
+    asking.open()
+    await running[0]
+    expect(performed.at(-1)).toBe('The attempt was cancelled while it ran.')
+    expect(performed).toHaveLength(4)
   })
 
   it('P9: refuses one that has ended', async () => {

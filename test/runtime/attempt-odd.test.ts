@@ -220,6 +220,7 @@ describe('options that are odd', () => {
     [{ scheduledAt: null }, 'scheduledAt is null'],
     [{ priority: Number.NaN }, 'priority is NaN'],
     [{ maxAttempts: 0 }, 'maxAttempts is 0'],
+    [{ maxAttempts: 2.5 }, 'maxAttempts is 2.5'],
   ])('A15: %o is refused, rather than made into “now” or a default', async (options, message) => {
     await expect(create(options)).rejects.toThrow(message)
     expect(await rows('SELECT FROM attempts')).toEqual([])
@@ -388,7 +389,7 @@ describe('a superseded run', () => {
     }
   })
 
-  it('A8: is no success and no failure, though the run that goes on has succeeded', async () => {
+  describe('is no success and no failure', () => {
     const ends: string[] = []
     class Counting extends Attempt {
       override async handleSuccess() {
@@ -398,18 +399,33 @@ describe('a superseded run', () => {
         ends.push('failure')
       }
     }
-    await (await Attempt.async(Odd).note('another attempt that has succeeded')).perform()
-    const { id } = await Attempt.async(Odd).hold()
-    const first = Counting.perform(id)
-    await eventually('the first run', async () => holding.length === 1)
-    await rows(`UPDATE attempts SET status = 'pending', locked_by = NULL WHERE id = $1`, [id])
-    const second = Elsewhere.perform(id)
-    await eventually('the second run', async () => holding.length === 2)
-    holding[1]!()
-    expect(await second).toMatchObject({ status: 'succeeded', numAttempts: 2 })
-    holding[0]!()
-    await first
-    expect(ends).toEqual([])
+    /** A run that ends after something else has happened to its row. */
+    const superseded = async (act: (id: bigint) => Promise<unknown>) => {
+      ends.length = 0
+      const { id } = await Attempt.async(Odd).hold()
+      const run = Counting.perform(id)
+      await eventually('the run', async () => holding.length === 1)
+      await act(id)
+      holding[0]!()
+      await run
+    }
+
+    it('A8: though the run that goes on has succeeded', async () => {
+      await (await Attempt.async(Odd).note('another attempt that has succeeded')).perform()
+      await superseded(async (id) => {
+        await rows(`UPDATE attempts SET status = 'pending', locked_by = NULL WHERE id = $1`, [id])
+        const second = Elsewhere.perform(id)
+        await eventually('the second run', async () => holding.length === 2)
+        holding[1]!()
+        expect(await second).toMatchObject({ status: 'succeeded', numAttempts: 2 })
+      })
+      expect(ends).toEqual([])
+    })
+
+    it('A8: if its row was deleted', async () => {
+      await superseded((id) => prisma.attempt.delete({ where: { id } }))
+      expect(ends).toEqual([])
+    })
   })
 
   it('P9, P17: neither lets the next one go, nor takes its signal, in the same process', async () => {

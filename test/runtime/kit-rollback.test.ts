@@ -326,6 +326,20 @@ describe('inRollback(prisma, run)', () => {
     await query(url, 'TRUNCATE attempts, graphile_worker._private_jobs CASCADE')
   })
 
+  it('claims no call outside that begins at the same moment', async () => {
+    const { open, opened } = gate()
+    const outside = await Attempt.async(Service).note('outside')
+    const performed = opened.then(() => outside.perform())
+    await inRollback(prisma, async (tx) => {
+      const inside = (await Attempt.async(Service, { tx }).note('inside')).perform()
+      open()
+      expect(await inside).toBe(true)
+    })
+    expect(await performed).toBe(true)
+    expect((await outside.reload()).status).toBe('succeeded')
+    await query(url, 'TRUNCATE attempts, graphile_worker._private_jobs CASCADE')
+  })
+
   it('isolates several tests of one process from each other', async () => {
     const { open, opened } = gate()
     let ready = 0

@@ -6,6 +6,7 @@ import pg from 'pg'
 import { afterEach, describe, expect, it } from 'vitest'
 import { presenceOf } from '../../runtime/src/presence/presence.js'
 import { retentionPeriods } from '../../runtime/src/worker/retention.js'
+import { dueMaintenance } from '../../runtime/src/worker/sweep.js'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
 import { query } from '../support/postgres.js'
@@ -161,6 +162,39 @@ describe('the sweep', () => {
     await rows('DELETE FROM graphile_worker._private_jobs')
     const swept = await Promise.all([sweep(db), sweep(db), sweep(db)])
     expect(swept.reduce((sum, { enqueued }) => sum + enqueued, 0)).toBe(1)
+  })
+
+  const attempt = (columns: Record<string, string>) => {
+    const values = { target: `'Baker'`, method: `'bake'`, scheduled_at: `now() + interval '1 hour'`, ...columns }
+    return `INSERT INTO attempts (${Object.keys(values)}) VALUES (${Object.values(values)})`
+  }
+  const past = `now() - interval '1 minute'`
+  const later = `now() + interval '1 minute'`
+  const batch = (finishedAt: string) =>
+    `INSERT INTO async_batches (model, finished_at) VALUES ('Attempt', ${finishedAt})`
+
+  it.each([
+    ['a call runs', attempt({ status: `'running'` })],
+    ['a call is due', attempt({ scheduled_at: past })],
+    ['a call for later has expired', attempt({ expires_at: past })],
+    ['a call waits for others', attempt({ status: `'blocked'` })],
+    ['a batch has not finished', batch('NULL')],
+  ])('is done by workers while %s', async (_, insert) => {
+    await rows(insert)
+    expect(await dueMaintenance(db)).toMatchObject({ sweep: true })
+    await rows('TRUNCATE attempts, async_batches')
+    expect(await dueMaintenance(db)).toMatchObject({ sweep: false })
+  })
+
+  it('is not done by workers for calls that are not due yet, nor for those that have ended', async () => {
+    await rows(attempt({ expires_at: later }))
+    for (const status of ['succeeded', 'failed', 'expired', 'cancelled'])
+      await rows(
+        attempt({ status: `'${status}'`, scheduled_at: past, expires_at: past, started_at: past, completed_at: past }),
+      )
+    await rows(batch('now()'))
+    expect(await dueMaintenance(db)).toMatchObject({ sweep: false })
+    await rows('TRUNCATE attempts, async_batches')
   })
 })
 

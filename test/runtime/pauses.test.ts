@@ -37,8 +37,10 @@ const Mail = {
   },
 }
 const Orders = recordTarget({ load: async (id: number) => ({ id }), methods: { ship: async () => {} } })
+/** Its methods are still to be written. */
+const Later = {}
 const targets = defineTargets(
-  { OrderClient, Mail, Orders },
+  { OrderClient, Mail, Orders, Later },
   { renamed: { 'OrderClient.send': 'OrderClient.fulfill', 'Warehouse.ship': 'OrderClient.fulfill' } },
 )
 
@@ -153,6 +155,8 @@ describe('Attempt.pause', () => {
     ['an inherited method', [OrderClient, { method: 'toString' }], 'has no method "toString"'],
     ['a target that is not listed', [class Other {}], 'Other is not a target'],
     ['an object of functions that is not listed', [{ send: async () => {} }], 'is not a target. List it'],
+    ['such an object with another property', [{ send: async () => {}, retries: 3 }], 'is not a target. List it'],
+    ['options in place of a target', [{ until: '1h' }, { reason: 'deploy' }], 'is not a target. List it'],
     ['the name of a target that is not listed', ['Other'], 'No target is called "Other"'],
     ['one record of a target', [Orders.for({ id: 1 })], 'is not a target'],
     ['a target that could not be imported', [undefined], 'pause(undefined): the first argument is no target'],
@@ -166,6 +170,14 @@ describe('Attempt.pause', () => {
     const pause = Attempt.pause as (...args: unknown[]) => Promise<void>
     await expect(pause.apply(Attempt, args)).rejects.toThrow(message)
     expect(await rows('SELECT FROM async_pauses')).toEqual([])
+  })
+
+  it('has options that resume() refuses', async () => {
+    await Attempt.pause()
+    await expect(Attempt.resume({ until: '1h' } as never)).rejects.toThrow(
+      'resume has no option "until" here. Its options are: none.',
+    )
+    expect(await Attempt.pauses()).toHaveLength(1)
   })
 
   it('refuses a subclass, whose rows have the same model', async () => {
@@ -208,6 +220,19 @@ describe('Attempt.pause', () => {
     await work()
     expect(calls).toEqual(['fulfill a', 'send b'])
     expect(await rows('SELECT model FROM async_pauses')).toEqual([{ model: 'EmailAttempt' }])
+  })
+
+  it('takes null for no end and no reason, as pauses() returns them', async () => {
+    await Attempt.pause(Mail)
+    const [pause] = await Attempt.pauses()
+    const { until, reason } = pause!
+    await Attempt.pause(Mail, { until, reason } as never)
+    expect(await Attempt.pauses()).toEqual([pause])
+  })
+
+  it('stops no other target if its target has no methods', async () => {
+    await Attempt.pause(Later)
+    expect(await Attempt.pauses()).toMatchObject([{ target: 'Later', method: null }])
   })
 
   it('resumes a target by its name, also one that is no longer listed', async () => {
@@ -339,6 +364,42 @@ describe('a paused call', () => {
     expect(calls).toEqual(['send a'])
   })
 
+  describe('whose pause has ended, while another process enqueues such calls,', () => {
+    /** What another process does meanwhile: it has enqueued nothing when it ends. */
+    const during = async (act: () => Promise<unknown>) => {
+      await Attempt.pause(Mail)
+      await Attempt.async(Mail).send('a')
+      await work()
+      await db.transaction(async (send) => {
+        await send(
+          { name: 'lock', text: "SELECT pg_advisory_xact_lock(hashtextextended('async-gen:resume:Attempt', 0))" },
+          [],
+        )
+        await act()
+      })
+    }
+
+    it('is left to that process by the sweep, and its pause stays until it is enqueued', async () => {
+      await during(async () => {
+        await rows('UPDATE async_pauses SET until = clock_timestamp()')
+        expect(await sweep(db)).toMatchObject({ enqueued: 0 })
+        expect(await jobs()).toBe(0)
+        expect(await rows('SELECT FROM async_pauses')).toHaveLength(1)
+      })
+      expect(await sweep(db)).toMatchObject({ enqueued: 1 })
+    })
+
+    it('has a job all the same when resume() returns', async () => {
+      let resumed: Promise<boolean> | undefined
+      await during(async () => {
+        resumed = Attempt.resume(Mail)
+        await vi.waitFor(async () => expect(await Attempt.pauses()).toEqual([]))
+      })
+      expect(await resumed).toBe(true)
+      expect(await jobs()).toBe(1)
+    })
+  })
+
   it('is paused again if that comes while its pause is being ended', async () => {
     await Attempt.pause(Mail)
     await Attempt.async(Mail).send('a')
@@ -363,6 +424,17 @@ describe('what operators see', () => {
     await rows(`UPDATE attempts SET expires_at = '2020-01-01Z'`)
     expect(await attempt.perform()).toBe(false)
     expect(warn.mock.lastCall![0]).toContain('it expired at 2020-01-01T00:00:00.000Z')
+    warn.mockRestore()
+  })
+
+  it('is no pause of another target or of another method in that warning', async () => {
+    await rows(`INSERT INTO async_pauses (model, target, method) VALUES
+      ('Attempt', '*', 'slow'), ('Attempt', 'Audit', '*'), ('Attempt', 'Audit', 'send'), ('Attempt', 'Mail', 'slow')`)
+    const warn = vi.spyOn(process, 'emitWarning').mockReturnValue()
+    const attempt = await Attempt.async(Mail).send('a')
+    await Attempt.pause(Mail, { method: 'send' })
+    expect(await attempt.perform()).toBe(false)
+    expect(warn.mock.lastCall![0]).toContain('(Mail.send): Mail.send (Attempt) has been paused')
     warn.mockRestore()
   })
 

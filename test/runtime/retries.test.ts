@@ -47,10 +47,15 @@ const prisma = new PrismaClient({ adapter: factory })
 const db = connect(prisma, { connectionString: url })
 
 let calls = 0
+let released = gate()
 const Orders = {
   async plain() {
     calls++
     return calls
+  },
+  async hold() {
+    calls++
+    await released.opened
   },
   async write(subject: string) {
     calls++
@@ -76,6 +81,7 @@ class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', tar
 
 beforeEach(() => {
   calls = 0
+  released = gate()
 })
 afterEach(async () => {
   await rows('TRUNCATE attempts, "Newsletter", graphile_worker._private_jobs, toasts CASCADE')
@@ -265,6 +271,18 @@ describe('a claim whose answer was lost', () => {
     await Attempt.perform(id)
     expect(calls).toBe(0)
     expect(await Attempt.find(id)).toMatchObject({ status: 'running', numAttempts: 1 })
+  })
+
+  it('does not make the call run a second time if this process runs it already', async () => {
+    const { id } = await Attempt.async(Orders).hold()
+    const running = Attempt.perform(id)
+    await vi.waitFor(() => expect(calls).toBe(1))
+    loseAnswer(/^attempts:claim$/)
+    const again = Attempt.perform(id)
+    expect(await Promise.race([again, sleep(5000, 'runs again')])).toBe(null)
+    released.open()
+    expect(await running).toMatchObject({ status: 'succeeded', numAttempts: 1 })
+    expect(calls).toBe(1)
   })
 
   it('of a toast is found as well', async () => {

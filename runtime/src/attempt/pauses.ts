@@ -4,7 +4,6 @@ import { AsyncGenError, UnknownTargetError } from '../core/errors.js'
 import { isPlainObject } from '../core/plain-object.js'
 import type { BoundClass } from './binding.js'
 import { ALL, type PauseEnd, type PausePath } from './pause-store.js'
-import { RecordTarget } from './record-target.js'
 import { isSubclass } from './subclasses.js'
 import type { MethodOf, TargetList, Targets } from './targets.js'
 
@@ -101,8 +100,8 @@ function parsed(targets: TargetList, args: PauseArguments, method: 'pause' | 're
 
 /** An object of functions is a target, an object without them has options. */
 function isOptions(targets: TargetList, value: unknown): value is object {
-  if (typeof value !== 'object' || value === null || value instanceof RecordTarget || targets.has(value)) return false
-  return isPlainObject(value) && !Object.values(value).some((each) => typeof each === 'function')
+  if (!isPlainObject(value) || targets.has(value)) return false
+  return !Object.values(value).some((each) => typeof each === 'function')
 }
 
 function requireObject(value: unknown, method: string): object {
