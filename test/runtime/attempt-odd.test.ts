@@ -269,6 +269,8 @@ describe('a row that was changed by hand', () => {
     expect(await end()).toMatchObject({ status: 'cancelled' })
     expect((await Attempt.find(id))?.status).toBe('cancelled')
     expect(await rows('SELECT FROM "Order"')).toEqual([])
+    const open = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'`
+    expect(await rows(open), 'and its transaction is closed').toEqual([])
     expect(handled, 'and is no failure').toEqual([])
   })
 
