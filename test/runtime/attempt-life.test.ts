@@ -11,6 +11,7 @@ import {
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { testDatabase } from '../support/database.js'
 import { eventually } from '../support/eventually.js'
+import { gate } from '../support/gate.js'
 import { query } from '../support/postgres.js'
 import { countQueries } from '../support/queries.js'
 import { runJobs } from '../support/work.js'
@@ -21,6 +22,8 @@ const { prisma } = await import('../.app/src/db.js')
 
 let performed: string[] = []
 let handled: unknown[] = []
+
+let askedTwice = gate()
 
 const Work = {
   note: async (name: string) => {
@@ -43,6 +46,18 @@ const Work = {
     performed.push((signal.reason as Error).message)
     signal.throwIfAborted()
   },
+  askTwice: async () => {
+    const signals = [Attempt.current().signal, Attempt.current().signal]
+    performed.push('begun')
+    while (!signals.some(({ aborted }) => aborted)) await sleep(5)
+    performed.push(...signals.map(({ aborted }) => `aborted: ${aborted}`))
+    askedTwice.open()
+  },
+  askLate: async () => {
+    performed.push('begun')
+    await askedTwice.opened
+    performed.push((Attempt.current().signal.reason as Error | undefined)?.message ?? 'not aborted')
+  },
   values: async () => ({ at: new Date(0), big: 2n ** 64n, tags: new Set(['a']), gone: undefined }),
 }
 
@@ -62,6 +77,7 @@ const work = (concurrency = 1) => runJobs(url, Attempt, { concurrency })
 const makeDue = (id: bigint) => rows('UPDATE attempts SET scheduled_at = now() WHERE id = $1', [id])
 
 beforeEach(() => {
+  askedTwice = gate()
   performed = []
   handled = []
 })
@@ -181,6 +197,18 @@ describe('cancel', () => {
     expect(handled, 'to be cancelled is no failure').toEqual([])
     expect(performed).toEqual(['run 1', 'The attempt was cancelled while it ran.'])
     expect(await prisma.order.count({ where: { number: 99 } })).toBe(0)
+  })
+
+  it('P9: aborts each signal for which the call asks, also one for which it asks only afterwards', async () => {
+    const late = await Attempt.async(Work).askLate()
+    const twice = await Attempt.async(Work).askTwice()
+    const running = [late, twice].map(({ id }) => Attempt.perform(id))
+    await eventually('both calls', async () => performed.length === 2)
+    // They are told of in this order.
+    await late.cancel()
+    await twice.cancel()
+    await Promise.all(running)
+    expect(performed.slice(2)).toEqual(['aborted: true', 'aborted: true', 'The attempt was cancelled while it ran.'])
   })
 
   it('P9: refuses one that has ended', async () => {

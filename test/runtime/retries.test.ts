@@ -305,6 +305,13 @@ describe('a call whose transaction conflicts with another one', () => {
     },
   )
 
+  it('has one time limit for all tries', async () => {
+    const attempt = await Attempt.async(Orders, { maxAttempts: 1, timeout: '500ms' }).lose('40001')
+    await attempt.perform()
+    expect(await attempt.reload()).toMatchObject({ status: 'failed', errors: [{ number: 1, code: 'TIMEOUT' }] })
+    expect(calls).toBeLessThan(15)
+  })
+
   it('runs no second time once the worker has to stop', async () => {
     const signal = AbortSignal.abort(new Error('the worker stops'))
     const losing = await Attempt.async(Orders).lose('40001')
