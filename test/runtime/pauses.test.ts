@@ -399,6 +399,29 @@ describe('what operators see', () => {
     expect(oldest).toBeLessThan(600)
   })
 
+  it('counts in the metrics what is due, apart from what waits for a limit or for its time, and from what has ended', async () => {
+    await Attempt.pause(OrderClient)
+    expect(await metrics(db, new Counters(), undefined)).toContain('async_gen_oldest_due_seconds{table="attempts"} 0\n')
+    await rows(`
+      INSERT INTO attempts (target, method, args, status, limit_key, scheduled_at) VALUES
+        ('Mail', 'send', '[]', 'pending', NULL, now() - interval '1 minute'),
+        ('Mail', 'send', '[]', 'pending', NULL, now() - interval '10 minutes'),
+        ('Mail', 'send', '[]', 'pending', NULL, '-infinity'),
+        ('Mail', 'send', '[]', 'pending', 'Mail:acme', now() - interval '1 hour'),
+        ('Mail', 'send', '[]', 'pending', NULL, now() + interval '1 hour'),
+        ('Mail', 'send', '[]', 'succeeded', NULL, now() - interval '1 hour'),
+        ('OrderClient', 'fulfill', '[]', 'pending', 'OrderClient:acme', now() - interval '1 hour'),
+        ('OrderClient', 'fulfill', '[]', 'pending', NULL, now() - interval '1 hour')`)
+    const text = await metrics(db, new Counters(), undefined)
+    const counts = ['due', 'limited', 'paused'].map((state) =>
+      Number(new RegExp(`rows{table="attempts",state="${state}"} (\\d+)`).exec(text)![1]),
+    )
+    expect(counts).toEqual([3, 1, 2])
+    const oldest = Number(/async_gen_oldest_due_seconds\{table="attempts"\} (\S+)/.exec(text)![1])
+    expect(oldest).toBeGreaterThanOrEqual(600)
+    expect(oldest).toBeLessThan(1200)
+  })
+
   it('is a warning in the log if a pause matches nothing, with a statement that removes it', async () => {
     await rows(`INSERT INTO async_pauses (model, target, method) VALUES ('attempts', '*', '*'),
       ('Attempt', 'Mial', '*'), ('Attempt', 'Mail', 'sned'), ('Attempt', '*', 'sned'),
