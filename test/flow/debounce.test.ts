@@ -74,6 +74,13 @@ describe('a debounced call', () => {
     expect(calls).toEqual([[7, '12']])
   })
 
+  it('has its expiry counted from when it is due, also where atMost is shorter than wait', async () => {
+    for (const waits of [debounce, { key: '8', wait: '1 hour', atMost: '1 minute' }]) {
+      const { scheduledAt, expiresAt } = await ask('one', { debounce: waits, expiresAfter: '30 minutes' })
+      expect(Math.abs(expiresAt!.getTime() - scheduledAt.getTime() - 1_800_000)).toBeLessThan(1000)
+    }
+  })
+
   it('keeps other keys, methods and targets apart', async () => {
     await ask('one')
     await Attempt.async(Search, { debounce: { key: '8', wait: '10s' } }).index(8, 'other')

@@ -115,6 +115,15 @@ describe('Attempt.setLimit', () => {
     expect(() =>
       defineTargets(listed, { limits: [limit(Mail, { concurrency: 1 }), limit(Mail, { concurrency: 2 })] }),
     ).toThrow('Mail has two')
+    expect(() => defineTargets(listed, { limits: [{ target: Mail, concurrency: 1 } as never] })).toThrow(
+      'the limits are invalid: an entry is not made by limit(target, { … })',
+    )
+    expect(() => defineTargets(listed, { limits: [limit(Mail, { method: 'gone' as never, concurrency: 1 })] })).toThrow(
+      'has no method "gone"',
+    )
+    expect(() => defineTargets({ 'Mail:eu': Mail }, { limits: [limit(Mail, { concurrency: 1 })] })).toThrow(
+      'the name of the target Mail:eu has a colon in it',
+    )
     expect(() => limit(Mail, {})).toThrow('at least one of')
     // @ts-expect-error The key gets the arguments of the methods.
     limit(Mail, { key: (to: number) => `${to}`, concurrency: 1 })

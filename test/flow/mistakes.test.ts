@@ -75,6 +75,17 @@ describe('a mistake gets an error that says what to write', () => {
       () => Any.create({ ...call, target: 'Mail' }),
       'The target is "Mail". Pass the target itself, as targets.ts lists it. Listed: Mail.',
     ],
+    ['null for a target', () => Any.create({ target: null, method: 'send' }), 'The target is null. Pass the target'],
+    [
+      'a target that is still being imported',
+      () => Any.create({ target: Promise.resolve(Mail), method: 'send' }),
+      'The target is a promise: await it. Pass the target itself',
+    ],
+    [
+      'an object that is not listed',
+      () => Any.create({ target: { name: 'Mail' }, method: 'send' }),
+      'The object that you passed is not a target. List it in defineTargets (targets.ts). Listed: Mail.',
+    ],
     ['no target', () => Any.create({ method: 'send' }), 'The target is undefined. Pass the target itself'],
     [
       'a batch of one call without a list',
@@ -206,5 +217,29 @@ describe('a limit', () => {
     expect(describeLimit('Attempt', status!)).toBe(
       'Mail (Attempt), 5 at a time (changed by setLimit): 0 running, 0 waiting. Changed: acme (5 at a time, 40 in 2 hours).',
     )
+  })
+  it('of a method counts before that of its target, and a function may list the limits of a function of targets', async () => {
+    class Shop {
+      static async pull() {}
+      static async push(_shop: string) {}
+    }
+    let asked = 0
+    const lazy = defineTargets(() => ({ Shop, Mail }), {
+      limits: () => {
+        asked++
+        const options = { method: 'push', key: (shop: string) => shop, concurrency: 1 } as const
+        return [limit(Shop, { concurrency: 2 }), limit(Shop, options)]
+      },
+      renamed: { 'Shop.send': 'Shop.push' },
+    })
+    class Limited extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: lazy }) {}
+    expect(asked).toBe(0)
+    const attempts = [
+      await Limited.async(Shop).push('acme'),
+      await Limited.async(Shop).pull(),
+      await Limited.async(Mail).send('ada'),
+    ]
+    expect(attempts.map(({ limitKey }) => limitKey)).toEqual(['Shop.push:acme', 'Shop:', null])
+    expect(asked).toBe(1)
   })
 })

@@ -1,4 +1,5 @@
 // What calls throw and return that nobody thought of, rows that were changed by hand, and neighbours that are in the way.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { BaseAttempt, connect, defineTargets, sweep } from '@async-gen/runtime'
 import pg from 'pg'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
@@ -107,6 +108,13 @@ const Odd = {
       made.push(tx().catch((error: Error) => error.message))
     }, 50)
   },
+  lingerCarelessly: async () => {
+    const { tx } = Attempt.current()
+    setTimeout(() => {
+      void tx()
+      made.push('asked')
+    }, 20)
+  },
 }
 const targets = defineTargets({ Odd })
 class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {}
@@ -164,6 +172,17 @@ describe('a call that returns', () => {
     await attempt.perform()
     await eventually('the late question', async () => made.length > 0)
     expect(await made[0]).toBe('The call has ended. Await everything that it starts before it returns.')
+  })
+
+  it('P7: and asks for its transaction afterwards without awaiting it, causes no unhandled rejection', async () => {
+    const unhandled: unknown[] = []
+    const listener = (reason: unknown) => void unhandled.push(reason)
+    process.on('unhandledRejection', listener)
+    await (await Attempt.async(Odd).lingerCarelessly()).perform()
+    await eventually('the late question', async () => made.length > 0)
+    await sleep(20)
+    process.off('unhandledRejection', listener)
+    expect(unhandled).toEqual([])
   })
 })
 
@@ -270,6 +289,8 @@ describe('a row that was changed by hand', () => {
     expect(await end()).toMatchObject({ status: 'cancelled' })
     expect((await Attempt.find(id))?.status).toBe('cancelled')
     expect(await rows('SELECT FROM "Order"')).toEqual([])
+    const open = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'`
+    expect(await rows(open), 'and its transaction is closed').toEqual([])
     expect(handled, 'and is no failure').toEqual([])
   })
 

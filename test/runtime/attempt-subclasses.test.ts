@@ -39,7 +39,9 @@ class VeryUrgentAttempt extends UrgentAttempt {}
 class UnknownAttempt extends Attempt {}
 // As a bundler would rename the class: rows keep the name that is listed.
 class Renamed extends Attempt {}
-Object.assign(subclasses, { UrgentAttempt, VeryUrgentAttempt, CalmAttempt: Renamed })
+/** Of another model, which has the same targets. */
+class Foreign extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {}
+Object.assign(subclasses, { UrgentAttempt, VeryUrgentAttempt, CalmAttempt: Renamed, Foreign })
 
 const rows = (sql: string, values?: unknown[]) => query(url, sql, values)
 
@@ -104,6 +106,15 @@ describe('A21: single-table inheritance', () => {
     expect((await UnknownAttempt.find(unknown.id))?.constructor).toBe(UnknownAttempt)
     expect(await UnknownAttempt.count()).toBe(1)
   })
+
+  it.each(['Foreign', 'toString', '__proto__'])(
+    'a row whose type is no subclass of its model is taken for the class of the model: %s',
+    async (type) => {
+      const { id } = await Attempt.async(Work).note('x')
+      await rows('UPDATE attempts SET type = $1', [type])
+      expect((await Attempt.find(id))?.constructor).toBe(Attempt)
+    },
+  )
 
   it('parents and children may be of any class', async () => {
     const parent = await UrgentAttempt.async(Work).spawn()

@@ -163,6 +163,12 @@ describe('recording a call', () => {
     expect((await recording).args).toEqual([{ names: ['Ada'] }])
   })
 
+  it('A1: records nothing when what async() returns is awaited before a method of it is called', async () => {
+    const greeter = await Attempt.async(Greeter)
+    expect(await prisma.attempt.count()).toBe(0)
+    expect((await greeter.greet('Ada')).args).toEqual(['Ada'])
+  })
+
   it('names what is wrong with a target, a method or an argument', async () => {
     const create = (call: object) => Attempt.create(call as never)
     await expect(create({ target: class Stranger {}, method: 'x' })).rejects.toThrow('Stranger is not a target')

@@ -1,4 +1,4 @@
-import { BaseAttempt, defineTargets, recordTarget, sweep } from '@async-gen/runtime'
+import { BaseAttempt, connect, defineTargets, recordTarget, sweep } from '@async-gen/runtime'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { presenceOf } from '../../runtime/src/presence/presence.js'
 import { Counters } from '../../runtime/src/worker/counters.js'
@@ -122,9 +122,25 @@ describe('Attempt.pause', () => {
     expect(await rows('SELECT FROM async_pauses')).toEqual([])
 
     await Attempt.pause(OrderClient, { method: 'refund' })
+    await Attempt.pause(Mail)
     await old('Warehouse', 'ship')
     await work()
     expect(calls).toHaveLength(5)
+
+    await Attempt.pause(OrderClient, { method: 'fulfill' })
+    await Promise.all([old('OrderClient', 'send'), old('Warehouse', 'ship')])
+    await work()
+    expect(calls).toHaveLength(5)
+  })
+
+  it('begins a new pause where one has ended by itself, which resume() does not count as in force', async () => {
+    await Attempt.pause(OrderClient, { until: '1 hour' })
+    const { since } = (await Attempt.pauses())[0]!
+    await rows('UPDATE async_pauses SET until = clock_timestamp()')
+    await Attempt.pause(OrderClient)
+    expect((await Attempt.pauses())[0]!.since.getTime()).toBeGreaterThan(since.getTime())
+    await rows('UPDATE async_pauses SET until = clock_timestamp()')
+    expect(await Attempt.resume(OrderClient)).toBe(false)
   })
 
   it('replaces the end and the reason of a pause that is in force', async () => {
@@ -455,10 +471,34 @@ describe('what operators see', () => {
     expect(oldest).toBeLessThan(600)
   })
 
+  it('counts in the metrics what is due, apart from what waits for a limit or for its time, and from what has ended', async () => {
+    await Attempt.pause(OrderClient)
+    expect(await metrics(db, new Counters(), undefined)).toContain('async_gen_oldest_due_seconds{table="attempts"} 0\n')
+    await rows(`
+      INSERT INTO attempts (target, method, args, status, limit_key, scheduled_at) VALUES
+        ('Mail', 'send', '[]', 'pending', NULL, now() - interval '1 minute'),
+        ('Mail', 'send', '[]', 'pending', NULL, now() - interval '10 minutes'),
+        ('Mail', 'send', '[]', 'pending', NULL, '-infinity'),
+        ('Mail', 'send', '[]', 'pending', 'Mail:acme', now() - interval '1 hour'),
+        ('Mail', 'send', '[]', 'pending', NULL, now() + interval '1 hour'),
+        ('Mail', 'send', '[]', 'succeeded', NULL, now() - interval '1 hour'),
+        ('OrderClient', 'fulfill', '[]', 'pending', 'OrderClient:acme', now() - interval '1 hour'),
+        ('OrderClient', 'fulfill', '[]', 'pending', NULL, now() - interval '1 hour')`)
+    const text = await metrics(db, new Counters(), undefined)
+    const counts = ['due', 'limited', 'paused'].map((state) =>
+      Number(new RegExp(`rows{table="attempts",state="${state}"} (\\d+)`).exec(text)![1]),
+    )
+    expect(counts).toEqual([3, 1, 2])
+    const oldest = Number(/async_gen_oldest_due_seconds\{table="attempts"\} (\S+)/.exec(text)![1])
+    expect(oldest).toBeGreaterThanOrEqual(600)
+    expect(oldest).toBeLessThan(1200)
+  })
+
   it('is a warning in the log if a pause matches nothing, with a statement that removes it', async () => {
     await rows(`INSERT INTO async_pauses (model, target, method) VALUES ('attempts', '*', '*'),
       ('Attempt', 'Mial', '*'), ('Attempt', 'Mail', 'sned'), ('Attempt', '*', 'sned'),
-      ('Attempt', 'Warehouse', 'ship'), ('Attempt', 'Orders', 'ship'), ('Attempt', '*', 'send')`)
+      ('Attempt', 'Zeppelin', '*'), ('AsyncSchedule', '*', '*'),
+      ('Attempt', 'Warehouse', 'ship'), ('Attempt', 'Orders', 'ship'), ('Attempt', '*', 'send'), ('Attempt', 'Mail', '*'), ('Attempt', '*', '*')`)
     const warnings: string[] = []
     const log = {
       ...openLog('json'),
@@ -468,13 +508,24 @@ describe('what operators see', () => {
     await logPauses()
     await logPauses()
     expect(warnings).toEqual([
+      expect.stringContaining('all of AsyncSchedule matches nothing: there is no model AsyncSchedule of attempts.'),
       "The pause of *.sned (Attempt) matches nothing: targets.ts lists no method sned. Did you mean send? To remove it: DELETE FROM async_pauses WHERE model = 'Attempt' AND target = '*' AND method = 'sned';",
       expect.stringContaining(
         'Mail.sned (Attempt) matches nothing: targets.ts lists no method sned of the target Mail.',
       ),
       expect.stringContaining('Mial (Attempt) matches nothing: targets.ts lists no target Mial. Did you mean Mail?'),
+      expect.stringContaining('targets.ts lists no target Zeppelin. To remove it:'),
       expect.stringContaining('all of attempts matches nothing: there is no model attempts of attempts. To remove'),
     ])
+  })
+
+  it('is no warning about names in a model whose targets this process does not have', async () => {
+    const other = connect(prisma, { connectionString: url })
+    await rows(`INSERT INTO async_pauses (model, target) VALUES ('Attempt', 'Mial')`)
+    const levels: string[] = []
+    await pauseLog(other, { ...openLog('json'), message: (level: string) => void levels.push(level) })()
+    expect(levels).toEqual(['info'])
+    await other.close()
   })
 
   it('is a line in the log when a pause begins, changes and ends', async () => {

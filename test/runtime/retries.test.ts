@@ -315,11 +315,38 @@ describe('a call whose transaction conflicts with another one', () => {
     '%s in a statement of the call counts once, after some tries in the same run',
     async (code) => {
       const attempt = await Attempt.async(Orders, { maxAttempts: 1 }).lose(code)
+      const started = performance.now()
       await attempt.perform()
       expect(await attempt.reload()).toMatchObject({ status: 'failed', numAttempts: 1, errors: [{ number: 1 }] })
       expect(calls).toBe(15)
+      expect(performance.now() - started, 'with pauses, in which the other one can end').toBeGreaterThan(1000)
     },
   )
+
+  it('has one time limit for all tries', async () => {
+    const attempt = await Attempt.async(Orders, { maxAttempts: 1, timeout: '500ms' }).lose('40001')
+    await attempt.perform()
+    expect(await attempt.reload()).toMatchObject({ status: 'failed', errors: [{ number: 1, code: 'TIMEOUT' }] })
+    expect(calls).toBeLessThan(15)
+  })
+
+  it('runs no second time once the worker has to stop', async () => {
+    const signal = AbortSignal.abort(new Error('the worker stops'))
+    const losing = await Attempt.async(Orders).lose('40001')
+    await losing.perform({ signal })
+    expect(await losing.reload()).toMatchObject({ status: 'pending', numAttempts: 1, errors: [{ number: 1 }] })
+
+    const writing = await Attempt.async(Orders).write('later')
+    const { scheduledAt } = writing
+    await trouble('40001', 1e6, `NEW.status = 'succeeded'`)
+    await writing.perform({ signal })
+    expect(await writing.reload(), 'due at once, for another worker').toMatchObject({
+      status: 'pending',
+      numAttempts: 0,
+      scheduledAt,
+    })
+    expect(calls).toBe(2)
+  })
 
   it('counts no run if its success can never be stored', async () => {
     const attempt = await Attempt.async(Orders, { maxAttempts: 1 }).write('never')

@@ -109,6 +109,43 @@ describe('targets', () => {
   })
 })
 
+describe('a function that imports the targets', () => {
+  const attemptsOf = (load: () => Promise<{ targets: typeof targets }>) =>
+    class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets: load }) {}
+  afterEach(() => query(url, 'TRUNCATE attempts CASCADE'))
+
+  it('A20: is called once, when the first call is recorded or runs', async () => {
+    let imports = 0
+    const Attempt = attemptsOf(async () => {
+      imports++
+      return { targets }
+    })
+    expect(imports).toBe(0)
+    const [attempt] = await Promise.all([Attempt.async(Client).charge(5), Attempt.async(Client).charge(6)])
+    await attempt.perform()
+    expect(attempt.result).toBe('5 from Client')
+    expect(imports).toBe(1)
+  })
+
+  it('A20: is called again after an import that failed', async () => {
+    let imports = 0
+    const Attempt = attemptsOf(async () => {
+      if (++imports === 1) throw new Error('the disk is full')
+      return { targets }
+    })
+    await expect(Attempt.async(Client).charge(5)).rejects.toThrow('the disk is full')
+    expect((await Attempt.async(Client).charge(5)).args).toEqual([5])
+  })
+
+  it('A20: gets an error that says what to export if the module has no targets', async () => {
+    const Attempt = attemptsOf(async () => ({}) as never)
+    await expect(Attempt.async(Client).charge(5)).rejects.toMatchObject({
+      code: 'INVALID_TARGETS',
+      message: expect.stringContaining('Export the list there: export const targets = defineTargets('),
+    })
+  })
+})
+
 describe('the records of a model', () => {
   class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', targets }) {}
   const makeOrder = (number: number) => prisma.order.create({ data: { number, customerToken: 'tok' } })
