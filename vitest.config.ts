@@ -43,11 +43,8 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
 /** They wait for timers of the worker, up to ninety seconds. At the end of a run, nothing would run beside them. */
 const FIRST = ['/chaos/graphile.', '/chaos/idle.']
 
-/** They wait for processes, and for as long. They run in turn with files that need a process of their own, too. */
-const EARLY = [
-  ...['/chaos/attempts-command.', '/chaos/pause.', '/chaos/silence.', '/chaos/steps.'],
-  ...['/flow/limits-faults.', '/runtime/retries.', '/runtime/worker-start.'],
-]
+/** They wait for processes. They run in turn with files that need a process of their own, too. */
+const EARLY = ['/chaos/attempts-command.', '/runtime/retries.', '/runtime/worker-start.']
 
 /** Files that wait side by side would leave the machine idle: each of them runs beside one that computes. */
 class InTurn extends BaseSequencer {
@@ -59,7 +56,7 @@ class InTurn extends BaseSequencer {
     const inTurn = [...projects].map((each) => {
       const [waiting, computing] = partition(
         sharing.filter(({ project }) => project === each),
-        isOneOf(['/chaos/']),
+        isOneOf(['/chaos/', '/flow/limits-faults.']),
       )
       return alternate(computing, waiting)
     })

@@ -16,6 +16,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { answerTo } from '../../bin/answer.js'
 import { eventually } from './eventually.js'
 import { type RunOptions, run } from './run.js'
+import { seedPackages } from './seed.js'
 
 /**
  * One prisma/schema.prisma, or a folder prisma/schema/ with a file for each concern; Prisma 6 with each of its generators, without a
@@ -77,6 +78,7 @@ export async function installHost(dir: string) {
 async function installInto(folder: string, packageJson: string) {
   try {
     writeFileSync(join(folder, 'package.json'), packageJson)
+    await seedPackages(folder)
     await npmInstall(folder)
     writeFileSync(join(folder, 'installed'), '')
   } catch (error) {
