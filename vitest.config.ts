@@ -40,43 +40,38 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
   },
 })
 
-/** They wait for timers of the worker, up to ninety seconds. At the end of a run, nothing would run beside them. */
-const FIRST = ['/chaos/graphile.', '/chaos/idle.']
+/**
+ * The first files: those that wait for processes, up to ninety seconds, in turn with those that compute for long. At the end of a run,
+ * nothing would run beside them; side by side, they would leave the machine idle.
+ */
+const FIRST = [
+  ...['/chaos/graphile.', '/e2e/single.', '/chaos/attempts-command.', '/e2e/own-attempts.', '/chaos/idle.'],
+  ...['/e2e/folder.', '/runtime/worker-start.', '/e2e/evaluation-order.', '/runtime/retries.'],
+]
 
-/** They wait for processes. They run in turn with files that need a process of their own, too. */
-const EARLY = ['/chaos/attempts-command.', '/runtime/retries.', '/runtime/worker-start.']
+const WAITING = ['/chaos/', '/flow/limits-faults.']
 
-/** Files that wait side by side would leave the machine idle: each of them runs beside one that computes. */
 class InTurn extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const [first, later] = partition(await super.sort(files), isOneOf(FIRST))
-    const [early, others] = partition(later, isOneOf(EARLY))
-    const [isolated, sharing] = partition(others, ({ project }) => project.config.isolate)
-    const projects = new Set(sharing.map(({ project }) => project))
-    const inTurn = [...projects].map((each) => {
-      const [waiting, computing] = partition(
-        sharing.filter(({ project }) => project === each),
-        isOneOf(['/chaos/', '/flow/limits-faults.']),
-      )
-      return alternate(computing, waiting)
-    })
-    return [...first, ...alternate(isolated, early), ...inTurn.flat()]
+    const sorted = await super.sort(files)
+    const first = FIRST.flatMap((name) => sorted.filter(isOneOf([name])))
+    const others = sorted.filter((file) => !first.includes(file))
+    const projects = [...new Set(others.map(({ project }) => project))]
+    return [...first, ...projects.flatMap((each) => inTurn(others.filter(({ project }) => project === each)))]
   }
+}
+
+/** A file that computes, one that waits, and so on. */
+function inTurn(files: TestSpecification[]): TestSpecification[] {
+  const waiting = files.filter(isOneOf(WAITING))
+  const computing = files.filter((file) => !waiting.includes(file))
+  return files.flatMap((_, i) => [...computing.slice(i, i + 1), ...waiting.slice(i, i + 1)])
 }
 
 const isOneOf =
   (names: string[]) =>
   ({ moduleId }: TestSpecification) =>
     names.some((name) => moduleId.includes(`/test${name}`))
-
-function partition<T>(items: T[], holds: (item: T) => boolean): [T[], T[]] {
-  return [items.filter(holds), items.filter((item) => !holds(item))]
-}
-
-function alternate<T>(some: T[], others: T[]): T[] {
-  const rounds = Math.max(some.length, others.length)
-  return Array.from({ length: rounds }, (_, i) => [...some.slice(i, i + 1), ...others.slice(i, i + 1)]).flat()
-}
 
 export default defineConfig({
   test: {
