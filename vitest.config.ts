@@ -7,16 +7,16 @@ const runtime = (file: string) => fileURLToPath(new URL(`runtime/src/${file}`, i
 /** Hosts with other package managers, versions of Prisma, frameworks, and earlier versions of async-gen; and the benchmarks, for seconds. */
 const COMPATIBILITY = 'test/{compatibility,bench}/**/*.test.ts'
 
+/** Of the fault tests, those that load nothing of the application: they start it. */
+const STARTING = 'control-inputs|crash|graphile|idle|storm'
+
 /** Their files share a process, and what it has loaded. Those that are left out mock modules. */
-const SHARING = [
-  'test/{generators,docs}/!(stage|upgrade).test.ts',
-  'test/chaos/{control-inputs,crash,graphile,idle,storm}.test.ts',
-]
+const SHARING = ['test/{generators,docs}/!(stage|upgrade).test.ts', `test/chaos/@(${STARTING}).test.ts`]
 
 /** Their files share a process too, but only the packages in it: their modules are bound to a database. Those that are left out set globals, or count connections. */
 const SHARING_PACKAGES = [
   'test/{runtime,flow,dashboard}/!(telemetry|events).test.ts',
-  'test/chaos/!(control-inputs|crash|graphile|idle|storm).test.ts',
+  `test/chaos/!(${STARTING}).test.ts`,
 ]
 
 const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({

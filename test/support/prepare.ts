@@ -6,7 +6,7 @@ import { APP, assembleHost, asyncGen, PACKAGES, REPOSITORY } from './host.js'
 import { prisma } from './prisma.js'
 import { run } from './run.js'
 
-await Promise.all([
+const made = await Promise.allSettled([
   replace(PACKAGES, async (dir) => {
     mkdirSync(dir, { recursive: true })
     await run(REPOSITORY, 'npm', ['pack', '--workspaces', '--include-workspace-root', '--pack-destination', dir])
@@ -21,6 +21,7 @@ await Promise.all([
     await prisma(dir, ['generate'])
   }),
 ])
+for (const result of made) if (result.status === 'rejected') throw result.reason
 console.log('test/.packages and test/.app are ready')
 
 /** Makes a folder beside the old one, until it is whole: what runs meanwhile goes on with the old one, and a failure leaves it. */
