@@ -109,7 +109,8 @@ export async function query(url: string, sql: string, parameters: unknown[] = []
 
 const pools = new Map<string, pg.Pool>()
 
-function poolOf(connectionString: string): pg.Pool {
+/** The pool of a database: what asks it, or runs its jobs, again and again needs no new session each time. */
+export function poolOf(connectionString: string): pg.Pool {
   const known = pools.get(connectionString)
   if (known) return known
   // Soon closed, so that the database can be copied or dropped; but not between two questions of `eventually`.

@@ -1,5 +1,6 @@
 import { attemptBatchTask, attemptTask } from '@async-gen/runtime'
 import { Logger, type RunnerOptions, runOnce, WorkerPreset } from 'graphile-worker'
+import { poolOf } from './postgres.js'
 
 /**
  * Runs all jobs of attempts that are due, and those that they add, with Graphile Worker, and waits for their end. Where nothing depends on
@@ -8,7 +9,7 @@ import { Logger, type RunnerOptions, runOnce, WorkerPreset } from 'graphile-work
 export function runJobs(url: string, Attempt: Parameters<typeof attemptTask>[0], options: RunnerOptions = {}) {
   const taskList = { attempt: attemptTask(Attempt), attempt_batch: attemptBatchTask(Attempt) }
   return runOnce({
-    connectionString: url,
+    pgPool: poolOf(url),
     taskList,
     noHandleSignals: true,
     logger: SILENT,
