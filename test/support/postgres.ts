@@ -74,8 +74,17 @@ type Order = () => Promise<void>
 export async function createDatabase(server: PostgresServer, options: { name?: string; template?: string } = {}) {
   const name = options.name ?? randomBytes(4).toString('hex')
   const template = options.template ? `TEMPLATE ${identifier(server, options.template)}` : ''
-  await query(server.url, `CREATE DATABASE ${identifier(server, name)} ${template}`)
+  await query(server.url, `CREATE DATABASE ${identifier(server, name)} ${template} ${await strategy(server.url)}`)
   return databaseUrl(server, name)
+}
+
+/** Half of the work on a server that writes nothing to disk; elsewhere it waits for two checkpoints. PostgreSQL 14 has no name for it. */
+async function strategy(url: string): Promise<string> {
+  const [row] = await query(
+    url,
+    `SELECT current_setting('fsync') = 'off' AND current_setting('server_version_num')::int >= 150000 AS is_faster`,
+  )
+  return row.is_faster ? 'STRATEGY file_copy' : ''
 }
 
 /** The URL of the run's database `name`, which need not be there yet. */
