@@ -55,7 +55,13 @@ export function childEnv(extra: Record<string, string> = {}) {
 /** For a command that may install packages. */
 export function installerEnv(extra?: Record<string, string>) {
   const { TEST_CA_CERTS } = process.env
-  return { ...childEnv(extra), ...(TEST_CA_CERTS && { NODE_EXTRA_CA_CERTS: TEST_CA_CERTS }) }
+  return {
+    ...childEnv(extra),
+    ...(TEST_CA_CERTS && { NODE_EXTRA_CA_CERTS: TEST_CA_CERTS }),
+    // What npm knows of a package since an earlier install, it need not ask again.
+    npm_config_prefer_offline: 'true',
+    npm_config_audit: 'false',
+  }
 }
 
 /** Node.js reads additional certificates at each start, for longer than it needs to start. Of what the tests start, only installers need them. */
