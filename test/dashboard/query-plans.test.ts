@@ -1,15 +1,13 @@
 import { BaseAttempt, defineTargets } from '@async-gen/runtime'
 import { asyncDashboard } from '@async-gen/runtime/dashboard'
-import { runMigrations } from 'graphile-worker'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { testDatabase } from '../support/database.js'
-import { grow } from '../support/grown.js'
+import { grownDatabase } from '../support/grown-database.js'
 import { type Node, openExplainer, plansOf, scansOf, sentBy } from '../support/plans.js'
 import { query } from '../support/postgres.js'
 import { Client } from './client.js'
 
-const url = await testDatabase()
+const url = await grownDatabase()
 const { db } = await import('../.app/src/async/database.js')
 const { MonthlySales } = await import('../.app/src/async/reports/monthly_sales.js')
 
@@ -82,8 +80,6 @@ const pages: Record<string, string> = {
 let explainer: pg.Client
 
 beforeAll(async () => {
-  await runMigrations({ connectionString: url })
-  await grow(url, 200_000)
   await query(url, 'ALTER TABLE attempts DISABLE TRIGGER ALL')
   await query(
     url,

@@ -1,12 +1,11 @@
 import { connect } from '@async-gen/runtime'
-import { runMigrations } from 'graphile-worker'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { testDatabase } from '../support/database.js'
-import { grow, operations } from '../support/grown.js'
+import { operations } from '../support/grown.js'
+import { grownDatabase } from '../support/grown-database.js'
 import { openExplainer, plansOf, scansOf, sentBy } from '../support/plans.js'
 
-const url = await testDatabase()
+const url = await grownDatabase()
 const { db } = await import('../.app/src/async/database.js')
 
 /** How many pages a statement may touch. The table of attempts has some 10,000, and its smallest index of finished rows some 1,400. */
@@ -16,8 +15,6 @@ const run = operations(db)
 let explainer: pg.Client
 
 beforeAll(async () => {
-  await runMigrations({ connectionString: url })
-  await grow(url, 200_000)
   explainer = await openExplainer(url)
 })
 
