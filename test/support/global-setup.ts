@@ -15,9 +15,25 @@ declare module 'vitest' {
   }
 }
 
-/** One PostgreSQL for the whole run, with a template that each test file copies. */
+/** One PostgreSQL for the whole run, with a template that each test file copies; and what tests start as programs. */
 export default async function setup(project: TestProject) {
   setCertificatesAside()
+  const [{ server, folder, stop }, programs] = await Promise.all([startMigrated(), compilePrograms()])
+  project.provide('postgres', server)
+  process.env.TMPDIR = join(folder, 'files')
+  mkdirSync(process.env.TMPDIR)
+  // For every account, like the folder that it stands for.
+  chmodSync(process.env.TMPDIR, 0o1777)
+  // Read in each process that runs test files: by `compiled`, and by `installHost`.
+  process.env.TEST_PROGRAMS = programs.dir
+  process.env.TEST_MODULES = mkdtempSync(join(tmpdir(), 'async-gen-modules-'))
+  return async () => {
+    programs.remove()
+    await stop()
+  }
+}
+
+async function startMigrated() {
   const { stop, url, prefix, folder } = await startPostgres()
   const server = { url, prefix }
   try {
@@ -26,19 +42,7 @@ export default async function setup(project: TestProject) {
     await stop()
     throw error
   }
-  project.provide('postgres', server)
-  process.env.TMPDIR = join(folder, 'files')
-  mkdirSync(process.env.TMPDIR)
-  // For every account, like the folder that it stands for.
-  chmodSync(process.env.TMPDIR, 0o1777)
-  const programs = await compilePrograms()
-  // Read in each process that runs test files: by `compiled`, and by `installHost`.
-  process.env.TEST_PROGRAMS = programs.dir
-  process.env.TEST_MODULES = mkdtempSync(join(tmpdir(), 'async-gen-modules-'))
-  return async () => {
-    programs.remove()
-    await stop()
-  }
+  return { server, folder, stop }
 }
 
 async function migrateTemplate(server: PostgresServer) {
