@@ -40,38 +40,44 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
   },
 })
 
-/**
- * The first files: those that wait for processes, up to ninety seconds, in turn with those that compute for long. At the end of a run,
- * nothing would run beside them; side by side, they would leave the machine idle.
- */
+/** The first files: those that wait for processes, up to ninety seconds, beside those that compute for as long. */
 const FIRST = [
-  ...['/chaos/graphile.', '/e2e/single.', '/chaos/attempts-command.', '/e2e/own-attempts.', '/chaos/idle.'],
-  ...['/e2e/folder.', '/runtime/worker-start.', '/e2e/evaluation-order.', '/runtime/retries.'],
+  ...['/chaos/graphile.', '/generators/matrix.', '/docs/guides.', '/chaos/idle.', '/e2e/single.'],
+  ...['/chaos/attempts-command.', '/e2e/own-attempts.', '/runtime/worker-start.', '/e2e/folder.', '/runtime/retries.'],
+  ...['/e2e/evaluation-order.', '/generators/drift.', '/docs/blocks.', '/chaos/steps.', '/generators/command-line.'],
+  ...['/generators/doctor.', '/flow/limits-faults.', '/generators/clients.', '/chaos/silence.'],
 ]
 
-const WAITING = ['/chaos/', '/flow/limits-faults.']
+/**
+ * Of the others, those that wait, the longest first. At the end of a run, nothing would run beside them; side by side, they would leave the
+ * machine idle.
+ */
+const WAITING = [
+  ...['/chaos/crash.', '/chaos/storm.', '/chaos/pause.', '/runtime/presence.', '/chaos/scale.', '/chaos/network.'],
+  ...['/runtime/attempt-time-limit.', '/chaos/'],
+  ...['/flow/limits.properties.', '/runtime/attempt-bulk.', '/flow/schedules.properties.'],
+  ...['/runtime/attempt-transactions.', '/dashboard/actions.', '/flow/locks.'],
+]
 
 class InTurn extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const sorted = await super.sort(files)
-    const first = FIRST.flatMap((name) => sorted.filter(isOneOf([name])))
-    const others = sorted.filter((file) => !first.includes(file))
+    const [first, others] = taken(await super.sort(files), FIRST)
     const projects = [...new Set(others.map(({ project }) => project))]
     return [...first, ...projects.flatMap((each) => inTurn(others.filter(({ project }) => project === each)))]
   }
 }
 
-/** A file that computes, one that waits, and so on. */
+/** A file that waits, three that compute, and so on. */
 function inTurn(files: TestSpecification[]): TestSpecification[] {
-  const waiting = files.filter(isOneOf(WAITING))
-  const computing = files.filter((file) => !waiting.includes(file))
-  return files.flatMap((_, i) => [...computing.slice(i, i + 1), ...waiting.slice(i, i + 1)])
+  const [waiting, computing] = taken(files, WAITING)
+  return files.flatMap((_, i) => [...waiting.slice(i, i + 1), ...computing.slice(3 * i, 3 * i + 3)])
 }
 
-const isOneOf =
-  (names: string[]) =>
-  ({ moduleId }: TestSpecification) =>
-    names.some((name) => moduleId.includes(`/test${name}`))
+/** The files of a list, in its order, and the others. */
+function taken(files: TestSpecification[], names: string[]): [TestSpecification[], TestSpecification[]] {
+  const listed = names.flatMap((name) => files.filter(({ moduleId }) => moduleId.includes(`/test${name}`)))
+  return [[...new Set(listed)], files.filter((file) => !listed.includes(file))]
+}
 
 export default defineConfig({
   test: {
