@@ -111,6 +111,20 @@ describe('expectAttempt(Attempt).toHaveRecorded', () => {
     expect(message).toContain('- scheduledAt: within 1 minute, by ')
   })
 
+  it('compares with the call that has the expected arguments, and of several with the newest', async () => {
+    const record = (orderNumber: number) => Attempt.async(OrderClient).fulfill({ orderNumber })
+    await (await record(1)).perform()
+    await record(7)
+    const { id } = await record(7)
+    await record(2)
+    const expected = { status: 'succeeded' } as const
+    const { message } = await failureOf(
+      expectAttempt(Attempt).toHaveRecorded(OrderClient, 'fulfill', [{ orderNumber: 7 }], expected),
+    )
+    expect(message).toContain('as expected. It was recorded, but with another status.')
+    expect(message).toContain(`+ recorded: attempt ${id}: OrderClient.fulfill({ orderNumber: 7 }), pending`)
+  })
+
   it('compares the exact time of the call', async () => {
     const scheduledAt = inOneHour()
     await Attempt.schedule(scheduledAt, OrderClient).fulfill({ orderNumber: 7 })

@@ -15,7 +15,7 @@ import {
   argsOf,
   attemptsWhere,
   callOf,
-  type MethodOfCallee,
+  type NamedMethod,
   type TargetOf,
 } from './recorded.js'
 
@@ -44,7 +44,7 @@ export interface AttemptExpectation<Class extends AttemptClass> {
    */
   toHaveRecorded<const C extends object, const M extends string>(
     target: C extends Callee<TargetsOf<Class>> ? C : NotListed,
-    method: M & MethodOfCallee<C>,
+    method: NamedMethod<C, M>,
     args?: ExpectedArgs<ArgsOfCallee<C, M>>,
     options?: RecordedAs,
   ): Promise<AttemptOf<InstanceType<Class>, TargetOf<C>, M>[]>
@@ -52,7 +52,7 @@ export interface AttemptExpectation<Class extends AttemptClass> {
   readonly not: {
     toHaveRecorded<const C extends object, const M extends string>(
       target: C extends Callee<TargetsOf<Class>> ? C : NotListed,
-      method: M & MethodOfCallee<C>,
+      method: NamedMethod<C, M>,
       args?: ExpectedArgs<ArgsOfCallee<C, M>>,
       options?: RecordedAs,
     ): Promise<void>
@@ -117,7 +117,7 @@ export interface AttemptMatchers<R, Class> {
   /** Passes if the call was recorded: see `expectAttempt`. `tx` in the options: an open transaction, whose calls are found too. */
   toHaveRecorded<const C extends object, const M extends string>(
     target: C extends Callee<TargetsOf<Class>> ? C : NotListed,
-    method: M & MethodOfCallee<C>,
+    method: NamedMethod<C, M>,
     args?: ExpectedArgs<ArgsOfCallee<C, M>>,
     options?: RecordedAs & WithinTransaction<ClientOf<Class>>,
   ): Promise<R>
@@ -176,7 +176,7 @@ async function checkRecorded(
   const pass = times === undefined ? matching.length > 0 : matching.length === times
   const others = pass || candidates.length > 0 ? [] : await attemptsWhere(Attempt, {}, tx)
   const isUnseen = !tx && !Attempt.db.transactionOfTest && Attempt.db.isTransactionOpen()
-  const nearest = candidates.toSorted((a, b) => a.mismatches.length - b.mismatches.length)
+  const nearest = candidates.toReversed().toSorted((a, b) => distance(a) - distance(b))
   const call = `${path}${args ? `(${args.map(show).join(', ')})` : ''}`
   return {
     pass,
@@ -214,6 +214,12 @@ function mismatches(
     if (expected !== undefined) found.push(...mismatchesOf(expected, attempt[field as keyof typeof fields], field))
   }
   return found
+}
+
+/** How far a recorded call is from the expected one. Other arguments make another call; options say only how it was recorded. */
+function distance({ mismatches }: Candidate): number {
+  const weights = mismatches.map(({ path }) => (path in WORDS ? 1 : 1 + Object.keys(WORDS).length))
+  return weights.reduce((sum, weight) => sum + weight, 0)
 }
 
 /** What was expected and the nearest call, with the same properties. */

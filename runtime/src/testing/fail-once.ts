@@ -1,6 +1,6 @@
 import { type Callable, RecordTarget, TargetRecord } from '../attempt/record-target.js'
 import { AsyncGenError } from '../core/errors.js'
-import type { MethodOfCallee } from './recorded.js'
+import type { NamedMethod } from './recorded.js'
 
 /** A call that is to fail. */
 interface Fault {
@@ -30,7 +30,7 @@ const faulty = new WeakMap<object, Map<string, FaultyMethod>>()
  */
 export function failOnce<const C extends object, const M extends string>(
   target: C,
-  method: M & MethodOfCallee<C>,
+  method: NamedMethod<C, M>,
   error: unknown,
 ): () => void {
   const record = target instanceof TargetRecord ? target : undefined

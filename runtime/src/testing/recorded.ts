@@ -13,7 +13,10 @@ import { type ExpectedArgs, mismatchesOf } from './match.js'
 export type TargetOf<C> = C extends TargetRecord<infer Target> ? Target : C
 
 /** The names of its methods. */
-export type MethodOfCallee<C> = C extends unknown ? MethodOf<TargetOf<C>> : never
+type MethodOfCallee<C> = C extends unknown ? MethodOf<TargetOf<C>> : never
+
+/** One of them. If the name is another, the compiler's error shows the methods. */
+export type NamedMethod<C, M> = M extends MethodOfCallee<C> ? M : MethodOfCallee<C>
 
 /** The arguments of one of them, as a call passes them: those of a record are without its id. */
 export type ArgsOfCallee<C, M> =
@@ -27,7 +30,7 @@ export type ArgsOfCallee<C, M> =
 
 /** Which recorded calls to return: those of `where`, by their arguments too. What is left out does not filter. */
 export interface RecordedFilter<C, M> extends Omit<AttemptFilter, 'target' | 'method'> {
-  method?: M & MethodOfCallee<C>
+  method?: NamedMethod<C, M>
   /** They match by position, and in part: see `toHaveRecorded`. */
   args?: ExpectedArgs<ArgsOfCallee<C, M>>
 }
