@@ -258,6 +258,20 @@ describe("harmful settings of the PrismaClient's sessions", () => {
     }
   })
 
+  it("a worker runs what is recorded, whatever GRAPHILE_WORKER_SCHEMA names for the host's own queue", async () => {
+    const url = await databaseWith([])
+    const env = { DATABASE_URL: url, GRAPHILE_WORKER_SCHEMA: 'other' }
+    const worker = startWorker(REPOSITORY, env, bundled('test/chaos/host/worker.ts'))
+    try {
+      await query(url, `INSERT INTO attempts (target, method) VALUES ('Unknown', 'none')`)
+      const runs = () => query(url, `SELECT FROM attempts WHERE errors <> '[]'`)
+      await eventually('the run', async () => (await runs()).length === 1, 20_000)
+      expect(await query(url, `SELECT FROM pg_class WHERE relnamespace = 'other'::regnamespace`)).toEqual([])
+    } finally {
+      await worker.stop()
+    }
+  })
+
   it("with TimeZone=UTC in PrismaPg's options, the model API is exact as well", async () => {
     const { prisma, Attempt } = hostOf(await databaseWith(["timezone = 'Asia/Tokyo'"]), '-c TimeZone=UTC')
     const { id, scheduledAt } = await prisma.attempt.create({

@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path'
 import { runMigrations } from 'graphile-worker'
 import { AsyncGenError } from '../core/errors.js'
 import { onConnection, quoteName } from '../core/postgres/connection.js'
+import { GRAPHILE_SCHEMA } from '../worker/graphile-module.js'
 
 /** The migrations of a host, as Prisma stores them. */
 export interface Migrations {
@@ -53,7 +54,7 @@ export function digestOfMigrations({ scripts }: Migrations, schema: string | und
 
 /** Runs Graphile Worker's migrations, then those of the host. */
 export async function migrate(url: string, { scripts }: Migrations, schema: string | undefined): Promise<void> {
-  await runMigrations({ connectionString: url })
+  await runMigrations({ connectionString: url, schema: GRAPHILE_SCHEMA })
   await onConnection(url, async (sql) => {
     if (schema) await sql(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}; SET search_path = ${quoteName(schema)}`)
     for (const script of scripts) {

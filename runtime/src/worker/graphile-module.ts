@@ -6,3 +6,6 @@ export async function loadGraphile(): Promise<GraphileModule> {
   // It is a CommonJS module. If a bundler puts it into a chunk of its own, all of its exports are in `default`.
   return loaded.run === undefined ? loaded.default! : loaded
 }
+
+/** The schema that the triggers and the sweep name. Otherwise Graphile Worker would use that of GRAPHILE_WORKER_SCHEMA, or of its configuration file. */
+export const GRAPHILE_SCHEMA = 'graphile_worker'

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger, ParsedCronItem, RunnerOptions, TaskList, WorkerPool } from 'graphile-worker'
 import type { Database } from '../core/database.js'
 import type { Presence } from '../presence/presence.js'
-import type { GraphileModule } from './graphile-module.js'
+import { GRAPHILE_SCHEMA, type GraphileModule } from './graphile-module.js'
 import { GraphilePool } from './graphile-pool.js'
 import type { Log } from './log.js'
 import type { WorkerSettings } from './settings.js'
@@ -151,6 +151,7 @@ export class GraphileRunner {
     const events = this.#listen(Object.keys(taskList))
     const options: RunnerOptions = {
       pgPool: this.#pool.pool,
+      schema: GRAPHILE_SCHEMA,
       events,
       taskList,
       concurrency,

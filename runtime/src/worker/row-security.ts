@@ -73,5 +73,8 @@ const ownersWithoutRights: Statement = {
     WHERE enqueue.prosecdef AND NOT (
       has_schema_privilege(owner.oid, 'graphile_worker', 'USAGE')
       AND (owner.rolsuper OR owner.rolbypassrls OR pg_has_role(owner.oid, jobs.relowner, 'USAGE'))
+      AND has_table_privilege(owner.oid, jobs.oid, 'SELECT')
+      AND has_table_privilege(owner.oid, jobs.oid, 'INSERT')
+      AND has_table_privilege(owner.oid, jobs.oid, 'UPDATE')
     )`,
 }

@@ -11,7 +11,7 @@ import { warnOfSettings } from './client-settings.js'
 import { Counters, onOperationEnd } from './counters.js'
 import { logEnd, reportCrashes } from './crash-report.js'
 import { parsedCrontab } from './crontab.js'
-import { loadGraphile } from './graphile-module.js'
+import { GRAPHILE_SCHEMA, loadGraphile } from './graphile-module.js'
 import { GraphileRunner, type WorkerContext } from './graphile-runner.js'
 import { serveHealth } from './health.js'
 import { formatSeconds, graphileLogger, type Log, openLog } from './log.js'
@@ -143,7 +143,7 @@ async function prepareWorker(
   // A database that cannot be reached now is an error. After this, lost connections are opened again.
   await db.query(checkConnection, [])
   const first = await retryUntilStopped(log, stop, isTransient, async () => {
-    await graphile.runMigrations({ pgPool: db.pool })
+    await graphile.runMigrations({ pgPool: db.pool, schema: GRAPHILE_SCHEMA })
     await checkRowSecurity(db, log)
     const presence = await presenceOf(db)
     await startSchedules(db, log)

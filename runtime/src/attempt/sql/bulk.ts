@@ -26,9 +26,11 @@ export interface Bulk {
 export const canAddJobs: Statement = {
   name: 'async-gen:can-add-jobs',
   text: `
-    SELECT CASE WHEN has_schema_privilege(to_regnamespace('graphile_worker')::oid, 'USAGE') THEN
-      row_security_active(to_regclass('graphile_worker._private_jobs')::oid) IS FALSE
-    END AS allowed`,
+    SELECT CASE WHEN has_schema_privilege(to_regnamespace('graphile_worker')::oid, 'USAGE') THEN (
+      SELECT NOT row_security_active(jobs) AND has_table_privilege(jobs, 'SELECT')
+        AND has_table_privilege(jobs, 'INSERT') AND has_table_privilege(jobs, 'UPDATE')
+      FROM CAST(to_regclass('graphile_worker._private_jobs') AS oid) AS jobs
+    ) END AS allowed`,
 }
 
 /**
