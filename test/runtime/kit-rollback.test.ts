@@ -274,6 +274,7 @@ describe('inRollback(prisma, run)', () => {
       await expect(prisma.$transaction([prisma.order.create({ data: { number: 1 } })])).rejects.toMatchObject({
         code: 'OUTSIDE_ROLLBACK',
       })
+      await expect(inRollback(prisma, async () => {})).rejects.toMatchObject({ code: 'OUTSIDE_ROLLBACK' })
       await tx.$transaction((nested) => nested.order.create({ data: { number: 2 } }))
       expect(await tx.order.count()).toBe(1)
     })
