@@ -132,7 +132,7 @@ const neverCalled = (async () => {
 }) satisfies () => Promise<void>
 
 describe('P1, A19: the compiler', () => {
-  it('says in one short error of a target that is not listed where to list it', async () => {
+  it('says in one short error where to list a target, and which methods a misspelt one could mean', async () => {
     // A folder that git ignores, inside the repository so that it finds its packages there.
     const matrix = join(REPOSITORY, 'test', '.matrix')
     mkdirSync(matrix, { recursive: true })
@@ -157,6 +157,8 @@ describe('P1, A19: the compiler', () => {
         `TS2345: Argument of type 'typeof Mailer' is not assignable to parameter of type '"This is not a target: list it in targets.ts"'.`,
         `TS2322: Type 'typeof Mailer' is not assignable to type '"This is not a target: list it in targets.ts"'.`,
         `TS2345: Argument of type 'typeof Mailer' is not assignable to parameter of type '"This is not a target: list it in targets.ts"'.`,
+        `TS2345: Argument of type '"fulfil"' is not assignable to parameter of type '"fulfill"'.`,
+        `TS2345: Argument of type '"fulfil"' is not assignable to parameter of type '"fulfill"'.`,
       ])
     } finally {
       rmSync(dir, { recursive: true, force: true })
@@ -176,10 +178,14 @@ describe('P1, A19: the compiler', () => {
   })
 })
 
-const PATHS = { '@async-gen/runtime': ['../../../runtime/src/index.ts'] }
+const PATHS = {
+  '@async-gen/runtime': ['../../../runtime/src/index.ts'],
+  '@async-gen/runtime/testing': ['../../../runtime/src/testing/index.ts'],
+}
 
 const UNLISTED = `
 import { BaseAttempt, defineTargets } from '@async-gen/runtime'
+import { expectAttempt, failOnce } from '@async-gen/runtime/testing'
 import { db } from '../../.app/src/async/database.js'
 
 class OrderClient {
@@ -197,4 +203,6 @@ class Attempt extends BaseAttempt(db, { model: 'Attempt', table: 'attempts', tar
 export const recorded = Attempt.async(Mailer).send('ada@example.org')
 export const created = Attempt.create({ target: Mailer, method: 'send', args: ['ada@example.org'] })
 export const scheduled = Attempt.schedule(new Date(), Mailer, { priority: 3 }).send('ada@example.org')
+export const expected = expectAttempt(Attempt).toHaveRecorded(OrderClient, 'fulfil')
+export const restore = failOnce(OrderClient, 'fulfil', new Error('down'))
 `

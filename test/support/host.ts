@@ -78,7 +78,7 @@ export async function installHost(dir: string) {
 async function installInto(folder: string, packageJson: string) {
   try {
     writeFileSync(join(folder, 'package.json'), packageJson)
-    await seedPackages(folder)
+    seedPackages(folder)
     await npmInstall(folder)
     writeFileSync(join(folder, 'installed'), '')
   } catch (error) {

@@ -1,7 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { REPOSITORY } from './host.js'
-import { run } from './run.js'
 
 interface PackageJson {
   dependencies?: Record<string, string>
@@ -14,13 +13,14 @@ interface PackageJson {
  * Copies what a project needs of this repository's packages into its node_modules. npm checks what is there, replaces other versions, and
  * unpacks only the rest: that takes half of the time.
  */
-export async function seedPackages(dir: string): Promise<void> {
+export function seedPackages(dir: string): void {
   const read = (path: string): PackageJson => JSON.parse(readFileSync(path, 'utf8'))
   const needs = [join(dir, 'package.json'), ...['', 'runtime'].map((part) => join(REPOSITORY, part, 'package.json'))]
   const [host, ...ours] = needs.map(read)
   const names = [host!, ...ours.map(({ devDependencies, ...published }) => published)].flatMap(namesIn)
   const packages = closure(names).filter((path) => existsSync(join(REPOSITORY, path)))
-  await run(REPOSITORY, 'cp', ['-RP', '--parents', '-t', dir, ...outermost(packages)])
+  for (const path of outermost(packages))
+    cpSync(join(REPOSITORY, path), join(dir, path), { recursive: true, verbatimSymlinks: true })
 }
 
 /** The folders of packages, and of what they need, by the lock file: `node_modules/pg`, `node_modules/vite/node_modules/esbuild`. */
