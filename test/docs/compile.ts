@@ -113,9 +113,10 @@ function versionsOf(blocks: Block[], keeps: string): Block[][] {
 
 function pathOf({ at, language, text }: Block, keeps: string) {
   const file = fileOf(text)
+  const name = at.replace(/\W/g, '-')
   // Beside that file, so that it imports the same.
-  if (file === keeps) return file.replace('.ts', `-${at.split(':')[1]}.ts`)
-  return file ?? `block-${at.split(':')[1]}.${language === 'tsx' ? 'tsx' : 'ts'}`
+  if (file === keeps) return file.replace('.ts', `-${name}.ts`)
+  return file ?? `${name}.${language === 'tsx' ? 'tsx' : 'ts'}`
 }
 
 function write(dir: string, path: string, text: string) {
@@ -149,7 +150,7 @@ export async function runErrors(blocks: Block[], env: Record<string, string>): P
   mkdirSync(dir)
   await makeShop(dir)
   for (const file of ['values.ts', 'run.ts']) copyFileSync(join(HOST, file), join(dir, file))
-  const places = new Map(blocks.map((block) => [`${block.at.replace(/\W/g, '-')}.ts`, block]))
+  const places = new Map(blocks.map((block) => [pathOf(block, ''), block]))
   for (const [path, { text }] of places) write(dir, path, `${text}\nexport {}\n`)
   const worker = startWorker(dir, env)
   try {
