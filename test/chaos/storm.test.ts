@@ -28,7 +28,7 @@ describe('workers lose no call, and no effect through tx() happens twice', () =>
   it.concurrent.each([
     ['completion-fails', 0, 'when statements that complete jobs fail'],
     ['terminate-briefly', 0, 'when PostgreSQL ends all sessions repeatedly'],
-    ['kill-all', 1000, 'when all are killed while a thousand calls are due'],
+    ['kill-all', 500, 'when all are killed while five hundred calls are due'],
   ])(
     '%s, %i due: %s',
     async (name, backlog) => {
