@@ -1,6 +1,7 @@
 // Loaded into each Node.js process that a test starts. Prisma compiles its WebAssembly twice, fast and then better, which pays for itself
-// after minutes. A process of a test has ended by then, and would spend half of its time on it. The same holds for the optimizing compiler of
-// JavaScript, which begins seven times as late here, if this Node.js can be told so; but not for npm, which unpacks tarballs for seconds.
+// after minutes. A process of a test has ended by then, and would spend half of its time on it. It calls a small part of the functions:
+// only these are validated. The optimizing compiler of JavaScript begins seven times as late here, if this Node.js can be told so; but not
+// for npm, which unpacks tarballs for seconds.
 //
 // Node.js has its own modules compiled in advance, but not for such settings: they wait until most of these modules are loaded.
 const { setFlagsFromString } = require('node:v8')
@@ -10,6 +11,7 @@ const { compile, Module } = WebAssembly
 
 function compileOnce() {
   setFlagsFromString('--liftoff-only')
+  setFlagsFromString('--wasm-lazy-validation')
   if (process.version.startsWith('v20.') && !isNpm) setFlagsFromString('--interrupt-budget=1000000')
 }
 
