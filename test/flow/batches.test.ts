@@ -2,6 +2,7 @@ import { AesGcmEncryptor, BaseAttempt, defineTargets, sweep } from '@async-gen/r
 import { drain, inline, inRollback, prune } from '@async-gen/runtime/testing'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { testDatabase } from '../support/database.js'
+import { eventually } from '../support/eventually.js'
 import { gate } from '../support/gate.js'
 import { query } from '../support/postgres.js'
 import { runJobs } from '../support/work.js'
@@ -333,6 +334,7 @@ describe('a batch', () => {
     const batch = await Attempt.batch([image('a'), broken('b')])
     const seen: number[] = []
     const waited = batch.wait({ onProgress: ({ ended }) => seen.push(ended), timeout: '30s' })
+    await eventually('the first report', async () => seen.length > 0)
     await work()
     expect(await waited).toMatchObject({ total: 2, ended: 2 })
     expect([seen[0], seen.at(-1)]).toEqual([0, 2])
