@@ -53,10 +53,16 @@ const FIRST = [
  * machine idle.
  */
 const WAITING = [
-  ...['/chaos/crash.', '/chaos/storm.', '/chaos/pause.', '/runtime/presence.', '/chaos/scale.', '/chaos/network.'],
-  ...['/runtime/attempt-time-limit.', '/chaos/'],
-  ...['/flow/limits.properties.', '/runtime/attempt-bulk.', '/flow/schedules.properties.'],
-  ...['/runtime/attempt-transactions.', '/dashboard/actions.', '/flow/locks.'],
+  ...[
+    '/chaos/crash.',
+    '/chaos/storm.',
+    '/flow/limits.properties.',
+    '/chaos/pause.',
+    '/runtime/presence.',
+    '/chaos/scale.',
+  ],
+  ...['/chaos/network.', '/runtime/attempt-time-limit.', '/flow/locks.', '/chaos/'],
+  ...['/runtime/attempt-bulk.', '/flow/schedules.properties.', '/runtime/attempt-transactions.', '/dashboard/actions.'],
 ]
 
 class InTurn extends BaseSequencer {
