@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { stripVTControlCharacters } from 'node:util'
 import fc from 'fast-check'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { answerTo } from '../../bin/answer.js'
 import { commandLine } from '../../bin/commands.js'
 import { version } from '../../generators/host/own-package.js'
@@ -347,13 +347,14 @@ describe('the command line', () => {
       'node_modules/graphile-worker/package.json': '{ "version": "0.17.3" }',
     })
     await host.run('install')
-    const env = { DATABASE_URL: '' }
-    const { status, stdout } = program(host, env, 'doctor')
+    vi.stubEnv('DATABASE_URL', '')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    const { status, stdout } = await asyncGen(host, 'doctor')
     expect(status).toBe(0)
     expect(stdout).toContain('The database was not checked: DATABASE_URL is not set.')
     expect(stdout).not.toContain('All is well')
-    expect(program(host, env, 'doctor', '--check').status).toBe(6)
-    const json = JSON.parse(program(host, env, 'doctor', '--check', '--json').stdout)
+    expect((await asyncGen(host, 'doctor', '--check')).status).toBe(6)
+    const json = JSON.parse((await asyncGen(host, 'doctor', '--check', '--json')).stdout)
     expect(json).toMatchObject({ exitCode: 6, healthy: true, unchecked: [{ code: 'DATABASE_URL_MISSING' }] })
   })
 

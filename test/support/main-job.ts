@@ -94,7 +94,7 @@ export function describeMainJob(shape: Shape) {
         ])
       })
 
-      it('name in package.json what they need, in the versions that fit together', async () => {
+      itOnce('name in package.json what they need, in the versions that fit together', async () => {
         const { dependencies, scripts } = JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8'))
         expect(Object.keys(dependencies)).toEqual(expect.arrayContaining(['@async-gen/runtime', 'graphile-worker']))
         expect(scripts['async:worker']).toBe('async-gen-worker run src/async/worker.ts')
