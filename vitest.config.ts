@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 const runtime = (file: string) => fileURLToPath(new URL(`runtime/src/${file}`, import.meta.url))
 
-/** Hosts with other package managers, versions of Prisma, frameworks, and earlier versions of async-gen; and the benchmarks, for seconds. */
+/** Hosts with other package managers, versions of Prisma, frameworks, a schema folder, and earlier versions of async-gen; and the benchmarks, for seconds. */
 const COMPATIBILITY = 'test/{compatibility,bench}/**/*.test.ts'
 
 /** Of the fault tests, those that load nothing of the application: they start it. */
@@ -43,7 +43,7 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
 /** The first files: those that wait for processes, up to ninety seconds, beside those that compute for as long. */
 const FIRST = [
   ...['/chaos/graphile.', '/generators/matrix.', '/docs/guides.', '/chaos/idle.', '/e2e/single.'],
-  ...['/chaos/attempts-command.', '/e2e/own-attempts.', '/runtime/worker-start.', '/e2e/folder.', '/runtime/retries.'],
+  ...['/chaos/attempts-command.', '/e2e/own-attempts.', '/runtime/worker-start.', '/runtime/retries.'],
   ...['/e2e/evaluation-order.', '/generators/drift.', '/docs/blocks.', '/chaos/steps.', '/generators/command-line.'],
   ...['/generators/doctor.', '/flow/limits-faults.', '/generators/clients.', '/chaos/silence.'],
 ]

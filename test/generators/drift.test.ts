@@ -3,13 +3,20 @@ import { createDatabase, query } from '../support/postgres.js'
 import { prisma } from '../support/prisma.js'
 import { lines, type SampleHost, SCHEMA, sampleHost } from './sample-host.js'
 
-const CONFIG = `import { defineConfig } from 'prisma/config'
+const configFor = (schema: string) => `import { defineConfig } from 'prisma/config'
 export default defineConfig({
-  schema: 'prisma/schema.prisma',
+  schema: '${schema}',
   migrations: { path: 'prisma/migrations' },
   datasource: { url: process.env.DATABASE_URL },
 })
 `
+const CONFIG = configFor('prisma/schema.prisma')
+
+const INIT = {
+  'prisma/migrations/migration_lock.toml': 'provider = "postgresql"\n',
+  'prisma/migrations/20200101000000_init/migration.sql':
+    'CREATE TABLE "Order" ("id" INTEGER NOT NULL, CONSTRAINT "Order_pkey" PRIMARY KEY ("id"));\n',
+}
 
 const PARTIAL_INDEXES = (schema: string) =>
   schema.replace('"prisma-client"', '"prisma-client"\n  previewFeatures = ["partialIndexes"]')
@@ -58,6 +65,21 @@ describe('the migrations make exactly the schema: Prisma finds nothing to do', (
     120_000,
   )
 
+  it('with a schema folder, by `prisma migrate deploy`', async () => {
+    const host = sampleHost({
+      'prisma/schema.prisma': null,
+      'prisma/schema/main.prisma': SCHEMA,
+      'prisma.config.ts': configFor('prisma/schema'),
+      ...INIT,
+    })
+    await host.run('install')
+    await host.run('attempt')
+    await host.run('reports')
+    const env = { DATABASE_URL: await createDatabase(inject('postgres')) }
+    await prisma(host.root, ['migrate', 'deploy'], { env })
+    expect((await prisma(host.root, ['db', 'push'], { env })).stdout).toContain('already in sync')
+  }, 120_000)
+
   it('with the preview feature partialIndexes', async () => {
     const { host, env } = await migrated(PARTIAL_INDEXES(SCHEMA))
     const declared = [...host.read('prisma/schema.prisma').matchAll(/map: "(\w+)", where:/g)].map(([, name]) => name)
@@ -67,12 +89,10 @@ describe('the migrations make exactly the schema: Prisma finds nothing to do', (
   }, 120_000)
 
   it('with partialIndexes, for `prisma migrate dev` too, which finds nothing to write', async () => {
-    const init = 'CREATE TABLE "Order" ("id" INTEGER NOT NULL, CONSTRAINT "Order_pkey" PRIMARY KEY ("id"));\n'
     const host = sampleHost({
       'prisma/schema.prisma': PARTIAL_INDEXES(SCHEMA),
       'prisma.config.ts': CONFIG,
-      'prisma/migrations/migration_lock.toml': 'provider = "postgresql"\n',
-      'prisma/migrations/20200101000000_init/migration.sql': init,
+      ...INIT,
     })
     await host.run('install')
     await host.run('attempt')
