@@ -90,7 +90,7 @@ export default defineConfig({
     sequence: { sequencer: InTurn },
     globalSetup: 'test/support/global-setup.ts',
     // Most of the time, many tests wait for processes.
-    maxWorkers: 5,
+    maxWorkers: 6,
     projects: [
       project('sharing', { include: SHARING, isolate: false }),
       project('sharing packages', {
