@@ -61,8 +61,8 @@ const WAITING = [
     '/runtime/presence.',
     '/chaos/scale.',
   ],
-  ...['/chaos/network.', '/runtime/attempt-time-limit.', '/flow/locks.', '/chaos/'],
-  ...['/runtime/attempt-bulk.', '/flow/schedules.properties.', '/runtime/attempt-transactions.', '/dashboard/actions.'],
+  ...['/chaos/network.', '/runtime/attempt-time-limit.', '/flow/locks.', '/dashboard/actions.'],
+  ...['/chaos/', '/runtime/attempt-bulk.', '/flow/schedules.properties.', '/runtime/attempt-transactions.'],
 ]
 
 class InTurn extends BaseSequencer {
