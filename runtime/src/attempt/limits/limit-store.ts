@@ -3,7 +3,8 @@ import type { Query } from '../../core/statement.js'
 import { canAddJobs } from '../sql/bulk.js'
 import type { WindowRate } from './limit.js'
 import { type LimitList, startOfKeys } from './list.js'
-import { limitStatements } from './sql.js'
+import { limitJobStatements } from './sql/jobs.js'
+import { limitStatements } from './sql/limits.js'
 
 /** New numbers of a limit; null for those in targets.ts. */
 export interface LimitChange {
@@ -47,6 +48,7 @@ export class LimitStore {
   readonly #task: string
   readonly #list: () => Promise<LimitList>
   readonly #sql: ReturnType<typeof limitStatements>
+  readonly #jobs: ReturnType<typeof limitJobStatements>
   /** Where the next repair goes on: with more keys than a page, each sweep looks at another page. */
   #repairFrom = ''
 
@@ -61,6 +63,7 @@ export class LimitStore {
     this.#model = model
     this.#task = task
     this.#sql = limitStatements(table)
+    this.#jobs = limitJobStatements(table)
   }
 
   /** Adds a job for keys that have due calls, room for one of them, and no job for it. Returns how many. */
@@ -74,7 +77,7 @@ export class LimitStore {
       limits.map(({ limit }) => limit.rate?.per ?? null),
     ]
     const values = [this.#task, this.#repairFrom, this.#model, PAGE, ...columns]
-    const [row] = await query<{ enqueued: number; last: string | null }>(this.#sql.repair, values)
+    const [row] = await query<{ enqueued: number; last: string | null }>(this.#jobs.repair, values)
     this.#repairFrom = row?.last ?? ''
     return row?.enqueued ?? 0
   }
@@ -105,13 +108,13 @@ export class LimitStore {
   }
 
   async #wake(keys: string[]): Promise<void> {
-    if (keys.length > 0) await this.#db.query(this.#sql.wake, [this.#task, keys])
+    if (keys.length > 0) await this.#db.query(this.#jobs.wake, [this.#task, keys])
   }
 
   async *#waitingKeys(name: string): AsyncGenerator<string[]> {
     for (let last: string | null = ''; last !== null; ) {
       const values: unknown[] = [startOfKeys(name), last, null, PAGE]
-      const [page]: KeyPage[] = await this.#db.query<KeyPage>(this.#sql.waitingKeys, values)
+      const [page]: KeyPage[] = await this.#db.query<KeyPage>(this.#jobs.waitingKeys, values)
       yield page!.keys
       last = page!.last
     }

@@ -6,7 +6,8 @@ import { microbatch } from '../batch.js'
 import type { AttemptRow } from '../row.js'
 import type { Limit } from './limit.js'
 import { type LimitList, limitKey, splitLimitKey } from './list.js'
-import { limitStatements } from './sql.js'
+import { claimStatements } from './sql/claims.js'
+import { limitJobStatements } from './sql/jobs.js'
 
 /** What a claim has to know about the limits of `targets.ts`. */
 export interface ClaimLimits {
@@ -92,7 +93,8 @@ export class LimitedClaims {
   readonly #model: string
   readonly #task: string
   readonly #releaseLater: (id: bigint) => void
-  readonly #sql: ReturnType<typeof limitStatements>
+  readonly #sql: ReturnType<typeof claimStatements>
+  readonly #jobs: ReturnType<typeof limitJobStatements>
   readonly #claim: (request: Request) => Promise<LimitedClaim>
 
   /** @param releaseLater has the sweep release a row that is running, unless this process runs it */
@@ -105,7 +107,8 @@ export class LimitedClaims {
     this.#model = model
     this.#task = task
     this.#releaseLater = releaseLater
-    this.#sql = limitStatements(table)
+    this.#sql = claimStatements(table)
+    this.#jobs = limitJobStatements(table)
     this.#claim = microbatch({
       together: (requests) => this.#claimTogether(requests),
       alone: async (request) => (await this.#claimTogether([request]))[0]!,
@@ -325,10 +328,10 @@ export class LimitedClaims {
       if (usage.rateLimit !== null && usage.used! + started >= usage.rateLimit) later.push(usage)
       else if (started === requests.length && (usage.found === null || usage.found > started)) now.push(limitKey)
     }
-    if (now.length > 0) await query(this.#sql.wake, [this.#task, now])
+    if (now.length > 0) await query(this.#jobs.wake, [this.#task, now])
     if (later.length > 0) {
       const columns = [later.map((each) => each.rateLimit), later.map((each) => each.rateMs)]
-      await query(this.#sql.wakeLater, [this.#task, later.map((each) => each.limitKey), this.#model, ...columns])
+      await query(this.#jobs.wakeLater, [this.#task, later.map((each) => each.limitKey), this.#model, ...columns])
     }
   }
 }
