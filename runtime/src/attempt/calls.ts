@@ -7,7 +7,7 @@ import type { RowId } from '../core/row-id.js'
 import { AttemptFields } from './fields.js'
 import type { TargetRecord } from './record-target.js'
 import type { IfFailed } from './row.js'
-import type { ArgsOf, MethodOf, ResultOf, Targets } from './targets.js'
+import type { ArgsOf, MethodOf, ResultOf, Targets } from './target-types.js'
 import type { WaitOptions } from './wait.js'
 
 /** The transaction to record a call in: if that rolls back, the call never existed. */

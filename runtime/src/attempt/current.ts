@@ -11,7 +11,7 @@ import type { LoadedPredecessors } from './dependencies/load.js'
 import type { AttemptFields } from './fields.js'
 import { Snooze } from './snooze.js'
 import type { AttemptStore } from './store.js'
-import type { MethodOf, ResultOf } from './targets.js'
+import type { MethodOf, ResultOf } from './target-types.js'
 
 /** What a call can ask for while it runs, through `Attempt.current()`. */
 export class CurrentCall<Attempt = AttemptFields, Client = unknown, Class = unknown> {

@@ -5,7 +5,8 @@ import { isPlainObject } from '../core/plain-object.js'
 import type { BoundClass } from './binding.js'
 import { ALL, type PauseEnd, type PausePath } from './pause-store.js'
 import { isSubclass } from './subclasses.js'
-import type { MethodOf, TargetList, Targets } from './targets.js'
+import type { MethodOf, Targets } from './target-types.js'
+import type { TargetList } from './targets.js'
 
 /** How long to pause, and why. */
 export interface PauseOptions {

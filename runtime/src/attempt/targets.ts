@@ -1,53 +1,14 @@
 import { described, isThenable } from '../core/described.js'
-import { type Duration, milliseconds } from '../core/duration.js'
+import type { Duration } from '../core/duration.js'
 import { AsyncGenError, isInstance, UnknownTargetError } from '../core/errors.js'
 import { refuseUnknownOptions } from '../core/known-options.js'
 import { type ArgumentSchemas, requireSchemas } from './arguments.js'
 import { Limit } from './limits/limit.js'
 import { LimitList, type NamedLimit } from './limits/list.js'
-import { type Callable, type Methods, RecordTarget } from './record-target.js'
-import type { Snooze } from './snooze.js'
-
-/** A class with static methods, an object of functions, or the records of a model. */
-export type Target = object
-
-export type Targets = Record<string, Target>
-
-/** The names of what can be called on a target. */
-export type MethodOf<T> = {
-  [K in keyof MethodsOf<T>]: MethodsOf<T>[K] extends Callable ? K : never
-}[keyof MethodsOf<T>] &
-  string
-
-/** The arguments with which a call of a target's method is stored; for the records of a model, the id comes first. */
-export type ArgsOf<T, M> = M extends keyof MethodsOf<T>
-  ? MethodsOf<T>[M] extends (...args: infer Args) => unknown
-    ? T extends RecordTarget<infer Record, infer Id, Methods>
-      ? Args extends [Record, ...infer Rest]
-        ? [id: Id, ...rest: Rest]
-        : never
-      : Args
-    : never
-  : never
-
-/** What a call of a target's method resolves with, as it is stored and read again. A snooze is no result. */
-export type ResultOf<T, M> = M extends keyof MethodsOf<T>
-  ? MethodsOf<T>[M] extends (...args: never[]) => infer Result
-    ? Exclude<Awaited<Result>, Snooze>
-    : never
-  : never
-
-type MethodsOf<T> = T extends RecordTarget<infer _Record, infer _Id, infer M> ? M : T
-
-/** The path of a method, as a row names it: `OrderClient.fulfill`. */
-type PathIn<T extends Targets> = { [N in keyof T & string]: `${N}.${MethodOf<T[N]>}` }[keyof T & string]
-
-/** The stored arguments of the method with a path. */
-type ArgsAt<T extends Targets, Path> = Path extends `${infer N}.${infer M}`
-  ? N extends keyof T
-    ? ArgsOf<T[N], M>
-    : never
-  : never
+import { ownMethod, ownMethodsOf, splitPath } from './own-methods.js'
+import type { Callable } from './record-target.js'
+import type { ArgsAt, PathIn, Target, Targets } from './target-types.js'
+import { timeLimit } from './timeout.js'
 
 export interface TargetOptions<T extends Targets> {
   /** Old paths of methods that were renamed or moved, so that rows in flight survive: `{ 'OrderClient.send': 'OrderClient.fulfill' }`. */
@@ -218,8 +179,7 @@ export class TargetList<T extends Targets = Targets> {
   /** The names of all methods, by the names of their targets, also the older names in `renamed`: those that rows may have. */
   names(): Map<string, string[]> {
     const names = new Map<string, string[]>()
-    for (const [name, target] of Object.entries(this.#all))
-      names.set(name, ownFunctionsOf(target instanceof RecordTarget ? target.methods : target))
+    for (const [name, target] of Object.entries(this.#all)) names.set(name, ownMethodsOf(target))
     for (const [target, method] of Object.keys(this.#renamed).map(splitPath))
       names.set(target, [...(names.get(target) ?? []), method])
     return names
@@ -329,17 +289,7 @@ export class TargetList<T extends Targets = Targets> {
       throw new UnknownTargetError(
         `${JSON.stringify(path)} names a target without a method. Write both: "${path}.send".`,
       )
-    const methods = target instanceof RecordTarget ? target.methods : target
-    const names = ownFunctionsOf(methods)
-    if (!names.includes(method)) {
-      const why = inherits(methods, method)
-        ? `inherits its method ${JSON.stringify(method)}, and only own methods can be called`
-        : `has no method ${JSON.stringify(method)}`
-      throw new UnknownTargetError(`The target ${name} ${why}. It has: ${names.join(', ') || 'none'}.`)
-    }
-    // Looked up at each call, so that a test can replace the method.
-    const callable: Callable = (...args) => (methods as Methods)[method]!(...args)
-    return target instanceof RecordTarget ? target.loadingFirst(name, callable) : callable
+    return ownMethod(name, target, method)
   }
 }
 
@@ -353,47 +303,15 @@ interface MethodSettings {
   limit: NamedLimit | undefined
 }
 
-/** The longest time limit, in milliseconds: 24 days. Timers of Node and the column of the row take no more. */
-const LONGEST_TIMEOUT = 2_147_483_647
-
-/**
- * A time limit in milliseconds.
- * @throws AsyncGenError INVALID_DURATION, INVALID_OPTION
- */
-export function timeLimit(timeout: Duration, option: string): number {
-  const limit = Math.ceil(milliseconds(timeout, option))
-  if (limit > 0 && limit <= LONGEST_TIMEOUT) return limit
-  throw new AsyncGenError('INVALID_OPTION', `${option} is ${timeout}. It must be from 1 ms to 24 days.`)
-}
-
 function invalidLimit(why: string): AsyncGenError {
   return new AsyncGenError('INVALID_OPTION', `defineTargets: the limits are invalid: ${why}.`)
 }
 
 type Class = object
 
-/** The method is empty if the path names none. */
-function splitPath(path: string): [target: string, method: string] {
-  const dot = path.indexOf('.')
-  return dot === -1 ? [path, ''] : [path.slice(0, dot), path.slice(dot + 1)]
-}
-
 function extendsOrIs(listed: object, Attempt: Class): boolean {
   return (
     listed === Attempt ||
     (typeof listed === 'function' && typeof Attempt === 'function' && listed.prototype instanceof Attempt)
   )
-}
-
-/** Whether a class or object has a method from a class that it extends. */
-function inherits(target: Target, method: string): boolean {
-  const parent: object | null = Object.getPrototypeOf(target)
-  if (parent === null || parent === Function.prototype || parent === Object.prototype) return false
-  return ownFunctionsOf(parent).includes(method) || inherits(parent, method)
-}
-
-function ownFunctionsOf(target: Target): string[] {
-  return Object.getOwnPropertyNames(target).filter((name) => {
-    return name !== 'constructor' && typeof Object.getOwnPropertyDescriptor(target, name)?.value === 'function'
-  })
 }

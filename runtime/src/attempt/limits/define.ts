@@ -1,4 +1,4 @@
-import type { ArgsOf, MethodOf } from '../targets.js'
+import type { ArgsOf, MethodOf } from '../target-types.js'
 import { Limit, type LimitOptions } from './limit.js'
 
 /**

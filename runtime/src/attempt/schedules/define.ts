@@ -3,7 +3,8 @@ import { AsyncGenError, isAsyncGenError, UnknownTargetError } from '../../core/e
 import { isPlainObject } from '../../core/plain-object.js'
 import { serialize } from '../../core/serialize.js'
 import type { CallInput } from '../calls.js'
-import type { TargetList, Targets } from '../targets.js'
+import type { Targets } from '../target-types.js'
+import type { TargetList } from '../targets.js'
 import { invalid, occurrencesOf } from './cron.js'
 
 /** What to do about occurrences when no worker ran: nothing, one run for all of them, or all runs. */
