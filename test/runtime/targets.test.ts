@@ -80,6 +80,22 @@ describe('targets', () => {
     await expect(Attempt.async(Client).inherited()).rejects.toThrow(message)
   })
 
+  it('A20: the error says whether a name is inherited or there is none', () => {
+    class Grandchild extends class extends Client {} {}
+    const bare = Object.assign(Object.create(null), { send: () => {} })
+    const some = defineTargets({ Grandchild, Client, helpers, bare, empty: {} })
+    const refusals = [
+      ['Grandchild', 'charge', 'inherits its method "charge", and only own methods can be called. It has: none.'],
+      // What every class and every object has is no method that somebody meant.
+      ['Client', 'bind', 'has no method "bind". It has: charge, callSecret.'],
+      ['helpers', 'hasOwnProperty', 'has no method "hasOwnProperty". It has: url.'],
+      ['bare', 'toString', 'has no method "toString". It has: send.'],
+      ['empty', 'send', 'has no method "send". It has: none.'],
+    ] as const
+    for (const [target, method, why] of refusals)
+      expect(() => some.resolve(target, method)).toThrow(`The target ${target} ${why}`)
+  })
+
   it('A20: an unknown one is answered with what there is', () => {
     expect(() => targets.resolve('Cleint', 'charge')).toThrow(
       'No target is called "Cleint". Listed: Client, helpers, Orders, instances.',
