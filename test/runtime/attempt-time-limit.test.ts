@@ -118,7 +118,13 @@ describe('the time limit of a run', () => {
     expect(signal).toMatchObject({ aborted: false })
   })
 
-  it.each([0, -1, Number.NaN, '25 days', 'soon'])('cannot be %s', async (timeout) => {
+  it('may be as long as a timer of Node.js takes', async () => {
+    const attempt = await Attempt.async(Slow, { timeout: 2 ** 31 - 1 }).fast()
+    await attempt.perform()
+    expect(attempt).toMatchObject({ status: 'succeeded', timeoutMs: 2 ** 31 - 1 })
+  })
+
+  it.each([0, -1, Number.NaN, 2 ** 31, '25 days', 'soon'])('cannot be %s', async (timeout) => {
     await expect(Attempt.async(Slow, { timeout: timeout as Duration }).fast()).rejects.toThrow(/timeout/)
     expect(() => defineTargets({ Slow }, { timeouts: { Slow: timeout as Duration } })).toThrow(/timeouts\["Slow/)
   })
