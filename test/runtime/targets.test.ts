@@ -101,6 +101,7 @@ describe('targets', () => {
       'No target is called "Cleint". Listed: Client, helpers, Orders, instances.',
     )
     expect(() => targets.resolve('Orders', 'fulfil')).toThrow('It has: fulfill, archive.')
+    expect(() => defineTargets({}).resolve('Client', 'charge')).toThrow('Listed: none yet.')
   })
 
   it('A20: a renamed method is found under its old path, so that rows in flight survive', () => {
