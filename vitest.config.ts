@@ -53,21 +53,14 @@ const FIRST = [
  * machine idle.
  */
 const WAITING = [
-  ...[
-    '/chaos/crash.',
-    '/chaos/storm.',
-    '/flow/limits.properties.',
-    '/chaos/pause.',
-    '/runtime/presence.',
-    '/chaos/scale.',
-  ],
-  ...['/chaos/network.', '/runtime/attempt-time-limit.', '/flow/locks.', '/dashboard/actions.'],
+  ...['/chaos/crash.', '/chaos/storm.', '/flow/limits.properties.', '/chaos/pause.', '/runtime/presence.'],
+  ...['/chaos/scale.', '/chaos/network.', '/runtime/attempt-time-limit.', '/flow/locks.', '/dashboard/actions.'],
   ...['/chaos/', '/runtime/attempt-bulk.', '/flow/schedules.properties.', '/runtime/attempt-transactions.'],
 ]
 
 class InTurn extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const [first, others] = taken(await super.sort(files), FIRST)
+    const [first, others] = partitioned(await super.sort(files), FIRST)
     const projects = [...new Set(others.map(({ project }) => project))]
     return [...first, ...projects.flatMap((each) => inTurn(others.filter(({ project }) => project === each)))]
   }
@@ -75,12 +68,12 @@ class InTurn extends BaseSequencer {
 
 /** A file that waits, three that compute, and so on. */
 function inTurn(files: TestSpecification[]): TestSpecification[] {
-  const [waiting, computing] = taken(files, WAITING)
+  const [waiting, computing] = partitioned(files, WAITING)
   return files.flatMap((_, i) => [...waiting.slice(i, i + 1), ...computing.slice(3 * i, 3 * i + 3)])
 }
 
 /** The files of a list, in its order, and the others. */
-function taken(files: TestSpecification[], names: string[]): [TestSpecification[], TestSpecification[]] {
+function partitioned(files: TestSpecification[], names: string[]): [TestSpecification[], TestSpecification[]] {
   const listed = names.flatMap((name) => files.filter(({ moduleId }) => moduleId.includes(`/test${name}`)))
   return [[...new Set(listed)], files.filter((file) => !listed.includes(file))]
 }

@@ -49,12 +49,12 @@ export {
 } from './attempt/schedules/define.js'
 export type { ScheduleStatus } from './attempt/schedules/rows.js'
 export { Snooze } from './attempt/snooze.js'
+export type { TargetSource } from './attempt/target-loader.js'
 export type { Targets } from './attempt/target-types.js'
 export {
   defineTargets,
   TargetList,
   type TargetOptions,
-  type TargetSource,
 } from './attempt/targets.js'
 export { attemptBatchTask, attemptTask, reencryptTask } from './attempt/tasks.js'
 export type { WaitOptions } from './attempt/wait.js'

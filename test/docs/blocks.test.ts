@@ -26,7 +26,7 @@ const FRAMEWORKS: Record<string, ReturnType<typeof framework>> = {
 const FOLLOWED = ['docs/start.md', 'docs/testing.md', 'docs/express.md']
 /** Pages whose blocks run in the shop. */
 const RUN = ['README.md', 'docs/attempts.md', 'docs/toasts.md', 'docs/reports.md', 'docs/flow.md']
-const compiled = code.filter(({ page, exempt }) => !exempt && !FOLLOWED.includes(page))
+const compiledBlocks = code.filter(({ page, exempt }) => !exempt && !FOLLOWED.includes(page))
 
 const commandsOf = (name: string) => documentedCommands().filter(({ program }) => program === name)
 const generatorCommands = commandsOf('async-gen')
@@ -43,7 +43,7 @@ describe('the code blocks of the README and the guides', () => {
   it('are TypeScript that compiles under strict, in the shop', async () => {
     expect(
       await compileErrors(
-        compiled.filter(({ page }) => !(page in FRAMEWORKS)),
+        compiledBlocks.filter(({ page }) => !(page in FRAMEWORKS)),
         shop,
       ),
       hint,
@@ -52,7 +52,7 @@ describe('the code blocks of the README and the guides', () => {
 
   it.each(Object.entries(FRAMEWORKS))('%s: its TypeScript compiles under strict', async (page, host) => {
     const errors = await compileErrors(
-      compiled.filter((block) => block.page === page),
+      compiledBlocks.filter((block) => block.page === page),
       host,
     )
     expect(errors, hint).toEqual([])

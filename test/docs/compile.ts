@@ -20,7 +20,7 @@ interface Host {
 }
 
 /**
- * Compiles the blocks of one page, and returns each error with its place in the guide.
+ * Compiles blocks as parts of one application, and returns each error with its place in the guide.
  *
  * A block that begins with `// src/file.ts` is that file, so the blocks import each other. Where a later block is the same file,
  * everything is compiled again with it.

@@ -62,8 +62,9 @@ import { scheduledModels } from './schedules/models.js'
 import { listSchedules, removeSchedule, type ScheduleStatus, setSchedule } from './schedules/rows.js'
 import { AttemptStore } from './store.js'
 import { classes, rootOf, typesOf } from './subclasses.js'
+import { targetLoader } from './target-loader.js'
 import type { Targets } from './target-types.js'
-import { type TargetList, targetLoader } from './targets.js'
+import type { TargetList } from './targets.js'
 
 /** A base class for the attempts of one table, bound to a database and to what they may call. */
 export function BaseAttempt<Client extends PrismaClientLike, const Model extends string, const T extends Targets>(

@@ -9,8 +9,9 @@ import type { AttemptFields } from './fields.js'
 import type { AttemptStatus, OWN_FIELDS } from './row.js'
 import type { ScheduleSource } from './schedules/define.js'
 import type { AttemptStore } from './store.js'
+import type { TargetSource } from './target-loader.js'
 import type { Targets } from './target-types.js'
-import type { TargetList, TargetSource } from './targets.js'
+import type { TargetList } from './targets.js'
 
 export interface BaseAttemptOptions<Model extends string, T extends Targets> {
   /** The Prisma model of the table. Its name in snake_case is the Graphile Worker task that performs its rows. */

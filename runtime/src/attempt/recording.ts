@@ -22,7 +22,7 @@ import { limitKey } from './limits/list.js'
 import { TargetRecord } from './record-target.js'
 import { type AttemptRow, type NewAttempt, type NewBatch, type NewDebounce, OWN_FIELDS, tokenKey } from './row.js'
 import { typeOf } from './subclasses.js'
-import { timeLimit } from './timeout.js'
+import { timeLimit } from './timeout-option.js'
 
 type Transaction = WithinTransaction['tx']
 

@@ -8,7 +8,7 @@ import { LimitList, type NamedLimit } from './limits/list.js'
 import { ownMethod, ownMethodsOf, splitPath } from './own-methods.js'
 import type { Callable } from './record-target.js'
 import type { ArgsAt, PathIn, Target, Targets } from './target-types.js'
-import { timeLimit } from './timeout.js'
+import { timeLimit } from './timeout-option.js'
 
 export interface TargetOptions<T extends Targets> {
   /** Old paths of methods that were renamed or moved, so that rows in flight survive: `{ 'OrderClient.send': 'OrderClient.fulfill' }`. */
@@ -47,33 +47,6 @@ export function defineTargets<T extends Targets>(
   const list = new TargetList(() => targets, options)
   list.check()
   return list
-}
-
-/** The list itself, or a function that imports the module which exports it as `targets`. */
-export type TargetSource<T extends Targets> = TargetList<T> | (() => Promise<{ targets: TargetList<T> }>)
-
-/** A function that loads the list once. A load that failed is tried again. */
-export function targetLoader<T extends Targets>(source: TargetSource<T>): () => Promise<TargetList<T>> {
-  let loading = typeof source === 'function' ? undefined : Promise.resolve(source)
-  // One promise for all calls: each call of an attempt asks several times.
-  return () => {
-    if (!loading) {
-      loading = importedTargets(source as () => Promise<{ targets: TargetList<T> }>)
-      loading.catch(() => {
-        loading = undefined
-      })
-    }
-    return loading
-  }
-}
-
-async function importedTargets<T extends Targets>(load: () => Promise<{ targets: TargetList<T> }>) {
-  const { targets } = await load()
-  if (targets) return targets
-  throw new AsyncGenError(
-    'INVALID_TARGETS',
-    'The module that BaseAttempt imports exports no `targets`. Export the list there: export const targets = defineTargets(…)',
-  )
 }
 
 /** All that an attempt may call: own functions of what is listed, and nothing else. */

@@ -4,7 +4,14 @@ import './values.js'
 class RollBack extends Error {}
 
 for (const file of process.argv.slice(2)) {
-  await forgetOrders()
+  // A block is not the first of its page: what earlier ones have left makes no order a second one.
+  // The locks keep the worker, which may still run their calls, from adding to it. They are taken in the order in which the worker changes
+  // these tables, and allow the check of a foreign key: so neither waits for the other.
+  await prisma.$transaction([
+    prisma.$executeRaw`LOCK TABLE "Order", "Shipment" IN SHARE ROW EXCLUSIVE MODE`,
+    prisma.shipment.deleteMany(),
+    prisma.order.deleteMany({ where: { number: { not: 1 } } }),
+  ])
   await prisma
     .$transaction(
       async (tx) => {
@@ -19,24 +26,3 @@ for (const file of process.argv.slice(2)) {
     })
 }
 process.exit()
-
-/**
- * A block is not the first of its page: what earlier ones have left makes no order a second one. The lock keeps the worker, which may still
- * run their calls, from adding to it; whoever has an order already and waits for this lock would wait forever.
- */
-async function forgetOrders(): Promise<void> {
-  try {
-    await prisma.$transaction([
-      prisma.$executeRaw`LOCK TABLE "Shipment"`,
-      prisma.shipment.deleteMany(),
-      prisma.order.deleteMany({ where: { number: { not: 1 } } }),
-    ])
-  } catch (error) {
-    if (!isDeadlock(error)) throw error
-    await forgetOrders()
-  }
-}
-
-function isDeadlock(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'P2034'
-}
